@@ -1,0 +1,146 @@
+"""The arrays on disk: opened, checked against their manifest, written atomically; errors in one line.
+
+`data.py` writes for each split in {train, test}
+    x_{split}_flic.npy        uint8   [n, 480, 720, 3]   RGB frames
+    y_{split}_flic.npy        float16 [n, 60, 90, 10]    target heat maps (sixteenths, exact in float16)
+    joints_{split}_flic.npy   float32 [n, 10, 2]         (x, y) pixels, backward-facing people's sides swapped
+    people_{split}_flic.npy   PERSON  [n]                file, torsobox (x1 y1 x2 y2), backward, row in examples.mat
+and `manifest.json`: counts, settings, shapes, CRC-32 sums and the id of the run of data.py that wrote them.
+The manifest is written last: a folder without it holds no finished arrays.
+"""
+import binascii
+import collections
+import contextlib
+import json
+import os
+import sys
+
+import numpy as np
+
+from joints import HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_MAPS, WIDTH
+
+MANIFEST = 'manifest.json'
+SPLITS = ('train', 'test')
+PERSON = np.dtype([('file', 'U80'), ('torsobox', '<f4', 4), ('backward', '?'), ('row', '<i4')])
+LAYOUT = {                                       # kind -> (dtype, shape of one sample)
+    'x': (np.dtype(np.uint8), (HEIGHT, WIDTH, 3)),
+    'y': (np.dtype(np.float16), (MAP_HEIGHT, MAP_WIDTH, N_MAPS)),
+    'joints': (np.dtype(np.float32), (N_MAPS, 2)),
+    'people': (PERSON, ()),
+}
+
+Split = collections.namedtuple('Split', 'images joints people')     # memory maps, n samples each
+
+
+class InputError(Exception):
+    """Bad input or option: the message names file or option and the reason, in one line."""
+
+
+def run_script(main):
+    """Runs `main()`; an InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    try:
+        sys.exit(main())
+    except InputError as error:
+        sys.exit(_complain(error, 2))
+    except KeyboardInterrupt:
+        sys.exit(_complain('interrupted', 130))
+
+
+def _complain(message, code):
+    program = os.path.basename(sys.argv[0])
+    print(f'{program}: error: {" ".join(str(message).split())}', file=sys.stderr)
+    return code
+
+
+def file_name(kind, split):
+    return f'{kind}_{split}_flic.npy'
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Yields a temporary path beside `path`; it takes the final name only when the block ends without an error."""
+    partial = f'{path}.{os.getpid()}.partial'
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f'{path}: cannot be written: {error.strerror or error}') from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+
+
+def create_npy(path, dtype, shape):
+    """Makes a .npy file of that layout with all its blocks on disk: a full disk is an error here,
+    not a bus error when the memory map is written to."""
+    array = np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=shape)
+    del array
+    with open(path, 'r+b') as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+
+
+def open_npy(path, dtype=None, shape=None):
+    """Read-only memory map of a .npy file (never a pickle); dtype and shape (None: any) are checked."""
+    try:
+        array = np.load(path, mmap_mode='r', allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except Exception as error:            # a damaged header raises nearly anything: SyntaxError, struct.error, ...
+        raise InputError(f'{path}: not a readable .npy file: {error}') from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f'{path}: not a .npy file')
+    if dtype is not None and array.dtype != dtype:
+        raise InputError(f'{path}: holds {array.dtype}, expected {dtype}')
+    if shape is not None and (len(shape) != array.ndim
+                              or any(want not in (None, have) for want, have in zip(shape, array.shape))):
+        raise InputError(f'{path}: has shape {array.shape}, expected {shape}')
+    return array
+
+
+def checksum(path):
+    """CRC-32 of the whole file, eight hexadecimal digits."""
+    crc = 0
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 22):
+            crc = binascii.crc32(block, crc)
+    return f'{crc:08x}'
+
+
+def read_manifest(folder):
+    """The manifest as a dictionary; says how to make it where it is absent."""
+    path = os.path.join(folder, MANIFEST)
+    try:
+        with open(path, encoding='utf-8') as file:
+            manifest = json.load(file)
+        for key in ('id', 'counts', 'checksums', 'settings'):
+            manifest[key]
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file (run data.py first, or name the arrays\' folder with --data)') from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{path}: not a manifest of data.py: {error!r}') from error
+    return manifest
+
+
+def load_split(folder, split, manifest, verify=False):
+    """Opens one split's arrays, each checked against the manifest; `verify` also compares the checksums.
+
+    Joints are refused if NaN or further than a whole frame away.  Returns a Split of read-only memory maps.
+    """
+    n = manifest['counts'].get(split)
+    arrays = {}
+    for kind in ('x', 'joints', 'people'):
+        path = os.path.join(folder, file_name(kind, split))
+        dtype, shape = LAYOUT[kind]
+        arrays[kind] = open_npy(path, dtype, (n,) + shape)
+        if verify and checksum(path) != manifest['checksums'].get(file_name(kind, split)):
+            raise InputError(f'{path}: its checksum is not the manifest\'s: damaged, or of another run of data.py')
+    check_joints(arrays['joints'], os.path.join(folder, file_name('joints', split)))
+    return Split(arrays['x'], arrays['joints'], arrays['people'])
+
+
+def check_joints(joints_xy, path):
+    """Refuses joints that are NaN or further than one frame outside the frame."""
+    frame = np.array([WIDTH, HEIGHT])
+    bad = ~((joints_xy > -frame) & (joints_xy < 2 * frame)).all(axis=(1, 2))      # NaN compares false
+    if bad.any():
+        raise InputError(f'{path}: sample {np.argmax(bad)}: a joint is NaN or far outside the frame')
