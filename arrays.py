@@ -8,6 +8,7 @@
 and `manifest.json`: counts, settings, shapes, CRC-32 sums and the id of the run of data.py that wrote them.
 The manifest is written last: a folder without it holds no finished arrays.
 """
+import argparse
 import binascii
 import collections
 import contextlib
@@ -50,6 +51,36 @@ def _complain(message, code):
     program = os.path.basename(sys.argv[0])
     print(f'{program}: error: {" ".join(str(message).split())}', file=sys.stderr)
     return code
+
+
+def positive_int(text):
+    """argparse type: a whole number from 1."""
+    return _bounded(int, text, 1)
+
+
+def natural_int(text):
+    """argparse type: a whole number from 0."""
+    return _bounded(int, text, 0)
+
+
+def positive_float(text):
+    """argparse type: a finite number above 0."""
+    return _bounded(float, text, sys.float_info.min)
+
+
+def natural_float(text):
+    """argparse type: a finite number from 0."""
+    return _bounded(float, text, 0)
+
+
+def _bounded(kind, text, least):
+    try:
+        value = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number') from None
+    if not least <= value < 2 ** 63:                # NaN and infinity too
+        raise argparse.ArgumentTypeError(f'{text} is out of range')
+    return value
 
 
 def file_name(kind, split):
@@ -106,13 +137,25 @@ def checksum(path):
     return f'{crc:08x}'
 
 
+def spot_checksum(path, spots=16, length=1 << 17):
+    """CRC-32 of the size and of `spots` stretches spread over the file: cheap, so that every start can compare it.
+    The small arrays are covered whole."""
+    size = os.path.getsize(path)
+    crc = binascii.crc32(str(size).encode())
+    with open(path, 'rb') as file:
+        for i in range(spots):
+            file.seek(i * max(size - length, 0) // (spots - 1))
+            crc = binascii.crc32(file.read(length), crc)
+    return f'{crc:08x}'
+
+
 def read_manifest(folder):
     """The manifest as a dictionary; says how to make it where it is absent."""
     path = os.path.join(folder, MANIFEST)
     try:
         with open(path, encoding='utf-8') as file:
             manifest = json.load(file)
-        for key in ('id', 'counts', 'checksums', 'settings'):
+        for key in ('id', 'counts', 'checksums', 'spots', 'settings'):
             manifest[key]
     except FileNotFoundError:
         raise InputError(f'{path}: no such file (run data.py first, or name the arrays\' folder with --data)') from None
@@ -132,7 +175,8 @@ def load_split(folder, split, manifest, verify=False):
         path = os.path.join(folder, file_name(kind, split))
         dtype, shape = LAYOUT[kind]
         arrays[kind] = open_npy(path, dtype, (n,) + shape)
-        if verify and checksum(path) != manifest['checksums'].get(file_name(kind, split)):
+        kept = manifest['checksums' if verify else 'spots']
+        if (checksum if verify else spot_checksum)(path) != kept.get(file_name(kind, split)):
             raise InputError(f'{path}: its checksum is not the manifest\'s: damaged, or of another run of data.py')
     check_joints(arrays['joints'], os.path.join(folder, file_name('joints', split)))
     return Split(arrays['x'], arrays['joints'], arrays['people'])

@@ -67,3 +67,30 @@ def _bump(centre, length):
     """[..., 1] int -> float32 [..., length]: 1/4 1/2 1/4 around the centre."""
     offset = np.arange(length) - centre
     return np.where(np.abs(offset) <= 1, _BINOMIAL[np.clip(offset + 1, 0, 2)], 0).astype(np.float32)
+
+
+def decode(heat_maps, subcell=True):
+    """Peak of each map in pixels: float [n, 60, 90, k] -> float32 [n, k, 2] (x, y).
+
+    subcell: moves the peak from its cell's centre to the vertex of the parabola through the logarithms of the
+    cell and its two neighbours along each axis (exact for a Gaussian), by at most half a cell.
+    """
+    maps = np.moveaxis(np.asarray(heat_maps, np.float64), -1, 1)                     # [n, k, 60, 90]
+    n, k, height, width = maps.shape
+    row, col = np.divmod(maps.reshape(n, k, -1).argmax(axis=-1), width)              # each [n, k]
+    peak = np.stack([row, col], axis=-1).astype(np.float64)
+    if subcell:
+        padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        log = np.log(np.maximum(padded, 1e-12 * maps.max(axis=(2, 3), keepdims=True) + 1e-300))
+        sample, joint = np.ogrid[:n, :k]
+        around = [[log[sample, joint, row + 1 + i * down, col + 1 + i * (1 - down)] for i in (-1, 0, 1)]
+                  for down in (1, 0)]                                                # [row | col][-1 0 1] [n, k]
+        inside = (row > 0) & (row < height - 1), (col > 0) & (col < width - 1)
+        peak += np.stack([_vertex(*three) * ok for three, ok in zip(around, inside)], axis=-1)
+    return centre_of(peak).astype(np.float32)
+
+
+def _vertex(before, at, after):
+    """Where the parabola through (-1, before), (0, at), (1, after) peaks, for a peak at 0: within +-0.5."""
+    bend = np.minimum(before - 2 * at + after, -1e-12)
+    return np.clip((before - after) / (2 * bend), -0.5, 0.5)

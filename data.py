@@ -1,0 +1,233 @@
+"""FLIC's examples.mat and pictures -> the arrays that training reads (their layout: arrays.py).
+
+    python data.py --meta data_FLIC.mat --images images_FLIC --out arrays
+    python data.py --synthetic 400 --out arrays       # no FLIC at hand: render 400 pictures in its format first
+
+People who face backwards (left hip left of the right hip) have left and right exchanged, so that "left" is
+always the side on the picture's right.  Joints are written as annotated, in pixels; for a heat map, one outside
+the frame moves to the nearest cell.  Nothing appears under a final name before every array is complete.
+"""
+import argparse
+import collections
+import concurrent.futures
+import contextlib
+import datetime
+import glob
+import json
+import os
+
+import numpy as np
+import scipy.io
+import simplejpeg
+from tqdm import tqdm
+
+import arrays
+import joints
+from arrays import InputError
+
+FLIC_COLUMNS = (0, 1, 2, 3, 4, 5, 6, 9, 16)         # columns of FLIC's 29 coordinates that are joints.JOINTS, in order
+ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
+
+# n people: file [n] str, joints_xy [n, 10, 2] float32 pixels (sides swapped where backward), torsobox [n, 4],
+# backward [n] bool, split [n] 'train' | 'test' | '', row [n] in examples.mat.
+Annotations = collections.namedtuple('Annotations', 'file joints_xy torsobox backward split row')
+
+
+def read_annotations(path):
+    """Reads FLIC's examples.mat; returns Annotations of everybody in it, in its order."""
+    try:
+        examples = scipy.io.loadmat(path, variable_names=['examples'])['examples'].ravel()
+        coords = np.stack([person['coords'] for person in examples]).astype(np.float32)       # [n, 2, 29]
+        joints_xy = np.moveaxis(coords[:, :, FLIC_COLUMNS], 1, 2)                             # [n, 9, 2]
+        file = np.array([person['filepath'].item() for person in examples])
+        torsobox = np.stack([person['torsobox'].ravel() for person in examples]).astype(np.float32)
+        is_train, is_test = (np.array([bool(person[key].item()) for person in examples])
+                             for key in ('istrain', 'istest'))
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file (FLIC\'s examples.mat: name it with --meta)') from None
+    except Exception as error:      # a damaged or foreign .mat raises nearly anything, zlib and struct errors included
+        raise InputError(f'{path}: not FLIC\'s examples.mat, or damaged: {type(error).__name__}: {error}') from error
+    _check_annotations(path, file, joints_xy, torsobox, is_train & is_test)
+    backward = joints_xy[:, joints.JOINTS.index('lhip'), 0] < joints_xy[:, joints.JOINTS.index('rhip'), 0]
+    joints_xy = np.where(backward[:, None, None], joints.swap_sides(joints_xy), joints_xy)
+    split = np.where(is_train, 'train', np.where(is_test, 'test', ''))
+    return Annotations(file, joints.add_torso(joints_xy), torsobox, backward, split, np.arange(len(file)))
+
+
+def _check_annotations(path, file, joints_xy, torsobox, in_both):
+    if file.dtype.kind != 'U' or torsobox.shape[1:] != (4,) or not np.isfinite(torsobox).all():
+        raise InputError(f'{path}: filepath or torsobox are not FLIC\'s')
+    bad = ~np.isfinite(joints_xy).all(axis=(1, 2))
+    if bad.any():
+        raise InputError(f'{path}: person {np.argmax(bad)} ({file[np.argmax(bad)]}): a joint has no coordinates')
+    if in_both.any():
+        raise InputError(f'{path}: person {np.argmax(in_both)} is marked both train and test')
+    long = np.char.str_len(file) > 80
+    if long.any() or any(os.path.basename(name) != name for name in file):
+        raise InputError(f'{path}: a picture\'s name is not a plain file name of at most 80 characters')
+    arrays.check_joints(joints_xy, path)
+
+
+def decode(path):
+    """One frame, uint8 [480, 720, 3] RGB.  Strict: a truncated or corrupt JPEG is an error, never half a picture."""
+    try:
+        with open(path, 'rb') as file:
+            image = simplejpeg.decode_jpeg(file.read(), 'RGB', strict=True)
+    except OSError as error:
+        raise InputError(f'{path}: {error.strerror}') from error
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f'{path}: not a whole JPEG picture: {error}') from error
+    if image.shape != (joints.HEIGHT, joints.WIDTH, 3):
+        raise InputError(f'{path}: is {image.shape[1]}x{image.shape[0]}, expected {joints.WIDTH}x{joints.HEIGHT}')
+    return image
+
+
+def problem(path):
+    """None if the picture is sound, else what is wrong with it."""
+    try:
+        decode(path)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def write_rows(job):
+    """Worker: decodes one job's frames into rows of x and renders the targets into rows of y.  Returns its length."""
+    x_path, y_path, first, paths, joints_xy = job
+    rows = slice(first, first + len(paths))
+    # Mapped for these rows only: a map kept open would count every row written as resident memory.
+    x, y = (np.lib.format.open_memmap(path, mode='r+') for path in (x_path, y_path))
+    for i, path in enumerate(paths):
+        x[first + i] = decode(path)
+    y[rows] = joints.render_targets(joints.clamp_to_frame(joints_xy))
+    return len(paths)
+
+
+def find_bad(people, images, workers):
+    """Decodes every frame once; returns {file: reason} of those that cannot be used."""
+    files = sorted(set(people.file))
+    paths = [os.path.join(images, file) for file in files]
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+        reasons = list(tqdm(pool.map(problem, paths, chunksize=16), total=len(paths), desc='check', unit='img'))
+    return {file: reason for file, reason in zip(files, reasons) if reason}
+
+
+def write_split(folder, split, people, images, workers):
+    """Writes the four arrays of one split under their temporary names; returns {temporary path: final path}."""
+    n = len(people.file)
+    final = {kind: os.path.join(folder, arrays.file_name(kind, split)) for kind in arrays.LAYOUT}
+    partial = {kind: f'{path}.{os.getpid()}.partial' for kind, path in final.items()}
+    for kind, (dtype, shape) in arrays.LAYOUT.items():
+        arrays.create_npy(partial[kind], dtype, (n,) + shape)
+    np.lib.format.open_memmap(partial['joints'], mode='r+')[:] = people.joints_xy
+    np.lib.format.open_memmap(partial['people'], mode='r+')[:] = np.rec.fromarrays(
+        [people.file, people.torsobox, people.backward, people.row], dtype=arrays.PERSON)
+    jobs = [(partial['x'], partial['y'], i, [os.path.join(images, file) for file in people.file[i:i + ROWS_A_JOB]],
+             people.joints_xy[i:i + ROWS_A_JOB]) for i in range(0, n, ROWS_A_JOB)]
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool, tqdm(total=n, desc=split, unit='img') as bar:
+        try:
+            for done in concurrent.futures.as_completed([pool.submit(write_rows, job) for job in jobs]):
+                bar.update(done.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return {partial[kind]: final[kind] for kind in final}
+
+
+def write_arrays(folder, people, images, workers, settings):
+    """Writes both splits and the manifest, all or nothing; returns the manifest."""
+    written = {}
+    try:
+        os.makedirs(folder, exist_ok=True)
+        for stale in glob.glob(os.path.join(glob.escape(folder), '*.partial')):
+            os.unlink(stale)
+        for split in arrays.SPLITS:
+            written.update(write_split(folder, split, select(people, people.split == split), images, workers))
+        manifest = make_manifest(written, people, settings)
+        with contextlib.suppress(FileNotFoundError):            # from here until the new one: no finished arrays
+            os.unlink(os.path.join(folder, arrays.MANIFEST))
+        for partial, path in written.items():
+            os.replace(partial, path)
+        with arrays.atomic(os.path.join(folder, arrays.MANIFEST)) as path, open(path, 'w', encoding='utf-8') as file:
+            json.dump(manifest, file, indent=1)
+    except OSError as error:
+        raise InputError(f'{error.filename or folder}: cannot be written: {error.strerror}') from error
+    finally:
+        for partial in glob.glob(os.path.join(glob.escape(folder), f'*.{os.getpid()}.partial')):
+            os.unlink(partial)
+    return manifest
+
+
+def make_manifest(written, people, settings):
+    """Counts, settings and checksums; `id` names this content: equal arrays have equal ids."""
+    checksums = {os.path.basename(path): arrays.checksum(partial) for partial, path in written.items()}
+    id_ = f'{arrays.binascii.crc32(json.dumps(checksums, sort_keys=True).encode()):08x}'
+    return {'id': id_, 'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+            'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS},
+            'settings': settings, 'checksums': checksums,
+            'spots': {os.path.basename(path): arrays.spot_checksum(partial) for partial, path in written.items()}}
+
+
+def select(people, which):
+    return Annotations(*(field[which] for field in people))
+
+
+def report(people):
+    """The counts that a reader can check against FLIC's."""
+    inside = (joints.clamp_to_frame(people.joints_xy) == people.joints_xy)[:, :joints.N_JOINTS].all(axis=(1, 2))
+    outside = (joints.clamp_to_frame(people.joints_xy) != people.joints_xy)[:, :joints.N_JOINTS].any(axis=2).sum()
+    shared = set(people.file[people.split == 'train']) & set(people.file[people.split == 'test'])
+    lines = []
+    for split in arrays.SPLITS:
+        one = select(people, people.split == split)
+        lines.append(f'{split:<6}{len(one.file):6d} people on {len(set(one.file))} frames, '
+                     f'{one.backward.sum()} backward-facing (sides swapped)')
+    lines.append(f'joints outside the frame, clamped in the heat maps: {outside} of {(~inside).sum()} people')
+    lines.append(f'frames in both splits: {len(shared)}' + ''.join(f'\n  {file}' for file in sorted(shared)))
+    return '\n'.join(lines)
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--meta', default='data_FLIC.mat', help='FLIC\'s examples.mat (default: %(default)s)')
+    parser.add_argument('--images', default='images_FLIC', help='folder of its pictures (default: %(default)s)')
+    parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
+    parser.add_argument('--synthetic', type=arrays.positive_int, metavar='N',
+                        help='render N pictures in FLIC\'s format into OUT/synthetic_FLIC and use these')
+    parser.add_argument('--seed', type=arrays.natural_int, default=0,
+                        help='seed of --synthetic (default: %(default)s)')
+    parser.add_argument('--skip_bad', action='store_true',
+                        help='leave people on missing or damaged pictures out, and list them')
+    parser.add_argument('--workers', type=arrays.positive_int, default=len(os.sched_getaffinity(0)),
+                        help='processes (default: all cores, here %(default)s)')
+    return parser.parse_args()
+
+
+def main():
+    options = parse_options()
+    meta, images = options.meta, options.images
+    if options.synthetic:
+        import synthetic
+        folder = os.path.join(options.out, 'synthetic_FLIC')
+        synthetic.write_flic(folder, options.synthetic, options.seed)
+        meta, images = os.path.join(folder, 'examples.mat'), os.path.join(folder, 'images')
+    people = read_annotations(meta)
+    people = select(people, people.split != '')
+    if options.skip_bad:
+        bad = find_bad(people, images, options.workers)
+        left_out = np.isin(people.file, list(bad))
+        print(f'left out: {left_out.sum()} people on {len(bad)} pictures', *bad.values(), sep='\n  ')
+        people = select(people, ~left_out)
+    for split in arrays.SPLITS:
+        if not (people.split == split).any():
+            raise InputError(f'{meta}: no {split} people')
+    print(report(people))
+    settings = {'meta': os.path.basename(meta), 'synthetic': options.synthetic, 'seed': options.seed,
+                'skip_bad': options.skip_bad}
+    manifest = write_arrays(options.out, people, images, options.workers, settings)
+    size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
+    print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB')
+
+
+if __name__ == '__main__':
+    arrays.run_script(main)

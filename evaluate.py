@@ -1,0 +1,381 @@
+"""Detection rates and curves of predicted joints: seconds, no TensorFlow.
+
+    python evaluate.py predictions.mat                                    what main.py wrote
+    python evaluate.py --predictions NewellARXIV16.mat --normaliser torsobox          another system's file
+
+Prints one Markdown table and writes `curves.png` and `curves.csv` (see --out).  The truth is read from the arrays
+of data.py (--data): exact pixel coordinates, never heat maps.
+
+Detection rate of joint i at radius r, in %: the share of people with 100 * ||p_i - g_i|| / ||normaliser|| <= r, where p
+is the prediction, g the truth, and the normaliser of each person is one of
+    lhip-rsho   g_lhip - g_rsho, Tompson et al. 2014 and Sapp & Taskar 2013 (MODEC)
+    lsho-rhip   g_lsho - g_rhip, what the public implementation of the paper divides by
+    torsobox    the diagonal of the annotated torso box, published as PCK@0.2 at radius 20
+AUC is the exact area under that rate over the radii 0..20 in % of the full area: 100 * mean(max(0, 1 - error / 20)).
+`shoulder`, `elbow`, `wrist` and `hip` are the means of left and right; the last row is the mean over the joints scored.
+
+Sides.  The arrays hold the sides of people seen from behind swapped: "left" is always the joint on the picture's right.
+`--sides swapped` scores against that and is the default for predictions.mat; `annotated` scores against the annotation
+as it is, as published figures do, and is the default for --predictions.  The normaliser's joints are of the same truth.
+
+predictions.mat holds `flic_pred_pd` (part detector) and, if trained with it, `flic_pred_sm` (spatial model), both
+2 x 9 x n: x then y in pixels, joints in the order of joints.JOINTS; `split`; `data_id`, the arrays' id; and `index`,
+the n rows of the split's arrays counted from 0 (absent: all rows in order).
+"""
+import argparse
+import collections
+import csv
+import itertools
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from arrays import LAYOUT, SPLITS, InputError, atomic, check_joints, file_name, open_npy, read_manifest, run_script
+from joints import JOINTS, N_JOINTS, swap_sides
+
+MODELS = {'flic_pred_pd': 'part detector', 'flic_pred_sm': 'joint model'}
+KINDS = {'shoulder': ('lsho', 'rsho'), 'elbow': ('lelb', 'relb'), 'wrist': ('lwri', 'rwri'), 'hip': ('lhip', 'rhip'),
+         'nose': ('nose',)}
+FLIC_FILE_JOINTS = 'lsho,lelb,lwri,rsho,relb,rwri,lhip,rhip,leye,reye,nose'
+NORMALISERS = ('lhip-rsho', 'lsho-rhip', 'torsobox')
+SIDES = ('swapped', 'annotated')
+
+MAX_RADIUS = 20
+TABLE_RADII = (5, 10, 15, 20)
+CURVE_RADII = np.arange(0, MAX_RADIUS + 0.5, 0.5)
+COLOURS = {'l': '#0072B2', 'r': '#D55E00'}      # Okabe & Ito: told apart by colour-blind readers too; others black
+
+Predictions = collections.namedtuple('Predictions', 'models joints rows')    # {name: [n, k, 2] xy}, k names, [n] rows
+Truth = collections.namedtuple('Truth', 'joints_xy torsobox path')           # [n, 9, 2] xy, [n, 4] x1 y1 x2 y2
+
+
+# ---------------------------------------------------------------- the measure
+
+def normalised_errors(pred_xy, truth_xy, normaliser):
+    """Distances in % of each person's normaliser, float64 [n, k].
+
+    pred_xy, truth_xy: [n, k, 2] pixels.  normaliser: [n, 2], vectors of non-zero length, pixels.
+    """
+    offset = np.asarray(pred_xy, np.float64) - truth_xy                             # [n, k, 2]
+    with np.errstate(over='ignore'):                    # a prediction at 1e200 is infinitely wrong: a miss, no warning
+        squared = np.square(offset).sum(axis=-1)                                    # [n, k]
+    length = np.square(np.asarray(normaliser, np.float64)).sum(axis=-1)             # [n], squared too
+    # One root of the ratio, not a ratio of two roots: an error exactly on the radius stays exactly there.
+    return np.sqrt(100 ** 2 * squared / length[:, None])
+
+
+def detection_rate(errors, radius):
+    """Share of errors <= radius in %, over the first axis: [n, ...] -> [...]."""
+    return 100 * np.mean(np.asarray(errors) <= radius, axis=0)
+
+
+def area_under_curve(errors, max_radius=MAX_RADIUS):
+    """Exact area under the detection rate over radii 0..max_radius, in % of the full area: [n, ...] -> [...].
+
+    A person with error e counts for radii e..max_radius, i.e. for the share max(0, 1 - e / max_radius) of them.
+    """
+    return 100 * np.mean(np.maximum(0, 1 - np.asarray(errors) / max_radius), axis=0)
+
+
+def normaliser_vectors(truth_xy, torsobox, name):
+    """[n, 9, 2] pixels, [n, 4] x1 y1 x2 y2, one of NORMALISERS -> float64 [n, 2]."""
+    if name == 'torsobox':
+        return np.subtract(torsobox[:, 2:], torsobox[:, :2], dtype=np.float64)
+    end, start = (truth_xy[:, JOINTS.index(joint)] for joint in name.split('-'))
+    return np.subtract(end, start, dtype=np.float64)
+
+
+# ---------------------------------------------------------------- table, numbers, curves
+
+def row_groups(joints):
+    """[(label, columns averaged)]: each joint, the kinds whose two sides are there, the mean over all."""
+    single = [(joint, [column]) for column, joint in enumerate(joints)]
+    kinds = [(kind, [joints.index(side) for side in sides]) for kind, sides in KINDS.items()
+             if len(sides) == 2 and set(sides) <= set(joints)]
+    return [*single, *kinds, (f'mean of {len(joints)}', list(range(len(joints))))]
+
+
+def table(errors, joints, normaliser, sides):
+    """Markdown table, a row for each of `row_groups`.
+
+    errors: {model name: [n, k]} as of `normalised_errors`; joints: k names.  Each row ends with its recipe.
+    """
+    header, columns = ['joint'], []
+    for model, error in errors.items():
+        first, *others = (f'@{radius}' for radius in TABLE_RADII)
+        header += [f'{model} {first}', *others, 'AUC']
+        columns += [*(detection_rate(error, radius) for radius in TABLE_RADII), area_under_curve(error)]
+    values = np.stack(columns)                                                      # [5 * models, k]
+    recipe = [str(len(error)), normaliser, sides]
+    body = [[label, *(f'{value:.1f}' for value in values[:, group].mean(axis=1)), *recipe]
+            for label, group in row_groups(joints)]
+    return _markdown([*header, 'people', 'normaliser', 'sides'], body)
+
+
+def _markdown(header, body):
+    """Padded so that it reads well in a terminal too; all columns but the first to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *body)]
+    rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
+    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in (header, rule, *body)]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def curves(errors, joints):
+    """{(model, label of row_groups): rates [41] in % at CURVE_RADII}."""
+    result = {}
+    for model, error in errors.items():
+        rates = np.stack([detection_rate(error, radius) for radius in CURVE_RADII])  # [41, k]
+        result.update({(model, label): rates[:, group].mean(axis=1) for label, group in row_groups(joints)})
+    return result
+
+
+def write_csv(path, rates, n_people, normaliser, sides):
+    """One line per model, row of the table and radius."""
+    with atomic(path) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(['model', 'joint', 'radius', 'rate', 'people', 'normaliser', 'sides'])
+        for (model, label), curve in rates.items():
+            writer.writerows([model, label, radius, f'{rate:.4f}', n_people, normaliser, sides]
+                             for radius, rate in zip(CURVE_RADII, curve))
+
+
+def plot(path, rates, title, normaliser):
+    """One panel per kind of joint and one for the mean; left and right by colour, models by line style."""
+    # Imported here: heavy, and who wants only detection_rate needs none of it.
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    models, labels = (list(dict.fromkeys(names)) for names in zip(*rates))
+    style = {model: '--' if model == MODELS['flic_pred_pd'] else '-' for model in models}
+    panels = {kind: [side for side in sides if side in labels] for kind, sides in KINDS.items()}
+    panels = {kind: sides for kind, sides in [*panels.items(), (labels[-1], labels[-1:])] if sides}
+    n_rows = 1 if len(panels) <= 3 else 2
+    n_columns = -(-len(panels) // n_rows)
+    figure = Figure(figsize=(1 + 3.4 * n_columns, 1.4 + 2.9 * n_rows), dpi=120, layout='constrained')
+    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axis, (kind, sides) in zip(axes, panels.items()):
+        for side, model in itertools.product(sides, models):
+            axis.plot(CURVE_RADII, rates[model, side], style[model], color=_colour(side), linewidth=1.8)
+        axis.set(title=kind, xlim=(0, MAX_RADIUS), ylim=(0, 101), xticks=(0, *TABLE_RADII),
+                 xlabel=f'radius in % of {normaliser}')
+        axis.grid(alpha=0.3)
+        axis.tick_params(labelbottom=True)
+    for axis in axes[len(panels):]:
+        axis.remove()
+    figure.suptitle(title)
+    figure.supylabel('detection rate in %')
+    drawn = {_colour(side) for sides in panels.values() for side in sides}
+    keys = [Line2D([], [], color=colour, label=name, linewidth=1.8)
+            for name, colour in (('left', COLOURS['l']), ('right', COLOURS['r'])) if colour in drawn]
+    keys += [Line2D([], [], color='black', linestyle=style[model], label=model, linewidth=1.8) for model in models]
+    figure.legend(handles=keys, loc='outside lower center', ncols=len(keys), frameon=False)
+    with atomic(path) as partial:
+        figure.savefig(partial, format='png')
+
+
+def _colour(label):
+    return COLOURS[label[0]] if label in JOINTS and label[0] in COLOURS else 'black'
+
+
+# ---------------------------------------------------------------- files
+
+def load_variables(path):
+    """{name: array} of a .npz file (never a pickle) or a .mat file up to version 7."""
+    try:
+        if path.lower().endswith('.npz'):
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        from scipy.io import loadmat
+        # In a process of its own (10 ms): SciPy 1.17 dies of a segmentation fault on some damaged files.
+        with ProcessPoolExecutor(1, multiprocessing.get_context('fork')) as pool:
+            return pool.submit(loadmat, path, appendmat=False).result()
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except Exception as error:                  # a damaged file raises nearly anything
+        raise InputError(f'{path}: not a readable .mat or .npz file: {type(error).__name__}: {error}') from error
+
+
+def is_numeric(value, n_dims):
+    """Whether it is an array of real numbers with so many axes; structs, cells, text and sparse matrices are not."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in 'iuf' and value.ndim == n_dims
+
+
+def check_finite(pred_xy, joints, name):
+    """Refuses NaN and infinite predictions; pred_xy: [n, k, 2], joints: k names."""
+    bad = ~np.isfinite(pred_xy).all(axis=-1)                                        # [n, k]
+    if bad.any():
+        person, joint = np.argwhere(bad)[0]
+        raise InputError(f'{name}: person {person}: {joints[joint]} is NaN or infinite')
+
+
+def read_truth(folder, manifest, split, sides):
+    """The true joints of one split, sides as asked, from joints_ and people_{split}_flic.npy."""
+    n = manifest['counts'].get(split)
+    path = os.path.join(folder, file_name('joints', split))
+    dtype, shape = LAYOUT['joints']
+    joints_xy = open_npy(path, dtype, (n, *shape))
+    check_joints(joints_xy, path)
+    people = open_npy(os.path.join(folder, file_name('people', split)), LAYOUT['people'][0], (len(joints_xy),))
+    joints_xy = joints_xy[:, :N_JOINTS]                                             # [n, 9, 2] without the torso
+    if sides == 'annotated':
+        joints_xy = np.where(people['backward'][:, None, None], swap_sides(joints_xy), joints_xy)
+    return Truth(joints_xy, people['torsobox'], path)
+
+
+def read_text(variables, name, path):
+    """A text variable of predictions.mat."""
+    value = np.ravel(variables.get(name, ()))
+    if value.dtype.kind != 'U' or value.size != 1:
+        raise InputError(f'{path}: holds no text `{name}`: not a predictions.mat of main.py')
+    return str(value[0])
+
+
+def read_split_name(variables, manifest, path):
+    """The split that predictions.mat is about, once its arrays are known to be those of the manifest."""
+    data_id, split = (read_text(variables, name, path) for name in ('data_id', 'split'))
+    if split not in SPLITS:
+        raise InputError(f'{path}: `split` is {split!r}, expected one of {", ".join(SPLITS)}')
+    if data_id != manifest['id']:
+        raise InputError(f'{path}: made from the arrays {data_id!r}, but --data holds {manifest["id"]!r}')
+    return split
+
+
+def own_predictions(variables, n_people, path):
+    """What main.py wrote, as Predictions; n_people: people in the split's arrays."""
+    rows = person_rows(variables, n_people, path)
+    models = {}
+    for key, model in MODELS.items():
+        if key in variables or key == 'flic_pred_pd':
+            pred = variables.get(key)
+            if not is_numeric(pred, 3) or pred.shape != (2, N_JOINTS, len(rows)):
+                found = f'is {pred.dtype} {pred.shape}' if isinstance(pred, np.ndarray) else 'is absent or no array'
+                raise InputError(f'{path}: `{key}` {found}, expected numbers (2, {N_JOINTS}, {len(rows)})')
+            models[model] = pred.transpose(2, 1, 0)                                 # [n, 9, 2]
+            check_finite(models[model], JOINTS, f'{path}: `{key}`')
+    return Predictions(models, JOINTS, rows)
+
+
+def person_rows(variables, n_people, path):
+    """The rows of the split's arrays that were predicted: whole numbers in 0..n_people - 1, none of them twice."""
+    rows = np.ravel(variables.get('index', np.arange(n_people)))
+    if rows.dtype.kind not in 'iuf' or not np.isin(rows, np.arange(n_people)).all():
+        raise InputError(f'{path}: `index` holds something else than rows 0..{n_people - 1} of the arrays')
+    if len(np.unique(rows)) < len(rows):
+        raise InputError(f'{path}: `index` names a row twice')
+    return rows.astype(int)
+
+
+def third_party_predictions(variables, key, names, n_people, path):
+    """Another system's file as Predictions of all people of the split, with those of our joints that it predicts.
+
+    names: the file's joints in order, names that are not ours are ignored; a joint at zero throughout is not predicted.
+    """
+    pred_xy = orient(variables[find_key(variables, key, path)], len(names), n_people, path)
+    joints = tuple(joint for joint in JOINTS if joint in names and pred_xy[:, names.index(joint)].any())
+    if not joints:
+        raise InputError(f'{path}: predicts none of {", ".join(JOINTS)}')
+    pred_xy = pred_xy[:, [names.index(joint) for joint in joints]]                  # [n, k, 2]
+    check_finite(pred_xy, joints, path)
+    model = os.path.splitext(os.path.basename(path))[0]
+    return Predictions({model: pred_xy}, joints, np.arange(n_people))
+
+
+def find_key(variables, key, path):
+    """Which variable holds the predictions: the one asked for, else `pred`, else the only numeric one of 3 axes."""
+    numeric = [name for name, value in variables.items() if is_numeric(value, 3)]
+    if key is None:
+        key = numeric[0] if len(numeric) == 1 else 'pred'
+    if key not in numeric:
+        raise InputError(f'{path}: `{key}` is no numeric array of 3 axes; it holds {", ".join(numeric) or "none"}'
+                         ' (choose with --key)')
+    return key
+
+
+def orient(pred, n_joints, n_people, path):
+    """Axes of sizes 2, n_joints, n_people in any order -> [n_people, n_joints, 2]."""
+    wanted = (n_people, n_joints, 2)
+    orders = [order for order in itertools.permutations(range(3)) if tuple(pred.shape[i] for i in order) == wanted]
+    if len(orders) != 1:
+        reason = 'is ambiguous for' if orders else 'does not fit (see --joints)'
+        raise InputError(f'{path}: shape {pred.shape} {reason} 2 coordinates, {n_joints} joints, {n_people} people')
+    return pred.transpose(orders[0])
+
+
+# ---------------------------------------------------------------- command line
+
+def joint_names(text):
+    """'lsho,lelb' -> ('lsho', 'lelb')."""
+    names = tuple(name.strip() for name in text.split(','))
+    if '' in names or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError('a name is empty or occurs twice')
+    if not set(names) & set(JOINTS):
+        raise argparse.ArgumentTypeError(f'holds none of {",".join(JOINTS)}')
+    return names
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('predictions_mat', nargs='?', metavar='predictions.mat', help='what main.py wrote')
+    parser.add_argument('--data', default='arrays', help='folder that data.py wrote (default: %(default)s)')
+    parser.add_argument('--out', default='curves', metavar='STEM',
+                        help='writes STEM.png and STEM.csv (default: %(default)s)')
+    parser.add_argument('--normaliser', choices=NORMALISERS, default=NORMALISERS[0], help='(default: %(default)s)')
+    parser.add_argument('--sides', choices=SIDES, help='left and right of people seen from behind '
+                        '(default: swapped for predictions.mat, annotated for --predictions)')
+    third = parser.add_argument_group('another system\'s predictions of the test people, in the order of examples.mat')
+    third.add_argument('--predictions', metavar='FILE', help='.mat or .npz; axes (x y, joints, people) in any order')
+    third.add_argument('--joints', type=joint_names, help='the file\'s joints in order, comma-separated; '
+                       f'names that are not ours are ignored (default: {FLIC_FILE_JOINTS})')
+    third.add_argument('--key', help='its variable (default: `pred`, or the only numeric one with 3 axes)')
+    args = parser.parse_args()
+    if (args.predictions_mat is None) == (args.predictions is None):
+        parser.error('give either predictions.mat or --predictions FILE')
+    if args.predictions is None and (args.joints or args.key is not None):
+        parser.error('--joints and --key go with --predictions')
+    args.joints = args.joints or joint_names(FLIC_FILE_JOINTS)
+    args.sides = args.sides or SIDES[args.predictions is not None]
+    return args
+
+
+def score(predictions, truth, normaliser):
+    """{model: errors [n, k]}; refuses people whose normaliser has no length."""
+    truth_xy = truth.joints_xy[predictions.rows]                                    # [n, 9, 2]
+    vectors = normaliser_vectors(truth_xy, truth.torsobox[predictions.rows], normaliser)        # [n, 2]
+    if not len(vectors):
+        raise InputError(f'{truth.path}: nobody to score')
+    bad = ~(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
+    if bad.any():
+        row = predictions.rows[np.argmax(bad)]
+        raise InputError(f'{truth.path}: sample {row}: its normaliser {normaliser} is zero or not finite')
+    truth_xy = truth_xy[:, [JOINTS.index(joint) for joint in predictions.joints]]   # [n, k, 2]
+    return {model: normalised_errors(pred_xy, truth_xy, vectors) for model, pred_xy in predictions.models.items()}
+
+
+def main():
+    args = parse_arguments()
+    third_party = args.predictions is not None
+    path = args.predictions if third_party else args.predictions_mat
+    manifest = read_manifest(args.data)
+    variables = load_variables(path)
+    split = 'test' if third_party else read_split_name(variables, manifest, path)
+    truth = read_truth(args.data, manifest, split, args.sides)
+    if third_party:
+        predictions = third_party_predictions(variables, args.key, args.joints, len(truth.joints_xy), path)
+    else:
+        predictions = own_predictions(variables, len(truth.joints_xy), path)
+    errors = score(predictions, truth, args.normaliser)
+    n_people = len(predictions.rows)
+
+    print(table(errors, predictions.joints, args.normaliser, args.sides))
+    print(f'\n{split} split; @r: detection rate in % at radius r; AUC: exact area under it, radii 0..{MAX_RADIUS}, %')
+    if left_out := [joint for joint in JOINTS if joint not in predictions.joints]:
+        print(f'not predicted, left out: {", ".join(left_out)}')
+    rates = curves(errors, predictions.joints)
+    write_csv(f'{args.out}.csv', rates, n_people, args.normaliser, args.sides)
+    plot(f'{args.out}.png', rates, f'FLIC {split}, {n_people} people, sides {args.sides}', args.normaliser)
+    print(f'curves: {args.out}.png, {args.out}.csv')
+
+
+if __name__ == '__main__':
+    run_script(main)

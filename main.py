@@ -1,0 +1,191 @@
+"""Trains and evaluates the part detector and the spatial model of Tompson et al. 2014, jointly, on several towers.
+
+    python main.py --gpus 0 1 --train --use_sm --data_augm       train, then evaluate at several scales
+    python main.py --restore                                     evaluate the newest checkpoint
+    python main.py --train --restore                             go on where it stopped
+
+Needs the arrays of data.py and, with --use_sm, the priors of pairwise_distr.py.  Writes checkpoints and logs into
+MODEL_PATH/RUN, TensorBoard summaries into TB_FOLDER/RUN and the test people's joints into predictions.mat.
+"""
+import collections
+import os
+import shutil
+
+import numpy as np
+import scipy.io
+from tqdm import tqdm
+
+import arrays
+import augmentation
+import batches
+import checkpoint
+import joints
+import multiscale
+import options as command_line
+import pairwise_distr
+import spatial_model
+import summaries
+import towers
+import training
+from arrays import InputError
+from tf1 import tf
+
+# The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that
+# make the stream deliver those steps.  predicted: multi-scale maps [n, 60, 90, 9] of part detector and spatial model.
+Graph = collections.namedtuple('Graph', 'batch training start_training test_batch inference start_test start_multiscale '
+                                        'predicted saver steps_per_epoch total_steps n_train n_test images_a_call')
+
+
+def main():
+    options, explicit = command_line.parse()
+    found = restored(options, explicit)
+    run = open_run(options, found)
+    manifest = arrays.read_manifest(options.data)
+    splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
+    check_data(manifest, found)
+    priors = load_priors(options, manifest, found)
+    print(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
+    graph = build_graph(splits, options)
+    with tf.Session(config=session_config()) as session:
+        state = initialise(session, graph, priors, found)
+        if options.train:
+            write_settings(run, options, manifest)
+            train(session, graph, splits, options, run, {**state, 'data_id': manifest['id'],
+                                                          'settings': command_line.settings_of(options)})
+        predict(session, graph, splits['test'], options, manifest)
+
+
+def restored(options, explicit):
+    """The checkpoint to go on from, its settings taken over; None without --restore."""
+    if options.restore is None:
+        return None
+    found = checkpoint.find(options.model_path, options.restore or None)
+    command_line.take_over(options, explicit, found.state['settings'], found.path)
+    version = checkpoint.code_version()
+    if found.state['code'] != version:
+        print(f'note: {found.path} was written by code {found.state["code"]}, this is {version}')
+    print(f'restored {found.path}')
+    return found
+
+
+def open_run(options, found):
+    """The run's folder, made if need be; another run's folder is refused."""
+    if found:
+        run = os.path.dirname(os.path.normpath(found.path))
+        if options.train:
+            checkpoint.sweep(run)
+        return run
+    run = os.path.join(options.model_path, options.run)
+    try:
+        os.makedirs(run, exist_ok=True)
+        if os.listdir(run):
+            raise InputError(f'{run}: holds a run already: choose another --run, or --restore {options.run}')
+    except OSError as error:
+        raise InputError(f'{run}: cannot be used: {error.strerror}') from error
+    return run
+
+
+def check_data(manifest, found):
+    if found and found.state.get('data_id') not in (None, manifest['id']):
+        print(f'note: {found.path} was trained on arrays {found.state["data_id"]}, these are {manifest["id"]}')
+
+
+def load_priors(options, manifest, found):
+    """Initial energies [81, 120, 180] of the spatial model, or None where it is absent or restored."""
+    if not options.use_sm or found:
+        return None
+    path = os.path.join(options.data, pairwise_distr.FILE)
+    histograms = pairwise_distr.load(path, manifest['id'])[:len(spatial_model.PAIRS_TO_JOINTS)]
+    return spatial_model.initial_energies(histograms, options.priors)
+
+
+def build_graph(splits, options):
+    """Input streams, towers for training and for evaluation with shared variables, and the saver; a Graph."""
+    devices = towers.device_names(options.gpus)
+    n = {split: min(len(splits[split].images), getattr(options, f'{split}_examples') or np.inf) for split in splits}
+    steps = batches.steps_per_epoch(n['train'], options.batch_size)
+    total = steps * options.n_epochs
+    tf.set_random_seed(options.seed)
+    tf.train.get_or_create_global_step()
+    batch = update = start_training = None
+    if options.train:
+        with tf.device('/cpu:0'):
+            batch, (start_training,) = batches.pipeline(lambda step: batches.training_batch(
+                splits['train'], options.seed, step, n['train'], options.batch_size, options.data_augm))
+        update = towers.build_training(batch, devices, options, total)
+    # A test frame is zoomed as training frames are; the rates do not depend on it, being ratios of lengths.
+    matrix = augmentation.centre_crop() if options.data_augm else None
+    images_a_call = max(1, options.batch_size // len(multiscale.SCALES))
+    with tf.device('/cpu:0'):
+        test_batch, (start_test, start_multiscale) = batches.pipeline(
+            lambda step: batches.plain_batch(splits['test'], rows(step, options.batch_size, n['test']), matrix),
+            lambda step: multiscale.scaled_batch(splits['test'], rows(step, images_a_call, n['test'])))
+    inference = towers.build_inference(test_batch, devices, options)
+    predicted = [multiscale.combine(maps) for maps in (inference.maps_pd, inference.maps_sm)]
+    return Graph(batch, update, start_training, test_batch, inference, start_test, start_multiscale, predicted,
+                 tf.train.Saver(max_to_keep=None), steps, total, n['train'], n['test'], images_a_call)
+
+
+def rows(step, size, n):
+    return np.arange(step * size, min((step + 1) * size, n))
+
+
+def session_config():
+    config = tf.ConfigProto()
+    config.gpu_options.allow_growth = True
+    return config
+
+
+def initialise(session, graph, priors, found):
+    """Fills the variables, from the checkpoint or from the seed and the priors; returns the state of training."""
+    if found:
+        checkpoint.restore(session, graph.saver, found)
+        return {name: found.state[name] for name in training.initial_state()}
+    session.run(tf.global_variables_initializer())
+    if priors is not None:
+        graph.inference.replicas[0].spatial.energies.load(priors, session)
+    return {}
+
+
+def write_settings(run, options, manifest):
+    path = os.path.join(run, 'settings.json')
+    with arrays.atomic(path) as partial:
+        checkpoint.write_json(partial, {**command_line.settings_of(options), 'data_id': manifest['id'],
+                                        'code': checkpoint.code_version(), 'tensorflow': tf.__version__})
+
+
+def train(session, graph, splits, options, run, state):
+    writer = summaries.Writer(os.path.join(options.tb_folder, os.path.basename(run)), graph, splits, options)
+    tf.get_default_graph().finalize()
+    state = {**state, 'code': checkpoint.code_version()}
+    training.Trainer(session, graph, splits, options, run, state, writer).train()
+    writer.close()
+
+
+def predict(session, graph, people, options, manifest):
+    """Multi-scale joints of the test people -> predictions.mat (see evaluate.py)."""
+    session.run(*graph.start_multiscale(0, -(-graph.n_test // graph.images_a_call)))
+    found = ([], [])
+    with tqdm(total=graph.n_test, desc='multi-scale', unit='img', disable=None) as bar:
+        while sum(map(len, found[0])) < graph.n_test:
+            for model, maps in zip(found, session.run(graph.predicted)):
+                model.append(joints.decode(maps, options.decode == 'subcell'))
+            bar.update(len(found[0][-1]))
+    predicted = {f'flic_pred_{model}': np.concatenate(parts).transpose(2, 1, 0)                # 2 x 9 x n
+                 for model, parts in zip(('pd', 'sm'), found) if model == 'pd' or options.use_sm}
+    with arrays.atomic(options.predictions) as partial, open(partial, 'wb') as file:
+        scipy.io.savemat(file, {**predicted, 'index': np.arange(graph.n_test), 'split': 'test',
+                                'data_id': manifest['id']})
+    print(f'{options.predictions}: {graph.n_test} test people; now: python evaluate.py {options.predictions} '
+          f'--data {options.data}')
+
+
+def run_main():
+    try:
+        return main()
+    except training.Stop as stop:
+        return stop.code
+
+
+if __name__ == '__main__':
+    arrays.run_script(run_main)

@@ -1,0 +1,100 @@
+"""The part detector: a multi-resolution convolutional network, one heat map per joint (paper, section 3.1).
+
+Three banks with weights of their own see the frame at full, half and quarter resolution.  Each is
+    conv5x5/2 F1, pool, conv5x5 F2, pool, conv5x5 F3, conv9x9 F4
+and every convolution is SAME, + bias, ReLU, then batch norm.  The banks' maps are brought to 60x90 and averaged,
+then conv9x9 F5 (ReLU, batch norm) and conv9x9 to the 9 joints' logits.  At full width F = 64 128 256 512 512:
+56,543,808 convolution weights; `--debug` divides every F by 4.
+"""
+import collections
+
+import convolution
+from joints import MAP_HEIGHT, MAP_WIDTH, N_JOINTS
+from tf1 import tf
+
+WIDTHS = (64, 128, 256, 512, 512)
+DECAY, EPSILON = 0.9, 1e-3              # of the batch norms' moving averages; added to the variance
+
+# logits, heat_maps (their spatial softmax): float32 [n, 60, 90, 9].
+# layers: {name: activation after batch norm}.  statistics: {moving average: this batch's value}, empty unless training.
+PartDetector = collections.namedtuple('PartDetector', 'logits heat_maps layers statistics')
+
+
+def build(images, debug=False, training=False, conv='auto'):
+    """images: uint8 [n, 480, 720, 3] RGB.  Returns a PartDetector; variables come from the current variable scope.
+
+    training: normalise by the batch's statistics (True) or by the moving averages (False).
+    conv: 'auto' | 'direct' | 'fft', how the 9x9 convolutions are computed (convolution.py).
+    """
+    f1, f2, f3, f4, f5 = (width // 4 if debug else width for width in WIDTHS)
+    layers, statistics = {}, {}
+
+    def layer(x, name, size, width, stride=1):
+        with tf.variable_scope(name):
+            x = tf.nn.relu(conv_bias(x, size, width, stride, conv))
+            layers[name], moments = batch_norm(x, training)
+            statistics.update(moments)
+        return layers[name]
+
+    image = tf.cast(images, tf.float32) / 255                           # [n, 480, 720, 3]
+    banks = []
+    for bank in ('full', 'half', 'quarter'):
+        x = layer(image, f'conv1_{bank}', 5, f1, stride=2)              # [n, 240, 360, f1] in the full bank
+        x = layer(max_pool(x), f'conv2_{bank}', 5, f2)                  # [n, 120, 180, f2]
+        x = layer(max_pool(x), f'conv3_{bank}', 5, f3)                  # [n, 60, 90, f3]
+        x = layer(x, f'conv4_{bank}', 9, f4)                            # [n, 60, 90, f4]
+        banks.append(enlarge(x))                                        # [n, 60, 90, f4] in every bank
+        image = tf.nn.avg_pool2d(image, 2, 2, 'VALID')                  # halving by bilinear interpolation is this
+    x = layer(tf.add_n(banks) / len(banks), 'conv5', 9, f5)             # [n, 60, 90, f5]
+    with tf.variable_scope('conv6'):
+        logits = conv_bias(x, 9, N_JOINTS, 1, conv)                     # [n, 60, 90, 9]
+    return PartDetector(logits, spatial_softmax(logits), layers, statistics)
+
+
+def conv_bias(x, size, width, stride, method):
+    """size x size convolution, SAME, plus bias.  Weights start as He's truncated normal, biases at 0."""
+    shape = [size, size, x.shape[-1].value, width]
+    deviation = (2 / (size * size * shape[2])) ** 0.5
+    weights = tf.get_variable('weights', shape, initializer=tf.truncated_normal_initializer(stddev=deviation))
+    bias = tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
+    if size == 9:
+        return convolution.conv2d(x, weights, method) + bias
+    return tf.nn.conv2d(x, weights, stride, 'SAME') + bias
+
+
+def batch_norm(x, training):
+    """Batch norm over all but the channels.  Returns (normalised x, {moving average: this batch's value}).
+
+    The caller updates the moving averages, once a step for all towers together.
+    """
+    shape = [x.shape[-1].value]
+    scale = tf.get_variable('scale', shape, initializer=tf.ones_initializer())
+    offset = tf.get_variable('offset', shape, initializer=tf.zeros_initializer())
+    mean = tf.get_variable('moving_mean', shape, initializer=tf.zeros_initializer(), trainable=False)
+    variance = tf.get_variable('moving_variance', shape, initializer=tf.ones_initializer(), trainable=False)
+    if not training:
+        factor = scale * tf.rsqrt(variance + EPSILON)                   # folded to one product and one sum
+        return x * factor + (offset - mean * factor), {}
+    y, batch_mean, batch_variance = tf.nn.fused_batch_norm(x, scale, offset, epsilon=EPSILON, is_training=True)
+    return y, {mean: batch_mean, variance: batch_variance}
+
+
+def max_pool(x):
+    return tf.nn.max_pool2d(x, 2, 2, 'SAME')
+
+
+def enlarge(x):
+    """Bilinear to the 60x90 grid.  The quarter bank has 23 columns of 4 cells, so 92 are made and 2 cut:
+    stretching 23 to 90 would shift the right edge by two cells."""
+    height, width = x.shape[1].value, x.shape[2].value
+    if (height, width) == (MAP_HEIGHT, MAP_WIDTH):
+        return x
+    factor = -(-MAP_HEIGHT // height)
+    x = tf.compat.v2.image.resize(x, [factor * height, factor * width])          # half-pixel centres
+    return x[:, :MAP_HEIGHT, :MAP_WIDTH]
+
+
+def spatial_softmax(logits):
+    """[n, h, w, k] -> the same shape, each map a distribution over its h x w cells."""
+    flat = tf.reshape(logits, [-1, logits.shape[1] * logits.shape[2], logits.shape[3]])
+    return tf.reshape(tf.nn.softmax(flat, axis=1), tf.shape(logits))

@@ -1,0 +1,46 @@
+"""Multi-scale inference (Tompson's ICLR 2014 evaluation): eight zooms of a frame, maps brought back and averaged.
+
+Pads 1.1 1.2 1.3 1.4 put the frame into a larger black one, crops 0.7 0.8 0.9 1.0 cut its middle; each is a zoom about
+the centre.  The maps come back by the exact inverse, as two small interpolation matrices; each is scaled to sum 1
+(crops see a part of the frame only, and their maps would else weigh up to twice as much), and the mean is decoded.
+"""
+import numpy as np
+
+import batches
+from augmentation import transform, warp, zoom
+from joints import MAP_HEIGHT, MAP_WIDTH, clamp_to_frame
+from tf1 import tf
+
+PADS, CROPS = (1.1, 1.2, 1.3, 1.4), (0.7, 0.8, 0.9, 1.0)
+SCALES = tuple(1 / pad for pad in PADS) + tuple(1 / crop for crop in CROPS)
+
+
+def scaled_batch(split, rows):
+    """All scales of the given rows, a row's scales together: a Batch of len(rows) * len(SCALES)."""
+    images, joints_xy = [], []
+    for row in rows:
+        for scale in SCALES:
+            images.append(split.images[row] if scale == 1 else warp(split.images[row], zoom(scale)))
+            joints_xy.append(transform(zoom(scale), clamp_to_frame(split.joints[row])))
+    return batches.finish(np.repeat(rows, len(SCALES)), np.stack(images), np.stack(joints_xy))
+
+
+def back_matrix(scale, length):
+    """[length, length]: linear interpolation of a zoomed axis of cells at the original cells, 0 outside.
+
+    Cell i of the original has its centre i + 1/2; the zoom put it at (i + 1/2 - length/2) * scale + length/2.
+    """
+    at = (np.arange(length) + 0.5 - length / 2) * scale + length / 2 - 0.5           # in zoomed cells
+    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(length))).astype(np.float32)
+
+
+def combine(maps):
+    """Maps of a scaled_batch, [n * S, 60, 90, k] -> mean over the scales in the original frame, [n, 60, 90, k]."""
+    down = np.stack([back_matrix(scale, MAP_HEIGHT) for scale in SCALES])            # [S, 60, 60]
+    right = np.stack([back_matrix(scale, MAP_WIDTH) for scale in SCALES])            # [S, 90, 90]
+    k = maps.shape[-1]
+    maps = tf.reshape(maps, [-1, len(SCALES), MAP_HEIGHT, MAP_WIDTH, k])             # [n, S, 60, 90, k]
+    maps = tf.einsum('nsrck,sRr->nsRck', maps, down)
+    maps = tf.einsum('nsrck,sCc->nsrCk', maps, right)
+    mass = tf.reduce_sum(maps, axis=[2, 3], keepdims=True)
+    return tf.reduce_mean(maps / tf.maximum(mass, 1e-12), axis=1)

@@ -1,0 +1,98 @@
+"""main.py's command line.  With --restore, options that are not given take the values of the restored run."""
+import argparse
+import datetime
+
+from arrays import InputError, natural_float, natural_int, positive_float, positive_int
+
+# A change of one of these is a change of the graph or of its data: not allowed when restoring.
+FIXED = ('debug', 'use_sm')
+FIXED_IN_TRAINING = (*FIXED, 'optimizer', 'seed', 'batch_size', 'data_augm', 'train_examples')
+# Options that describe a call, not a run: never taken over.
+CALL = ('train', 'restore', 'gpus', 'model_path', 'tb_folder', 'run', 'data', 'predictions', 'verify')
+
+
+def build_parser():
+    parser = argparse.ArgumentParser(
+        prog='main.py', formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description='Trains and evaluates the part detector and the spatial model (Tompson et al. 2014). '
+                    'Say --train, --restore or both; with --restore, options not given are those of that run.')
+    what = parser.add_argument_group('what to do')
+    what.add_argument('--train', action='store_true', help='train; without it, evaluate only')
+    what.add_argument('--restore', nargs='?', const='', default=None, metavar='RUN',
+                      help='go on from a checkpoint: a path or a run\'s name; no value: the newest of --model_path')
+    what.add_argument('--gpus', nargs='+', type=natural_int, default=[0], metavar='GPU',
+                      help='one tower for each; a GPU that is absent: its tower runs on the CPU')
+    network = parser.add_argument_group('network')
+    network.add_argument('--debug', action='store_true', help='a quarter of the width: for laptops')
+    network.add_argument('--use_sm', action='store_true', help='add the spatial model and train both jointly')
+    network.add_argument('--priors', choices=('exact', 'reference', 'uniform'), default='exact',
+                         help='how the spatial model\'s priors start from the histograms')
+    network.add_argument('--conv', choices=('auto', 'direct', 'fft'), default='auto',
+                         help='how 9x9 convolutions are computed: the same function, other speed')
+    training = parser.add_argument_group('training')
+    training.add_argument('--data_augm', action='store_true', help='augment the training data')
+    training.add_argument('--n_epochs', type=positive_int, default=30, help='epochs in all')
+    training.add_argument('--batch_size', type=positive_int, default=14, help='samples a step, over all towers')
+    training.add_argument('--optimizer', choices=('adam', 'momentum'), default='adam', help='optimiser')
+    training.add_argument('--lr', type=positive_float, default=0.001, help='learning rate at the start')
+    training.add_argument('--lmbd', type=natural_float, default=0.001, help='weight decay')
+    training.add_argument('--seed', type=natural_int, default=0, help='equal seeds, equal runs')
+    training.add_argument('--train_examples', type=positive_int, metavar='N', help='only the first N people')
+    training.add_argument('--save_minutes', type=positive_float, default=10.0, metavar='M',
+                          help='checkpoint every M minutes, beside that of each epoch')
+    training.add_argument('--keep', type=positive_int, default=3, metavar='K',
+                          help='newest checkpoints to keep, beside the best')
+    evaluation = parser.add_argument_group('evaluation')
+    evaluation.add_argument('--test_examples', type=positive_int, metavar='N', help='only the first N people')
+    evaluation.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
+                            help='joint = interpolated peak of its heat map, or centre of the highest cell')
+    evaluation.add_argument('--predictions', default='predictions.mat', metavar='FILE', help='where they are written')
+    places = parser.add_argument_group('places')
+    places.add_argument('--data', default='arrays', help='folder of data.py and pairwise_distr.py')
+    places.add_argument('--model_path', default='models_ex', help='folder of all runs')
+    places.add_argument('--run', metavar='NAME', help='name of this run (default: its time of start)')
+    places.add_argument('--tb_folder', default='tb', help='folder of the TensorBoard summaries')
+    places.add_argument('--verify', action='store_true', help='compare the arrays\' full checksums first')
+    return parser
+
+
+def parse(arguments=None):
+    """Returns (options, names of those given on the command line)."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if not options.train and options.restore is None:
+        parser.error('nothing to do: say --train, --restore or both')
+    if len(set(options.gpus)) < len(options.gpus):
+        parser.error('argument --gpus: a GPU is named twice')
+    if options.run is not None and (not options.run or '/' in options.run or options.run.startswith(('.', '-'))):
+        parser.error('argument --run: not a plain name')
+    if options.run and options.restore is not None:
+        parser.error('argument --run: a restored run keeps its name')
+    if options.run is None:
+        options.run = datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')
+    return options, given(parser, arguments)
+
+
+def given(parser, arguments):
+    """Names of the options that the command line sets, whatever their value."""
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    return set(vars(parser.parse_args(arguments)))
+
+
+def settings_of(options):
+    """The part of the options that describes the run, for settings.json and checkpoints."""
+    return {name: value for name, value in vars(options).items() if name not in CALL}
+
+
+def take_over(options, explicit, settings, where):
+    """Completes the options with a restored run's settings; a contradiction names the option."""
+    for name, stored in settings.items():
+        if name in CALL or not hasattr(options, name):
+            continue
+        value = getattr(options, name)
+        if name not in explicit:
+            setattr(options, name, stored)
+        elif value != stored and name in (FIXED_IN_TRAINING if options.train else FIXED):
+            raise InputError(f'--{name} {value}: the run of {where} has {stored}')
+    return options
