@@ -128,6 +128,22 @@ def open_npy(path, dtype=None, shape=None):
     return array
 
 
+def load_mat(path):
+    """{name: array} of a .mat file up to version 7."""
+    import concurrent.futures
+    import multiprocessing
+
+    from scipy.io import loadmat
+    try:
+        # In a process of its own (10 ms): SciPy 1.17 dies of a segmentation fault on some damaged files.
+        with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('fork')) as pool:
+            return pool.submit(loadmat, path, appendmat=False).result()
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except Exception as error:              # a damaged file raises nearly anything
+        raise InputError(f'{path}: not a readable .mat file: {type(error).__name__}: {error}') from error
+
+
 def checksum(path):
     """CRC-32 of the whole file, eight hexadecimal digits."""
     crc = 0
@@ -157,6 +173,9 @@ def read_manifest(folder):
             manifest = json.load(file)
         for key in ('id', 'counts', 'checksums', 'spots', 'settings'):
             manifest[key]
+        counts = [int(manifest['counts'][split]) for split in SPLITS]
+        if min(counts) < 0 or not isinstance(manifest['checksums'], dict) or not isinstance(manifest['spots'], dict):
+            raise ValueError('counts or checksums')
     except FileNotFoundError:
         raise InputError(f'{path}: no such file (run data.py first, or name the arrays\' folder with --data)') from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -169,7 +188,7 @@ def load_split(folder, split, manifest, verify=False):
 
     Joints are refused if NaN or further than a whole frame away.  Returns a Split of read-only memory maps.
     """
-    n = manifest['counts'].get(split)
+    n = manifest['counts'][split]
     arrays = {}
     for kind in ('x', 'joints', 'people'):
         path = os.path.join(folder, file_name(kind, split))

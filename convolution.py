@@ -19,7 +19,8 @@ Schafer, Discrete-time signal processing.
 import collections
 
 import numpy as np
-import tensorflow.compat.v1 as tf
+
+from tf1 import tf
 
 Plan = collections.namedtuple('Plan', 'k maps tiles outputs inputs')   # each but k a (rows, columns) pair
 
@@ -37,42 +38,80 @@ def conv2d(x, filters, method='auto', spectrum=None):
         return tf.nn.conv2d(x, filters, strides=1, padding='SAME')
     plan = _plan(filters.shape.as_list(), x.shape.as_list()[1:3])
     if spectrum is not None:
-        return _synthesis(tf.matmul(_analysis(x, plan), spectrum), plan)
+        f = filters.shape.as_list()[3]
+        rows = _row_analysis(x, plan)
+        return _row_synthesis(_each_row(lambda p: _forward(rows[p], spectrum[p], plan), plan), plan, f)
     return _differentiable(plan)(x, filters)
 
 
 def filter_spectrum(filters, map_shape):
-    """The filters' transform [frequencies, c, f] for maps of `map_shape` = (h, w): what inference keeps in a variable."""
-    return _filter_analysis(filters, _plan(filters.shape.as_list(), map_shape))
+    """The filters' transform [P', 3Q, c, f] for maps of `map_shape` = (h, w): what inference keeps in a variable."""
+    plan = _plan(filters.shape.as_list(), map_shape)
+    rows = _filter_row_analysis(filters, plan)
+    return tf.reshape(_product(_column_basis(plan, plan.k, +1), rows),
+                      [plan.inputs[0] // 2 + 1, 3 * plan.inputs[1]] + filters.shape.as_list()[2:])
+
+
+def _forward(rows, ws, plan):
+    q = plan.inputs[1]
+    xs = tf.reshape(_product(_column_basis(plan, q, -1), rows), [3 * q, -1, ws.shape.as_list()[1]])
+    return _product(_column_inverse(plan), tf.reshape(tf.matmul(xs, ws), [3 * q, -1]))
 
 
 def choose(x_shape, filters_shape, on_gpu):
     """The faster method for these shapes, 'direct' or 'fft': measured on a CPU; on a GPU always 'direct'."""
-    return 'direct'
+    k, _, c, f = filters_shape
+    return 'fft' if not on_gpu and k >= 5 and c * f >= 128 * 128 else 'direct'
 
 
 def _differentiable(plan):
     @tf.custom_gradient
     def convolve(x, filters):
-        y = _synthesis(tf.matmul(_analysis(x, plan), _filter_analysis(filters, plan)), plan)
+        c, f = filters.shape.as_list()[2:]
+        rows, filter_rows = _row_analysis(x, plan), _filter_row_analysis(filters, plan)
+        B = _column_basis(plan, plan.k, +1)
+        A = _column_basis(plan, plan.inputs[1], -1)
+        C = _column_inverse(plan)
+        q = plan.inputs[1]
+
+        def forward(p):
+            ws = tf.reshape(_product(B, filter_rows[p]), [3 * q, c, f])
+            return _forward(rows[p], ws, plan)
+        y = _row_synthesis(_each_row(forward, plan), plan, f)
 
         def gradient(dy):
             with tf.control_dependencies([dy]):       # else the forward pass's spectra would be kept and used here
                 x_again, filters_again = tf.identity(x), tf.identity(filters)
-            dy = _synthesis_transpose(dy, plan)
-            dx = tf.matmul(dy, _filter_analysis(filters_again, plan), transpose_b=True)
-            dw = tf.matmul(_analysis(x_again, plan), dy, transpose_a=True)
-            return _analysis_transpose(dx, plan), _filter_analysis_transpose(dw, plan)
+            rows, filter_rows = _row_analysis(x_again, plan), _filter_row_analysis(filters_again, plan)
+            dy = _row_synthesis_transpose(dy, plan)
+
+            def backward(p):
+                ys = tf.reshape(_product(C, dy[p], transpose=True), [3 * q, -1, f])
+                ws = tf.reshape(_product(B, filter_rows[p]), [3 * q, c, f])
+                dx = tf.reshape(tf.matmul(ys, ws, transpose_b=True), [3 * q, -1])
+                dx = _product(A, dx, transpose=True)
+                with tf.control_dependencies([dx]):
+                    xs = tf.reshape(_product(A, rows[p]), [3 * q, -1, c])
+                dw = tf.reshape(tf.matmul(xs, ys, transpose_a=True), [3 * q, -1])
+                return dx, _product(B, dw, transpose=True)
+            dx, dw = _each_row(backward, plan, 2)
+            return _row_analysis_transpose(dx, plan, c), _filter_row_analysis_transpose(dw, plan, c, f)
         return y, gradient
     return convolve
 
 
+def _each_row(function, plan, results=1):
+    dtype = tf.float32 if results == 1 else (tf.float32,) * results
+    return tf.map_fn(function, tf.range(plan.inputs[0] // 2 + 1), dtype, parallel_iterations=1)
+
+
 def _plan(filters_shape, map_shape):
     k = filters_shape[0]
-    outputs = (12, 10)
+    outputs = OUT
     tiles = tuple(-(-size // m) for size, m in zip(map_shape, outputs))
     return Plan(k, tuple(map_shape), tiles, outputs, tuple(m + k - 1 for m in outputs))
 
+OUT = (15, 10)
 
 def _basis(frequencies, samples, period, sign):
     """cos and sin: [2, frequencies, samples] of exp(sign 2 pi i f s / period) as (re, im)."""
@@ -120,8 +159,8 @@ def _overlapping(tiles, outputs, inputs):
     return (np.arange(inputs)[:, None] + outputs * np.arange(tiles)).ravel()
 
 
-def _analysis(x, plan):
-    """A: maps [n, h, w, c] -> spectra [P' 3Q, tiles, c]."""
+def _row_analysis(x, plan):
+    """maps [n, h, w, c] -> [P', 2 Q, tiles c]."""
     (p, q), (th, tw), c = plan.inputs, plan.tiles, x.shape.as_list()[3]
     before = plan.k // 2
     height, width = (t * m + plan.k - 1 for t, m in zip(plan.tiles, plan.outputs))
@@ -131,16 +170,12 @@ def _analysis(x, plan):
     x = _product(_row_basis(plan, p, -1), tf.reshape(x, [p, -1]))              # [P' 2, W n th c]
     rows = p // 2 + 1
     x = tf.gather(tf.reshape(x, [2 * rows, width, -1]), _overlapping(tw, plan.outputs[1], q), axis=1)
-    x = _product(_column_basis(plan, q, -1), tf.reshape(x, [rows, 2 * q, -1]))  # [P', 3Q, tw n th c]
-    return tf.reshape(x, [rows * 3 * q, -1, c])
+    return tf.reshape(x, [rows, 2 * q, -1])
 
 
-def _analysis_transpose(x, plan):
-    """A': spectra [P' 3Q, tiles, c] -> maps [n, h, w, c], overlapping tiles added."""
-    (p, q), (th, tw), c = plan.inputs, plan.tiles, x.shape.as_list()[2]
+def _row_analysis_transpose(x, plan, c):
+    (p, q), (th, tw) = plan.inputs, plan.tiles
     rows = p // 2 + 1
-    x = tf.reshape(x, [rows, 3 * q, -1])                                       # [P', 3Q, tw n th c]
-    x = _product(_column_basis(plan, q, -1), x, transpose=True)                # [P', 2 Q, tw n th c]
     x = _overlap_add(tf.reshape(x, [2 * rows, q, tw, -1]), plan.outputs[1])    # [P' 2, m2, tw', n th c]
     blocks = x.shape.as_list()[2]
     x = _product(_row_basis(plan, p, -1), tf.reshape(x, [2 * rows, -1]), transpose=True)   # [P, m2 tw' n th c]
@@ -162,41 +197,33 @@ def _overlap_add(x, outputs):
                      for i, s in enumerate(starts)])
 
 
-def _filter_analysis(filters, plan):
-    """B: filters [k, k, c, f] -> spectra [P' 3Q, c, f]; conjugate basis, as tf.nn.conv2d correlates."""
+def _filter_row_analysis(filters, plan):
+    """B: filters [k, k, c, f] -> [P', 2k, c f]; conjugate basis, as tf.nn.conv2d correlates."""
     k, rows = plan.k, plan.inputs[0] // 2 + 1
-    c, f = filters.shape.as_list()[2:]
     w = _product(_row_basis(plan, k, +1), tf.reshape(filters, [k, -1]))        # [P' 2, k c f]
-    w = _product(_column_basis(plan, k, +1), tf.reshape(w, [rows, 2 * k, -1]))  # [P', 3Q, c f]
-    return tf.reshape(w, [-1, c, f])
+    return tf.reshape(w, [rows, 2 * k, -1])
 
 
-def _filter_analysis_transpose(w, plan):
-    """B': spectra [P' 3Q, c, f] -> filters [k, k, c, f]."""
+def _filter_row_analysis_transpose(w, plan, c, f):
     k, rows = plan.k, plan.inputs[0] // 2 + 1
-    c, f = w.shape.as_list()[1:]
-    w = _product(_column_basis(plan, k, +1), tf.reshape(w, [rows, 3 * plan.inputs[1], -1]), transpose=True)
     w = _product(_row_basis(plan, k, +1), tf.reshape(w, [2 * rows, -1]), transpose=True)
     return tf.reshape(w, [k, k, c, f])
 
 
-def _synthesis(y, plan):
-    """C: products [P' 3Q, tiles, f] -> maps [n, h, w, f]."""
-    (p, q), (m1, m2), (th, tw), f = plan.inputs, plan.outputs, plan.tiles, y.shape.as_list()[2]
+def _row_synthesis(y, plan, f):
+    """[P', 2 m2, tiles f] -> maps [n, h, w, f]."""
+    (p, q), (m1, m2), (th, tw) = plan.inputs, plan.outputs, plan.tiles
     rows = p // 2 + 1
-    y = _product(_column_inverse(plan), tf.reshape(y, [rows, 3 * q, -1]))      # [P', 2 m2, tw n th f]
     y = _product(_row_inverse(plan), tf.reshape(y, [2 * rows, -1]))            # [m1, m2 tw n th f]
     y = tf.transpose(tf.reshape(y, [m1, m2, tw, -1, th, f]), [3, 4, 0, 2, 1, 5])
     y = tf.reshape(y, [-1, th * m1, tw * m2, f])
     return y[:, :plan.maps[0], :plan.maps[1]]
 
 
-def _synthesis_transpose(y, plan):
-    """C': maps [n, h, w, f] -> spectra [P' 3Q, tiles, f]."""
+def _row_synthesis_transpose(y, plan):
     (p, q), (m1, m2), (th, tw), f = plan.inputs, plan.outputs, plan.tiles, y.shape.as_list()[3]
     rows = p // 2 + 1
     y = tf.pad(y, [[0, 0], [0, th * m1 - plan.maps[0]], [0, tw * m2 - plan.maps[1]], [0, 0]])
     y = tf.transpose(tf.reshape(y, [-1, th, m1, tw, m2, f]), [2, 4, 3, 0, 1, 5])   # [m1, m2, tw, n, th, f]
     y = _product(_row_inverse(plan), tf.reshape(y, [m1, -1]), transpose=True)  # [P' 2, m2 tw n th f]
-    y = _product(_column_inverse(plan), tf.reshape(y, [rows, 2 * m2, -1]), transpose=True)
-    return tf.reshape(y, [3 * q * rows, -1, f])
+    return tf.reshape(y, [rows, 2 * m2, -1])

@@ -1,7 +1,7 @@
 """FLIC's examples.mat and pictures -> the arrays that training reads (their layout: arrays.py).
 
     python data.py --meta data_FLIC.mat --images images_FLIC --out arrays
-    python data.py --synthetic 400 --out arrays       # no FLIC at hand: render 400 pictures in its format first
+    python data.py --synthetic 400 --out arrays       # no FLIC at hand: render 400 people in its format first
 
 People who face backwards (left hip left of the right hip) have left and right exchanged, so that "left" is
 always the side on the picture's right.  Joints are written as annotated, in pixels; for a heat map, one outside
@@ -17,7 +17,6 @@ import json
 import os
 
 import numpy as np
-import scipy.io
 import simplejpeg
 from tqdm import tqdm
 
@@ -35,18 +34,17 @@ Annotations = collections.namedtuple('Annotations', 'file joints_xy torsobox bac
 
 def read_annotations(path):
     """Reads FLIC's examples.mat; returns Annotations of everybody in it, in its order."""
+    examples = arrays.load_mat(path)
     try:
-        examples = scipy.io.loadmat(path, variable_names=['examples'])['examples'].ravel()
+        examples = examples['examples'].ravel()
         coords = np.stack([person['coords'] for person in examples]).astype(np.float32)       # [n, 2, 29]
         joints_xy = np.moveaxis(coords[:, :, FLIC_COLUMNS], 1, 2)                             # [n, 9, 2]
         file = np.array([person['filepath'].item() for person in examples])
         torsobox = np.stack([person['torsobox'].ravel() for person in examples]).astype(np.float32)
         is_train, is_test = (np.array([bool(person[key].item()) for person in examples])
                              for key in ('istrain', 'istest'))
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such file (FLIC\'s examples.mat: name it with --meta)') from None
-    except Exception as error:      # a damaged or foreign .mat raises nearly anything, zlib and struct errors included
-        raise InputError(f'{path}: not FLIC\'s examples.mat, or damaged: {type(error).__name__}: {error}') from error
+    except Exception as error:                  # a foreign .mat can hold anything
+        raise InputError(f'{path}: not FLIC\'s examples.mat: {type(error).__name__}: {error}') from error
     _check_annotations(path, file, joints_xy, torsobox, is_train & is_test)
     backward = joints_xy[:, joints.JOINTS.index('lhip'), 0] < joints_xy[:, joints.JOINTS.index('rhip'), 0]
     joints_xy = np.where(backward[:, None, None], joints.swap_sides(joints_xy), joints_xy)
@@ -193,7 +191,7 @@ def parse_options():
     parser.add_argument('--images', default='images_FLIC', help='folder of its pictures (default: %(default)s)')
     parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
     parser.add_argument('--synthetic', type=arrays.positive_int, metavar='N',
-                        help='render N pictures in FLIC\'s format into OUT/synthetic_FLIC and use these')
+                        help='render N people in FLIC\'s format into OUT/synthetic_FLIC and use these')
     parser.add_argument('--seed', type=arrays.natural_int, default=0,
                         help='seed of --synthetic (default: %(default)s)')
     parser.add_argument('--skip_bad', action='store_true',

@@ -8,7 +8,7 @@ of data.py (--data): exact pixel coordinates, never heat maps.
 
 Detection rate of joint i at radius r, in %: the share of people with 100 * ||p_i - g_i|| / ||normaliser|| <= r, where p
 is the prediction, g the truth, and the normaliser of each person is one of
-    lhip-rsho   g_lhip - g_rsho, Tompson et al. 2014 and Sapp & Taskar 2013 (MODEC)
+    lhip-rsho   g_lhip - g_rsho, the measure of the paper (Tompson et al. 2014)
     lsho-rhip   g_lsho - g_rhip, what the public implementation of the paper divides by
     torsobox    the diagonal of the annotated torso box, published as PCK@0.2 at radius 20
 AUC is the exact area under that rate over the radii 0..20 in % of the full area: 100 * mean(max(0, 1 - error / 20)).
@@ -26,13 +26,22 @@ import argparse
 import collections
 import csv
 import itertools
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from arrays import LAYOUT, SPLITS, InputError, atomic, check_joints, file_name, open_npy, read_manifest, run_script
+from arrays import (
+    LAYOUT,
+    SPLITS,
+    InputError,
+    atomic,
+    check_joints,
+    file_name,
+    load_mat,
+    open_npy,
+    read_manifest,
+    run_script,
+)
 from joints import JOINTS, N_JOINTS, swap_sides
 
 MODELS = {'flic_pred_pd': 'part detector', 'flic_pred_sm': 'joint model'}
@@ -182,18 +191,15 @@ def _colour(label):
 
 def load_variables(path):
     """{name: array} of a .npz file (never a pickle) or a .mat file up to version 7."""
+    if not path.lower().endswith('.npz'):
+        return load_mat(path)
     try:
-        if path.lower().endswith('.npz'):
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
-        from scipy.io import loadmat
-        # In a process of its own (10 ms): SciPy 1.17 dies of a segmentation fault on some damaged files.
-        with ProcessPoolExecutor(1, multiprocessing.get_context('fork')) as pool:
-            return pool.submit(loadmat, path, appendmat=False).result()
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
     except Exception as error:                  # a damaged file raises nearly anything
-        raise InputError(f'{path}: not a readable .mat or .npz file: {type(error).__name__}: {error}') from error
+        raise InputError(f'{path}: not a readable .npz file: {type(error).__name__}: {error}') from error
 
 
 def is_numeric(value, n_dims):

@@ -9,7 +9,6 @@ MODEL_PATH/RUN, TensorBoard summaries into TB_FOLDER/RUN and the test people's j
 """
 import collections
 import os
-import shutil
 
 import numpy as np
 import scipy.io
@@ -32,8 +31,9 @@ from tf1 import tf
 
 # The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that
 # make the stream deliver those steps.  predicted: multi-scale maps [n, 60, 90, 9] of part detector and spatial model.
-Graph = collections.namedtuple('Graph', 'batch training start_training test_batch inference start_test start_multiscale '
-                                        'predicted saver steps_per_epoch total_steps n_train n_test images_a_call')
+Graph = collections.namedtuple('Graph', 'batch training start_training test_batch inference start_test '
+                                        'start_multiscale predicted saver steps_per_epoch total_steps n_train n_test '
+                                        'images_a_call')
 
 
 def main():

@@ -31,7 +31,8 @@ def build_parser():
                          help='how 9x9 convolutions are computed: the same function, other speed')
     training = parser.add_argument_group('training')
     training.add_argument('--data_augm', action='store_true', help='augment the training data')
-    training.add_argument('--n_epochs', type=positive_int, default=30, help='epochs in all')
+    training.add_argument('--n_epochs', type=natural_int, default=30,
+                          help='epochs in all; 0: evaluate the untrained network')
     training.add_argument('--batch_size', type=positive_int, default=14, help='samples a step, over all towers')
     training.add_argument('--optimizer', choices=('adam', 'momentum'), default='adam', help='optimiser')
     training.add_argument('--lr', type=positive_float, default=0.001, help='learning rate at the start')

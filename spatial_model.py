@@ -1,135 +1,152 @@
 """The spatial model: a fully connected Markov random field over the joints, one round of message passing, unrolled.
 
     model = spatial_model.build(heat_maps)              # heat_maps [n, 60, 90, 10] -> model.logits [n, 60, 90, 9]
-    start = spatial_model.initial_energies(histograms)  # fed once:  model.energies.load(start, session)
+    first = spatial_model.initial_energies(histograms)  # assigned once:  model.energies.load(first, session)
 
-Tompson, Jain, LeCun, Bregler (NIPS 2014), equation 2.  With sp(x) = log(1 + exp(5 x)) / 5 and d = 1e-6, joint j's logits are
+Tompson, Jain, LeCun, Bregler (NIPS 2014), section 3.2.  With sp(x) = log(1 + exp(5 x)) / 5 and d = 1e-6,
+joint j's logits are
 
     log(sp(h_j) + d)  +  sum over the nine others v of  log(sp(e_{j|v}) * sp(h_v) + sp(b_{v->j}) + d)
 
-where `*` convolves a prior over displacements (row, col) of j - v with the map of v.
+where `*` convolves a prior over the displacements (row, col) of j from v with the map of v.  The public reference
+(joint-cnn-mrf, 2018) has the same formula but resizes a 61x91 convolution to 60x90; here it is cut.
 """
 import collections
-import math
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from joints import N_JOINTS, PAIRS
+from joints import N_JOINTS, N_MAPS, PAIRS
 
-PAIRS_TO_JOINTS = tuple((j, v) for j, v in PAIRS if j < N_JOINTS)      # 81: the torso receives no message
+PAIRS_TO_JOINTS = tuple((j, v) for j, v in PAIRS if j < N_JOINTS)      # 81: the torso is given, it hears no one
+PAIRS_OF_ONE = N_MAPS - 1                                              # 9 a joint, one joint after the other
 BETA = 5.0          # of the softplus: the larger, the closer to max(x, 0)
 DELTA = 1e-6        # keeps the logarithms finite
-FLOOR = 1e-3        # least prior after initial_energies(..., 'exact'), the pair's largest being 1
-METHODS = ('fft', 'direct')
+FLOOR = 1e-3        # least prior after initial_energies(..., 'exact'), each pair's largest being 1
 
 SpatialModel = collections.namedtuple('SpatialModel', 'logits energies biases')
 
 
 def build(heat_maps, method='fft'):
-    """One round of message passing; the variables belong to the caller's variable scope, so towers can share them.
+    """One round of message passing; the variables go into the caller's variable scope, so that towers can share them.
 
-    heat_maps: float32 [n, h, w, 10] of any sign, maps in the order of joints.MAPS; h = 60 and w = 90 in the paper.
-    method: 'fft', or 'direct', the same sums by tf.nn.conv2d: over a hundred times slower to train, for comparison.
+    heat_maps: float32 [n, h, w, 10] of any sign, in joints.MAPS' order; h = 60, w = 90 in the paper; n may be None.
+    method: how `messages` convolves.
 
     Returns SpatialModel:
-        logits    [n, h, w, 9]    unnormalised log marginals of joints.JOINTS; softmax over space gives the maps
-        energies  [81, 2h, 2w]    variable e_{j|v}, pairs in joints.PAIRS' order, zero displacement at [h, w]
+        logits    [n, h, w, 9]    unnormalised log marginals of joints.JOINTS; their softmax over space is the heat map
+        energies  [81, 2h, 2w]    variable e_{j|v}, in the order of PAIRS_TO_JOINTS, zero displacement at [h, w]
         biases    [81, h, w]      variable b_{v->j}
-    Both variables start at zero: sp = log(2) / 5 = 0.14 everywhere.  For the biases that is what is wanted: with
-    batch-normalised maps and 'exact' priors the messages lie between 1 and 100, so the bias neither drowns them nor
-    lets a message fall to the logarithm of almost nothing.
+    Both variables start at zero, where sp = log(2) / 5 = 0.14.  The biases are meant to stay there: with FLIC's 'exact'
+    priors and batch-normalised maps, messages lie between 0.8 and 55 (median 10), so a bias neither drowns them nor
+    lets a logarithm run away.
     """
     h, w = heat_maps.shape.as_list()[1:3]
-    n_pairs = len(PAIRS_TO_JOINTS)
-    energies = tf.get_variable('energies', [n_pairs, 2 * h, 2 * w], initializer=tf.zeros_initializer())
-    biases = tf.get_variable('biases', [n_pairs, h, w], initializer=tf.zeros_initializer())
-    with tf.name_scope('spatial_model'):
-        maps = softplus(tf.transpose(heat_maps, [3, 0, 1, 2]))                          # [10, n, h, w]
-        floors = tf.unstack(softplus(biases) + DELTA)                                   # 81 x [h, w]
-        received = messages(softplus(energies), maps, method)                           # 81 x [n, h, w]
-        logs = [tf.log(message + floor) for message, floor in zip(received, floors)]
-        logits = [tf.add_n([tf.log(maps[joint] + DELTA)] + [logs[i] for i, (to, _) in enumerate(PAIRS_TO_JOINTS) if to == joint])
-                  for joint in range(N_JOINTS)]                                         # 9 x [n, h, w]
-        return SpatialModel(tf.stack(logits, axis=-1), energies, biases)
+    pairs, zeros = len(PAIRS_TO_JOINTS), tf.zeros_initializer()
+    energies = tf.get_variable('energies', [pairs, 2 * h, 2 * w], tf.float32, zeros)
+    biases = tf.get_variable('biases', [pairs, h, w], tf.float32, zeros)
+    with tf.name_scope('messages'):
+        maps = softplus(tf.transpose(heat_maps, [3, 0, 1, 2]))                              # [10, n, h, w]
+        received = messages(softplus(energies), maps, method)                               # 81 x [n, h, w]
+        terms = [m + b for m, b in zip(received, tf.unstack(softplus(biases) + DELTA))]     # 81 x [n, h, w]
+    with tf.name_scope('marginals'):
+        own = tf.unstack(tf.log(maps[:N_JOINTS] + DELTA))                                   # 9 x [n, h, w]
+        others = [_sum_of_logs(*terms[i:i + PAIRS_OF_ONE]) for i in range(0, pairs, PAIRS_OF_ONE)]
+        logits = tf.stack([a + b for a, b in zip(own, others)], axis=-1)                    # [n, h, w, 9]
+    return SpatialModel(logits, energies, biases)
 
 
 def softplus(x):
-    """log(1 + exp(BETA x)) / BETA: positive, near max(x, 0); does not overflow."""
+    """log(1 + exp(BETA x)) / BETA: positive, close to max(x, 0), without overflow."""
     return tf.nn.softplus(BETA * x) / BETA
 
 
-def messages(priors, maps, method='fft'):
-    """What each condjoint's map says of each joint: the priors convolved with the maps, cut to the frame.
+@tf.custom_gradient
+def _sum_of_logs(*terms):
+    """Sum of the logarithms of 9 positive tensors, as logarithms of products: a third of the work.
 
-    priors: [81, 2h, 2w] positive, pairs in joints.PAIRS' order, indexed by displacement + (h, w).
-    maps: [10, n, h, w] positive.
+    Three factors cannot leave float32: each is at least DELTA, and would have to reach 1e12.
+    """
+    products = [terms[i] * terms[i + 1] * terms[i + 2] for i in range(0, len(terms), 3)]
+    return tf.add_n([tf.log(product) for product in products]), lambda d: [d / term for term in terms]
+
+
+def messages(priors, maps, method='fft'):
+    """What each condjoint's map says about each joint: prior * map, cut to the frame.
+
+    priors: float32 [81, 2h, 2w], positive, in the order of PAIRS_TO_JOINTS, indexed by displacement + (h, w).
+    maps: float32 [10, n, h, w], positive.
+    method: 'fft', or 'direct', which says the same by tf.nn.conv2d and is there to be compared with (about 7 times
+        slower forward at batch 14, 40 at batch 1, and hundreds of times backward).
     Returns 81 x [n, h, w]:  message[p] = sum over cells q of  priors[pair][p - q + (h, w)] * maps[condjoint][q].
     """
     return {'fft': _messages_by_fft, 'direct': _messages_by_conv2d}[method](priors, maps)
 
 
 def _messages_by_fft(priors, maps):
-    """Convolution theorem.  Displacements within the frame never reach 2h or 2w, so a circular transform of the
-    priors' size is exact, without padding.  Every prior and every map is transformed once, forward and backward."""
+    """Convolution theorem.  A circular transform of the priors' size is exact: for cells p and q of the frame
+    p - q + (h, w) never wraps.  Each prior, map and message is transformed once, and its gradient once.
+    """
     h, w = maps.shape.as_list()[2:]
     size = [2 * h, 2 * w]
 
     @tf.custom_gradient
     def convolve(priors, maps):
-        from_centre = _alternating_signs(h, w)                                  # [2h, w+1]: moves [h, w] to [0, 0]
-        p = tf.unstack(tf.signal.rfft2d(priors) * from_centre)                  # 81 x [2h, w+1]
+        e = tf.unstack(tf.signal.rfft2d(priors))                                # 81 x [2h, w+1]
         m = tf.unstack(tf.signal.rfft2d(maps, size))                            # 10 x [n, 2h, w+1]
-        # Exact messages are positive; rounding may leave a tiny negative, on whose account the gradient is not cut.
-        out = [tf.maximum(tf.signal.irfft2d(p[i] * m[v], size)[:, :h, :w], 0) for i, (_, v) in enumerate(PAIRS_TO_JOINTS)]
+        out = [tf.signal.irfft2d(e[i] * m[v], size)[:, h:, w:] for i, (_, v) in enumerate(PAIRS_TO_JOINTS)]
 
         def gradient(*d_out):
-            p_conj, m_conj = [tf.conj(x) for x in p], [tf.conj(x) for x in m]
-            g = [tf.signal.rfft2d(d, size) for d in d_out]                      # 81 x [n, 2h, w+1]
-            d_p = [tf.reduce_sum(m_conj[v] * g[i], axis=0) for i, (_, v) in enumerate(PAIRS_TO_JOINTS)]
-            d_m = [tf.add_n([p_conj[i] * g[i] for i, (_, cond) in enumerate(PAIRS_TO_JOINTS) if cond == v])
-                   for v in range(len(m))]
-            d_priors = tf.signal.irfft2d(tf.stack(d_p) * from_centre, size)     # [81, 2h, 2w]
-            d_maps = tf.signal.irfft2d(tf.stack(d_m), size)[..., :h, :w]        # [10, n, h, w]
-            return d_priors, d_maps
-        return out, gradient
+            return _gradient_by_fft(e, m, d_out, h, w)
+        # Messages are positive; rounding may make one a tiny negative, which is no reason to cut its gradient.
+        return [tf.nn.relu(message) for message in out], gradient
 
     return convolve(priors, maps)
 
 
-def _alternating_signs(h, w):
-    """complex64 [2h, w+1]: the spectrum of a circular shift by (h, w), +1 and -1 like a chessboard."""
-    return tf.constant((-1.0) ** np.add.outer(np.arange(2 * h), np.arange(w + 1)), tf.complex64)
+def _gradient_by_fft(e, m, d_out, h, w):
+    """The adjoint: correlations.  Spectra e 81 x [2h, w+1], m 10 x [n, 2h, w+1], and 81 x [n, h, w]
+    -> by priors [81, 2h, 2w], by maps [10, n, h, w]."""
+    size, window = [2 * h, 2 * w], [[0, 0], [h, 0], [w, 0]]
+    e, m = [tf.conj(x) for x in e], [tf.conj(x) for x in m]
+    g = [tf.signal.rfft2d(tf.pad(d, window)) for d in d_out]                    # 81 x [n, 2h, w+1]
+    d_e = [tf.reduce_sum(m[v] * g[i], axis=0) for i, (_, v) in enumerate(PAIRS_TO_JOINTS)]
+    d_m = [tf.add_n([e[i] * g[i] for i, pair in enumerate(PAIRS_TO_JOINTS) if pair[1] == v]) for v in range(N_MAPS)]
+    return tf.signal.irfft2d(tf.stack(d_e), size), tf.signal.irfft2d(tf.stack(d_m), size)[..., :h, :w]
 
 
 def _messages_by_conv2d(priors, maps):
-    """The prior as the image, the maps as its filters: what one would write first, and the tests' other opinion."""
-    n_first = tf.reverse(maps, [2, 3])                                          # [10, n, h, w]: convolve, not correlate
-    filters = tf.unstack(tf.transpose(n_first, [0, 2, 3, 1])[..., None, :])     # 10 x [h, w, 1, n]
-    h, w = maps.shape.as_list()[2:]
-    out = [tf.nn.conv2d(prior[None, ..., None], filters[v], strides=1, padding='VALID')[0, 1:, 1:]
-           for prior, (_, v) in zip(tf.unstack(priors), PAIRS_TO_JOINTS)]       # 81 x [h, w, n]
-    return [tf.transpose(x, [2, 0, 1]) for x in out]
+    """The prior is the image and the maps, turned by 180 degrees, its filters; row 0 and column 0 of the valid part
+    belong to displacements by h and w, which the frame does not hold."""
+    filters = tf.transpose(tf.reverse(maps, [2, 3]), [0, 2, 3, 1])              # [10, h, w, n]
+    filters = tf.unstack(filters[:, :, :, None])                                # 10 x [h, w, 1, n]
+    images = tf.unstack(priors[:, None, ..., None])                             # 81 x [1, 2h, 2w, 1]
+    out = [tf.nn.conv2d(image, filters[v], strides=1, padding='VALID')          # 81 x [1, h+1, w+1, n]
+           for image, (_, v) in zip(images, PAIRS_TO_JOINTS)]
+    return [tf.transpose(x[0, 1:, 1:], [2, 0, 1]) for x in out]
 
 
 def initial_energies(histograms, mode='exact'):
-    """float32 [81, 2h, 2w]: first values of the energies, to be assigned once (never baked into the graph).
+    """float32 [81, 2h, 2w]: the energies' first values, to be assigned once (and not baked into the graph).
 
-    histograms: [81, 2h, 2w], of displacements, non-negative, one for each of PAIRS_TO_JOINTS.
+    histograms: [81, 2h, 2w], non-negative, of the displacements of PAIRS_TO_JOINTS.
     mode:
-        'exact'      sp(e) = the histogram / its largest cell, at least FLOOR.  A message's scale only shifts the logits;
-                     a largest cell of 1 puts messages well above the biases.  The floor, 1/1000 of the best
-                     displacement, keeps cells never seen possible, and trainable: sp'(e) = 1 - exp(-5 sp(e)) = 0.005.
-        'reference'  e = the histogram itself, so that sp(e) varies by a few per cent only.
-        'uniform'    zero: nothing is known beforehand.
+        'exact'      sp(e) = histogram / its largest cell, at least FLOOR.  A message's scale only shifts the logits;
+                     this one puts messages well above the biases.  The floor keeps displacements never seen possible
+                     and trainable: there sp'(e) = 1 - exp(-BETA sp(e)) = 0.005.
+        'reference'  e = the histogram, so that sp(e) varies by a few per cent only.
+        'uniform'    0: nothing is known beforehand.
     """
     histograms = np.asarray(histograms, np.float64)
     if mode == 'exact':
         largest = histograms.max(axis=(1, 2), keepdims=True)                    # [81, 1, 1]
-        return inverse_softplus(np.maximum(histograms / largest, FLOOR)).astype(np.float32)
-    return {'reference': histograms, 'uniform': np.zeros_like(histograms)}[mode].astype(np.float32)
+        relative = histograms / np.maximum(largest, np.finfo(np.float64).tiny)  # a pair never seen: all FLOOR
+        energies = inverse_softplus(np.maximum(relative, FLOOR))
+    else:
+        energies = {'reference': histograms, 'uniform': np.zeros_like(histograms)}[mode]
+    return energies.astype(np.float32)
 
 
 def inverse_softplus(y):
-    """x with softplus(x) = y > 0: y + log(1 - exp(-BETA y)) / BETA, which neither overflows nor cancels."""
+    """The x with softplus(x) = y > 0, for arrays: y + log(1 - exp(-BETA y)) / BETA neither overflows nor cancels."""
     return y + np.log(-np.expm1(-BETA * y)) / BETA

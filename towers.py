@@ -21,7 +21,8 @@ Replica = collections.namedtuple('Replica', 'detector spatial maps_pd maps_sm st
 Inference = collections.namedtuple('Inference', 'maps_pd maps_sm loss_pd loss_sm replicas')
 # One update.  step: the op.  finite: bool, whether it was applied.  loss_pd, loss_sm: means over the batch.
 # gradients: [(gradient, variable)], averaged, decayed, before clipping; norm: their global norm.
-Training = collections.namedtuple('Training', 'step finite loss_pd loss_sm norm rate maps_pd maps_sm gradients replicas')
+Training = collections.namedtuple('Training', 'step finite loss_pd loss_sm norm rate maps_pd maps_sm gradients '
+                                              'replicas')
 
 
 def device_names(gpus, log=print):

@@ -63,18 +63,19 @@ class Meter:
         return {name: value if isinstance(value, dict) else float(value) for name, value in means.items()}
 
 
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
 class Signals:
     """While entered, SIGINT and SIGTERM only set `code`; the loop saves and stops at the next safe place."""
 
-    CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-
     def __enter__(self):
         self.code = None
-        self.before = {number: signal.signal(number, self._note) for number in self.CODES}
+        self.before = {number: signal.signal(number, self._note) for number in EXIT_CODES}
         return self
 
     def _note(self, number, _):
-        self.code = self.CODES[number]
+        self.code = EXIT_CODES[number]
 
     def __exit__(self, *_):
         for number, handler in self.before.items():
@@ -172,6 +173,9 @@ class Trainer:
         self.log.write('steps', {'step': self.state['step'], 'loss_pd': losses[0], 'loss_sm': losses[1],
                                  'gradient_norm': float(fetched['norm']), 'lr': float(fetched['rate']),
                                  'seconds': round(time.time() - began, 4)})
+        self.summaries.step(self.state['step'], {
+            'loss_pd': losses[0], 'loss_sm': losses[1], 'gradient_norm': float(fetched['norm']),
+            'lr': float(fetched['rate']), 'img_per_s': len(fetched['rows']) / (time.time() - began)})
         self.check_numbers(fetched, losses)
         if fetched['finite']:
             maps_sm = fetched['maps_sm'] if self.options.use_sm else fetched['maps_pd']
@@ -255,8 +259,9 @@ class Trainer:
 
 def epoch_line(epoch, means, img_per_s, eta):
     """The reference's figures in fixed width; rates in %, pd then sm."""
-    figures = '  '.join(f'{split}_{short} {means[split][f"{name}_pd"]:6.{digits}f} {means[split][f"{name}_sm"]:6.{digits}f}'
-                        for name, short, digits in (('rate', 'dr', 2), ('loss', 'loss', 3)) for split in ('test', 'train'))
+    figures = '  '.join(
+        f'{split}_{short} {means[split][f"{name}_pd"]:6.{digits}f} {means[split][f"{name}_sm"]:6.{digits}f}'
+        for name, short, digits in (('rate', 'dr', 2), ('loss', 'loss', 3)) for split in ('test', 'train'))
     hours, seconds = divmod(round(eta), 3600)
     return (f'Epoch {epoch:3d}  {figures}  {img_per_s:6.2f} img/s  '
             f'ETA {hours:d}:{seconds // 60:02d}:{seconds % 60:02d}')

@@ -1,5 +1,6 @@
 """Makes the project's modules importable, and finds the shared real data."""
 import os
+import subprocess
 import sys
 
 import pytest
@@ -26,3 +27,20 @@ def flic_predictions():
     if not os.path.isdir(folder):
         pytest.skip(f'published predictions are not at {folder} (set POSE_SHARED)')
     return folder
+
+
+@pytest.fixture(scope='session')
+def arrays_folder(tmp_path_factory):
+    """Arrays and priors of 20 synthetic people (16 train, 4 test), made by the scripts themselves."""
+    out = tmp_path_factory.mktemp('made') / 'arrays'
+    for script in (['data.py', '--synthetic', '20', '--out', str(out)], ['pairwise_distr.py', '--data', str(out)]):
+        subprocess.run([sys.executable, os.path.join(ROOT, script[0]), *script[1:]], check=True, capture_output=True)
+    return str(out)
+
+
+@pytest.fixture
+def tf_graph():
+    """A fresh graph for each test; yields a function that opens a session on `n` logical CPU devices."""
+    from tf1 import tf
+    with tf.Graph().as_default():
+        yield lambda n=1: tf.Session(config=tf.ConfigProto(device_count={'CPU': n}))

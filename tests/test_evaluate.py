@@ -90,7 +90,7 @@ def brute_force(pred_xy, truth_xy, torsobox, normaliser):
 @pytest.mark.parametrize('offset, normaliser, error', [
     ((3, 4), (30, 40), 10), ((1, 1), (10, 10), 10), ((-7, 7), (35, 35), 20), ((0, 0.75), (5, 0), 15),
     ((1, 3), (60, 20), 5), ((0, 0), (1, 1), 0),
-    ((1, 3), (5, 15), 20)])             # a ratio of two roots rounds this one up
+    ((1, 3), (5, 15), 20), ((6, 9), (40, 60), 15)])        # two roots round these two up
 def test_an_error_exactly_on_the_radius_counts(offset, normaliser, error):
     truth_xy = np.array([[[312.25, 97.5]]])
     errors = evaluate.normalised_errors(truth_xy + offset, truth_xy, np.array([normaliser]))

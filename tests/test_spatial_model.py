@@ -10,12 +10,11 @@ import scipy.signal
 import tensorflow.compat.v1 as tf
 
 import spatial_model
-from joints import MAPS, PAIRS
+from joints import PAIRS
 from spatial_model import PAIRS_TO_JOINTS
 
 tf.disable_v2_behavior()
 
-H, W = 6, 9                       # a grid small enough to write the sums out
 METHODS = ('fft', 'direct')
 
 
@@ -35,6 +34,20 @@ def messages64(priors, maps):
     return out
 
 
+def message_gradients64(priors, maps, d_out):
+    """The same sums' derivatives: by priors [81, 2h, 2w] and by maps [n, h, w, 10]."""
+    _, h, w, _ = maps.shape
+    d_priors, d_maps = np.zeros_like(priors), np.zeros_like(maps)
+    for pair, (_, condjoint) in enumerate(PAIRS_TO_JOINTS):
+        for row in range(h):
+            for col in range(w):
+                window = np.ix_([pair], h + row - np.arange(h), w + col - np.arange(w))
+                d = d_out[:, row, col, pair, None, None]                                            # [n, 1, 1]
+                d_priors[window] += (d * maps[..., condjoint]).sum(axis=0)
+                d_maps[..., condjoint] += d * priors[window]
+    return d_priors, d_maps
+
+
 def logits64(heat_maps, energies, biases):
     """The formula of the module's docstring, one joint and one condjoint at a time."""
     maps = softplus64(heat_maps)
@@ -49,102 +62,174 @@ def relative_error(actual, expected):
     return np.abs(actual - expected).max() / np.abs(expected).max()
 
 
-def run(tensors):
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        return session.run(tensors)
-
-
-def run_messages(priors, maps, method, d_messages=None):
-    """Maps and messages with their channels last; with `d_messages` also the gradients by priors and maps."""
-    with tf.Graph().as_default():
-        priors = tf.constant(priors, tf.float32)
-        maps = tf.constant(maps, tf.float32)
+def run_messages(priors, maps, method, d_out=None):
+    """Messages, channels last; with `d_out` also their gradients by priors and maps."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        priors, maps = tf.constant(priors, tf.float32), tf.constant(maps, tf.float32)
         out = tf.stack(spatial_model.messages(priors, tf.transpose(maps, [3, 0, 1, 2]), method), axis=-1)
-        if d_messages is None:
-            return run(out)
-        return run([out, *tf.gradients(out, [priors, maps], tf.constant(d_messages, tf.float32))])
+        if d_out is None:
+            return session.run(out)
+        return session.run([out, *tf.gradients(out, [priors, maps], tf.constant(d_out, tf.float32))])
 
 
-def random_case(n, h, w, seed=0):
+def run_model(heat_maps, energies, biases, d_logits=None, method='fft'):
+    """The logits, the batch size unknown to the graph; with `d_logits` also the gradients by all three inputs."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = tf.placeholder(tf.float32, [None, *heat_maps.shape[1:]])
+        model = spatial_model.build(given, method)
+        model.energies.initializer.run()
+        model.energies.load(energies, session)
+        model.biases.load(biases, session)
+        wanted = model.logits
+        if d_logits is not None:
+            by = [given, model.energies, model.biases]
+            wanted = [model.logits, *tf.gradients(model.logits, by, tf.constant(d_logits, tf.float32))]
+        return session.run(wanted, {given: heat_maps})
+
+
+def random_model(n, h, w, seed):
+    """Heat maps, energies and biases of either sign, float32."""
     rng = np.random.default_rng(seed)
-    return (rng.normal(size=(n, h, w, 10)).astype(np.float32),
-            rng.normal(size=(81, 2 * h, 2 * w)).astype(np.float32),
-            rng.normal(size=(81, h, w)).astype(np.float32))
+    shapes = (n, h, w, 10), (81, 2 * h, 2 * w), (81, h, w)
+    return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
-def test_pairs_are_the_first_81():
-    assert PAIRS_TO_JOINTS == PAIRS[:81]
-    assert all(joint < 9 and joint != condjoint for joint, condjoint in PAIRS_TO_JOINTS)
-    assert sum(MAPS[condjoint] == 'torso' for _, condjoint in PAIRS_TO_JOINTS) == 9
+def test_there_is_a_message_for_every_pair_but_those_to_the_torso():
+    assert PAIRS[:81] == PAIRS_TO_JOINTS
+    assert [joint for joint, _ in PAIRS_TO_JOINTS] == list(np.repeat(range(9), 9))
+    assert all(joint != condjoint for joint, condjoint in PAIRS_TO_JOINTS)
 
 
-def test_parameter_count():
+def test_parameters_and_their_sharing():
     with tf.Graph().as_default():
-        spatial_model.build(tf.zeros([1, 60, 90, 10]))
-        assert {v.op.name: v.shape.as_list() for v in tf.trainable_variables()} == {
-            'energies': [81, 120, 180], 'biases': [81, 60, 90]}
-        assert sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables()) == 2_187_000
+        for reuse in (False, True):
+            with tf.variable_scope('spatial_model', reuse=reuse):
+                logits = spatial_model.build(tf.zeros([3, 60, 90, 10])).logits
+        assert logits.shape == [3, 60, 90, 9]
+        shapes = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
+        assert shapes == {'spatial_model/energies': [81, 120, 180], 'spatial_model/biases': [81, 60, 90]}
+        assert sum(np.prod(shape) for shape in shapes.values()) == 2_187_000
+        assert len(tf.get_default_graph().as_graph_def().SerializeToString()) < 5e6     # no priors baked in
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_delta_prior_shifts_the_map(method):
-    """Zero displacement returns the map; the prior says where the joint is, seen from the condjoint."""
-    maps = np.random.default_rng(1).random((2, H, W, 10)).astype(np.float32)
-    priors = np.zeros((81, 2 * H, 2 * W), np.float32)
-    priors[:, H, W] = 1
-    priors[5, H, W], priors[5, H + 2, W - 3] = 0, 1            # the joint lies 2 rows below, 3 columns left
-    out = run_messages(priors, maps, method)
-    for pair, (_, condjoint) in enumerate(PAIRS_TO_JOINTS):
-        expected = maps[..., condjoint]
-        if pair == 5:
-            expected = np.zeros_like(expected)
-            expected[:, 2:, :-3] = maps[:, :-2, 3:, condjoint]
-        np.testing.assert_allclose(out[..., pair], expected, atol=1e-6)
+def test_a_delta_prior_shifts_the_map(method):
+    maps = np.random.default_rng(1).random((2, 6, 9, 10)).astype(np.float32)
+    priors = np.zeros((81, 12, 18), np.float32)
+    priors[:, 6, 9] = 1                                        # no displacement: the message is the map
+    priors[5, 6, 9], priors[5, 8, 6] = 0, 1                    # the joint lies 2 rows below, 3 columns left
+    expected = maps[..., [condjoint for _, condjoint in PAIRS_TO_JOINTS]].copy()
+    shifted = expected[:, :-2, 3:, 5].copy()
+    expected[..., 5] = 0
+    expected[:, 2:, :-3, 5] = shifted
+    np.testing.assert_allclose(run_messages(priors, maps, method), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('n, h, w', [(1, 6, 9), (3, 5, 4), (2, 1, 7)])
-def test_messages_and_their_gradients_match_written_out_sums(method, n, h, w):
+def test_messages_and_gradients_equal_the_sums(method, n, h, w):
     rng = np.random.default_rng(2)
-    priors, maps = rng.random((81, 2 * h, 2 * w)), rng.random((n, h, w, 10))
-    d_out = rng.normal(size=(n, h, w, 81))
+    priors, maps, d_out = rng.random((81, 2 * h, 2 * w)), rng.random((n, h, w, 10)), rng.normal(size=(n, h, w, 81))
     out, d_priors, d_maps = run_messages(priors, maps, method, d_out)
+    expected_priors, expected_maps = message_gradients64(priors, maps, d_out)
     assert relative_error(out, messages64(priors, maps)) < 1e-6
-    expected_priors, expected_maps = np.zeros_like(priors), np.zeros_like(maps)
-    for pair, (_, condjoint) in enumerate(PAIRS_TO_JOINTS):
-        for row in range(h):
-            for col in range(w):
-                window = np.ix_([pair], h + row - np.arange(h), w + col - np.arange(w))
-                d = d_out[:, row, col, pair, None, None]                                        # [n, 1, 1]
-                expected_priors[window] += (d * maps[..., condjoint]).sum(axis=0)
-                expected_maps[..., condjoint] += d * priors[window]
     assert relative_error(d_priors, expected_priors) < 1e-6
     assert relative_error(d_maps, expected_maps) < 1e-6
 
 
-@pytest.mark.parametrize('method', METHODS)
-def test_full_size_messages_match_scipy(method):
-    """60 x 90, float64 linear convolution by SciPy, cut to the frame."""
+def test_full_size_messages_and_gradients_equal_scipy():
+    """60 x 90 cells: SciPy's float64 linear convolution and correlation, cut by hand."""
     rng = np.random.default_rng(3)
-    priors, maps = rng.random((81, 120, 180)), rng.random((2, 60, 90, 10))
-    out = run_messages(priors, maps, method)
-    for pair in (0, 17, 80):
-        condjoint = PAIRS_TO_JOINTS[pair][1]
-        for sample in range(2):
-            whole = scipy.signal.fftconvolve(priors[pair], maps[sample, ..., condjoint])        # [179, 269]
-            assert relative_error(out[sample, ..., pair], whole[60:120, 90:180]) < 1e-5
-
-
-def test_full_size_gradients_match_scipy():
-    rng = np.random.default_rng(4)
     priors, maps, d_out = rng.random((81, 120, 180)), rng.random((2, 60, 90, 10)), rng.normal(size=(2, 60, 90, 81))
-    _, d_priors, d_maps = run_messages(priors, maps, 'fft', d_out)
-    correlate = scipy.signal.correlate
-    expected = sum(correlate(d_out[s, ..., 7], maps[s, ..., PAIRS_TO_JOINTS[7][1]], method='fft') for s in range(2))
-    assert relative_error(d_priors[7, 1:, 1:], expected) < 1e-5            # [119, 179]: displacement 0 at [59, 89]
-    assert relative_error(d_priors[7, 0], np.zeros(180)[None] + 1e-30) >= 0
-    torso = [pair for pair, (_, condjoint) in enumerate(PAIRS_TO_JOINTS) if condjoint == 9]
-    expected = sum(correlate(priors[pair], d_out[1, ..., pair], 'valid', method='fft')[::-1, ::-1][:60, :90]
-                   for pair in torso)
-    assert relative_error(d_maps[1, ..., 9], expected) < 1e-5
+    out, d_priors, d_maps = run_messages(priors, maps, 'fft', d_out)
+    expected_torso = np.zeros((2, 60, 90))
+    for pair, (_, condjoint) in enumerate(PAIRS_TO_JOINTS):
+        for sample in range(2):
+            whole = scipy.signal.fftconvolve(priors[pair], maps[sample, ..., condjoint])               # [179, 269]
+            assert relative_error(out[sample, ..., pair], whole[60:120, 90:180]) < 1e-5
+            if condjoint == 9:
+                turned = priors[pair, ::-1, ::-1]
+                whole = scipy.signal.fftconvolve(turned, d_out[sample, ..., pair])                     # [179, 269]
+                expected_torso[sample] += whole[59:119, 89:179]
+        by_sample = [scipy.signal.fftconvolve(d_out[s, ..., pair], maps[s, ::-1, ::-1, condjoint]) for s in range(2)]
+        assert relative_error(d_priors[pair, 1:, 1:], sum(by_sample)) < 1e-5                           # [119, 179]
+    assert relative_error(d_maps[..., 9], expected_torso) < 1e-5
+
+
+def test_full_size_fft_and_conv2d_agree():
+    rng = np.random.default_rng(4)
+    priors, maps = rng.random((81, 120, 180)), rng.random((2, 60, 90, 10))
+    assert relative_error(run_messages(priors, maps, 'fft'), run_messages(priors, maps, 'direct')) < 1e-5
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_logits_follow_the_formula(method):
+    inputs = random_model(3, 4, 5, seed=5)
+    assert relative_error(run_model(*inputs, method=method), logits64(*inputs)) < 1e-6
+
+
+def test_gradients_equal_finite_differences():
+    """Of a random sum of logits, at 30 random places in each of heat maps, energies and biases."""
+    rng = np.random.default_rng(6)
+    inputs = random_model(2, 3, 4, seed=7)
+    d_logits = rng.normal(size=(2, 3, 4, 9))
+    _, *gradients = run_model(*inputs, d_logits)
+    wide = [x.astype(np.float64) for x in inputs]
+    for x, gradient in zip(wide, gradients):
+        for place in rng.choice(x.size, 30, replace=False):
+            ends = []
+            for step in (1e-5, -1e-5):
+                x.flat[place] += step
+                ends.append((d_logits * logits64(*wide)).sum())
+                x.flat[place] -= step
+            assert abs(gradient.flat[place] - (ends[0] - ends[1]) / 2e-5) < 1e-5 * np.abs(gradient).max()
+
+
+def test_rounding_below_zero_stays_finite():
+    """One great cell in every prior and map, nothing elsewhere: the transforms round 0 to less than -DELTA."""
+    heat_maps, energies, biases = (np.full_like(x, -1e4) for x in random_model(1, 5, 7, seed=8))
+    heat_maps[:, 1, 3] = energies[:, 6, 4] = 1e3
+    results = run_model(heat_maps, energies, biases, np.ones((1, 5, 7, 9)))
+    assert all(np.isfinite(x).all() for x in results)
+
+
+def test_samples_do_not_see_each_other():
+    heat_maps, energies, biases = random_model(3, 4, 5, seed=9)
+    together = run_model(heat_maps, energies, biases)
+    alone = np.concatenate([run_model(heat_maps[i:i + 1], energies, biases) for i in range(3)])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_initial_energies_exact():
+    """softplus gives the histogram back, each pair's largest cell being 1, over a floor."""
+    histograms = np.random.default_rng(10).exponential(size=(81, 12, 18)) ** 4
+    histograms[:, :3] = 0
+    histograms[7] = 0                                          # a pair never seen: nothing is preferred
+    energies = spatial_model.initial_energies(histograms)
+    assert energies.dtype == np.float32 and energies.shape == histograms.shape
+    largest = histograms.max(axis=(1, 2), keepdims=True)
+    expected = np.maximum(histograms / np.where(largest > 0, largest, 1), 1e-3)
+    np.testing.assert_allclose(softplus64(energies), expected, rtol=1e-5)
+    assert np.ptp(energies[7]) == 0
+
+
+def test_initial_energies_reference_and_uniform():
+    histograms = np.random.default_rng(11).random((81, 4, 6))
+    np.testing.assert_array_equal(spatial_model.initial_energies(histograms, 'reference'), histograms.astype('f4'))
+    assert not spatial_model.initial_energies(histograms, 'uniform').any()
+
+
+def test_inverse_softplus():
+    y = np.logspace(-12, 4, 50)
+    np.testing.assert_allclose(softplus64(spatial_model.inverse_softplus(y)), y, rtol=1e-9)
+
+
+def test_exact_priors_point_at_the_joint():
+    """Joints that always lie (2, -1) from the condjoint: the messages alone move the peak there."""
+    h, w = 6, 9
+    histograms = np.zeros((81, 2 * h, 2 * w))
+    histograms[:, h + 2, w - 1] = 1
+    heat_maps = np.zeros((1, h, w, 10), np.float32)
+    heat_maps[0, 2, 5, 1:] = 5                                 # all but the left shoulder are seen at (2, 5)
+    logits = run_model(heat_maps, spatial_model.initial_energies(histograms), np.zeros((81, h, w)))
+    assert divmod(logits[0, ..., 0].argmax(), w) == (4, 4)

@@ -1,0 +1,51 @@
+# Two commands from a fresh clone: `make demo` and `make test`.  They need python3 (3.10 to 3.13) with venv.
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+DEMO   := demo
+PEOPLE ?= 200
+EPOCHS ?= 5
+SMALL  := --debug --use_sm --batch_size 10 --data $(DEMO)/arrays --model_path $(DEMO)/models --tb_folder $(DEMO)/tb
+
+.PHONY: demo demo-short test test-long lint clean
+.DELETE_ON_ERROR:
+
+$(VENV)/demo.stamp: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/test.stamp: requirements.txt requirements-test.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	touch $@ $(VENV)/demo.stamp
+
+# Synthetic people -> arrays -> priors -> training on two towers -> joints -> table and curves, all below demo/.
+demo: $(VENV)/demo.stamp
+	rm -rf $(DEMO)
+	$(RUN) data.py --synthetic $(PEOPLE) --out $(DEMO)/arrays
+	$(RUN) pairwise_distr.py --data $(DEMO)/arrays --figure $(DEMO)/priors.png
+	$(RUN) main.py --train $(SMALL) --n_epochs 0 --run untrained --predictions $(DEMO)/untrained.mat
+	$(RUN) main.py --train $(SMALL) --n_epochs $(EPOCHS) --run demo --gpus 0 1 --predictions $(DEMO)/predictions.mat
+	$(RUN) show.py $(DEMO)/predictions.mat --data $(DEMO)/arrays --out $(DEMO)/poses.png
+	@printf '\nBefore training:\n'
+	@$(RUN) evaluate.py $(DEMO)/untrained.mat --data $(DEMO)/arrays --out $(DEMO)/untrained
+	@printf '\nAfter training:\n'
+	@$(RUN) evaluate.py $(DEMO)/predictions.mat --data $(DEMO)/arrays --out $(DEMO)/curves
+	@printf '\nPictures: $(DEMO)/poses.png $(DEMO)/curves.png $(DEMO)/priors.png\n'
+	@printf 'TensorBoard: $(VENV)/bin/tensorboard --logdir $(DEMO)/tb\n'
+
+demo-short:
+	$(MAKE) demo PEOPLE=60 EPOCHS=2
+
+lint: $(VENV)/test.stamp
+	$(VENV)/bin/ruff check .
+
+test: lint
+	$(RUN) -m pytest -q -m 'not long' tests
+
+test-long: $(VENV)/test.stamp
+	$(RUN) -m pytest -q -m long tests
+
+clean:
+	rm -rf $(DEMO) $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,80 @@
+"""Draws predicted skeletons on the pictures: one sheet of people, found beside true.
+
+    python show.py predictions.mat --data arrays --out poses.png [--people 12] [--worst]
+
+Green is the side on the picture's right ("left"), red the other, yellow the trunk; the truth is thin and white.
+Each picture's caption is its mean error over the joints in % of ||lhip - rsho||.
+"""
+import argparse
+
+import cv2
+import numpy as np
+
+import arrays
+import joints
+from evaluate import load_variables, normalised_errors, normaliser_vectors, own_predictions, read_split_name
+
+COLOURS = {'l': (60, 220, 60), 'r': (230, 60, 60)}             # RGB, by the side that both ends share
+TRUNK, TRUTH = (250, 210, 50), (255, 255, 255)
+TILE = (360, 240)                                              # width, height of one person's picture on the sheet
+
+
+def draw_skeleton(image, joints_xy, width=3, colour=None):
+    """Draws limbs and joints into a copy of an RGB picture; joints_xy: [9, 2] pixels of that picture."""
+    image = np.ascontiguousarray(image).copy()
+    points = [tuple(round(16 * v) for v in xy.tolist()) for xy in np.clip(joints_xy, -2000, 4000)]      # 1/16 pixels
+    for a, b in joints.LIMBS:
+        side = joints.JOINTS[a][0] if joints.JOINTS[a][0] == joints.JOINTS[b][0] else None
+        cv2.line(image, points[a], points[b], colour or COLOURS.get(side, TRUNK), width, cv2.LINE_AA, 4)
+    for point in points:
+        cv2.circle(image, point, 16 * (width + 1), colour or TRUTH, -1, cv2.LINE_AA, 4)
+    return image
+
+
+def tile(image, found_xy, true_xy, caption):
+    """One person: truth below, prediction above, at the sheet's size."""
+    image = draw_skeleton(draw_skeleton(image, true_xy, 1, TRUTH), found_xy)
+    image = cv2.resize(image, TILE, interpolation=cv2.INTER_AREA)
+    cv2.putText(image, caption, (6, TILE[1] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.putText(image, caption, (6, TILE[1] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, TRUTH, 1, cv2.LINE_AA)
+    return image
+
+
+def sheet(tiles, columns):
+    """Tiles in rows, the last one filled with black."""
+    tiles = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    return np.vstack([np.hstack(tiles[i:i + columns]) for i in range(0, len(tiles), columns)])
+
+
+def write_png(path, image):
+    """RGB -> PNG, atomically."""
+    _, encoded = cv2.imencode('.png', image[..., ::-1])
+    with arrays.atomic(path) as partial, open(partial, 'wb') as file:
+        file.write(encoded.tobytes())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('predictions', help='predictions.mat of main.py')
+    parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')
+    parser.add_argument('--out', default='poses.png', help='picture to write (default: %(default)s)')
+    parser.add_argument('--people', type=arrays.positive_int, default=12, help='how many (default: %(default)s)')
+    parser.add_argument('--worst', action='store_true', help='the worst ones; else evenly spread over the file')
+    options = parser.parse_args()
+    manifest = arrays.read_manifest(options.data)
+    variables = load_variables(options.predictions)
+    split = read_split_name(variables, manifest, options.predictions)
+    people = arrays.load_split(options.data, split, manifest)
+    found = own_predictions(variables, len(people.images), options.predictions)
+    found_xy, rows = list(found.models.values())[-1], found.rows             # the joint model, where there is one
+    true_xy = people.joints[rows][:, :joints.N_JOINTS]
+    errors = normalised_errors(found_xy, true_xy, normaliser_vectors(true_xy, None, 'lhip-rsho')).mean(axis=1)
+    n = min(options.people, len(rows))
+    chosen = np.argsort(-errors)[:n] if options.worst else np.linspace(0, len(rows) - 1, n).astype(int)
+    tiles = [tile(people.images[rows[i]], found_xy[i], true_xy[i], f'{errors[i]:.0f} %') for i in chosen]
+    write_png(options.out, sheet(tiles, 4))
+    print(f'{options.out}: {n} people')
+
+
+if __name__ == '__main__':
+    arrays.run_script(main)

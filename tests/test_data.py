@@ -1,0 +1,182 @@
+"""data.py: counts of the real FLIC, the backward swap, and real faults."""
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+from conftest import ROOT
+
+import arrays
+import data
+import joints
+import synthetic
+from arrays import InputError
+
+
+@pytest.fixture
+def flic_like(tmp_path):
+    """Ten synthetic people in FLIC's format: (meta path, images folder)."""
+    synthetic.write_flic(str(tmp_path / 'set'), 10, 1)
+    return str(tmp_path / 'set' / 'examples.mat'), str(tmp_path / 'set' / 'images')
+
+
+def run(*arguments, limit=None):
+    def set_limit():
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    return subprocess.run([sys.executable, os.path.join(ROOT, 'data.py'), *map(str, arguments)], text=True,
+                          capture_output=True, preexec_fn=set_limit)
+
+
+def refused(result, out, *words):
+    """One line, exit 2, nothing under a final name and nothing left over."""
+    lines = [line for line in result.stderr.splitlines() if line and 'img/s' not in line]
+    assert result.returncode == 2, result
+    assert len(lines) == 1 and lines[0].startswith('data.py: error:'), result.stderr
+    for word in words:
+        assert word in lines[0]
+    assert not out.exists() or not [name for name in os.listdir(out) if name.endswith(('.npy', '.json', '.partial'))]
+
+
+def test_real_flic_counts(flic):
+    people = data.read_annotations(os.path.join(flic, 'examples.mat'))
+    assert [(people.split == split).sum() for split in ('train', 'test', '')] == [3987, 1016, 0]
+    assert [people.backward[people.split == split].sum() for split in ('train', 'test')] == [199, 48]
+    text = data.report(people)
+    assert 'frame, clamped in the heat maps: 14 of' in text and 'frames in both splits: 2' in text
+
+
+def test_backward_people_are_swapped_and_others_not(flic):
+    path = os.path.join(flic, 'examples.mat')
+    people = data.read_annotations(path)
+    examples = scipy.io.loadmat(path)['examples'].ravel()
+    for i in [*np.flatnonzero(people.backward)[:30], *np.flatnonzero(~people.backward)[:30]]:
+        x = dict(zip(joints.JOINTS, examples[i]['coords'].T[list(data.FLIC_COLUMNS)]))
+        backward = x['lhip'][0] < x['rhip'][0]
+        assert backward == people.backward[i]
+        for j, name in enumerate(joints.JOINTS):
+            other = {'l': 'r', 'r': 'l'}.get(name[0], '') + name[1:] if backward and name != 'nose' else name
+            np.testing.assert_allclose(people.joints_xy[i, j], x[other], rtol=1e-6)
+        torso = np.mean([x[name] for name in ('lsho', 'rsho', 'lhip', 'rhip')], axis=0)
+        np.testing.assert_allclose(people.joints_xy[i, 9], torso, rtol=1e-5)
+    assert (people.joints_xy[:, 6, 0] >= people.joints_xy[:, 7, 0]).all()
+
+
+def test_arrays_hold_frames_joints_and_targets(flic_like, tmp_path):
+    meta, images = flic_like
+    out = tmp_path / 'out'
+    assert run('--meta', meta, '--images', images, '--out', out, '--workers', 2).returncode == 0
+    manifest = arrays.read_manifest(out)
+    people = data.read_annotations(meta)
+    for split in arrays.SPLITS:
+        loaded = arrays.load_split(out, split, manifest, verify=True)
+        mine = data.select(people, people.split == split)
+        assert manifest['counts'][split] == len(mine.file) == len(loaded.images)
+        y = np.load(out / f'y_{split}_flic.npy', mmap_mode='r')
+        for i, file in enumerate(mine.file):
+            frame = cv2.imread(os.path.join(images, file))[..., ::-1]
+            assert np.abs(frame.astype(int) - loaded.images[i]).max() <= 1              # two builds of libjpeg
+            np.testing.assert_array_equal(loaded.joints[i], mine.joints_xy[i])
+            row, col = np.clip(mine.joints_xy[i, 2, ::-1], 0, (479, 719)) // 8
+            assert np.unravel_index(y[i, :, :, 2].argmax(), (60, 90)) == (row, col)
+        np.testing.assert_array_equal(loaded.people['file'], mine.file)
+
+
+def test_same_seed_same_bytes(tmp_path):
+    ids = set()
+    for name in 'ab':
+        assert run('--synthetic', 6, '--seed', 3, '--out', tmp_path / name).returncode == 0
+        ids.add(arrays.read_manifest(tmp_path / name)['id'])
+    assert len(ids) == 1
+    assert run('--synthetic', 6, '--seed', 4, '--out', tmp_path / 'c').returncode == 0
+    assert arrays.read_manifest(tmp_path / 'c')['id'] not in ids
+
+
+def truncate(path, share):
+    with open(path, 'rb') as file:
+        content = file.read()
+    with open(path, 'wb') as file:
+        file.write(content[:int(len(content) * share)])
+
+
+def cut_middle(path):
+    """Truncated in the middle but ending as a JPEG does."""
+    with open(path, 'rb') as file:
+        content = file.read()
+    with open(path, 'wb') as file:
+        file.write(content[:len(content) // 2] + b'\xff\xd9')
+
+
+def smaller(path):
+    cv2.imwrite(path, np.zeros((240, 360, 3), np.uint8))
+
+
+@pytest.mark.parametrize(('fault', 'word'), [
+    (os.unlink, 'No such file'), (lambda path: truncate(path, 0.9), 'whole JPEG'), (cut_middle, 'whole JPEG'),
+    (lambda path: truncate(path, 0), 'whole JPEG'), (smaller, 'is 360x240'),
+    (lambda path: shutil.copy(__file__, path), 'whole JPEG')])
+def test_bad_pictures_are_refused_or_left_out(flic_like, tmp_path, fault, word):
+    meta, images = flic_like
+    victim = sorted(os.listdir(images))[5]
+    fault(os.path.join(images, victim))
+    out = tmp_path / 'out'
+    refused(run('--meta', meta, '--images', images, '--out', out), out, victim, word)
+    result = run('--meta', meta, '--images', images, '--out', out, '--skip_bad')
+    assert result.returncode == 0 and victim in result.stdout and 'left out: 1 people' in result.stdout
+    assert sum(arrays.read_manifest(out)['counts'].values()) == 9
+
+
+def test_bad_meta_is_refused(flic_like, tmp_path):
+    meta, images = flic_like
+    out = tmp_path / 'out'
+    refused(run('--meta', tmp_path / 'no.mat', '--images', images, '--out', out), out, 'no.mat', 'no such file')
+    scipy.io.savemat(tmp_path / 'foreign.mat', {'x': np.eye(3)})
+    refused(run('--meta', tmp_path / 'foreign.mat', '--images', images, '--out', out), out, 'foreign.mat')
+    truncate(meta, 0.6)
+    refused(run('--meta', meta, '--images', images, '--out', out), out, 'examples.mat')
+
+
+def test_full_disk_is_one_line(flic_like, tmp_path):
+    meta, images = flic_like
+    out = tmp_path / 'out'
+    refused(run('--meta', meta, '--images', images, '--out', out, limit=1 << 20), out, 'cannot be written')
+
+
+def test_a_failed_run_leaves_the_former_arrays(flic_like, tmp_path):
+    meta, images = flic_like
+    out = tmp_path / 'out'
+    assert run('--meta', meta, '--images', images, '--out', out).returncode == 0
+    before = arrays.read_manifest(out)
+    os.unlink(os.path.join(images, sorted(os.listdir(images))[-1]))
+    assert run('--meta', meta, '--images', images, '--out', out).returncode == 2
+    assert arrays.read_manifest(out) == before
+    for split in arrays.SPLITS:
+        arrays.load_split(out, split, before, verify=True)
+
+
+def test_arrays_that_do_not_fit_the_manifest_are_refused(flic_like, tmp_path):
+    meta, images = flic_like
+    out = tmp_path / 'out'
+    assert run('--meta', meta, '--images', images, '--out', out).returncode == 0
+    manifest = arrays.read_manifest(out)
+    x = np.load(out / 'x_train_flic.npy', mmap_mode='r+')
+    x[3, 100:110] ^= 1
+    x.flush()
+    with pytest.raises(InputError, match='damaged, or of another run'):
+        arrays.load_split(out, 'train', manifest, verify=True)
+    broken = np.load(out / 'joints_test_flic.npy')
+    broken[0, 0, 0] = np.nan
+    with pytest.raises(InputError, match='NaN'):
+        arrays.check_joints(broken, 'x')
+    manifest['counts']['train'] += 1
+    with pytest.raises(InputError, match='has shape'):
+        arrays.load_split(out, 'train', manifest)
+    (out / 'manifest.json').write_text(json.dumps(manifest)[:-9])
+    with pytest.raises(InputError, match='not a manifest'):
+        arrays.read_manifest(out)

@@ -1,0 +1,85 @@
+"""The network's size, batch norm and grid against hand counts and NumPy float64."""
+import types
+
+import numpy as np
+import pytest
+
+import joints
+import model
+import spatial_model
+import towers
+from tf1 import tf
+
+# sum over the layers of size^2 * inputs * outputs, at F = 64 128 256 512 512, by hand
+BANK = 25 * 3 * 64 + 25 * 64 * 128 + 25 * 128 * 256 + 81 * 256 * 512
+FULL = 3 * BANK + 81 * 512 * 512 + 81 * 512 * 9
+QUARTER = 3 * (25 * 3 * 16 + 25 * 16 * 32 + 25 * 32 * 64 + 81 * 64 * 128) + 81 * 128 * 128 + 81 * 128 * 9
+
+
+def size(variables):
+    return sum(int(np.prod(variable.shape)) for variable in variables)
+
+
+@pytest.mark.parametrize(('debug', 'weights'), [(False, FULL), (True, QUARTER)])
+def test_parameter_counts(tf_graph, debug, weights):
+    settings = types.SimpleNamespace(debug=debug, use_sm=True, conv='direct')
+    towers.replica(tf.placeholder(tf.uint8, [None, 480, 720, 3]), tf.placeholder(tf.float32, [None, 60, 90, 1]),
+                   settings, True)
+    trainable = tf.trainable_variables()
+    assert size(v for v in trainable if v.op.name.endswith('weights')) == weights
+    assert FULL == 56_543_808
+    energies_and_biases = [v for v in trainable if v.op.name in ('spatial_model/energies', 'spatial_model/biases')]
+    assert size(energies_and_biases) == 81 * (120 * 180 + 60 * 90) == 2_187_000
+
+
+def test_batch_norm_in_training_and_after(tf_graph):
+    x = np.random.default_rng(0).normal(3, 2, (4, 6, 5, 3)).astype(np.float32)
+    with tf.variable_scope('a'):
+        y, moments = model.batch_norm(tf.constant(x), training=True)
+    with tf.variable_scope('a', reuse=True):
+        z, none = model.batch_norm(tf.constant(x), training=False)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        got, values = session.run([y, list(moments.values())])
+        mean, variance = x.astype(np.float64).mean((0, 1, 2)), x.astype(np.float64).var((0, 1, 2))
+        np.testing.assert_allclose(got, (x - mean) / np.sqrt(variance + 1e-3), atol=1e-4)
+        np.testing.assert_allclose(values[0], mean, rtol=1e-5)
+        np.testing.assert_allclose(values[1], variance * 120 / 119, rtol=1e-4)            # unbiased
+        for variable, value in zip(moments, values):
+            variable.load(value, session)
+        np.testing.assert_allclose(session.run(z), (x - mean) / np.sqrt(variance * 120 / 119 + 1e-3), atol=1e-4)
+    assert none == {}
+
+
+def test_enlarged_columns_stay_above_their_cells(tf_graph):
+    """A ramp over the quarter bank's 23 columns must be the same ramp on the 90: no stretch of 92 to 90."""
+    centre = (np.arange(23) + 0.5) * 32                                  # pixels of the frame
+    ramp = np.broadcast_to(centre[None, None, :, None], (1, 15, 23, 1)).astype(np.float32)
+    with tf_graph() as session:
+        large = session.run(model.enlarge(tf.constant(ramp)))
+    assert large.shape == (1, 60, 90, 1)
+    np.testing.assert_allclose(large[0, 0, 2:-2, 0], (np.arange(90) * 8 + 4)[2:-2], rtol=1e-5)
+
+
+def test_spatial_softmax(tf_graph):
+    logits = np.random.default_rng(0).normal(0, 30, (2, 6, 9, 4))
+    expected = np.exp(logits - logits.max((1, 2), keepdims=True))
+    expected /= expected.sum((1, 2), keepdims=True)
+    with tf_graph() as session:
+        got = session.run(model.spatial_softmax(tf.constant(logits, tf.float32)))
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-7)
+
+
+def test_a_joint_moves_its_map_by_its_cells(tf_graph, monkeypatch):
+    """Shifting the frame by four quarter-bank cells shifts every map by 16 cells: the banks are aligned."""
+    monkeypatch.setattr(model, 'WIDTHS', (4, 4, 4, 4, 4))
+    frame = np.zeros((1, 480, 720, 3), np.uint8)
+    frame[:, 200:260, 300:350] = np.random.default_rng(0).integers(0, 255, (60, 50, 3))
+    images = tf.placeholder(tf.uint8, [None, 480, 720, 3])
+    with tf.variable_scope('x'):
+        logits = model.build(images, conv='direct').logits
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        at, moved = (session.run(logits, {images: x}) for x in (frame, np.roll(frame, 128, axis=2)))
+    np.testing.assert_allclose(moved[:, 10:50, 36:70], at[:, 10:50, 20:54], atol=1e-4)
+    assert spatial_model.N_JOINTS == joints.N_JOINTS == logits.shape[-1]

@@ -1,0 +1,179 @@
+"""Two towers equal one; losses and the update against NumPy; batches that do not divide."""
+import types
+
+import numpy as np
+import pytest
+
+import batches
+import joints
+import model
+import towers
+from tf1 import tf
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    monkeypatch.setattr(model, 'WIDTHS', (16, 16, 16, 24, 24))
+
+
+def settings(**changes):
+    return types.SimpleNamespace(**{'debug': True, 'use_sm': True, 'conv': 'direct', 'optimizer': 'adam', 'lr': 0.01,
+                                    'lmbd': 0.001, **changes})
+
+
+def make_batch(n, seed=0):
+    rng = np.random.default_rng(seed)
+    xy = rng.uniform((0, 0), (720, 480), (n, 10, 2)).astype(np.float32)
+    return batches.finish(np.arange(n), rng.integers(0, 255, (n, 480, 720, 3), np.uint8), xy)
+
+
+def placeholders():
+    return batches.Batch(*(tf.placeholder(dtype, shape) for dtype, shape in zip(batches.DTYPES, batches.SHAPES)))
+
+
+def numbers(variables, seed=0):
+    """The same values, not zero, for every variable, whatever graph it is in."""
+    rng = np.random.default_rng(seed)
+    return {v.op.name: rng.normal(float(v.op.name.endswith('scale')), 0.1, v.shape) for v in variables}
+
+
+@pytest.mark.parametrize('n', [4, 3, 1])
+def test_two_towers_equal_one(n, monkeypatch):
+    """Same averaged gradients and losses on one batch, batch norm in inference mode, on two CPU devices."""
+    build_towers = towers.build_towers
+    monkeypatch.setattr(towers, 'build_towers', lambda *a, training: build_towers(*a, training=False))
+    results = []
+    for devices in (['/cpu:0'], ['/cpu:0', '/cpu:1']):
+        with tf.Graph().as_default():
+            tf.train.get_or_create_global_step()
+            batch = placeholders()
+            training = towers.build_training(batch, devices, settings(), 100)
+            if len(devices) == 2:
+                used = {op.device for op in tf.get_default_graph().get_operations()}
+                assert {'/device:CPU:0', '/device:CPU:1'} <= used
+            with tf.Session(config=tf.ConfigProto(device_count={'CPU': 2})) as session:
+                session.run(tf.global_variables_initializer())
+                values = numbers(tf.trainable_variables())
+                for variable in tf.trainable_variables():
+                    variable.load(values[variable.op.name], session)
+                results.append(session.run([training.loss_pd, training.loss_sm, training.maps_sm,
+                                            [gradient for gradient, _ in training.gradients]],
+                                           dict(zip(batch, make_batch(n)))))
+    for one, two in zip(results[0][:3], results[1][:3]):
+        np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-7)
+    for one, two in zip(results[0][3], results[1][3]):
+        # The last bias has a zero gradient (softmax ignores it): rounding is all there is.
+        np.testing.assert_allclose(one, two, rtol=1e-2, atol=2e-4 * np.abs(one).max() + 1e-6)
+
+
+def test_every_sample_counts_once_whatever_the_split(tf_graph):
+    batch = placeholders()
+    for n, count in ((5, 2), (2, 3), (1, 4), (14, 4)):
+        parts = towers.split(batch, count)
+        with tf_graph() as session:
+            got = session.run(parts, dict(zip(batch, make_batch(n))))
+        assert sum(size for *_, size in got) == n
+        assert np.isclose(sum(weight for _, weight, _ in got), 1)
+        assert [row for part, _, size in got for row in part.rows[:size]] == list(range(n))
+        assert all(len(part.images) >= 1 for part, *_ in got)
+        assert all(np.isclose(weight, size / n) for _, weight, size in got)
+
+
+def test_training_with_more_towers_than_samples(tf_graph):
+    tf.train.get_or_create_global_step()
+    batch = placeholders()
+    training = towers.build_training(batch, ['/cpu:0'] * 3, settings(), 100)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        finite, _, loss, maps = session.run([training.finite, training.step, training.loss_sm, training.maps_sm],
+                                            dict(zip(batch, make_batch(2))))
+        assert finite and np.isfinite(loss) and len(maps) == 2
+        assert all(np.isfinite(value).all() for value in session.run(tf.global_variables()))
+
+
+def test_inference_in_batches_equals_one_by_one(tf_graph):
+    batch = placeholders()
+    inference = towers.build_inference(batch, ['/cpu:0', '/cpu:0'], settings())
+    samples = make_batch(5)
+    outputs = [inference.maps_pd, inference.maps_sm, inference.loss_pd, inference.loss_sm]
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        whole = session.run(outputs, dict(zip(batch, samples)))
+        single = [session.run(outputs, dict(zip(batch, (x[i:i + 1] for x in samples)))) for i in range(5)]
+        partial = session.run(outputs, dict(zip(batch, (x[3:] for x in samples))))
+    for k, one in enumerate(whole):
+        np.testing.assert_allclose(one, np.concatenate([s[k] for s in single]), rtol=1e-3, atol=1e-7)
+        np.testing.assert_allclose(one[3:], partial[k], rtol=1e-3, atol=1e-7)
+
+
+def test_cross_entropy_and_its_gradient_for_any_mass(tf_graph):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (2, 60, 90, 9))
+    xy = rng.uniform((0, 0), (720, 480), (2, 9, 2))
+    xy[0, 0], xy[1, 1] = (0, 0), (-50, 5)                             # a cut target, an empty one
+    target = joints.render_targets(xy).astype(np.float64)
+    p = np.exp(logits) / np.exp(logits).sum((1, 2), keepdims=True)
+    expected = -(target * np.log(p)).sum((1, 2)).mean(-1)
+    gradient = (target.sum((1, 2), keepdims=True) * p - target) / 9
+    x = tf.constant(logits, tf.float32)
+    loss = towers.cross_entropy(x, tf.constant(target, tf.float32))
+    with tf_graph() as session:
+        got, got_gradient = session.run([loss, tf.gradients(loss, x)[0]])
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    np.testing.assert_allclose(got_gradient, gradient, atol=1e-6)
+
+
+def test_one_update_by_hand(tf_graph):
+    """Momentum: w -= lr * clipped gradient; clipping by global norm 4; decay on weights only; batch norm averages."""
+    tf.train.get_or_create_global_step()
+    weights = tf.get_variable('layer/weights', initializer=np.array([3.0, -4.0], np.float32))
+    bias = tf.get_variable('layer/bias', initializer=np.array([1.0], np.float32))
+    average = tf.get_variable('moving_mean', initializer=np.array([2.0], np.float32), trainable=False)
+    raw = [tf.constant([6.0, 8.0]), tf.constant([0.0])]
+    gradients = towers.decayed(raw, [weights, bias], 0.1)
+    step, finite, norm = towers.update(gradients, [weights, bias], [(average, tf.constant([7.0]))],
+                                       tf.constant(0.5), 'momentum', [tf.constant(1.0)])
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        got_norm, got_finite, _ = session.run([norm, finite, step])
+        decayed = np.array([6.3, 7.6])
+        length = np.linalg.norm(decayed)
+        np.testing.assert_allclose(got_norm, length, rtol=1e-6)
+        np.testing.assert_allclose(session.run(weights), [3, -4] - 0.5 * decayed * 4 / length, rtol=1e-6)
+        np.testing.assert_allclose(session.run(average), 0.9 * 2 + 0.1 * 7, rtol=1e-6)
+        assert got_finite and session.run(bias) == 1
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_an_update_that_is_not_finite_changes_nothing(tf_graph, bad):
+    tf.train.get_or_create_global_step()
+    weights = tf.get_variable('w/weights', initializer=np.ones(3, np.float32))
+    poison = tf.placeholder(tf.float32, [])
+    step, finite, _ = towers.update([weights * poison], [weights], [], tf.constant(0.1), 'adam', [tf.constant(1.0)])
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        before = session.run(tf.global_variables())
+        assert not session.run([finite, step], {poison: bad})[0]
+        changed = {v.op.name for v, a, b in zip(tf.global_variables(), before, session.run(tf.global_variables()))
+                   if not np.array_equal(a, b)}
+        assert changed == {'skipped', 'global_step'}
+        assert session.run([finite, step], {poison: 1.0})[0]
+        assert session.run(weights)[0] < 1
+
+
+def test_schedule(tf_graph):
+    step = tf.train.get_or_create_global_step()
+    rate = towers.learning_rate(1.0, 200)
+    with tf_graph() as session:
+        got = []
+        for s in (0, 139, 140, 159, 160, 179, 180, 199):
+            step.load(s, session)
+            got.append(float(session.run(rate)))
+    np.testing.assert_allclose(got, [1, 1, 0.5, 0.5, 0.2, 0.2, 0.1, 0.1], rtol=1e-6)
+
+
+def test_absent_gpus_become_the_cpu_and_one_line_says_so():
+    present = len(tf.config.experimental.list_physical_devices('GPU'))
+    lines = []
+    assert towers.device_names([present, present + 1], lines.append) == ['/cpu:0', '/cpu:0']
+    assert len(lines) == 1 and '2 of 2 towers on the CPU' in lines[0]

@@ -1,0 +1,168 @@
+"""Training from the command line: repeatable bit for bit, resumed exactly, and stopped the way it should be."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import scipy.io
+
+from conftest import ROOT
+
+NARROW = os.path.join(ROOT, 'tests', 'narrow_main.py')
+SETTINGS = ['--debug', '--use_sm', '--data_augm', '--gpus', '0', '1', '--batch_size', '5', '--train_examples', '13']
+
+
+class Runs:
+    """A folder for runs on the small arrays."""
+
+    def __init__(self, folder, arrays_folder):
+        self.folder, self.arrays_folder = folder, arrays_folder
+
+    def command(self, *arguments):
+        return [sys.executable, NARROW, '--data', self.arrays_folder, '--model_path', str(self.folder / 'models'),
+                '--tb_folder', str(self.folder / 'tb'), '--predictions', str(self.folder / 'predictions.mat'),
+                *map(str, arguments)]
+
+    def run(self, *arguments, **environment):
+        return subprocess.run(self.command(*arguments), capture_output=True, text=True,
+                              env={**os.environ, **environment})
+
+    def steps(self, run):
+        """[(step, losses, gradient norm, rate)] of a run's steps.jsonl: everything but the time."""
+        with open(self.folder / 'models' / run / 'steps.jsonl') as file:
+            return [{k: v for k, v in json.loads(line).items() if k != 'seconds'} for line in file]
+
+    def epochs(self, run):
+        with open(self.folder / 'models' / run / 'log.jsonl') as file:
+            return [{k: v for k, v in json.loads(line).items() if k not in ('seconds', 'img_per_s')} for line in file]
+
+    def weights(self, run):
+        """{name: array} of the newest checkpoint."""
+        from tf1 import tf
+        newest = sorted(self.checkpoints(run))[-1]
+        reader = tf.train.NewCheckpointReader(str(self.folder / 'models' / run / newest / 'model'))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+    def checkpoints(self, run):
+        return [name for name in os.listdir(self.folder / 'models' / run) if name.startswith('step-')]
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory, arrays_folder):
+    """An uninterrupted run of 7 epochs of 3 steps, the last step of each a partial batch."""
+    runs = Runs(tmp_path_factory.mktemp('runs'), arrays_folder)
+    runs.result = runs.run('--train', *SETTINGS, '--n_epochs', 7, '--run', 'whole')
+    assert runs.result.returncode == 0, runs.result.stderr
+    return runs
+
+
+def test_whole_run_leaves_everything(whole):
+    assert whole.result.stdout.count('Epoch') == 7
+    assert len(whole.steps('whole')) == 21 and len(whole.epochs('whole')) == 7
+    best = max(whole.epochs('whole'), key=lambda epoch: epoch['test']['rate_sm'])['step']
+    assert set(whole.checkpoints('whole')) == {f'step-{step:08d}' for step in (15, 18, 21, best)}
+    found = scipy.io.loadmat(whole.folder / 'predictions.mat')
+    assert found['flic_pred_pd'].shape == found['flic_pred_sm'].shape == (2, 9, 4)
+    assert found['index'].ravel().tolist() == [0, 1, 2, 3]
+    scored = subprocess.run([sys.executable, os.path.join(ROOT, 'evaluate.py'), str(whole.folder / 'predictions.mat'),
+                             '--data', whole.arrays_folder, '--out', str(whole.folder / 'curves')],
+                            capture_output=True, text=True)
+    assert scored.returncode == 0 and 'mean of 9' in scored.stdout, scored.stderr
+
+
+def test_same_seed_same_losses_bit_for_bit_over_20_steps(whole):
+    assert whole.run('--train', *SETTINGS, '--n_epochs', 7, '--run', 'again').returncode == 0
+    assert whole.steps('again') == whole.steps('whole')
+    assert whole.epochs('again') == whole.epochs('whole')
+
+
+def test_another_seed_another_run(whole):
+    assert whole.run('--train', *SETTINGS, '--n_epochs', 1, '--seed', 1, '--run', 'other').returncode == 0
+    assert whole.steps('other')[0] != whole.steps('whole')[0]
+
+
+def interrupt(runs, run, at_step, how):
+    """Starts the 7-epoch run, waits until `at_step` steps are logged, sends the signal; returns (code, stderr)."""
+    command = runs.command('--train', *SETTINGS, '--n_epochs', 7, '--run', run)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = runs.folder / 'models' / run / 'steps.jsonl'
+    while process.poll() is None and (not log.exists() or log.read_text().count('\n') < at_step):
+        time.sleep(0.01)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize(('how', 'code', 'at_step'), [(signal.SIGTERM, 143, 4), (signal.SIGINT, 130, 8)])
+def test_stopped_in_the_middle_of_an_epoch_and_resumed_equals_uninterrupted(whole, how, code, at_step):
+    run = f'stopped_{code}'
+    got, errors = interrupt(whole, run, at_step, how)
+    assert got == code and f'--restore {run}' in errors, errors
+    assert 0 < len(whole.steps(run)) < 21
+    resumed = whole.run('--train', '--restore', run)
+    assert resumed.returncode == 0, resumed.stderr
+    assert whole.steps(run) == whole.steps('whole')
+    assert whole.epochs(run) == whole.epochs('whole')
+    for name, value in whole.weights('whole').items():
+        np.testing.assert_array_equal(whole.weights(run)[name], value, err_msg=name)
+
+
+def test_restore_without_training_evaluates(whole):
+    before = scipy.io.loadmat(whole.folder / 'predictions.mat')['flic_pred_sm']
+    os.unlink(whole.folder / 'predictions.mat')
+    result = whole.run('--restore', 'whole')
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_allclose(scipy.io.loadmat(whole.folder / 'predictions.mat')['flic_pred_sm'], before, atol=1e-2)
+
+
+def test_a_moved_run_restores(whole):
+    shutil.copytree(whole.folder / 'models' / 'whole', whole.folder / 'elsewhere')
+    assert whole.run('--restore', whole.folder / 'elsewhere').returncode == 0
+
+
+def test_part_detector_alone(whole):
+    result = whole.run('--train', '--debug', '--n_epochs', 1, '--batch_size', 8, '--run', 'pd')
+    assert result.returncode == 0, result.stderr
+    found = scipy.io.loadmat(whole.folder / 'predictions.mat')
+    assert 'flic_pred_pd' in found and 'flic_pred_sm' not in found
+    assert all(step['loss_pd'] == step['loss_sm'] for step in whole.steps('pd'))
+
+
+def test_numbers_that_are_not_finite_stop_the_run_with_the_evidence(whole):
+    result = whole.run('--train', *SETTINGS, '--n_epochs', 7, '--run', 'nan', NAN_FROM='4')
+    assert result.returncode == 3
+    assert 'step 14' in result.stderr and 'loss_pd nan' in result.stderr and 'synthetic-0-' in result.stderr
+    assert result.stderr.count('update skipped') == 9
+    weights = whole.weights('nan')
+    assert all(np.isfinite(value).all() for value in weights.values())
+
+
+@pytest.mark.parametrize(('arguments', 'word'), [
+    (['--train', '--run', 'whole'], 'holds a run already'),
+    (['--restore', 'no_such_run'], 'no checkpoint there'),
+    (['--train', '--restore', 'pd', '--use_sm'], '--use_sm True: the run of'),
+    (['--train', '--restore', 'whole', '--seed', '9'], '--seed 9: the run of'),
+    (['--train', '--data', 'nowhere', '--run', 'x'], 'run data.py first'),
+])
+def test_refused_in_one_line(whole, arguments, word):
+    result = whole.run(*arguments)
+    assert result.returncode == 2 and word in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['--train', '--batch_size', '0'], ['--train', '--gpus'], ['--train', '--gpus', '0', '0'],
+    ['--train', '--gpus', '-1'], ['--train', '--n_epochs', '-1'], ['--train', '--lr', '-0.1'], ['--train', '--lr', 'nan'],
+    ['--train', '--lmbd', '-1'], ['--train', '--lr', 'inf'], ['--train', '--optimizer', 'sgd'],
+    ['--train', '--train_examples', '0'], ['--train', '--seed', '-1'], ['--train', '--run', 'a/b'],
+    ['--train', '--keep', '0'], ['--train', '--save_minutes', '0'], ['--train', '--priors', 'none']])
+def test_wrong_option_values_are_refused_by_argparse(arguments):
+    import options
+    with pytest.raises(SystemExit) as stop:
+        options.parse(arguments)
+    assert stop.value.code == 2
