@@ -1,20 +1,24 @@
-"""Convolution with large filters by tiled Fourier transforms: `tf.nn.conv2d`'s result with 6 to 12 times fewer operations.
+"""Convolution with large filters by tiled Fourier transforms: `tf.nn.conv2d`'s result for a tenth of the operations.
 
     y = conv2d(x, filters)                      # SAME, stride 1, x [n,h,w,c], filters [k,k,c,f], k odd
-    y = conv2d(x, filters, 'direct')            # always tf.nn.conv2d;  'fft': always this; 'auto': by size
+    y = conv2d(x, filters, 'direct')            # always tf.nn.conv2d;  'fft': always this;  'auto': the cheaper
     spectrum = filter_spectrum(filters, (h, w)) # inference: transform the weights once, keep the result,
     y = conv2d(x, filters, 'fft', spectrum)     # and hand it in
 
-Method: overlap-save in two dimensions.  A tile of P x Q inputs, P = m1 + k - 1, gives m1 x m2 outputs.  Both transforms
-are matrix products with the DFT basis, separable, and put the frequency first; so what remains at each frequency is
-one product of a [tiles, c] with a [c, f] matrix.  A complex product takes three real ones (Karatsuba): the spectra hold
-(re, im, re + im) of each frequency, which costs nothing as the sums are rows of the basis.  So the whole is
-    y = C [(A x) (B w)],   dx = A' [(C' dy) (B w)'],   dw = B' [(A x)' (C' dy)]
-with real constant matrices A, B, C; `'` is the transpose.  The backward pass transforms x and w again: it is cheap, and
-the spectra, five times larger than x, need not be kept.
+Method: overlap-save in two dimensions.  A tile of P x Q inputs, P = m1 + k - 1, gives m1 x m2 outputs.  The transforms
+are matrix products with the DFT basis, rows first, and put the frequency in front; so what remains at each frequency is
+the product of a [tiles, c] with a [c, f] matrix.  A complex product takes three real ones (Karatsuba): a spectrum holds
+(re, im, re + im), which costs nothing because the sums are rows of the basis.  So the whole is, for real constant
+matrices A, B, C,
+    y = C [(A x) (B w)],   dx = A' [(C' dy) (B w)'],   dw = B' [(A x)' (C' dy)],
+where ' is the transpose.  Only the row transforms are kept whole; columns are transformed, multiplied and transformed
+back one row frequency at a time, and the backward pass repeats the forward transforms: so memory stays near `direct`'s.
 
-Source: Mathieu, Henaff, LeCun, Fast training of convolutional networks through FFTs, 2014; overlap-save: Oppenheim,
-Schafer, Discrete-time signal processing.
+Letters in the margins: P' = P // 2 + 1 row frequencies (the others are their conjugates), Q column frequencies,
+th x tw tiles of a map, T = tw n th all tiles, W = tw m2 + k - 1 padded width.
+
+Sources: overlap-save, Oppenheim and Schafer, Discrete-time signal processing, 8.7; for networks, Mathieu, Henaff and
+LeCun, Fast training of convolutional networks through FFTs, 2014.
 """
 import collections
 
@@ -22,208 +26,259 @@ import numpy as np
 
 from tf1 import tf
 
-Plan = collections.namedtuple('Plan', 'k maps tiles outputs inputs')   # each but k a (rows, columns) pair
+METHODS = ('auto', 'direct', 'fft')
+LARGEST_TILE = 16           # outputs a side: beyond this the filters' spectra cost more than larger tiles save
+TYPICAL_BATCH = 8           # for the choice of tiles, which must not depend on the batch: spectra are kept for any
+TRANSFORM = 75              # multiply-adds that take as long as one element of a spectrum to make (measured, 2 cores)
+MARGIN = 1.2                # 'auto' takes the transforms only if they promise to be this much cheaper
+
+# Everything but k and rows is a pair (rows, columns): maps (h, w), outputs (m1, m2), inputs (P, Q), tiles (th, tw).
+Tiling = collections.namedtuple('Tiling', 'k maps outputs inputs tiles rows')
 
 
 def conv2d(x, filters, method='auto', spectrum=None):
-    """tf.nn.conv2d(x, filters, strides=1, padding='SAME') and its gradients, for odd square filters.
+    """tf.nn.conv2d(x, filters, strides=1, padding='SAME') in value and gradients, for odd square filters.
 
-    x: [n, h, w, c] float32, n may be unknown; filters: [k, k, c, f]; method: 'auto' (see `choose`), 'direct' or 'fft'.
-    spectrum: `filter_spectrum(filters, (h, w))`, if it is known already; then the filters get no gradient.
-    Returns [n, h, w, f].
+    x: float32 [n, h, w, c], n may be unknown; filters: [k, k, c, f]; method: one of METHODS (auto: see `choose`).
+    spectrum: `filter_spectrum(filters, (h, w))` where it is known already: then the filters' values are not used, they
+    get no gradient, and 'auto' means 'fft'.  Returns [n, h, w, f].
     """
-    if method == 'auto':
-        method = choose(x.shape.as_list(), filters.shape.as_list(), on_gpu=bool(tf.config.list_physical_devices('GPU')))
+    x, filters = tf.convert_to_tensor(x), tf.convert_to_tensor(filters)
+    if method not in METHODS:
+        raise ValueError(f'method {method!r}: one of {METHODS} expected')
+    if method == 'auto' and spectrum is None:
+        on_gpu = bool(tf.config.list_physical_devices('GPU'))
+        method = choose(x.shape.as_list(), filters.shape.as_list(), on_gpu)
     if method == 'direct':
         return tf.nn.conv2d(x, filters, strides=1, padding='SAME')
-    plan = _plan(filters.shape.as_list(), x.shape.as_list()[1:3])
-    if spectrum is not None:
-        f = filters.shape.as_list()[3]
-        rows = _row_analysis(x, plan)
-        return _row_synthesis(_each_row(lambda p: _forward(rows[p], spectrum[p], plan), plan), plan, f)
-    return _differentiable(plan)(x, filters)
+    tiling = choose_tiling(x.shape.as_list()[1:3], filters.shape.as_list())
+    if spectrum is None:
+        return _differentiable(tiling)(x, filters)
+    return _forward(x, lambda p: spectrum[p], filters.shape.as_list()[3], tiling)
 
 
 def filter_spectrum(filters, map_shape):
-    """The filters' transform [P', 3Q, c, f] for maps of `map_shape` = (h, w): what inference keeps in a variable."""
-    plan = _plan(filters.shape.as_list(), map_shape)
-    rows = _filter_row_analysis(filters, plan)
-    return tf.reshape(_product(_column_basis(plan, plan.k, +1), rows),
-                      [plan.inputs[0] // 2 + 1, 3 * plan.inputs[1]] + filters.shape.as_list()[2:])
-
-
-def _forward(rows, ws, plan):
-    q = plan.inputs[1]
-    xs = tf.reshape(_product(_column_basis(plan, q, -1), rows), [3 * q, -1, ws.shape.as_list()[1]])
-    return _product(_column_inverse(plan), tf.reshape(tf.matmul(xs, ws), [3 * q, -1]))
+    """Filters [k, k, c, f] -> their transform [P', 3 Q, c, f] for maps of shape (h, w) and any batch."""
+    c, f = filters.shape.as_list()[2:]
+    tiling = choose_tiling(map_shape, filters.shape.as_list())
+    spectrum = _product(_column_bases(tiling)[1], _filter_rows(filters, tiling))           # [P', 3 Q, c f]
+    return tf.reshape(spectrum, [tiling.rows, 3 * tiling.inputs[1], c, f])
 
 
 def choose(x_shape, filters_shape, on_gpu):
-    """The faster method for these shapes, 'direct' or 'fft': measured on a CPU; on a GPU always 'direct'."""
-    k, _, c, f = filters_shape
-    return 'fft' if not on_gpu and k >= 5 and c * f >= 128 * 128 else 'direct'
+    """'direct' or 'fft', whichever costs less for [n or None, h, w, c] and [k, k, c, f]; on a GPU always 'direct'."""
+    n, h, w, _ = x_shape
+    height, width, c, f = filters_shape
+    if on_gpu or height != width or height % 2 == 0:
+        return 'direct'
+    n = TYPICAL_BATCH if n is None else n
+    fft = _cost(choose_tiling((h, w), filters_shape), n, c, f)
+    return 'fft' if MARGIN * fft < n * h * w * height * width * c * f else 'direct'
 
 
-def _differentiable(plan):
+def choose_tiling(map_shape, filters_shape):
+    """The cheapest tiles for maps (h, w) and filters [k, k, c, f]; a Tiling."""
+    k, width, c, f = filters_shape
+    if k != width or k % 2 == 0:
+        raise ValueError(f'filters {k}x{width}: the tiled transform takes odd square filters only')
+    sizes = [range(1, min(size, LARGEST_TILE) + 1) for size in map_shape]
+    tilings = [_tiling(k, map_shape, (m1, m2)) for m1 in sizes[0] for m2 in sizes[1]]
+    return min(tilings, key=lambda tiling: _cost(tiling, TYPICAL_BATCH, c, f))
+
+
+def _tiling(k, maps, outputs):
+    inputs = tuple(m + k - 1 for m in outputs)
+    tiles = tuple(-(-size // m) for size, m in zip(maps, outputs))
+    return Tiling(k, tuple(maps), outputs, inputs, tiles, inputs[0] // 2 + 1)
+
+
+def _cost(tiling, n, c, f):
+    """Multiply-adds of the products and, in the same unit, the transforms of the filters, inputs and outputs."""
+    tiles = n * tiling.tiles[0] * tiling.tiles[1]
+    return 3 * tiling.rows * tiling.inputs[1] * (tiles * c * f + TRANSFORM * (c * f + tiles * (c + f)))
+
+
+def _differentiable(tiling):
+    """The function (x, filters) -> y, with both gradients."""
     @tf.custom_gradient
     def convolve(x, filters):
-        c, f = filters.shape.as_list()[2:]
-        rows, filter_rows = _row_analysis(x, plan), _filter_row_analysis(filters, plan)
-        B = _column_basis(plan, plan.k, +1)
-        A = _column_basis(plan, plan.inputs[1], -1)
-        C = _column_inverse(plan)
-        q = plan.inputs[1]
-
-        def forward(p):
-            ws = tf.reshape(_product(B, filter_rows[p]), [3 * q, c, f])
-            return _forward(rows[p], ws, plan)
-        y = _row_synthesis(_each_row(forward, plan), plan, f)
+        f = filters.shape.as_list()[3]
+        w_rows = _filter_rows(_after(x, filters), tiling)
 
         def gradient(dy):
-            with tf.control_dependencies([dy]):       # else the forward pass's spectra would be kept and used here
-                x_again, filters_again = tf.identity(x), tf.identity(filters)
-            rows, filter_rows = _row_analysis(x_again, plan), _filter_row_analysis(filters_again, plan)
-            dy = _row_synthesis_transpose(dy, plan)
-
-            def backward(p):
-                ys = tf.reshape(_product(C, dy[p], transpose=True), [3 * q, -1, f])
-                ws = tf.reshape(_product(B, filter_rows[p]), [3 * q, c, f])
-                dx = tf.reshape(tf.matmul(ys, ws, transpose_b=True), [3 * q, -1])
-                dx = _product(A, dx, transpose=True)
-                with tf.control_dependencies([dx]):
-                    xs = tf.reshape(_product(A, rows[p]), [3 * q, -1, c])
-                dw = tf.reshape(tf.matmul(xs, ys, transpose_a=True), [3 * q, -1])
-                return dx, _product(B, dw, transpose=True)
-            dx, dw = _each_row(backward, plan, 2)
-            return _row_analysis_transpose(dx, plan, c), _filter_row_analysis_transpose(dw, plan, c, f)
-        return y, gradient
+            return _backward(dy, _after(dy, x), _after(dy, filters), tiling)
+        return _forward(x, lambda p: _spectrum(_column_bases(tiling)[1], w_rows[p], f), f, tiling), gradient
     return convolve
 
 
-def _each_row(function, plan, results=1):
-    dtype = tf.float32 if results == 1 else (tf.float32,) * results
-    return tf.map_fn(function, tf.range(plan.inputs[0] // 2 + 1), dtype, parallel_iterations=1)
+def _forward(x, filter_spectrum_at, f, tiling):
+    """x [n, h, w, c] -> y [n, h, w, f]; filter_spectrum_at(p): [3 Q, c, f] at row frequency p."""
+    c = x.shape.as_list()[3]
+    inputs, _, outputs = _column_bases(tiling)
+    x_rows = _input_rows(x, tiling)                                                 # [P', 2 Q, T c]
+
+    def at_row(p):
+        y = tf.matmul(_spectrum(inputs, x_rows[p], c), filter_spectrum_at(p))       # [3 Q, T, f]
+        return _from_spectrum(outputs, y)                                           # [2 m2, T f]
+    return _output_maps(_each_row(at_row, tf.float32, tiling), f, tiling)
 
 
-def _plan(filters_shape, map_shape):
-    k = filters_shape[0]
-    outputs = OUT
-    tiles = tuple(-(-size // m) for size, m in zip(map_shape, outputs))
-    return Plan(k, tuple(map_shape), tiles, outputs, tuple(m + k - 1 for m in outputs))
+def _backward(dy, x, filters, tiling):
+    """dy [n, h, w, f] -> the gradients of x and filters, [n, h, w, c] and [k, k, c, f]."""
+    c, f = filters.shape.as_list()[2:]
+    inputs, weights, outputs = _column_bases(tiling)
+    x_rows, w_rows = _input_rows(x, tiling), _filter_rows(filters, tiling)          # [P', 2 Q, T c], [P', 2 k, c f]
+    y_rows = _output_maps_transpose(dy, tiling)                                     # [P', 2 m2, T f]
 
-OUT = (15, 10)
+    def at_row(p):
+        y = _spectrum(outputs.T, y_rows[p], f)                                      # [3 Q, T, f]
+        w = _spectrum(weights, w_rows[p], f)                                        # [3 Q, c, f]
+        dx = _from_spectrum(inputs.T, tf.matmul(y, w, transpose_b=True))            # [2 Q, T c]
+        x = _spectrum(inputs, _after(dx, x_rows[p]), c)                             # [3 Q, T, c]
+        return dx, _from_spectrum(weights.T, tf.matmul(x, y, transpose_a=True))     # [2 k, c f]
+    dx, dw = _each_row(at_row, (tf.float32, tf.float32), tiling)
+    return _input_rows_transpose(dx, c, tiling), _filter_rows_transpose(dw, c, f, tiling)
 
-def _basis(frequencies, samples, period, sign):
-    """cos and sin: [2, frequencies, samples] of exp(sign 2 pi i f s / period) as (re, im)."""
+
+def _each_row(function, signature, tiling):
+    """function(p) of every row frequency p, one after the other (together they would fill the memory), stacked."""
+    return tf.map_fn(function, tf.range(tiling.rows), fn_output_signature=signature, parallel_iterations=1)
+
+
+def _after(before, x):
+    """x, not to be touched until `before` is known; it also keeps TensorFlow from merging equal computations on x,
+    whose results it would hold from the forward to the backward pass."""
+    with tf.control_dependencies([before]):
+        return tf.identity(x)
+
+
+def _spectrum(basis, x, channels):
+    """Along the columns, [3 Q, s] x [s, T c] -> [3 Q, T, c]."""
+    return tf.reshape(_product(basis, x), [basis.shape[0], -1, channels])
+
+
+def _from_spectrum(basis, x):
+    """Along the columns, [s, 3 Q] x [3 Q, T, c] -> [s, T c]."""
+    return _product(basis, tf.reshape(x, [basis.shape[1], -1]))
+
+
+def _product(matrix, x):
+    """Constant [a, b] x [..., b, d] -> [..., a, d]."""
+    return tf.matmul(tf.constant(matrix, tf.float32), x)
+
+
+# The bases.  A pair (re, im) is one axis of length 2 s in the order re 0, re 1, ..., im 0, im 1, ... along columns,
+# and re 0, im 0, re 1, ... along row frequencies.
+
+def _fourier(frequencies, samples, period, sign):
+    """[2, frequencies, samples]: real and imaginary part of exp(sign 2 pi i frequency sample / period)."""
     angle = sign * 2 * np.pi / period * np.outer(np.arange(frequencies), np.arange(samples))
     return np.stack([np.cos(angle), np.sin(angle)])
 
 
-def _row_basis(plan, samples, sign):
-    """[2 P', samples]: real rows -> (re, im) of the P' = P // 2 + 1 frequencies that symmetry leaves."""
-    basis = _basis(plan.inputs[0] // 2 + 1, samples, plan.inputs[0], sign)
-    return basis.transpose(1, 0, 2).reshape(-1, samples)
+def _row_bases(tiling):
+    """Real matrices of the rows: inputs [2 P', P], filters [2 P', k], outputs [m1, 2 P'].
+
+    The filters' basis is the conjugate one, as tf.nn.conv2d correlates.
+    """
+    p, m1, rows = tiling.inputs[0], tiling.outputs[0], tiling.rows
+    inputs, weights = (_fourier(rows, samples, p, sign).transpose(1, 0, 2).reshape(2 * rows, samples)
+                       for samples, sign in ((p, -1), (tiling.k, +1)))
+    twice = np.where(np.arange(rows) * 2 % p == 0, 1, 2)                    # a frequency and its conjugate, or alone
+    re, im = _fourier(m1, rows, p, +1) * twice / p                          # [m1, P']
+    return inputs, weights, np.stack([re, -im], axis=2).reshape(m1, 2 * rows)
 
 
-def _column_basis(plan, samples, sign):
-    """[3 Q, 2 samples]: complex columns (re, im) -> (re, im, re + im) of the Q frequencies."""
-    re, im = _basis(plan.inputs[1], samples, plan.inputs[1], sign)            # [Q, samples]
-    re, im = np.hstack([re, -im]), np.hstack([im, re])                        # [Q, 2 samples]
-    return np.vstack([re, im, re + im])
+def _column_bases(tiling):
+    """Real matrices of the columns: inputs [3 Q, 2 Q], filters [3 Q, 2 k], outputs [2 m2, 3 Q].
+
+    Karatsuba: with spectra (re, im, re + im) and their products (1, 2, 3), re = 1 - 2 and im = 3 - 1 - 2.
+    """
+    q, m2 = tiling.inputs[1], tiling.outputs[1]
+
+    def spectrum(samples, sign):
+        cos, sin = _fourier(q, samples, q, sign)                            # [Q, samples]
+        re, im = np.hstack([cos, -sin]), np.hstack([sin, cos])              # [Q, 2 samples]
+        return np.vstack([re, im, re + im])
+    cos, sin = _fourier(m2, q, q, +1) / q                                   # [m2, Q]
+    re, im = np.vstack([cos, sin]), np.vstack([-sin, cos])                  # [2 m2, Q]
+    return spectrum(q, -1), spectrum(tiling.k, +1), np.hstack([re - im, -re - im, im])
 
 
-def _column_inverse(plan):
-    """[2 m2, 3 Q]: the three products -> (re, im) of the valid columns."""
-    p, q = plan.inputs
-    re, im = _basis(plan.outputs[1], q, q, +1) / q                            # [m2, Q]
-    re, im = np.vstack([re, im]), np.vstack([-im, re])                        # [2 m2, Q], of a real and an imaginary part
-    return np.hstack([re - im, -re - im, im])                                 # re = 1st - 2nd, im = 3rd - 1st - 2nd
+# Between maps and the rows' transforms; each `_transpose` undoes the steps of the function above it.
+
+def _input_rows(x, tiling):
+    """[n, h, w, c] -> [P', 2 Q, T c]: overlapping tiles, transformed along the rows."""
+    (p, q), (th, tw), (m1, m2), c = tiling.inputs, tiling.tiles, tiling.outputs, x.shape.as_list()[3]
+    width = tw * m2 + tiling.k - 1
+    x = _pad(x, tiling.k // 2, th * m1 + tiling.k - 1, width)
+    x = tf.gather(x, _overlapping(p, th, m1), axis=1)                               # [n, P th, W, c]
+    x = tf.transpose(tf.reshape(x, [-1, p, th, width, c]), [1, 3, 0, 2, 4])         # [P, W, n, th, c]
+    x = _product(_row_bases(tiling)[0], tf.reshape(x, [p, -1]))                     # [P' 2, W n th c]
+    x = tf.reshape(x, [2 * tiling.rows, width, -1])
+    x = tf.gather(x, _overlapping(q, tw, m2), axis=1)                               # [P' 2, Q tw, n th c]
+    return tf.reshape(x, [tiling.rows, 2 * q, -1])
 
 
-def _row_inverse(plan):
-    """[m1, 2 P']: half of the frequencies -> the valid rows, real."""
-    p = plan.inputs[0]
-    frequencies = np.arange(p // 2 + 1)
-    weight = np.where((frequencies == 0) | (2 * frequencies == p), 1, 2) / p
-    re, im = _basis(plan.outputs[0], p // 2 + 1, p, +1) * weight              # [m1, P']
-    return np.stack([re, -im], axis=2).reshape(plan.outputs[0], -1)
-
-
-def _product(matrix, x, transpose=False):
-    """[a, b] x [..., b, any] -> [..., a, any]."""
-    return tf.matmul(tf.constant(matrix.T if transpose else matrix, tf.float32), x)
-
-
-def _overlapping(tiles, outputs, inputs):
-    """int [inputs * tiles]: position of sample s of tile t in the padded map, s major."""
-    return (np.arange(inputs)[:, None] + outputs * np.arange(tiles)).ravel()
-
-
-def _row_analysis(x, plan):
-    """maps [n, h, w, c] -> [P', 2 Q, tiles c]."""
-    (p, q), (th, tw), c = plan.inputs, plan.tiles, x.shape.as_list()[3]
-    before = plan.k // 2
-    height, width = (t * m + plan.k - 1 for t, m in zip(plan.tiles, plan.outputs))
-    x = tf.pad(x, [[0, 0], [before, height - before - plan.maps[0]], [before, width - before - plan.maps[1]], [0, 0]])
-    x = tf.gather(x, _overlapping(th, plan.outputs[0], p), axis=1)             # [n, P th, W, c]
-    x = tf.transpose(tf.reshape(x, [-1, p, th, width, c]), [1, 3, 0, 2, 4])    # [P, W, n, th, c]
-    x = _product(_row_basis(plan, p, -1), tf.reshape(x, [p, -1]))              # [P' 2, W n th c]
-    rows = p // 2 + 1
-    x = tf.gather(tf.reshape(x, [2 * rows, width, -1]), _overlapping(tw, plan.outputs[1], q), axis=1)
-    return tf.reshape(x, [rows, 2 * q, -1])
-
-
-def _row_analysis_transpose(x, plan, c):
-    (p, q), (th, tw) = plan.inputs, plan.tiles
-    rows = p // 2 + 1
-    x = _overlap_add(tf.reshape(x, [2 * rows, q, tw, -1]), plan.outputs[1])    # [P' 2, m2, tw', n th c]
-    blocks = x.shape.as_list()[2]
-    x = _product(_row_basis(plan, p, -1), tf.reshape(x, [2 * rows, -1]), transpose=True)   # [P, m2 tw' n th c]
-    m1, m2 = plan.outputs
-    x = tf.transpose(tf.reshape(x, [p, m2, blocks, -1, th, c]), [3, 0, 4, 2, 1, 5])        # [n, P, th, tw', m2, c]
-    x = tf.reshape(x, [-1, p, th, blocks * m2 * c])
-    x = tf.transpose(_overlap_add(x, m1), [0, 2, 1, 3])                        # [n, th', m1, tw' m2 c]
-    x = tf.reshape(x, [-1, x.shape.as_list()[1] * m1, blocks * m2, c])
-    before, (h, w) = plan.k // 2, plan.maps
+def _input_rows_transpose(x, c, tiling):
+    """[P', 2 Q, T c] -> [n, h, w, c]."""
+    (p, q), (th, tw), (m1, m2) = tiling.inputs, tiling.tiles, tiling.outputs
+    before, (h, w) = tiling.k // 2, tiling.maps
+    x = _overlap_add(tf.reshape(x, [2 * tiling.rows, q, tw, -1]), m2)               # [P' 2, m2, tw+, n th c]
+    columns = x.shape.as_list()[2]                                                  # tw+ > tw blocks of m2
+    x = _product(_row_bases(tiling)[0].T, tf.reshape(x, [2 * tiling.rows, -1]))     # [P, m2 tw+ n th c]
+    x = tf.reshape(x, [p, m2, columns, -1, th, c])
+    x = tf.transpose(x, [3, 0, 4, 2, 1, 5])                                         # [n, P, th, tw+, m2, c]
+    x = _overlap_add(tf.reshape(x, [-1, p, th, columns * m2 * c]), m1)              # [n, m1, th+, tw+ m2 c]
+    x = tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, x.shape.as_list()[2] * m1, columns * m2, c])
     return x[:, before:before + h, before:before + w]
 
 
-def _overlap_add(x, outputs):
-    """[a, inputs, tiles, b] -> [a, outputs, tiles', b]: transpose of cutting overlapping tiles out of blocks."""
-    inputs = x.shape.as_list()[1]
-    starts = range(0, inputs, outputs)
-    return tf.add_n([tf.pad(x[:, s:s + outputs],
-                            [[0, 0], [0, max(0, s + outputs - inputs)], [i, len(starts) - 1 - i], [0, 0]])
-                     for i, s in enumerate(starts)])
+def _output_maps(y, f, tiling):
+    """[P', 2 m2, T f] -> [n, h, w, f]: inverse transform along the rows, tiles side by side."""
+    (m1, m2), (th, tw), (h, w) = tiling.outputs, tiling.tiles, tiling.maps
+    y = _product(_row_bases(tiling)[2], tf.reshape(y, [2 * tiling.rows, -1]))       # [m1, m2 tw n th f]
+    y = tf.transpose(tf.reshape(y, [m1, m2, tw, -1, th, f]), [3, 4, 0, 2, 1, 5])    # [n, th, m1, tw, m2, f]
+    return tf.reshape(y, [-1, th * m1, tw * m2, f])[:, :h, :w]
 
 
-def _filter_row_analysis(filters, plan):
-    """B: filters [k, k, c, f] -> [P', 2k, c f]; conjugate basis, as tf.nn.conv2d correlates."""
-    k, rows = plan.k, plan.inputs[0] // 2 + 1
-    w = _product(_row_basis(plan, k, +1), tf.reshape(filters, [k, -1]))        # [P' 2, k c f]
-    return tf.reshape(w, [rows, 2 * k, -1])
+def _output_maps_transpose(y, tiling):
+    """[n, h, w, f] -> [P', 2 m2, T f]."""
+    (m1, m2), (th, tw), f = tiling.outputs, tiling.tiles, y.shape.as_list()[3]
+    y = tf.reshape(_pad(y, 0, th * m1, tw * m2), [-1, th, m1, tw, m2, f])
+    y = tf.reshape(tf.transpose(y, [2, 4, 3, 0, 1, 5]), [m1, -1])                   # [m1, m2 tw n th f]
+    return tf.reshape(_product(_row_bases(tiling)[2].T, y), [tiling.rows, 2 * m2, -1])
 
 
-def _filter_row_analysis_transpose(w, plan, c, f):
-    k, rows = plan.k, plan.inputs[0] // 2 + 1
-    w = _product(_row_basis(plan, k, +1), tf.reshape(w, [2 * rows, -1]), transpose=True)
-    return tf.reshape(w, [k, k, c, f])
+def _filter_rows(filters, tiling):
+    """[k, k, c, f] -> [P', 2 k, c f]."""
+    w = _product(_row_bases(tiling)[1], tf.reshape(filters, [tiling.k, -1]))        # [P' 2, k c f]
+    return tf.reshape(w, [tiling.rows, 2 * tiling.k, -1])
 
 
-def _row_synthesis(y, plan, f):
-    """[P', 2 m2, tiles f] -> maps [n, h, w, f]."""
-    (p, q), (m1, m2), (th, tw) = plan.inputs, plan.outputs, plan.tiles
-    rows = p // 2 + 1
-    y = _product(_row_inverse(plan), tf.reshape(y, [2 * rows, -1]))            # [m1, m2 tw n th f]
-    y = tf.transpose(tf.reshape(y, [m1, m2, tw, -1, th, f]), [3, 4, 0, 2, 1, 5])
-    y = tf.reshape(y, [-1, th * m1, tw * m2, f])
-    return y[:, :plan.maps[0], :plan.maps[1]]
+def _filter_rows_transpose(w, c, f, tiling):
+    """[P', 2 k, c f] -> [k, k, c, f]."""
+    w = _product(_row_bases(tiling)[1].T, tf.reshape(w, [2 * tiling.rows, -1]))     # [k, k c f]
+    return tf.reshape(w, [tiling.k, tiling.k, c, f])
 
 
-def _row_synthesis_transpose(y, plan):
-    (p, q), (m1, m2), (th, tw), f = plan.inputs, plan.outputs, plan.tiles, y.shape.as_list()[3]
-    rows = p // 2 + 1
-    y = tf.pad(y, [[0, 0], [0, th * m1 - plan.maps[0]], [0, tw * m2 - plan.maps[1]], [0, 0]])
-    y = tf.transpose(tf.reshape(y, [-1, th, m1, tw, m2, f]), [2, 4, 3, 0, 1, 5])   # [m1, m2, tw, n, th, f]
-    y = _product(_row_inverse(plan), tf.reshape(y, [m1, -1]), transpose=True)  # [P' 2, m2 tw n th f]
-    return tf.reshape(y, [rows, 2 * m2, -1])
+def _pad(x, before, height, width):
+    """[n, h, w, c] -> [n, height, width, c]: `before` zeros above and on the left, the rest below and on the right."""
+    _, h, w, _ = x.shape.as_list()
+    return tf.pad(x, [[0, 0], [before, height - before - h], [before, width - before - w], [0, 0]])
+
+
+def _overlapping(samples, tiles, step):
+    """int [samples * tiles]: sample s of tile t is at s + step t; s major."""
+    return (np.arange(samples)[:, None] + step * np.arange(tiles)).ravel()
+
+
+def _overlap_add(x, step):
+    """[a, samples, tiles, b] -> [a, step, tiles+, b]: sample s of tile t is added to sample s % step of block
+    t + s // step."""
+    samples = x.shape.as_list()[1]
+    starts = range(0, samples, step)
+    pieces = [tf.pad(x[:, start:start + step], [[0, 0], [0, max(0, start + step - samples)],
+                                                [shift, len(starts) - 1 - shift], [0, 0]])
+              for shift, start in enumerate(starts)]
+    return tf.add_n(pieces)

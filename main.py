@@ -155,7 +155,8 @@ def write_settings(run, options, manifest):
 
 
 def train(session, graph, splits, options, run, state):
-    writer = summaries.Writer(os.path.join(options.tb_folder, os.path.basename(run)), graph, splits, options)
+    folder = os.path.join(options.tb_folder, os.path.basename(run)) if options.tb_folder else None
+    writer = summaries.Writer(folder, graph, splits, options)
     tf.get_default_graph().finalize()
     state = {**state, 'code': checkpoint.code_version()}
     training.Trainer(session, graph, splits, options, run, state, writer).train()

@@ -8,7 +8,7 @@ from arrays import InputError, natural_float, natural_int, positive_float, posit
 FIXED = ('debug', 'use_sm')
 FIXED_IN_TRAINING = (*FIXED, 'optimizer', 'seed', 'batch_size', 'data_augm', 'train_examples')
 # Options that describe a call, not a run: never taken over.
-CALL = ('train', 'restore', 'gpus', 'model_path', 'tb_folder', 'run', 'data', 'predictions', 'verify')
+CALL = ('train', 'restore', 'model_path', 'tb_folder', 'run', 'data', 'predictions', 'verify')
 
 
 def build_parser():
@@ -52,7 +52,7 @@ def build_parser():
     places.add_argument('--data', default='arrays', help='folder of data.py and pairwise_distr.py')
     places.add_argument('--model_path', default='models_ex', help='folder of all runs')
     places.add_argument('--run', metavar='NAME', help='name of this run (default: its time of start)')
-    places.add_argument('--tb_folder', default='tb', help='folder of the TensorBoard summaries')
+    places.add_argument('--tb_folder', default='tb', help='folder of the TensorBoard summaries; \'\': none')
     places.add_argument('--verify', action='store_true', help='compare the arrays\' full checksums first')
     return parser
 

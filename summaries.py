@@ -31,7 +31,7 @@ spatial model, are absent without --use_sm.
              JOINT_sm
     person_K/all_target, all_pd, all_sm train, test     image: all joints, a colour each
 
-Images keep their last ten epochs in TensorBoard unless it is told --samples_per_plugin images=1000.
+TensorBoard shows ten epochs of each image, drawn at random, or all: --samples_per_plugin images=1000.
 """
 import os
 import socket
@@ -50,7 +50,7 @@ from training import warn
 
 BANKS = ('full', 'half', 'quarter')
 N_PEOPLE = 4                            # of each split, but no more than a batch
-N_BINS = 60                             # of a histogram; TensorBoard shows 30
+N_BINS = 60                             # of a histogram
 SIZE = 360, 240                         # width and height of images, pixels: half the frame
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 85)
 OPACITY = 0.8                           # of a map's peak over the frame
@@ -62,8 +62,8 @@ class Writer:
     """The event files of one run.  Where they cannot be written, one warning, and training goes on without."""
 
     def __init__(self, folder, graph, splits, options):
-        """graph: main.Graph of a training run; splits: {'train' | 'test': arrays.Split}."""
-        self.folder, self.graph, self.files, self.failed = folder, graph, {}, False
+        """folder: None for none at all.  graph: main.Graph of a training run.  splits: {'train' | 'test': arrays.Split}."""
+        self.folder, self.graph, self.files, self.failed = folder, graph, {}, folder is None
         self.spatial = graph.inference.replicas[0].spatial
         self.models = ('pd', 'sm') if self.spatial else ('pd',)
         matrix = augmentation.centre_crop() if options.data_augm else None

@@ -33,7 +33,8 @@ class Meter:
     """Means over samples: losses and detection rates of part detector and spatial model."""
 
     def __init__(self, sums=None):
-        self.sums = {name: np.array(value) for name, value in (sums or {'n': 0}).items()}
+        nothing = {'n': 0, 'loss_pd': 0, 'loss_sm': 0, 'rate_pd': [0] * joints.N_JOINTS, 'rate_sm': [0] * joints.N_JOINTS}
+        self.sums = {name: np.array(value, np.float64) for name, value in (sums or nothing).items()}
 
     def add(self, loss_pd, loss_sm, maps_pd, maps_sm, joints_xy, subcell):
         """One batch: mean losses, maps [b, 60, 90, 9], truth [b, 10, 2]."""
@@ -48,14 +49,15 @@ class Meter:
             errors = normalised_errors(joints.decode(maps, subcell), truth, torso)
             values[name] = n * detection_rate(errors, RADIUS)                       # [9]
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0) + np.asarray(value, np.float64)
+            self.sums[name] = self.sums[name] + value
 
     def state(self):
         return {name: value.tolist() for name, value in self.sums.items()}
 
     def means(self):
         """{'loss_pd': float, 'loss_sm': float, 'rate_pd': mean over joints, 'joints_pd': {joint: rate}, ...}."""
-        means = {name: value / self.sums['n'] for name, value in self.sums.items() if name != 'n'}
+        with np.errstate(invalid='ignore'):                 # not a number if no update of the epoch was finite
+            means = {name: value / self.sums['n'] for name, value in self.sums.items() if name != 'n'}
         for model in ('pd', 'sm'):
             rates = means.pop(f'rate_{model}')
             means[f'rate_{model}'] = rates.mean()

@@ -23,7 +23,7 @@ def test_each_sample_once_an_epoch(n, size):
         assert max(map(len, rows)) <= size and sum(map(len, rows)) == n
         orders.append(np.concatenate(rows).tolist())
         assert sorted(orders[-1]) == list(range(n))
-    if 1 < steps:
+    if steps > 1:
         assert orders[0] != orders[1]
 
 

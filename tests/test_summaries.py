@@ -152,6 +152,7 @@ def test_gradient_norms_predict_the_loss(written):
     drop = loss(start - rate / 2 * direction) - loss(start + rate / 2 * direction)
     variable.load(start, session)
     norm = scalars(written['train'])['conv6/weights/gradient/norm'][0][1]
+    assert norm == pytest.approx(np.linalg.norm(direction), rel=1e-4)
     assert -drop == pytest.approx(rate * norm ** 2, rel=0.05)
 
 
@@ -184,6 +185,7 @@ def test_a_resumed_run_shows_each_step_once(writer, tmp_path):
     writer.folder = str(tmp_path)
     for step in (1, 2, 3, 4, 5):
         writer.step(step, {'lr': step})
+    assert len(scalars(read(str(tmp_path / 'train_iter')))['main/lr']) == 5        # seen while the run goes on
     writer.close()
     for step in (4, 5, 6):                              # restored at step 3
         writer.step(step, {'lr': 10 * step})
@@ -247,6 +249,13 @@ def test_overlay_paints_the_cell_in_the_joints_colour():
         assert pixel @ toward > 0.95 * np.linalg.norm(pixel) * np.linalg.norm(toward) > 0
     assert (one[4 * 30:4 * 31, 4 * 70:4 * 71] == 100).all()
     assert (summaries.overlay(frame, np.full_like(maps, np.nan), [2])[40:] == 100).all()
+
+
+def test_pictures_are_rgb():
+    image = np.zeros((4, 5, 3), np.uint8)
+    image[..., 0] = 200
+    code = summaries.picture('x', image).image.encoded_image_string
+    assert (cv2.imdecode(np.frombuffer(code, np.uint8), cv2.IMREAD_COLOR) == [0, 0, 200]).all()     # OpenCV's BGR
 
 
 def test_heat_image_is_brightest_at_the_peak_and_legible_when_flat():

@@ -10,11 +10,11 @@ import time
 import numpy as np
 import pytest
 import scipy.io
-
 from conftest import ROOT
 
 NARROW = os.path.join(ROOT, 'tests', 'narrow_main.py')
-SETTINGS = ['--debug', '--use_sm', '--data_augm', '--gpus', '0', '1', '--batch_size', '5', '--train_examples', '13']
+SETTINGS = ['--debug', '--use_sm', '--data_augm', '--gpus', '0', '1', '--batch_size', '3', '--train_examples', '13',
+            '--tb_folder', '']
 
 
 class Runs:
@@ -25,8 +25,7 @@ class Runs:
 
     def command(self, *arguments):
         return [sys.executable, NARROW, '--data', self.arrays_folder, '--model_path', str(self.folder / 'models'),
-                '--tb_folder', str(self.folder / 'tb'), '--predictions', str(self.folder / 'predictions.mat'),
-                *map(str, arguments)]
+                '--predictions', str(self.folder / 'predictions.mat'), *map(str, arguments)]
 
     def run(self, *arguments, **environment):
         return subprocess.run(self.command(*arguments), capture_output=True, text=True,
@@ -54,18 +53,18 @@ class Runs:
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory, arrays_folder):
-    """An uninterrupted run of 7 epochs of 3 steps, the last step of each a partial batch."""
+    """An uninterrupted run of 4 epochs of 5 steps, the last step of each one sample for two towers."""
     runs = Runs(tmp_path_factory.mktemp('runs'), arrays_folder)
-    runs.result = runs.run('--train', *SETTINGS, '--n_epochs', 7, '--run', 'whole')
+    runs.result = runs.run('--train', *SETTINGS, '--n_epochs', 4, '--run', 'whole')
     assert runs.result.returncode == 0, runs.result.stderr
     return runs
 
 
 def test_whole_run_leaves_everything(whole):
-    assert whole.result.stdout.count('Epoch') == 7
-    assert len(whole.steps('whole')) == 21 and len(whole.epochs('whole')) == 7
+    assert whole.result.stdout.count('Epoch') == 4
+    assert len(whole.steps('whole')) == 20 and len(whole.epochs('whole')) == 4
     best = max(whole.epochs('whole'), key=lambda epoch: epoch['test']['rate_sm'])['step']
-    assert set(whole.checkpoints('whole')) == {f'step-{step:08d}' for step in (15, 18, 21, best)}
+    assert set(whole.checkpoints('whole')) == {f'step-{step:08d}' for step in (10, 15, 20, best)}
     found = scipy.io.loadmat(whole.folder / 'predictions.mat')
     assert found['flic_pred_pd'].shape == found['flic_pred_sm'].shape == (2, 9, 4)
     assert found['index'].ravel().tolist() == [0, 1, 2, 3]
@@ -76,7 +75,7 @@ def test_whole_run_leaves_everything(whole):
 
 
 def test_same_seed_same_losses_bit_for_bit_over_20_steps(whole):
-    assert whole.run('--train', *SETTINGS, '--n_epochs', 7, '--run', 'again').returncode == 0
+    assert whole.run('--train', *SETTINGS, '--n_epochs', 4, '--run', 'again').returncode == 0
     assert whole.steps('again') == whole.steps('whole')
     assert whole.epochs('again') == whole.epochs('whole')
 
@@ -87,8 +86,8 @@ def test_another_seed_another_run(whole):
 
 
 def interrupt(runs, run, at_step, how):
-    """Starts the 7-epoch run, waits until `at_step` steps are logged, sends the signal; returns (code, stderr)."""
-    command = runs.command('--train', *SETTINGS, '--n_epochs', 7, '--run', run)
+    """Starts the 4-epoch run, waits until `at_step` steps are logged, sends the signal; returns (code, stderr)."""
+    command = runs.command('--train', *SETTINGS, '--n_epochs', 4, '--run', run)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = runs.folder / 'models' / run / 'steps.jsonl'
     while process.poll() is None and (not log.exists() or log.read_text().count('\n') < at_step):
@@ -103,8 +102,8 @@ def test_stopped_in_the_middle_of_an_epoch_and_resumed_equals_uninterrupted(whol
     run = f'stopped_{code}'
     got, errors = interrupt(whole, run, at_step, how)
     assert got == code and f'--restore {run}' in errors, errors
-    assert 0 < len(whole.steps(run)) < 21
-    resumed = whole.run('--train', '--restore', run)
+    assert 0 < len(whole.steps(run)) < 20
+    resumed = whole.run('--train', '--restore', run, '--tb_folder', '')
     assert resumed.returncode == 0, resumed.stderr
     assert whole.steps(run) == whole.steps('whole')
     assert whole.epochs(run) == whole.epochs('whole')
@@ -126,7 +125,7 @@ def test_a_moved_run_restores(whole):
 
 
 def test_part_detector_alone(whole):
-    result = whole.run('--train', '--debug', '--n_epochs', 1, '--batch_size', 8, '--run', 'pd')
+    result = whole.run('--train', '--debug', '--n_epochs', 1, '--batch_size', 8, '--run', 'pd', '--tb_folder', '')
     assert result.returncode == 0, result.stderr
     found = scipy.io.loadmat(whole.folder / 'predictions.mat')
     assert 'flic_pred_pd' in found and 'flic_pred_sm' not in found
@@ -134,7 +133,7 @@ def test_part_detector_alone(whole):
 
 
 def test_numbers_that_are_not_finite_stop_the_run_with_the_evidence(whole):
-    result = whole.run('--train', *SETTINGS, '--n_epochs', 7, '--run', 'nan', NAN_FROM='4')
+    result = whole.run('--train', *SETTINGS, '--n_epochs', 4, '--run', 'nan', NAN_FROM='4')
     assert result.returncode == 3
     assert 'step 14' in result.stderr and 'loss_pd nan' in result.stderr and 'synthetic-0-' in result.stderr
     assert result.stderr.count('update skipped') == 9
