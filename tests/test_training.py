@@ -156,7 +156,8 @@ def test_refused_in_one_line(whole, arguments, word):
 
 @pytest.mark.parametrize('arguments', [
     [], ['--train', '--batch_size', '0'], ['--train', '--gpus'], ['--train', '--gpus', '0', '0'],
-    ['--train', '--gpus', '-1'], ['--train', '--n_epochs', '-1'], ['--train', '--lr', '-0.1'], ['--train', '--lr', 'nan'],
+    ['--train', '--gpus', '-1'], ['--train', '--n_epochs', '-1'], ['--train', '--lr', '-0.1'],
+    ['--train', '--lr', 'nan'],
     ['--train', '--lmbd', '-1'], ['--train', '--lr', 'inf'], ['--train', '--optimizer', 'sgd'],
     ['--train', '--train_examples', '0'], ['--train', '--seed', '-1'], ['--train', '--run', 'a/b'],
     ['--train', '--keep', '0'], ['--train', '--save_minutes', '0'], ['--train', '--priors', 'none']])
