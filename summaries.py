@@ -62,7 +62,7 @@ class Writer:
     """The event files of one run.  Where they cannot be written, one warning, and training goes on without."""
 
     def __init__(self, folder, graph, splits, options):
-        """folder: None for none at all.  graph: main.Graph of a training run.  splits: {'train' | 'test': arrays.Split}."""
+        """folder (None: no summaries); graph: main.Graph of training; splits: {"train", "test": arrays.Split}."""
         self.folder, self.graph, self.files, self.failed = folder, graph, {}, folder is None
         self.spatial = graph.inference.replicas[0].spatial
         self.models = ('pd', 'sm') if self.spatial else ('pd',)

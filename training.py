@@ -33,7 +33,8 @@ class Meter:
     """Means over samples: losses and detection rates of part detector and spatial model."""
 
     def __init__(self, sums=None):
-        nothing = {'n': 0, 'loss_pd': 0, 'loss_sm': 0, 'rate_pd': [0] * joints.N_JOINTS, 'rate_sm': [0] * joints.N_JOINTS}
+        zeros = [0] * joints.N_JOINTS
+        nothing = {'n': 0, 'loss_pd': 0, 'loss_sm': 0, 'rate_pd': zeros, 'rate_sm': zeros}
         self.sums = {name: np.array(value, np.float64) for name, value in (sums or nothing).items()}
 
     def add(self, loss_pd, loss_sm, maps_pd, maps_sm, joints_xy, subcell):
