@@ -78,7 +78,7 @@ def _bounded(kind, text, least):
         value = kind(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f'{text!r} is not a number') from None
-    if not least <= value < 2 ** 63:                # NaN and infinity too
+    if not least <= value < 2 ** 31:                # NaN and infinity too; products of two fit 64 bits
         raise argparse.ArgumentTypeError(f'{text} is out of range')
     return value
 
@@ -178,7 +178,7 @@ def read_manifest(folder):
             raise ValueError('counts or checksums')
     except FileNotFoundError:
         raise InputError(f'{path}: no such file (run data.py first, or name the arrays\' folder with --data)') from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f'{path}: not a manifest of data.py: {error!r}') from error
     return manifest
 
@@ -188,17 +188,21 @@ def load_split(folder, split, manifest, verify=False):
 
     Joints are refused if NaN or further than a whole frame away.  Returns a Split of read-only memory maps.
     """
-    n = manifest['counts'][split]
-    arrays = {}
-    for kind in ('x', 'joints', 'people'):
-        path = os.path.join(folder, file_name(kind, split))
-        dtype, shape = LAYOUT[kind]
-        arrays[kind] = open_npy(path, dtype, (n,) + shape)
-        kept = manifest['checksums' if verify else 'spots']
-        if (checksum if verify else spot_checksum)(path) != kept.get(file_name(kind, split)):
-            raise InputError(f'{path}: its checksum is not the manifest\'s: damaged, or of another run of data.py')
-    check_joints(arrays['joints'], os.path.join(folder, file_name('joints', split)))
-    return Split(arrays['x'], arrays['joints'], arrays['people'])
+    images, joints_xy, people = (load_array(folder, kind, split, manifest, verify)
+                                 for kind in ('x', 'joints', 'people'))
+    check_joints(joints_xy, os.path.join(folder, file_name('joints', split)))
+    return Split(images, joints_xy, people)
+
+
+def load_array(folder, kind, split, manifest, verify=False):
+    """Opens one array: a read-only memory map, checked as `load_split` says."""
+    path = os.path.join(folder, file_name(kind, split))
+    dtype, shape = LAYOUT[kind]
+    array = open_npy(path, dtype, (manifest['counts'][split],) + shape)
+    sums, sum_of = (manifest['checksums'], checksum) if verify else (manifest['spots'], spot_checksum)
+    if sum_of(path) != sums.get(file_name(kind, split)):
+        raise InputError(f'{path}: its checksum is not the manifest\'s: damaged, or of another run of data.py')
+    return array
 
 
 def check_joints(joints_xy, path):

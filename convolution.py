@@ -44,17 +44,22 @@ def conv2d(x, filters, method='auto', spectrum=None):
     get no gradient, and 'auto' means 'fft'.  Returns [n, h, w, f].
     """
     x, filters = tf.convert_to_tensor(x), tf.convert_to_tensor(filters)
-    if method not in METHODS:
-        raise ValueError(f'method {method!r}: one of {METHODS} expected')
-    if method == 'auto' and spectrum is None:
-        on_gpu = bool(tf.config.list_physical_devices('GPU'))
-        method = choose(x.shape.as_list(), filters.shape.as_list(), on_gpu)
-    if method == 'direct':
+    if spectrum is None and resolve(method, x, filters) == 'direct':
         return tf.nn.conv2d(x, filters, strides=1, padding='SAME')
     tiling = choose_tiling(x.shape.as_list()[1:3], filters.shape.as_list())
     if spectrum is None:
         return _differentiable(tiling)(x, filters)
     return _forward(x, lambda p: spectrum[p], filters.shape.as_list()[3], tiling)
+
+
+def resolve(method, x, filters):
+    """'direct' or 'fft', whichever `method` comes to for these tensors."""
+    if method not in METHODS:
+        raise ValueError(f'method {method!r}: one of {METHODS} expected')
+    if method != 'auto':
+        return method
+    on_gpu = bool(tf.config.list_physical_devices('GPU'))
+    return choose(x.shape.as_list(), filters.shape.as_list(), on_gpu)
 
 
 def filter_spectrum(filters, map_shape):

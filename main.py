@@ -19,6 +19,7 @@ import augmentation
 import batches
 import checkpoint
 import joints
+import model
 import multiscale
 import options as command_line
 import pairwise_distr
@@ -31,9 +32,10 @@ from tf1 import tf
 
 # The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that
 # make the stream deliver those steps.  predicted: multi-scale maps [n, 60, 90, 9] of part detector and spatial model.
+# spectra: see model.spectra, within which inference and predicted are run.
 Graph = collections.namedtuple('Graph', 'batch training start_training test_batch inference start_test '
-                                        'start_multiscale predicted saver steps_per_epoch total_steps n_train n_test '
-                                        'images_a_call')
+                                        'start_multiscale predicted spectra saver steps_per_epoch '
+                                        'total_steps n_train n_test images_a_call')
 
 
 def main():
@@ -123,7 +125,8 @@ def build_graph(splits, options):
     inference = towers.build_inference(test_batch, devices, options)
     predicted = [multiscale.combine(maps) for maps in (inference.maps_pd, inference.maps_sm)]
     return Graph(batch, update, start_training, test_batch, inference, start_test, start_multiscale, predicted,
-                 tf.train.Saver(max_to_keep=None), steps, total, n['train'], n['test'], images_a_call)
+                 model.spectra_operations(), tf.train.Saver(max_to_keep=None), steps, total, n['train'], n['test'],
+                 images_a_call)
 
 
 def rows(step, size, n):
@@ -167,13 +170,14 @@ def predict(session, graph, people, options, manifest):
     """Multi-scale joints of the test people -> predictions.mat (see evaluate.py)."""
     session.run(*graph.start_multiscale(0, -(-graph.n_test // graph.images_a_call)))
     found = ([], [])
-    with tqdm(total=graph.n_test, desc='multi-scale', unit='img', disable=None) as bar:
+    with (model.spectra(session, graph.spectra),
+          tqdm(total=graph.n_test, desc='multi-scale', unit='img', disable=None) as bar):
         while sum(map(len, found[0])) < graph.n_test:
-            for model, maps in zip(found, session.run(graph.predicted)):
-                model.append(joints.decode(maps, options.decode == 'subcell'))
+            for decoded, maps in zip(found, session.run(graph.predicted)):
+                decoded.append(joints.decode(maps, options.decode == 'subcell'))
             bar.update(len(found[0][-1]))
-    predicted = {f'flic_pred_{model}': np.concatenate(parts).transpose(2, 1, 0)                # 2 x 9 x n
-                 for model, parts in zip(('pd', 'sm'), found) if model == 'pd' or options.use_sm}
+    predicted = {f'flic_pred_{name}': np.concatenate(parts).transpose(2, 1, 0)                 # 2 x 9 x n
+                 for name, parts in zip(('pd', 'sm'), found) if name == 'pd' or options.use_sm}
     with arrays.atomic(options.predictions) as partial, open(partial, 'wb') as file:
         scipy.io.savemat(file, {**predicted, 'index': np.arange(graph.n_test), 'split': 'test',
                                 'data_id': manifest['id']})

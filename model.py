@@ -7,6 +7,7 @@ then conv9x9 F5 (ReLU, batch norm) and conv9x9 to the 9 joints' logits.  At full
 56,543,808 convolution weights; `--debug` divides every F by 4.
 """
 import collections
+import contextlib
 
 import convolution
 from joints import MAP_HEIGHT, MAP_WIDTH, N_JOINTS
@@ -14,6 +15,7 @@ from tf1 import tf
 
 WIDTHS = (64, 128, 256, 512, 512)
 DECAY, EPSILON = 0.9, 1e-3              # of the batch norms' moving averages; added to the variance
+SPECTRA, TRANSFORMS = 'spectra', 'transforms'       # graph collections: kept variables; (variable, op that fills it)
 
 # logits, heat_maps (their spatial softmax): float32 [n, 60, 90, 9].
 # layers: {name: activation after batch norm}.  statistics: {moving average: this batch's value}, empty unless training.
@@ -24,14 +26,15 @@ def build(images, debug=False, training=False, conv='auto'):
     """images: uint8 [n, 480, 720, 3] RGB.  Returns a PartDetector; variables come from the current variable scope.
 
     training: normalise by the batch's statistics (True) or by the moving averages (False).
-    conv: 'auto' | 'direct' | 'fft', how the 9x9 convolutions are computed (convolution.py).
+    conv: 'auto' | 'direct' | 'fft', how the convolutions without stride are computed (convolution.py).  Without
+    `training`, the filters' transforms are kept: run it within `spectra`.
     """
     f1, f2, f3, f4, f5 = (width // 4 if debug else width for width in WIDTHS)
     layers, statistics = {}, {}
 
     def layer(x, name, size, width, stride=1):
         with tf.variable_scope(name):
-            x = tf.nn.relu(conv_bias(x, size, width, stride, conv))
+            x = tf.nn.relu(conv_bias(x, size, width, stride, conv, training))
             layers[name], moments = batch_norm(x, training)
             statistics.update(moments)
         return layers[name]
@@ -47,19 +50,49 @@ def build(images, debug=False, training=False, conv='auto'):
         image = tf.nn.avg_pool2d(image, 2, 2, 'VALID')                  # halving by bilinear interpolation is this
     x = layer(tf.add_n(banks) / len(banks), 'conv5', 9, f5)             # [n, 60, 90, f5]
     with tf.variable_scope('conv6'):
-        logits = conv_bias(x, 9, N_JOINTS, 1, conv)                     # [n, 60, 90, 9]
+        logits = conv_bias(x, 9, N_JOINTS, 1, conv, training)           # [n, 60, 90, 9]
     return PartDetector(logits, spatial_softmax(logits), layers, statistics)
 
 
-def conv_bias(x, size, width, stride, method):
+def conv_bias(x, size, width, stride, method, training):
     """size x size convolution, SAME, plus bias.  Weights start as He's truncated normal, biases at 0."""
     shape = [size, size, x.shape[-1].value, width]
     deviation = (2 / (size * size * shape[2])) ** 0.5
     weights = tf.get_variable('weights', shape, initializer=tf.truncated_normal_initializer(stddev=deviation))
     bias = tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
-    if size == 9:
+    if stride > 1:
+        return tf.nn.conv2d(x, weights, stride, 'SAME') + bias
+    if training or convolution.resolve(method, x, weights) == 'direct':
         return convolution.conv2d(x, weights, method) + bias
-    return tf.nn.conv2d(x, weights, stride, 'SAME') + bias
+    return convolution.conv2d(x, weights, 'fft', kept_spectrum(weights, x.shape[1:3].as_list())) + bias
+
+
+def kept_spectrum(weights, map_shape):
+    """A variable for the weights' transform: no part of the model, hence of no checkpoint, and empty at first."""
+    spectrum = convolution.filter_spectrum(weights, map_shape)
+    kept = tf.get_variable('spectrum', spectrum.shape, initializer=tf.zeros_initializer(), trainable=False,
+                           collections=[SPECTRA], use_resource=True)
+    if not any(kept is other for other, _ in tf.get_collection(TRANSFORMS)):       # shared by the towers
+        tf.add_to_collection(TRANSFORMS, (kept, kept.assign(spectrum)))
+    return kept
+
+
+def spectra_operations():
+    """(transform, forget), the two operations that `spectra` runs; make them before the graph is finalized."""
+    transforms = tf.get_collection(TRANSFORMS)
+    return (tf.group(*(assign for _, assign in transforms)),
+            tf.group(*(tf.raw_ops.DestroyResourceOp(resource=kept.handle) for kept, _ in transforms)))
+
+
+@contextlib.contextmanager
+def spectra(session, operations):
+    """Inference runs within this: it transforms the present weights once, and gives the memory back at the end."""
+    transform, forget = operations
+    session.run(transform)
+    try:
+        yield
+    finally:
+        session.run(forget)
 
 
 def batch_norm(x, training):

@@ -12,9 +12,13 @@ import time
 import numpy as np
 from tqdm import tqdm
 
+import arrays
 import checkpoint
 import joints
+import model
+from arrays import InputError
 from evaluate import detection_rate, normalised_errors
+from tf1 import tf
 
 RADIUS = 10                         # of the rates in log and TensorBoard, % of ||lhip - rsho||
 MAX_BAD_STEPS = 10                  # updates in a row that are not finite before training stops
@@ -59,10 +63,10 @@ class Meter:
         """{'loss_pd': float, 'loss_sm': float, 'rate_pd': mean over joints, 'joints_pd': {joint: rate}, ...}."""
         with np.errstate(invalid='ignore'):                 # not a number if no update of the epoch was finite
             means = {name: value / self.sums['n'] for name, value in self.sums.items() if name != 'n'}
-        for model in ('pd', 'sm'):
-            rates = means.pop(f'rate_{model}')
-            means[f'rate_{model}'] = rates.mean()
-            means[f'joints_{model}'] = dict(zip(joints.JOINTS, rates.tolist()))
+        for name in ('pd', 'sm'):
+            rates = means.pop(f'rate_{name}')
+            means[f'rate_{name}'] = rates.mean()
+            means[f'joints_{name}'] = dict(zip(joints.JOINTS, rates.tolist()))
         return {name: value if isinstance(value, dict) else float(value) for name, value in means.items()}
 
 
@@ -86,34 +90,42 @@ class Signals:
 
 
 class Log:
-    """Appends JSON lines to RUN/log.jsonl (epochs) and RUN/steps.jsonl (updates); a resumed run's lines after the
-    restored step are dropped first.  A full disk costs the lines, not the run."""
+    """Appends JSON lines to RUN/log.jsonl (epochs) and RUN/steps.jsonl (updates); a resumed run's lines that the
+    restored state does not know of are dropped first.  A full disk costs the lines, not the run."""
 
-    def __init__(self, run, step):
+    def __init__(self, run, state):
         self.paths = {kind: os.path.join(run, f'{kind}.jsonl') for kind in ('log', 'steps')}
-        for path in self.paths.values():
-            if os.path.exists(path):
-                self._cut(path, step)
+        self.failed = False
+        self._cut(self.paths['log'], 'epoch', state['epochs_logged'])
+        self._cut(self.paths['steps'], 'step', state['step'])
 
     @staticmethod
-    def _cut(path, step):
+    def _cut(path, key, last):
         kept = []
-        with open(path, encoding='utf-8') as file:
-            for line in file:
-                try:
-                    if json.loads(line)['step'] <= step:
-                        kept.append(line)
-                except (ValueError, KeyError):          # the torn last line of a killed run
-                    continue
-        with open(path, 'w', encoding='utf-8') as file:
-            file.writelines(kept)
+        try:
+            with open(path, encoding='utf-8', errors='replace') as file:
+                for line in file:
+                    try:
+                        if json.loads(line)[key] <= last:
+                            kept.append(line)
+                    except (ValueError, KeyError, TypeError):       # damaged, as the last line of a killed run
+                        continue
+            with arrays.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+                file.writelines(kept)
+        except FileNotFoundError:
+            pass
+        except (OSError, InputError) as error:
+            warn(f'lines after {key} {last} stay: {error}')
 
     def write(self, kind, record):
         try:
             with open(self.paths[kind], 'a', encoding='utf-8') as file:
                 file.write(json.dumps(record) + '\n')
+            self.failed = False
         except OSError as error:
-            warn(f'{self.paths[kind]}: {error.strerror}')
+            if not self.failed:
+                warn(f'{self.paths[kind]}: {error.strerror}; lines are missing until it can be written again')
+            self.failed = True
 
 
 def warn(message):
@@ -132,23 +144,35 @@ class Trainer:
         self.summaries = summaries
         self.state = {**initial_state(), **state}
         self.meter = Meter(self.state['sums'])
-        self.log = Log(run, self.state['step'])
-        self.saved_at, self.saved_step, self.save_failed = time.time(), None, False
+        self.log = Log(run, self.state)
+        self.saved_at, self.path = time.time(), None            # path: the checkpoint of the present state
 
     def train(self):
-        """Trains to the end; raises Stop on a signal or on bad numbers."""
+        """Trains to the end; raises Stop on a signal, on bad numbers and on a failure within the graph."""
+        with Signals() as self.signals:
+            try:
+                self.run_epochs()
+            except tf.errors.OpError as error:          # a source of batches that raises, no memory left, ...
+                warn(f'step {self.state["step"] + 1} failed, training stopped; the last checkpoint is kept: '
+                     f'{checkpoint.reason(error)}')
+                raise Stop(1) from None
+
+    def run_epochs(self):
         state, graph = self.state, self.graph
         self.epoch_began, self.samples = time.time(), 0
         self.session.run(*graph.start_training(state['step'], graph.total_steps))
-        with Signals() as self.signals:
-            while True:
-                done, position = divmod(state['step'], graph.steps_per_epoch)
-                if position == 0 and state['epochs_logged'] < done:
+        if state['step'] == 0:
+            self.save()                                 # from here on, a killed run can be restored
+        while True:
+            done, position = divmod(state['step'], graph.steps_per_epoch)
+            if position == 0 and state['epochs_logged'] < done:
+                with model.spectra(self.session, graph.spectra):
                     self.finish_epoch(done)
-                if state['step'] >= graph.total_steps:
-                    break
-                self.run_epoch(done, position)
-        if self.saved_step != state['step'] and not self.save():
+                self.stop_if_asked()
+            if state['step'] >= graph.total_steps:
+                break
+            self.run_epoch(done, position)
+        if not self.saved():
             raise Stop(1)
 
     def run_epoch(self, epoch, position):
@@ -172,6 +196,7 @@ class Trainer:
             'norm': training.norm, 'rate': training.rate, 'maps_pd': training.maps_pd, 'maps_sm': training.maps_sm,
             'rows': self.graph.batch.rows, 'joints_xy': self.graph.batch.joints_xy})
         self.state['step'] += 1
+        self.path = None
         losses = [float(fetched[name]) for name in ('loss_pd', 'loss_sm')]
         self.log.write('steps', {'step': self.state['step'], 'loss_pd': losses[0], 'loss_sm': losses[1],
                                  'gradient_norm': float(fetched['norm']), 'lr': float(fetched['rate']),
@@ -209,8 +234,9 @@ class Trainer:
         seconds = time.time() - self.epoch_began
         means = {'train': self.meter.means(), 'test': self.evaluate().means()}
         rate = means['test']['rate_sm']
-        self.state['epochs_logged'] = epoch
-        if not self.state['best'] or rate > self.state['best']['rate']:
+        self.state['epochs_logged'], self.path = epoch, None
+        former = self.state['best']
+        if not former or rate > former['rate']:
             self.state['best'] = {'step': self.state['step'], 'rate': rate}
         img_per_s = self.samples / seconds
         spent = time.time() - self.epoch_began                                  # evaluation included
@@ -222,7 +248,8 @@ class Trainer:
         self.summaries.epoch(self.session, self.state['step'], means)
         self.meter, self.state['sums'] = Meter(), None
         self.epoch_began, self.samples = time.time(), 0
-        self.save()
+        if not self.save():
+            self.state['best'] = former                                         # the best of those on disk
 
     def evaluate(self):
         """Single-scale losses and rates on the test people, as a Meter."""
@@ -241,23 +268,29 @@ class Trainer:
         return meter
 
     def stop_if_asked(self):
-        if self.signals.code is not None:
-            path = self.save()
-            raise Stop(self.signals.code if path else 1)
+        """Raises Stop, once the state is saved, if a signal has come."""
+        if self.signals.code is None:
+            return
+        if not self.saved():
+            raise Stop(1)
+        tqdm.write(f'stopped at step {self.state["step"]}, saved in {self.path}; go on with --train --restore '
+                   f'{os.path.relpath(self.run, self.options.model_path)}', file=sys.stderr)
+        raise Stop(self.signals.code)
+
+    def saved(self):
+        """Whether the present state is on disk, saved now if it was not."""
+        return self.path is not None or self.save()
 
     def save(self):
-        """Writes a checkpoint; if that fails, warns and lets training go on.  Returns its path or None."""
+        """Writes a checkpoint; returns whether that worked.  If not, training goes on and tries again."""
         try:
-            path = checkpoint.save(self.session, self.graph.saver, self.run, self.state, self.options.keep)
+            self.path = checkpoint.save(self.session, self.graph.saver, self.run, self.state, self.options.keep)
         except OSError as error:
-            warn(f'checkpoint not written: {error}; trying again in {RETRY_SECONDS} s')
+            warn(f'checkpoint not written: {error}')
             self.saved_at = time.time() - 60 * self.options.save_minutes + RETRY_SECONDS
-            return None
-        self.saved_at, self.saved_step = time.time(), self.state['step']
-        if self.signals.code is not None:
-            tqdm.write(f'stopped at step {self.state["step"]}, saved in {path}; go on with --train --restore '
-                       f'{os.path.basename(self.run)}', file=sys.stderr)
-        return path
+            return False
+        self.saved_at = time.time()
+        return True
 
 
 def epoch_line(epoch, means, img_per_s, eta):

@@ -83,3 +83,26 @@ def test_a_joint_moves_its_map_by_its_cells(tf_graph, monkeypatch):
         at, moved = (session.run(logits, {images: x}) for x in (frame, np.roll(frame, 128, axis=2)))
     np.testing.assert_allclose(moved[:, 10:50, 36:70], at[:, 10:50, 20:54], atol=1e-4)
     assert spatial_model.N_JOINTS == joints.N_JOINTS == logits.shape[-1]
+
+
+def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
+    """Inference with kept transforms equals direct convolution, also after the weights have changed."""
+    monkeypatch.setattr(model, 'WIDTHS', (4, 8, 8, 8, 8))
+    images = tf.placeholder(tf.uint8, [None, 480, 720, 3])
+    frames = np.random.default_rng(0).integers(0, 255, (2, 480, 720, 3), np.uint8)
+    logits = []
+    for method in ('fft', 'direct'):
+        with tf.variable_scope('x', reuse=tf.AUTO_REUSE):
+            logits.append(model.build(images, conv=method).logits)
+    operations = model.spectra_operations()
+    assert not [v for v in tf.global_variables() if 'spectrum' in v.op.name]           # of no checkpoint
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        for _ in range(2):
+            with model.spectra(session, operations):
+                fft, direct = session.run(logits, {images: frames})
+            np.testing.assert_allclose(fft, direct, atol=1e-5 * np.abs(direct).max())
+            for variable in tf.trainable_variables():
+                variable.load(session.run(variable) * 0.9 + 0.01, session)
+        with pytest.raises(tf.errors.FailedPreconditionError):
+            session.run(logits[0], {images: frames})                                   # forgotten

@@ -43,6 +43,7 @@ def written(tmp_path_factory):
     with tf.Graph().as_default(), tf.Session() as session:
         graph, splits, options = build(['--use_sm'])
         session.run(tf.global_variables_initializer())
+        session.run(graph.spectra[0])
         writer = summaries.Writer(folder, graph, splits, options)
         tf.get_default_graph().finalize()
         session.run(*graph.start_training(0, 2))
@@ -170,6 +171,7 @@ def test_without_spatial_model_nothing_of_it_on_two_towers(tmp_path):
     with tf.Graph().as_default(), tf.Session() as session:
         graph, splits, options = build(['--data_augm', '--gpus', '0', '1'])
         session.run(tf.global_variables_initializer())
+        session.run(graph.spectra[0])
         writer = summaries.Writer(str(tmp_path), graph, splits, options)
         tf.get_default_graph().finalize()
         writer.step(1, FIGURES)

@@ -1,0 +1,73 @@
+"""Draws a run's log: loss of every update and of the test people, and the detection rates.
+
+    python plot_log.py models_ex/RUN --out loss.png
+"""
+import argparse
+import json
+import os
+
+import numpy as np
+
+from arrays import InputError, atomic, run_script
+
+SMOOTH = 20                             # updates in the running mean that is drawn over the thin line of each
+COLOURS = {'pd': '#0072B2', 'sm': '#D55E00'}
+NAMES = {'pd': 'part detector', 'sm': 'joint model'}
+
+
+def read_lines(path):
+    """The records of a .jsonl file."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            return [json.loads(line) for line in file]
+    except (OSError, ValueError) as error:
+        raise InputError(f'{path}: not a log of main.py: {error}') from error
+
+
+def running_mean(values):
+    """Mean over the last SMOOTH values (fewer at the start), and so without delay at a plateau only."""
+    sums = np.cumsum(np.concatenate([[0], values]))
+    last = np.arange(1, len(values) + 1)
+    first = np.maximum(last - SMOOTH, 0)
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def draw(axis_loss, axis_rate, steps, epochs):
+    step = [record['step'] for record in steps]
+    for model, colour in COLOURS.items():
+        losses = np.array([record[f'loss_{model}'] for record in steps])
+        axis_loss.plot(step, losses, color=colour, alpha=0.25, linewidth=0.7)
+        axis_loss.plot(step, running_mean(losses), color=colour, label=f'{NAMES[model]}, training')
+        at = [record['step'] for record in epochs]
+        axis_loss.plot(at, [record['test'][f'loss_{model}'] for record in epochs], 'o--', color=colour,
+                       label=f'{NAMES[model]}, test')
+        for split, style in (('train', ':'), ('test', 'o-')):
+            axis_rate.plot(at, [record[split][f'rate_{model}'] for record in epochs], style, color=colour,
+                           label=f'{NAMES[model]}, {split}')
+    axis_loss.set(xlabel='update', ylabel='cross-entropy per joint', title='Loss')
+    axis_rate.set(xlabel='update', ylabel='detection rate at radius 10, %', title='Detection rate', ylim=(0, 100))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('run', help='a run\'s folder, with steps.jsonl and log.jsonl')
+    parser.add_argument('--out', default='loss.png', help='picture to write (default: %(default)s)')
+    options = parser.parse_args()
+    steps = read_lines(os.path.join(options.run, 'steps.jsonl'))
+    epochs = read_lines(os.path.join(options.run, 'log.jsonl')) if os.path.exists(
+        os.path.join(options.run, 'log.jsonl')) else []
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    draw(*axes, steps, epochs)
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        axis.legend()
+    with atomic(options.out) as partial:
+        figure.savefig(partial, format='png', dpi=100)
+    print(f'{options.out}: {len(steps)} updates, {len(epochs)} epochs')
+
+
+if __name__ == '__main__':
+    run_script(main)
