@@ -180,7 +180,7 @@ def report(people):
         one = select(people, people.split == split)
         lines.append(f'{split:<6}{len(one.file):6d} people on {len(set(one.file))} frames, '
                      f'{one.backward.sum()} backward-facing (sides swapped)')
-    lines.append(f'joints outside the frame, clamped in the heat maps: {outside} of {(~inside).sum()} people')
+    lines.append(f'joints outside the frame, clamped in the heat maps: {outside} ({(~inside).sum()} people)')
     lines.append(f'frames in both splits: {len(shared)}' + ''.join(f'\n  {file}' for file in sorted(shared)))
     return '\n'.join(lines)
 

@@ -49,7 +49,7 @@ def test_real_flic_counts(flic):
     assert [(people.split == split).sum() for split in ('train', 'test', '')] == [3987, 1016, 0]
     assert [people.backward[people.split == split].sum() for split in ('train', 'test')] == [199, 48]
     text = data.report(people)
-    assert 'frame, clamped in the heat maps: 14 of' in text and 'frames in both splits: 2' in text
+    assert 'frame, clamped in the heat maps: 14 (8 people)' in text and 'frames in both splits: 2' in text
 
 
 def test_backward_people_are_swapped_and_others_not(flic):
