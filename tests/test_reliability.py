@@ -283,7 +283,8 @@ def test_killed_at_any_change_of_the_file_system_in_a_save(tmp_path, monkeypatch
 def train_on(run):
     tqdm.set_lock(threading.RLock())                    # the default one is a semaphore that the killed leave behind
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        sys.exit(train_toy(run, total=20 * STEPS, save_minutes=0, keep=2))
+        slow = dict.fromkeys(range(60 * STEPS), lambda: time.sleep(0.03))           # not to be done before it is killed
+        sys.exit(train_toy(run, at=slow, total=60 * STEPS, save_minutes=0, keep=2))
 
 
 def test_killed_at_12_random_moments_of_one_run_equals_uninterrupted(tmp_path, monkeypatch):
@@ -301,9 +302,9 @@ def test_killed_at_12_random_moments_of_one_run_equals_uninterrupted(tmp_path, m
         process.join()
         assert process.exitcode == -signal.SIGKILL
     assert names(run)[-1] > 6
-    assert train_toy(run, total=20 * STEPS, save_minutes=0, keep=2) is None
+    assert train_toy(run, total=60 * STEPS, save_minutes=0, keep=2) is None
     assert not [name for name in os.listdir(run) if name.endswith(checkpoint.PARTIAL)]
-    assert train_toy(tmp_path / 'whole', total=20 * STEPS) is None
+    assert train_toy(tmp_path / 'whole', total=60 * STEPS) is None
     assert_equal_runs(run, tmp_path / 'whole')
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 import scipy.io
@@ -72,6 +73,20 @@ def test_whole_run_leaves_everything(whole):
                              '--data', whole.arrays_folder, '--out', str(whole.folder / 'curves')],
                             capture_output=True, text=True)
     assert scored.returncode == 0 and 'mean of 9' in scored.stdout, scored.stderr
+
+
+def test_pictures_of_the_run(whole):
+    """show.py's sheet holds the people asked for, drawn over; plot_log.py's picture can be read."""
+    for script, first, *more in (('show.py', whole.folder / 'predictions.mat', '--data', whole.arrays_folder,
+                                  '--people', '3', '--worst'), ('plot_log.py', whole.folder / 'models' / 'whole')):
+        out = whole.folder / f'{script}.png'
+        result = subprocess.run([sys.executable, os.path.join(ROOT, script), str(first), *more, '--out', str(out)],
+                                capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        picture = cv2.imread(str(out))
+        if script == 'show.py':
+            assert picture.shape == (240, 4 * 360, 3)
+            assert not picture[:, 3 * 360:].any() and picture[:, :3 * 360].any()
 
 
 def test_same_seed_same_losses_bit_for_bit_over_20_steps(whole):
