@@ -27,12 +27,12 @@ demo: $(VENV)/demo.stamp
 	$(RUN) pairwise_distr.py --data $(DEMO)/arrays --figure $(DEMO)/priors.png
 	$(RUN) main.py --train $(SMALL) --n_epochs 0 --run untrained --predictions $(DEMO)/untrained.mat
 	$(RUN) main.py --train $(SMALL) --n_epochs $(EPOCHS) --run demo --gpus 0 1 --predictions $(DEMO)/predictions.mat
-	$(RUN) show.py $(DEMO)/predictions.mat --data $(DEMO)/arrays --out $(DEMO)/poses.png
+	$(RUN) show.py $(DEMO)/predictions.mat --data $(DEMO)/arrays --out $(DEMO)/poses.jpg
 	@printf '\nBefore training:\n'
 	@$(RUN) evaluate.py $(DEMO)/untrained.mat --data $(DEMO)/arrays --out $(DEMO)/untrained
 	@printf '\nAfter training:\n'
 	@$(RUN) evaluate.py $(DEMO)/predictions.mat --data $(DEMO)/arrays --out $(DEMO)/curves
-	@printf '\nPictures: $(DEMO)/poses.png $(DEMO)/curves.png $(DEMO)/priors.png\n'
+	@printf '\nPictures: $(DEMO)/poses.jpg $(DEMO)/curves.png $(DEMO)/priors.png\n'
 	@printf 'TensorBoard: $(VENV)/bin/tensorboard --logdir $(DEMO)/tb\n'
 
 demo-short:

@@ -6,8 +6,8 @@
 
 "Plain" is what the public reference (joint-cnn-mrf, 2018) does, written anew below: tf.nn.conv2d everywhere, the heat
 map as the filter, tf.map_fn for augmentation, Python loops over scales, people and pairs, float32 arrays in memory.
-Times are medians of wall-clock seconds; the first call of each is a warm-up and not counted, unless a round takes more
-than SLOW seconds: such rows have 3 runs.  The data are synthetic people, made in a temporary folder.
+Times are medians of wall-clock seconds over 5 rounds after a warm-up; rows whose round takes more than 50 s have 3
+rounds, the first included.  The data are synthetic people, made in a temporary folder.
 """
 import argparse
 import collections
@@ -42,13 +42,13 @@ from tf1 import tf
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 THREADS = 2                         # of the input pipeline (batches.pipeline)
-SLOW = 60                           # seconds of a round from which 3 rounds are made, the first included
+SLOW = 2                            # seconds x repeats^2: a longer round is repeated half as often, the first counts
 
 # What is measured: (width of the detector as a share, batch) of part detector and whole step, batches of the spatial
 # model forward and with gradient, pictures preprocessed, people counted, test people evaluated, largest growing batch.
 Sizes = collections.namedtuple('Sizes', 'repeats matmul detector step forward gradient frames people tests batches '
                                         'widths')
-FULL = Sizes(5, 4096, ((1, 4), (1, 14)), ((1, 4), (1 / 4, 14)), (1, 14), (1, 14), 400, 3987, (8, 32), (1, 4, 14),
+FULL = Sizes(5, 4096, ((1, 4), (1, 14)), ((1 / 4, 14), (1, 4)), (1, 14), (1, 14), 1000, 3987, (8, 32), (1, 4, 14),
              (1 / 4, 1 / 2, 1))
 QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 60, 400, (), (1, 2), (1 / 8, 1 / 4))
 
@@ -74,8 +74,8 @@ def timed(function):
 def measure(repeats, *functions):
     """Calls the functions in turns; returns (their median Times, number of rounds)."""
     rounds = [[timed(function) for function in functions]]
-    slow = sum(one.wall for one in rounds[0]) > SLOW
-    for _ in range(min(repeats, 2) if slow else repeats):
+    slow = sum(one.wall for one in rounds[0]) > SLOW * repeats ** 2
+    for _ in range(repeats // 2 if slow else repeats):
         rounds.append([timed(function) for function in functions])
     rounds = rounds if slow else rounds[1:]
     return [Time(*np.median(times, axis=0)) for times in zip(*rounds)], len(rounds)
@@ -85,9 +85,10 @@ class Process:
     """A process of its own: oneDNN is on or off for a whole process, and peak memory counts from its start."""
 
     def __init__(self, onednn):
-        with environment('TF_ENABLE_ONEDNN_OPTS', str(int(onednn))):
-            self.pool = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))
-            self.call(os.getpid)
+        ours, os.environ['TF_ENABLE_ONEDNN_OPTS'] = os.environ['TF_ENABLE_ONEDNN_OPTS'], str(int(onednn))
+        self.pool = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))
+        self.call(os.getpid)                                            # it has started with that
+        os.environ['TF_ENABLE_ONEDNN_OPTS'] = ours
 
     def __enter__(self):
         return self
@@ -103,10 +104,6 @@ class Process:
         key = self.call(keep, make, arguments)
         return lambda: self.call(timed_kept, key)
 
-    def peak(self):
-        """Largest resident memory so far, GB."""
-        return self.call(resource.getrusage, resource.RUSAGE_SELF).ru_maxrss / 2 ** 20
-
 
 KEPT = []                           # functions of a Process, there
 
@@ -120,23 +117,23 @@ def timed_kept(key):
     return timed(KEPT[key])
 
 
-@contextlib.contextmanager
-def environment(name, value):
-    before = os.environ[name]
-    os.environ[name] = value
-    yield
-    os.environ[name] = before
+def peak_memory():
+    """Largest resident memory of this process so far, GB."""
+    with open('/proc/self/status', encoding='ascii') as file:
+        return int(re.search(r'VmHWM:\s+(\d+)', file.read())[1]) / 2 ** 20
+
+
+# A child's ru_maxrss starts at its parent's memory, so that a small process starts the scripts.
+STARTER = ('import resource, subprocess, sys; code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, '
+           'stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)')
 
 
 def script(*arguments):
-    """Runs one of the project's scripts to its end; returns (seconds, peak memory in GB)."""
+    """Runs one of the project's scripts to its end; returns (seconds, peak memory of its largest process in GB)."""
     began = time.perf_counter()
-    child = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        raise arrays.InputError(f'{" ".join(arguments)}: failed')
-    return time.perf_counter() - began, usage.ru_maxrss / 2 ** 20
+    done = subprocess.run([sys.executable, '-c', STARTER, sys.executable, *arguments], cwd=ROOT, check=True,
+                          stdout=subprocess.PIPE)
+    return time.perf_counter() - began, int(done.stdout) / 2 ** 20
 
 
 def open_split(folder):
@@ -145,8 +142,15 @@ def open_split(folder):
 
 # ---------------------------------------------------------------- training steps
 
+class Step(collections.namedtuple('Step', 'session fetch')):
+    """A function that fetches from a session."""
+
+    def __call__(self):
+        self.session.run(self.fetch)
+
+
 def training_step(folder, width, batch_size, use_sm=True, conv='auto', augmented=True):
-    """A function that makes one update on the next batch and has its `session`, `fetch` to look closer."""
+    """A Step that makes one update on the next batch."""
     split = open_split(folder)
     model.WIDTHS = tuple(int(w * width) for w in (64, 128, 256, 512, 512))
     settings = types.SimpleNamespace(debug=False, use_sm=use_sm, conv=conv, lmbd=1e-3, lr=1e-3, optimizer='adam')
@@ -159,11 +163,7 @@ def training_step(folder, width, batch_size, use_sm=True, conv='auto', augmented
         session = tf.Session()
         session.run(tf.global_variables_initializer())
         session.run(*start(0, 1000))
-
-    def step():
-        session.run(step.fetch)
-    step.session, step.fetch = session, [training.step, training.loss_sm]
-    return step
+    return Step(session, [training.step, training.loss_sm])
 
 
 def detector_flop(width, batch_size):
@@ -275,7 +275,7 @@ def spatial_step(batch_size, gradient, joints=None):
         session.run(tf.global_variables_initializer())
         for variable in (maps, energies, biases):
             variable.load(rng.random(variable.shape.as_list(), np.float32), session)
-    return lambda: session.run(fetch)
+    return Step(session, fetch)
 
 
 def spatial_flop(batch_size, gradient):
@@ -466,54 +466,50 @@ def bench_preprocessing(sizes, folder):
 
 def bench_growth(sizes, folder):
     """Yields Growths: by batch size, by width, by pictures and by test people."""
-    def fresh(name, size, units, make, *arguments):
-        with Process(onednn=True) as process:
-            (seconds,), _ = measure(sizes.repeats, process.function(make, *arguments))
-            return Growth(name, size, units, seconds.wall, process.peak())
-    for batch_size in sizes.batches:
-        yield fresh('whole step, width 0.25', f'batch {batch_size}', batch_size, training_step, folder, 1 / 4,
-                    batch_size)
-    for batch_size in sizes.batches:
-        yield fresh('spatial model, forward + backward', f'batch {batch_size}', batch_size, spatial_step, batch_size,
-                    True)
-    for width in sizes.widths:
-        yield fresh('whole step, batch 2', f'width {width:g}', 2 * width ** 2, training_step, folder, width, 2)
+    cases = [('whole step, width 0.25', [(f'batch {b}', b, training_step, folder, 1 / 4, b) for b in sizes.batches]),
+             ('spatial model, forward + backward',
+              [(f'batch {b}', b, spatial_step, b, True) for b in sizes.batches]),
+             ('whole step, batch 2', [(f'width {w:g}', 2, training_step, folder, w, 2) for w in sizes.widths])]
+    for name, series in cases:
+        with Process(onednn=True) as process:           # sizes ascend: the peak so far is that of the last
+            for size, units, make, *arguments in series:
+                (seconds,), _ = measure(sizes.repeats, process.function(make, *arguments))
+                yield Growth(name, size, units, seconds.wall, process.call(peak_memory))
     for n in sizes.frames // 4, sizes.frames:
-        yield grown_preprocessing(folder, n)
+        made = os.path.join(folder, f'first_{n}')
+        synthetic = os.path.join(made, 'synthetic_FLIC')
+        script('data.py', '--synthetic', str(n), '--out', made)
+        yield Growth('data.py', f'{n} pictures', n, *script(
+            'data.py', '--meta', os.path.join(synthetic, 'examples.mat'), '--images',
+            os.path.join(synthetic, 'images'), '--out', os.path.join(made, 'again')))
     for n in sizes.tests:
-        yield Growth('main.py: start, multi-scale evaluation, width 0.25', f'{n} test people', n, *script(
+        yield Growth('main.py: start and multi-scale evaluation, width 0.25', f'{n} test people', n, *script(
             'main.py', '--train', '--n_epochs', '0', '--debug', '--use_sm', '--data', folder, '--test_examples',
             str(n), '--model_path', os.path.join(folder, 'models'), '--run', f'first_{n}', '--tb_folder', '',
             '--predictions', os.path.join(folder, 'predictions.mat')))
 
 
-def grown_preprocessing(folder, n):
-    made = os.path.join(folder, f'first_{n}')
-    script('data.py', '--synthetic', str(n), '--out', made)
-    synthetic = os.path.join(made, 'synthetic_FLIC')
-    return Growth('data.py', f'{n} pictures', n, *script(
-        'data.py', '--meta', os.path.join(synthetic, 'examples.mat'), '--images', os.path.join(synthetic, 'images'),
-        '--out', os.path.join(made, 'again')))
-
-
 # ---------------------------------------------------------------- tables
 
-PIECES = {'detector': bench_detector, 'spatial': bench_spatial, 'step': bench_step,
-          'augmentation': bench_augmentation, 'multiscale': bench_multiscale, 'histograms': bench_histograms,
-          'preprocessing': bench_preprocessing, 'growth': bench_growth}
+PIECES = {'augmentation': bench_augmentation, 'multiscale': bench_multiscale, 'histograms': bench_histograms,
+          'preprocessing': bench_preprocessing, 'spatial': bench_spatial, 'detector': bench_detector,
+          'step': bench_step, 'growth': bench_growth}
 HEADER = ('piece', 'size', 'ours, s', 'plain, s', 'ratio', 'target', 'CPU s, ours', 'CPU s, plain',
           'share of peak, ours', 'plain', 'runs')
 GROWTH_HEADER = ('piece', 'size', 'seconds', 'ms a unit', 'peak memory, GB')
 
 
 def matmul_peak(n, repeats):
-    """Operations a second of a float32 product of two n x n matrices."""
+    """Operations a second of a float32 product of two n x n matrices on all cores, the best of many.
+
+    By CPU seconds, so that other work on the machine does not lower it.
+    """
     with tf.Graph().as_default():
         a = tf.get_variable('a', [n, n])
         product, session = tf.matmul(a, a), tf.Session()
         session.run(a.initializer)
-    (seconds,), _ = measure(max(repeats, 3), lambda: session.run(product.op))
-    return 2 * n ** 3 / seconds.wall
+    times = [timed(lambda: session.run(product.op)) for _ in range(4 * repeats)]
+    return 2 * n ** 3 / min(one.cpu for one in times) * len(os.sched_getaffinity(0))
 
 
 def cells(row, peak):

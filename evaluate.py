@@ -379,7 +379,7 @@ def main():
         print(f'not predicted, left out: {", ".join(left_out)}')
     rates = curves(errors, predictions.joints)
     write_csv(f'{args.out}.csv', rates, n_people, args.normaliser, args.sides)
-    plot(f'{args.out}.png', rates, f'FLIC {split}, {n_people} people, sides {args.sides}', args.normaliser)
+    plot(f'{args.out}.png', rates, f'{split} split, {n_people} people, sides {args.sides}', args.normaliser)
     print(f'curves: {args.out}.png, {args.out}.csv')
 
 

@@ -1,11 +1,12 @@
 """Draws predicted skeletons on the pictures: one sheet of people, found beside true.
 
-    python show.py predictions.mat --data arrays --out poses.png [--people 12] [--worst]
+    python show.py predictions.mat --data arrays --out poses.jpg [--people 12] [--worst]
 
 Green is the side on the picture's right ("left"), red the other, yellow the trunk; the truth is thin and white.
 Each picture's caption is its mean error over the joints in % of ||lhip - rsho||.
 """
 import argparse
+import os
 
 import cv2
 import numpy as np
@@ -46,18 +47,25 @@ def sheet(tiles, columns):
     return np.vstack([np.hstack(tiles[i:i + columns]) for i in range(0, len(tiles), columns)])
 
 
-def write_png(path, image):
-    """RGB -> PNG, atomically."""
-    _, encoded = cv2.imencode('.png', image[..., ::-1])
+def write_picture(path, image):
+    """RGB -> .jpg or .png, by the path's ending, atomically."""
+    _, encoded = cv2.imencode(os.path.splitext(path)[1], image[..., ::-1])
     with arrays.atomic(path) as partial, open(partial, 'wb') as file:
         file.write(encoded.tobytes())
+
+
+def picture_path(text):
+    """argparse type: a path that ends in .jpg or .png."""
+    if not text.endswith(('.jpg', '.png')):
+        raise argparse.ArgumentTypeError(f'{text!r} does not end in .jpg or .png')
+    return text
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('predictions', help='predictions.mat of main.py')
     parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')
-    parser.add_argument('--out', default='poses.png', help='picture to write (default: %(default)s)')
+    parser.add_argument('--out', type=picture_path, default='poses.jpg', help='picture to write (default: %(default)s)')
     parser.add_argument('--people', type=arrays.positive_int, default=12, help='how many (default: %(default)s)')
     parser.add_argument('--worst', action='store_true', help='the worst ones; else evenly spread over the file')
     options = parser.parse_args()
@@ -72,7 +80,7 @@ def main():
     n = min(options.people, len(rows))
     chosen = np.argsort(-errors)[:n] if options.worst else np.linspace(0, len(rows) - 1, n).astype(int)
     tiles = [tile(people.images[rows[i]], found_xy[i], true_xy[i], f'{errors[i]:.0f} %') for i in chosen]
-    write_png(options.out, sheet(tiles, 4))
+    write_picture(options.out, sheet(tiles, 4))
     print(f'{options.out}: {n} people')
 
 

@@ -4,6 +4,7 @@ A sound result has the right shapes and types; where the file carries a checksum
 A case that takes longer than HANG seconds fails.  `CASES` says how many there are of each kind.
 """
 import contextlib
+import faulthandler
 import os
 import shutil
 import signal
@@ -127,6 +128,14 @@ def made(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True, scope='module')
+def no_stack_of_a_crashed_child():
+    """SciPy crashes on some files, in a process of its own; pytest would print where."""
+    faulthandler.disable()
+    yield
+    faulthandler.enable()
+
+
 def test_cases():
     assert sum(CASES.values()) >= 500
 
@@ -145,8 +154,9 @@ def test_a_picture_that_says_it_is_huge_is_refused_at_once(made, tmp_path):
     content = read(made / 'baseline.jpg')
     at = content.index(b'\xff\xc0') + 5                                 # height and width, two bytes each
     for size in (b'\xff\x00\xff\x00', b'\xff\x00\x00\x01', b'\x00\x00\x02\xd0'):
-        with pytest.raises(InputError, match=r'not a whole|is .*x'), sound_or_refused('big.jpg'):
+        with sound_or_refused('big.jpg'):
             data.decode(write(tmp_path / 'big.jpg', content[:at] + size + content[at + 4:]))
+            pytest.fail('not refused')
 
 
 @fuzz('examples')
@@ -221,14 +231,17 @@ def test_priors(made, tmp_path, damage):
 
 @fuzz('predictions.mat', strategies.sampled_from(['own.mat', 'packed.mat']))
 def test_own_predictions(made, tmp_path, damage, name):
+    whole = evaluate.own_predictions(scipy.io.loadmat(made / name), 4, name)
     path = write(tmp_path / name, damaged(read(made / name), damage))
     with sound_or_refused(name):
         variables = evaluate.load_variables(path)
         split = evaluate.read_split_name(variables, {'id': '0123abcd'}, path)
         predictions = evaluate.own_predictions(variables, 4, path)
         assert split == 'test' and len(predictions.rows) <= 4
-        for pred_xy in predictions.models.values():
+        for model, pred_xy in predictions.models.items():
             assert pred_xy.shape == (len(predictions.rows), 9, 2) and np.isfinite(pred_xy).all()
+            if name == 'packed.mat':                                    # each variable ends in its Adler-32
+                np.testing.assert_array_equal(pred_xy, whole.models[model])
 
 
 @fuzz('third party', strategies.sampled_from(['other.mat', 'other.npz']))

@@ -26,8 +26,10 @@ from tqdm import tqdm
 
 import arrays
 import checkpoint
+import evaluate
 import joints
 import main
+import pairwise_distr
 import towers
 import training
 from arrays import InputError
@@ -608,6 +610,99 @@ def test_no_size_limit_leaves_half_a_checkpoint(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, LIMIT)
         save_steps(trainer, [2], best=None, keep=3)
     assert names(tmp_path / 'run') == [1, 2]
+
+
+# ---------------------------------------------------------------- input
+
+@pytest.fixture(scope='module')
+def two_runs_of_data(tmp_path_factory):
+    """Arrays of two runs of data.py with equal counts."""
+    folders = [str(tmp_path_factory.mktemp('arrays') / f'seed_{seed}') for seed in (1, 2)]
+    for seed, folder in enumerate(folders):
+        subprocess.run([sys.executable, os.path.join(ROOT, 'data.py'), '--synthetic', '6', '--seed', str(seed), '--out',
+                        folder], check=True, capture_output=True)
+    assert arrays.read_manifest(folders[0])['counts'] == arrays.read_manifest(folders[1])['counts']
+    return folders
+
+
+def change(array, index, value):
+    array[index] = value
+    return array
+
+
+ARRAY_FAULTS = [
+    ('x', lambda x: x[:-1], 'has shape'),
+    ('x', lambda x: x[:, :, :-1], 'has shape'),
+    ('x', lambda x: x.astype(np.float16), 'holds float16'),
+    ('joints', lambda xy: xy.astype(np.float64), 'holds float64'),
+    ('joints', lambda xy: xy.astype(object), 'not a readable .npy'),            # pickled
+    ('joints', lambda xy: change(xy, (1, 3, 0), np.nan), 'checksum'),
+    ('joints', lambda xy: xy[..., ::-1], 'checksum'),
+    ('people', lambda people: people[::-1], 'checksum')]
+
+
+@pytest.mark.parametrize(('kind', 'fault', 'word'), ARRAY_FAULTS)
+def test_an_array_that_does_not_fit_its_manifest_is_refused(two_runs_of_data, tmp_path, kind, fault, word):
+    folder = shutil.copytree(two_runs_of_data[0], tmp_path / 'arrays')
+    path = folder / arrays.file_name(kind, 'train')
+    np.save(path, fault(np.load(path)), allow_pickle=True)
+    with pytest.raises(InputError, match=f'{path.name}: .*{word}'):
+        arrays.load_split(str(folder), 'train', arrays.read_manifest(str(folder)))
+
+
+@pytest.mark.parametrize('kind', ['x', 'joints', 'people'])
+def test_arrays_of_two_runs_of_data_are_not_mixed(two_runs_of_data, tmp_path, kind):
+    folder = shutil.copytree(two_runs_of_data[0], tmp_path / 'arrays')
+    shutil.copy(os.path.join(two_runs_of_data[1], arrays.file_name(kind, 'test')), folder)
+    manifest = arrays.read_manifest(str(folder))
+    with pytest.raises(InputError, match=r'of another run of data\.py'):
+        arrays.load_split(str(folder), 'test', manifest)
+    if kind != 'x':
+        with pytest.raises(InputError, match=r'of another run of data\.py'):
+            evaluate.read_truth(str(folder), manifest, 'test', 'swapped')
+
+
+def test_verify_sees_each_pixel(two_runs_of_data, tmp_path):
+    folder = shutil.copytree(two_runs_of_data[0], tmp_path / 'arrays')
+    manifest = arrays.read_manifest(str(folder))
+    x = np.load(folder / 'x_train_flic.npy', mmap_mode='r+')
+    x.reshape(-1)[1_000_000 + x[0].size:][:1] ^= 1
+    x.flush()
+    with pytest.raises(InputError, match='damaged, or of another run'):
+        arrays.load_split(str(folder), 'train', manifest, verify=True)
+
+
+@pytest.mark.parametrize(('value', 'index'), [(np.nan, (0, 2, 1)), (np.inf, (1, 0, 0)), (-721, (0, 4, 0)),
+                                              (961, (2, 5, 1))])
+def test_joints_far_outside_the_frame_are_refused(value, index):
+    good = np.full((3, 10, 2), 100, np.float32)
+    arrays.check_joints(good, 'joints.npy')
+    with pytest.raises(InputError, match=f'joints.npy: sample {index[0]}: a joint is NaN or far outside'):
+        arrays.check_joints(change(good, index, value), 'joints.npy')
+
+
+HISTOGRAM_FAULTS = [
+    (lambda h: h[:-1], 'expected float32'),
+    (lambda h: h.astype(np.float64), 'expected float32'),
+    (np.zeros_like, 'not a distribution'),
+    (lambda h: -h, 'not a distribution'),
+    (lambda h: 2 * h, 'not a distribution'),
+    (lambda h: change(h, (0, 0), np.nan), 'not a distribution'),
+    (lambda h: h.astype(object), 'or damaged')]                                 # pickled
+
+
+@pytest.mark.parametrize(('fault', 'word'), HISTOGRAM_FAULTS)
+def test_a_histogram_that_is_none_is_refused(tmp_path, fault, word):
+    histograms = np.full((len(joints.PAIRS), *pairwise_distr.SHAPE), 1 / np.prod(pairwise_distr.SHAPE), np.float32)
+    named = {joints.pair_name(*pair): histogram for pair, histogram in zip(joints.PAIRS, histograms)}
+    path, name = str(tmp_path / 'priors.npz'), joints.pair_name(*joints.PAIRS[44])
+    np.savez(path, data_id='0123', **named)
+    assert pairwise_distr.load(path, '0123').shape == histograms.shape
+    with pytest.raises(InputError, match='made from arrays 0123, not these'):
+        pairwise_distr.load(path, '4567')
+    np.savez(path, data_id='0123', **{**named, name: fault(named[name].copy())})
+    with pytest.raises(InputError, match=f'priors.npz: .*{word}'):
+        pairwise_distr.load(path)
 
 
 # ---------------------------------------------------------------- through the command line
