@@ -7,7 +7,7 @@ PEOPLE ?= 200
 EPOCHS ?= 5
 SMALL  := --debug --use_sm --batch_size 10 --data $(DEMO)/arrays --model_path $(DEMO)/models --tb_folder $(DEMO)/tb
 
-.PHONY: demo demo-short test test-long lint clean
+.PHONY: demo demo-short bench test test-long lint clean
 .DELETE_ON_ERROR:
 
 $(VENV)/demo.stamp: requirements.txt
@@ -37,6 +37,10 @@ demo: $(VENV)/demo.stamp
 
 demo-short:
 	$(MAKE) demo PEOPLE=60 EPOCHS=2
+
+# Our pieces beside plain ones: about half an hour.
+bench: $(VENV)/demo.stamp
+	$(RUN) benchmark.py
 
 lint: $(VENV)/test.stamp
 	$(VENV)/bin/ruff check .

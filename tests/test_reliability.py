@@ -395,8 +395,10 @@ def test_nothing_usable_is_an_error_and_never_a_fresh_start(whole, tmp_path, cap
 def test_the_newest_run_is_found_however_folders_are_copied(whole, tmp_path):
     for name in ('b', 'a', 'c'):
         train_toy(tmp_path / 'made' / name, at={4: signal_self(signal.SIGTERM)})
-    for name in ('c', 'a', 'b'):                                        # dates of the copies: c oldest, b newest
-        shutil.copytree(tmp_path / 'made' / name, tmp_path / 'copied' / name, copy_function=shutil.copy)
+    for date, name in enumerate('cab'):                                 # of the copies: c's is the oldest
+        shutil.copytree(tmp_path / 'made' / name, tmp_path / 'copied' / name)
+        for path in checkpoint.list_run(str(tmp_path / 'copied' / name)):
+            os.utime(path, (date, date))
     (tmp_path / 'copied' / 'a file').touch()
     assert checkpoint.find(str(tmp_path / 'copied')).path == str(tmp_path / 'copied' / 'c' / 'step-00000004')
 
@@ -496,6 +498,21 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path, capsys, v
     warnings = capsys.readouterr().err
     assert warnings.count('not finite, update skipped: step') == 2 and 'samples person-' in warnings
     assert all(np.isfinite(epoch['train']['loss_pd']) for epoch in log_of(run, 'log'))
+
+
+@pytest.mark.parametrize(('gradient', 'loss'), [(np.nan, 1), (np.inf, 1), (-np.inf, 1), (1e30, 1), (1, np.nan),
+                                                (1, np.inf)])
+def test_neither_gradient_nor_loss_may_be_other_than_finite(tf_graph, gradient, loss):
+    weights = tf.get_variable('weights', [2], initializer=tf.zeros_initializer())
+    fed = tf.placeholder(tf.float32, [2]), tf.placeholder(tf.float32, [])
+    step, finite, _ = towers.update([fed[0]], [weights], [], tf.constant(0.1), 'momentum', [fed[1]])
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        assert not session.run([finite, step], dict(zip(fed, ([1, gradient], loss))))[0]
+        assert (session.run(weights) == 0).all()
+        assert session.run([finite, step], dict(zip(fed, ([1, 1], 1))))[0]
+        assert np.isfinite(session.run(weights)).all() and (session.run(weights) != 0).all()
+        assert session.run(tf.train.get_global_step()) == 2
 
 
 def test_ten_in_a_row_stop_the_run_and_nine_do_not(tmp_path, capsys):
