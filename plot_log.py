@@ -41,11 +41,12 @@ def draw(axis_loss, axis_rate, steps, epochs):
         at = [record['step'] for record in epochs]
         axis_loss.plot(at, [record['test'][f'loss_{model}'] for record in epochs], 'o--', color=colour,
                        label=f'{NAMES[model]}, test')
-        for split, style in (('train', ':'), ('test', 'o-')):
+        for split, style in (('train', 's:'), ('test', 'o-')):
             axis_rate.plot(at, [record[split][f'rate_{model}'] for record in epochs], style, color=colour,
                            label=f'{NAMES[model]}, {split}')
     axis_loss.set(xlabel='update', ylabel='cross-entropy per joint', title='Loss')
-    axis_rate.set(xlabel='update', ylabel='detection rate at radius 10, %', title='Detection rate', ylim=(0, 100))
+    axis_rate.set(xlabel='update', ylabel='detection rate at radius 10, %', title='Detection rate', ylim=(0, 100),
+                  xlim=axis_loss.get_xlim())
 
 
 def main():
