@@ -5,12 +5,15 @@ targets float32 [b, 60, 90, 10].  Step s is batch s % steps of epoch s // steps;
 its last batch may be smaller.  Whoever asks for step s gets the same batch, so a resumed run sees what it would have.
 """
 import collections
+import os
 
 import numpy as np
 
 import augmentation
 import joints
 from tf1 import tf
+
+ORDER, SAMPLE = 0, 1          # keep the streams of random numbers apart
 
 Batch = collections.namedtuple('Batch', 'rows images joints_xy targets')
 DTYPES = (tf.int32, tf.uint8, tf.float32, tf.float32)
@@ -25,7 +28,7 @@ def steps_per_epoch(n, batch_size):
 def training_rows(seed, step, n, batch_size):
     """Rows of the step's batch: a slice of its epoch's permutation, sorted for the sake of the disk."""
     epoch, position = divmod(step, steps_per_epoch(n, batch_size))
-    order = np.random.default_rng([seed, epoch]).permutation(n)
+    order = np.random.default_rng([seed, ORDER, epoch]).permutation(n)
     return np.sort(order[position * batch_size:(position + 1) * batch_size])
 
 
@@ -34,8 +37,8 @@ def training_batch(split, seed, step, n, batch_size, augmented):
     rows = training_rows(seed, step, n, batch_size)
     if not augmented:
         return plain_batch(split, rows)
-    samples = [augmentation.augment(split.images[row], split.joints[row], np.random.default_rng([seed, step, row]))
-               for row in rows]
+    samples = [augmentation.augment(split.images[row], split.joints[row],
+                                    np.random.default_rng([seed, SAMPLE, step, row])) for row in rows]
     images, joints_xy = map(np.stack, zip(*samples))
     return finish(rows, images, joints_xy)
 
@@ -64,6 +67,7 @@ def pipeline(*makes, ahead=2):
 
 
 def _source(iterator, make, ahead):
+    threads = min(len(os.sched_getaffinity(0)), 8)
     first, last = tf.placeholder(tf.int64, []), tf.placeholder(tf.int64, [])
 
     def load(step):
@@ -72,6 +76,6 @@ def _source(iterator, make, ahead):
             array.set_shape(shape)
         return tuple(arrays)
 
-    data = tf.data.Dataset.range(first, last).map(load, num_parallel_calls=ahead, deterministic=True).prefetch(ahead)
+    data = tf.data.Dataset.range(first, last).map(load, num_parallel_calls=threads, deterministic=True).prefetch(ahead)
     initializer = iterator.make_initializer(data)
     return lambda start, stop: (initializer, {first: start, last: stop})

@@ -42,15 +42,15 @@ from tf1 import tf
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 THREADS = 2                         # of the input pipeline (batches.pipeline)
-SLOW = 2                            # seconds x repeats^2: a longer round is repeated half as often, the first counts
+SLOW = 50                           # seconds: a longer round is repeated half as often, and the first one counts
 
-# What is measured: (width of the detector as a share, batch) of part detector and whole step, batches of the spatial
-# model forward and with gradient, pictures preprocessed, people counted, test people evaluated, largest growing batch.
-Sizes = collections.namedtuple('Sizes', 'repeats matmul detector step forward gradient frames people tests batches '
-                                        'widths')
-FULL = Sizes(5, 4096, ((1, 4), (1, 14)), ((1 / 4, 14), (1, 4)), (1, 14), (1, 14), 1000, 3987, (8, 32), (1, 4, 14),
+# What is measured: (width as a share, batch) of detector and whole step; batches of the spatial model, forward and with
+# gradient; pictures at several scales and preprocessed; people counted; for growth: test people, batches, widths.
+Sizes = collections.namedtuple('Sizes', 'repeats matmul detector step forward gradient pictures frames people tests '
+                                        'batches widths')
+FULL = Sizes(5, 4096, ((1, 4), (1, 14)), ((1 / 4, 14), (1, 4)), (1, 14), (1, 14), 8, 1000, 3987, (8, 32), (1, 4, 14),
              (1 / 4, 1 / 2, 1))
-QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 60, 400, (), (1, 2), (1 / 8, 1 / 4))
+QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 2, 60, 400, (), (1, 2), ())
 
 Time = collections.namedtuple('Time', 'wall cpu')                   # seconds; cpu: all threads and ended children
 Row = collections.namedtuple('Row', 'piece size ours plain target flop runs')      # flop: (ours, plain) or None
@@ -74,7 +74,7 @@ def timed(function):
 def measure(repeats, *functions):
     """Calls the functions in turns; returns (their median Times, number of rounds)."""
     rounds = [[timed(function) for function in functions]]
-    slow = sum(one.wall for one in rounds[0]) > SLOW * repeats ** 2
+    slow = sum(one.wall for one in rounds[0]) > SLOW and repeats > 1
     for _ in range(repeats // 2 if slow else repeats):
         rounds.append([timed(function) for function in functions])
     rounds = rounds if slow else rounds[1:]
@@ -385,7 +385,7 @@ def plain_combined(maps):
 
 def bench_multiscale(sizes, folder):
     """Ours as in main.py: pictures on the pipeline's threads, a picture a call; maps in the graph."""
-    split, n, scales = open_split(folder), 8, len(multiscale.SCALES)
+    split, n, scales = open_split(folder), sizes.pictures, len(multiscale.SCALES)
     maps = np.random.default_rng(0).random([n, scales, MAP_HEIGHT, MAP_WIDTH, N_JOINTS], np.float32)
     pool = concurrent.futures.ThreadPoolExecutor(THREADS)
     with tf.Graph().as_default():
@@ -466,13 +466,12 @@ def bench_preprocessing(sizes, folder):
 
 def bench_growth(sizes, folder):
     """Yields Growths: by batch size, by width, by pictures and by test people."""
-    cases = [('whole step, width 0.25', [(f'batch {b}', b, training_step, folder, 1 / 4, b) for b in sizes.batches]),
-             ('spatial model, forward + backward',
-              [(f'batch {b}', b, spatial_step, b, True) for b in sizes.batches]),
-             ('whole step, batch 2', [(f'width {w:g}', 2, training_step, folder, w, 2) for w in sizes.widths])]
-    for name, series in cases:
-        with Process(onednn=True) as process:           # sizes ascend: the peak so far is that of the last
-            for size, units, make, *arguments in series:
+    spatial = [('spatial model, forward + backward', f'batch {b}', b, spatial_step, b, True) for b in sizes.batches]
+    steps = [('whole step, width 0.25', f'batch {b}', b, training_step, folder, 1 / 4, b) for b in sizes.batches]
+    widths = [('whole step, batch 2', f'width {w:g}', 2, training_step, folder, w, 2) for w in sizes.widths]
+    for series in filter(None, (spatial + steps, widths)):
+        with Process(onednn=True) as process:           # in ascending order: the peak so far is that of the last
+            for name, size, units, make, *arguments in series:
                 (seconds,), _ = measure(sizes.repeats, process.function(make, *arguments))
                 yield Growth(name, size, units, seconds.wall, process.call(peak_memory))
     for n in sizes.frames // 4, sizes.frames:
@@ -482,6 +481,8 @@ def bench_growth(sizes, folder):
         yield Growth('data.py', f'{n} pictures', n, *script(
             'data.py', '--meta', os.path.join(synthetic, 'examples.mat'), '--images',
             os.path.join(synthetic, 'images'), '--out', os.path.join(made, 'again')))
+    if sizes.tests:
+        script('pairwise_distr.py', '--data', folder)
     for n in sizes.tests:
         yield Growth('main.py: start and multi-scale evaluation, width 0.25', f'{n} test people', n, *script(
             'main.py', '--train', '--n_epochs', '0', '--debug', '--use_sm', '--data', folder, '--test_examples',
@@ -543,9 +544,7 @@ def main():
     options = parser.parse_args()
     sizes, rows, growths = QUICK if options.quick else FULL, [], []
     with tempfile.TemporaryDirectory() as folder:
-        for arguments in (['data.py', '--synthetic', str(sizes.frames), '--out', folder],
-                          ['pairwise_distr.py', '--data', folder]):
-            script(*arguments)
+        script('data.py', '--synthetic', str(sizes.frames), '--out', folder)
         peak = matmul_peak(sizes.matmul, sizes.repeats)
         for piece in options.pieces:
             for row in PIECES[piece](sizes, folder):

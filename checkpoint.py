@@ -141,6 +141,14 @@ def load(path):
     return Checkpoint(path, state)
 
 
+def is_sound(path):
+    try:
+        load(path)
+    except InputError:
+        return False
+    return True
+
+
 def read_state(path):
     """The verified content of one checkpoint's state.json."""
     with open(os.path.join(path, STATE), encoding='utf-8') as file:

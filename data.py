@@ -8,6 +8,7 @@ always the side on the picture's right.  Joints are written as annotated, in pix
 the frame moves to the nearest cell.  Nothing appears under a final name before every array is complete.
 """
 import argparse
+import binascii
 import collections
 import concurrent.futures
 import contextlib
@@ -159,7 +160,7 @@ def write_arrays(folder, people, images, workers, settings):
 def make_manifest(written, people, settings):
     """Counts, settings and checksums; `id` names this content: equal arrays have equal ids."""
     checksums = {os.path.basename(path): arrays.checksum(partial) for partial, path in written.items()}
-    id_ = f'{arrays.binascii.crc32(json.dumps(checksums, sort_keys=True).encode()):08x}'
+    id_ = f'{binascii.crc32(json.dumps(checksums, sort_keys=True).encode()):08x}'
     return {'id': id_, 'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
             'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS},
             'settings': settings, 'checksums': checksums,
@@ -172,15 +173,15 @@ def select(people, which):
 
 def report(people):
     """The counts that a reader can check against FLIC's."""
-    inside = (joints.clamp_to_frame(people.joints_xy) == people.joints_xy)[:, :joints.N_JOINTS].all(axis=(1, 2))
-    outside = (joints.clamp_to_frame(people.joints_xy) != people.joints_xy)[:, :joints.N_JOINTS].any(axis=2).sum()
+    outside = (joints.clamp_to_frame(people.joints_xy) != people.joints_xy).any(axis=2)[:, :joints.N_JOINTS]
     shared = set(people.file[people.split == 'train']) & set(people.file[people.split == 'test'])
     lines = []
     for split in arrays.SPLITS:
         one = select(people, people.split == split)
         lines.append(f'{split:<6}{len(one.file):6d} people on {len(set(one.file))} frames, '
                      f'{one.backward.sum()} backward-facing (sides swapped)')
-    lines.append(f'joints outside the frame, clamped in the heat maps: {outside} ({(~inside).sum()} people)')
+    lines.append(f'joints outside the frame, clamped in the heat maps: {outside.sum()} '
+                 f'({outside.any(axis=1).sum()} people)')
     lines.append(f'frames in both splits: {len(shared)}' + ''.join(f'\n  {file}' for file in sorted(shared)))
     return '\n'.join(lines)
 

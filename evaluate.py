@@ -31,14 +31,13 @@ import os
 import numpy as np
 
 from arrays import (
-    LAYOUT,
     SPLITS,
     InputError,
     atomic,
     check_joints,
     file_name,
+    load_array,
     load_mat,
-    open_npy,
     read_manifest,
     run_script,
 )
@@ -217,12 +216,9 @@ def check_finite(pred_xy, joints, name):
 
 def read_truth(folder, manifest, split, sides):
     """The true joints of one split, sides as asked, from joints_ and people_{split}_flic.npy."""
-    n = manifest['counts'].get(split)
     path = os.path.join(folder, file_name('joints', split))
-    dtype, shape = LAYOUT['joints']
-    joints_xy = open_npy(path, dtype, (n, *shape))
+    joints_xy, people = (load_array(folder, kind, split, manifest) for kind in ('joints', 'people'))
     check_joints(joints_xy, path)
-    people = open_npy(os.path.join(folder, file_name('people', split)), LAYOUT['people'][0], (len(joints_xy),))
     joints_xy = joints_xy[:, :N_JOINTS]                                             # [n, 9, 2] without the torso
     if sides == 'annotated':
         joints_xy = np.where(people['backward'][:, None, None], swap_sides(joints_xy), joints_xy)

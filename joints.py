@@ -80,13 +80,12 @@ def decode(heat_maps, subcell=True):
     row, col = np.divmod(maps.reshape(n, k, -1).argmax(axis=-1), width)              # each [n, k]
     peak = np.stack([row, col], axis=-1).astype(np.float64)
     if subcell:
-        padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)))
-        log = np.log(np.maximum(padded, 1e-12 * maps.max(axis=(2, 3), keepdims=True) + 1e-300))
         sample, joint = np.ogrid[:n, :k]
-        around = [[log[sample, joint, row + 1 + i * down, col + 1 + i * (1 - down)] for i in (-1, 0, 1)]
-                  for down in (1, 0)]                                                # [row | col][-1 0 1] [n, k]
-        inside = (row > 0) & (row < height - 1), (col > 0) & (col < width - 1)
-        peak += np.stack([_vertex(*three) * ok for three, ok in zip(around, inside)], axis=-1)
+        for axis, (index, length) in enumerate(((row, height), (col, width))):
+            at = [np.clip(index + i, 0, length - 1) for i in (-1, 0, 1)]
+            three = np.stack([maps[(sample, joint, i, col) if axis == 0 else (sample, joint, row, i)] for i in at])
+            log = np.log(np.maximum(three, 1e-12 * three[1] + 1e-300))               # [3, n, k]
+            peak[..., axis] += _vertex(*log) * ((index > 0) & (index < length - 1))
     return centre_of(peak).astype(np.float32)
 
 

@@ -6,14 +6,16 @@ from arrays import InputError, natural_float, natural_int, positive_float, posit
 
 # A change of one of these is a change of the graph or of its data: not allowed when restoring.
 FIXED = ('debug', 'use_sm')
-FIXED_IN_TRAINING = (*FIXED, 'optimizer', 'seed', 'batch_size', 'data_augm', 'train_examples')
-# Options that describe a call, not a run: never taken over.
+FIXED_IN_TRAINING = (*FIXED, 'optimizer', 'seed', 'batch_size', 'data_augm', 'train_examples', 'test_examples',
+                     'decode', 'priors')
+# Options that describe a call, not a run: never taken over; and those that are only when training goes on.
 CALL = ('train', 'restore', 'model_path', 'tb_folder', 'run', 'data', 'predictions', 'verify')
+TRAINING_ONLY = ('gpus', 'test_examples', 'decode', 'batch_size')
 
 
 def build_parser():
     parser = argparse.ArgumentParser(
-        prog='main.py', formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        prog='main.py', formatter_class=HelpFormatter,
         description='Trains and evaluates the part detector and the spatial model (Tompson et al. 2014). '
                     'Say --train, --restore or both; with --restore, options not given are those of that run.')
     what = parser.add_argument_group('what to do')
@@ -28,7 +30,7 @@ def build_parser():
     network.add_argument('--priors', choices=('exact', 'reference', 'uniform'), default='exact',
                          help='how the spatial model\'s priors start from the histograms')
     network.add_argument('--conv', choices=('auto', 'direct', 'fft'), default='auto',
-                         help='how 9x9 convolutions are computed: the same function, other speed')
+                         help='how convolutions are computed: the same function at other speed')
     training = parser.add_argument_group('training')
     training.add_argument('--data_augm', action='store_true', help='augment the training data')
     training.add_argument('--n_epochs', type=natural_int, default=30,
@@ -47,14 +49,29 @@ def build_parser():
     evaluation.add_argument('--test_examples', type=positive_int, metavar='N', help='only the first N people')
     evaluation.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
                             help='joint = interpolated peak of its heat map, or centre of the highest cell')
-    evaluation.add_argument('--predictions', default='predictions.mat', metavar='FILE', help='where they are written')
+    evaluation.add_argument('--predictions', type=not_empty, default='predictions.mat', metavar='FILE',
+                            help='where they are written')
     places = parser.add_argument_group('places')
-    places.add_argument('--data', default='arrays', help='folder of data.py and pairwise_distr.py')
-    places.add_argument('--model_path', default='models_ex', help='folder of all runs')
+    places.add_argument('--data', type=not_empty, default='arrays', help='folder of data.py and pairwise_distr.py')
+    places.add_argument('--model_path', type=not_empty, default='models_ex', help='folder of all runs')
     places.add_argument('--run', metavar='NAME', help='name of this run (default: its time of start)')
     places.add_argument('--tb_folder', default='tb', help='folder of the TensorBoard summaries; \'\': none')
     places.add_argument('--verify', action='store_true', help='compare the arrays\' full checksums first')
     return parser
+
+
+def not_empty(text):
+    """argparse type: any text but none."""
+    if not text:
+        raise argparse.ArgumentTypeError('must not be empty')
+    return text
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Says the default where there is one."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default in (None, False, '') else super()._get_help_string(action)
 
 
 def parse(arguments=None):
@@ -89,7 +106,7 @@ def settings_of(options):
 def take_over(options, explicit, settings, where):
     """Completes the options with a restored run's settings; a contradiction names the option."""
     for name, stored in settings.items():
-        if name in CALL or not hasattr(options, name):
+        if name in CALL or not hasattr(options, name) or (name in TRAINING_ONLY and not options.train):
             continue
         value = getattr(options, name)
         if name not in explicit:

@@ -3,6 +3,7 @@
     python plot_log.py models_ex/RUN --out loss.png
 """
 import argparse
+import contextlib
 import json
 import os
 
@@ -16,12 +17,20 @@ NAMES = {'pd': 'part detector', 'sm': 'joint model'}
 
 
 def read_lines(path):
-    """The records of a .jsonl file."""
+    """The records of a .jsonl file; a line torn by a killed run is passed over."""
+    records = []
     try:
-        with open(path, encoding='utf-8') as file:
-            return [json.loads(line) for line in file]
-    except (OSError, ValueError) as error:
-        raise InputError(f'{path}: not a log of main.py: {error}') from error
+        with open(path, encoding='utf-8', errors='replace') as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    record = json.loads(line)
+                    if isinstance(record, dict) and 'step' in record:
+                        records.append(record)
+    except OSError as error:
+        raise InputError(f'{path}: {error.strerror}') from error
+    if not records:
+        raise InputError(f'{path}: not a log of main.py')
+    return records
 
 
 def running_mean(values):

@@ -3,6 +3,7 @@
 The loop's whole state is the step, the running sums of the epoch, the best rate and the variables; a checkpoint
 holds all of it, so a run stopped after any step goes on as if it had not been.
 """
+import contextlib
 import json
 import os
 import signal
@@ -128,8 +129,15 @@ class Log:
             self.failed = True
 
 
+def say(message, file=None):
+    """Prints beside the progress bars; a full disk or a closed pipe costs the line, not the run."""
+    with contextlib.suppress(OSError):
+        tqdm.write(message, file=file or sys.stdout)
+        (file or sys.stdout).flush()
+
+
 def warn(message):
-    tqdm.write(f'warning: {message}', file=sys.stderr)
+    say(f'warning: {message}', sys.stderr)
 
 
 def initial_state():
@@ -174,6 +182,7 @@ class Trainer:
             self.run_epoch(done, position)
         if not self.saved():
             raise Stop(1)
+        self.stop_if_asked()
 
     def run_epoch(self, epoch, position):
         """Steps to the end of the epoch."""
@@ -240,9 +249,8 @@ class Trainer:
             self.state['best'] = {'step': self.state['step'], 'rate': rate}
         img_per_s = self.samples / seconds
         spent = time.time() - self.epoch_began                                  # evaluation included
-        remaining = (self.graph.total_steps - self.state['step']) * spent * self.options.batch_size
-        tqdm.write(epoch_line(epoch, means, img_per_s, remaining / max(self.samples, 1)), file=sys.stdout)
-        sys.stdout.flush()
+        left = (self.graph.total_steps - self.state['step']) * self.options.batch_size
+        say(epoch_line(epoch, means, img_per_s, left * spent / self.samples if self.samples else None))
         self.log.write('log', {'epoch': epoch, 'step': self.state['step'], **means, 'img_per_s': round(img_per_s, 3),
                                'seconds': round(seconds, 1)})
         self.summaries.epoch(self.session, self.state['step'], means)
@@ -273,8 +281,8 @@ class Trainer:
             return
         if not self.saved():
             raise Stop(1)
-        tqdm.write(f'stopped at step {self.state["step"]}, saved in {self.path}; go on with --train --restore '
-                   f'{os.path.relpath(self.run, self.options.model_path)}', file=sys.stderr)
+        say(f'stopped at step {self.state["step"]}, saved in {self.path}; go on with: '
+            f'--train --restore {self.run} --data {self.options.data}', sys.stderr)
         raise Stop(self.signals.code)
 
     def saved(self):
@@ -298,6 +306,12 @@ def epoch_line(epoch, means, img_per_s, eta):
     figures = '  '.join(
         f'{split}_{short} {means[split][f"{name}_pd"]:6.{digits}f} {means[split][f"{name}_sm"]:6.{digits}f}'
         for name, short, digits in (('rate', 'dr', 2), ('loss', 'loss', 3)) for split in ('test', 'train'))
-    hours, seconds = divmod(round(eta), 3600)
-    return (f'Epoch {epoch:3d}  {figures}  {img_per_s:6.2f} img/s  '
-            f'ETA {hours:d}:{seconds // 60:02d}:{seconds % 60:02d}')
+    return f'Epoch {epoch:3d}  {figures}  {img_per_s:6.2f} img/s  ETA {duration(eta)}'
+
+
+def duration(seconds):
+    """h:mm:ss, or dashes where it is not known (an epoch of which this process has seen no update)."""
+    if seconds is None:
+        return '-:--:--'
+    hours, seconds = divmod(round(seconds), 3600)
+    return f'{hours:d}:{seconds // 60:02d}:{seconds % 60:02d}'

@@ -13,7 +13,7 @@ import scipy.io
 from conftest import ROOT
 
 import evaluate
-from arrays import PERSON, InputError, read_manifest
+from arrays import PERSON, InputError, read_manifest, spot_checksum
 from joints import JOINTS, add_torso, swap_sides
 
 SCRIPT = os.path.join(ROOT, 'evaluate.py')
@@ -28,7 +28,8 @@ def make_arrays(folder, joints_xy, backward=False, torsobox=(100, 100, 130, 140)
     np.save(folder / f'joints_{split}_flic.npy', add_torso(np.asarray(joints_xy)).astype(np.float32))
     np.save(folder / f'people_{split}_flic.npy', people)
     counts = {'train': 0, 'test': 0, split: len(people)}
-    manifest = {'id': DATA_ID, 'counts': counts, 'checksums': {}, 'spots': {}, 'settings': {}}
+    spots = {path.name: spot_checksum(path) for path in folder.glob('*.npy')}
+    manifest = {'id': DATA_ID, 'counts': counts, 'checksums': {}, 'spots': spots, 'settings': {}}
     (folder / 'manifest.json').write_text(json.dumps(manifest))
 
 
@@ -534,3 +535,13 @@ def test_neither_tensorflow_nor_early_matplotlib(body, tmp_path):
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, timeout=60,
                           env={**os.environ, 'PYTHONPATH': ROOT})
     assert done.returncode == 0, done.stderr
+
+
+def test_a_changed_truth_is_refused(cli, body, tmp_path):
+    """One joint moved by 60 pixels in the arrays: the rates would be wrong, so there are none."""
+    own_file(tmp_path / 'predictions.mat', body[0])
+    truth = np.load(tmp_path / 'arrays' / 'joints_test_flic.npy')
+    truth[4, 1] += 60
+    np.save(tmp_path / 'arrays' / 'joints_test_flic.npy', truth)
+    with pytest.raises(InputError, match='checksum'):
+        cli('predictions.mat')

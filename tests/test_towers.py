@@ -37,21 +37,21 @@ def numbers(variables, seed=0):
     return {v.op.name: rng.normal(float(v.op.name.endswith('scale')), 0.1, v.shape) for v in variables}
 
 
-@pytest.mark.parametrize('n', [4, 3, 1])
-def test_two_towers_equal_one(n, monkeypatch):
+@pytest.mark.parametrize(('n', 'devices'), [(4, (0, 1)), (3, (1, 2)), (1, (0, 1))])
+def test_two_towers_equal_one(n, devices, monkeypatch):
     """Same averaged gradients and losses on one batch, batch norm in inference mode, on two CPU devices."""
     build_towers = towers.build_towers
     monkeypatch.setattr(towers, 'build_towers', lambda *a, training: build_towers(*a, training=False))
     results = []
-    for devices in (['/cpu:0'], ['/cpu:0', '/cpu:1']):
+    for names in (['/cpu:0'], [f'/cpu:{device}' for device in devices]):
         with tf.Graph().as_default():
             tf.train.get_or_create_global_step()
             batch = placeholders()
-            training = towers.build_training(batch, devices, settings(), 100)
-            if len(devices) == 2:
+            training = towers.build_training(batch, names, settings(), 100)
+            if len(names) == 2:
                 used = {op.device for op in tf.get_default_graph().get_operations()}
-                assert {'/device:CPU:0', '/device:CPU:1'} <= used
-            with tf.Session(config=tf.ConfigProto(device_count={'CPU': 2})) as session:
+                assert {f'/device:CPU:{device}' for device in devices} <= used
+            with tf.Session(config=tf.ConfigProto(device_count={'CPU': 3})) as session:
                 session.run(tf.global_variables_initializer())
                 values = numbers(tf.trainable_variables())
                 for variable in tf.trainable_variables():

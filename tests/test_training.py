@@ -139,6 +139,42 @@ def test_a_moved_run_restores(whole):
     assert whole.run('--restore', whole.folder / 'elsewhere').returncode == 0
 
 
+def test_going_back_in_a_run_is_refused(whole):
+    older = sorted(whole.checkpoints('whole'))[0]
+    result = whole.run('--train', '--restore', whole.folder / 'models' / 'whole' / older)
+    assert result.returncode == 2 and 'is newer' in result.stderr
+    assert older in whole.checkpoints('whole') and 'step-00000020' in whole.checkpoints('whole')
+
+
+def test_other_arrays_are_refused_for_training_and_noted_for_evaluation(whole, tmp_path):
+    for script in (['data.py', '--synthetic', '12', '--seed', '5', '--out', str(tmp_path)],
+                   ['pairwise_distr.py', '--data', str(tmp_path)]):
+        subprocess.run([sys.executable, os.path.join(ROOT, script[0]), *script[1:]], check=True, capture_output=True)
+    result = whole.run('--train', '--restore', 'whole', '--data', tmp_path)
+    assert result.returncode == 2 and 'was trained on' in result.stderr
+    result = whole.run('--restore', 'whole', '--data', tmp_path)
+    assert result.returncode == 0 and 'note:' in result.stdout and 'was trained on' in result.stdout
+
+
+def test_one_process_at_a_time_trains_in_a_folder(whole):
+    import fcntl
+    folder = whole.folder / 'models' / 'busy'
+    folder.mkdir()
+    with open(folder / 'lock', 'a') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = whole.run('--train', *SETTINGS, '--n_epochs', 1, '--run', 'busy')
+    assert result.returncode == 2 and 'another process trains' in result.stderr
+
+
+def test_a_closed_pipe_costs_the_lines_not_the_run(whole):
+    command = whole.command('--train', *SETTINGS, '--n_epochs', 1, '--run', 'piped')
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(timeout=200)
+    assert 'step-00000005' in whole.checkpoints('piped')
+
+
 def test_part_detector_alone(whole):
     result = whole.run('--train', '--debug', '--n_epochs', 1, '--batch_size', 8, '--run', 'pd', '--tb_folder', '')
     assert result.returncode == 0, result.stderr
@@ -161,6 +197,8 @@ def test_numbers_that_are_not_finite_stop_the_run_with_the_evidence(whole):
     (['--restore', 'no_such_run'], 'no checkpoint there'),
     (['--train', '--restore', 'pd', '--use_sm'], '--use_sm True: the run of'),
     (['--train', '--restore', 'whole', '--seed', '9'], '--seed 9: the run of'),
+    (['--train', '--restore', 'whole', '--test_examples', '2'], '--test_examples 2: the run of'),
+    (['--restore', 'whole', '--predictions', 'nowhere/p.mat'], 'not a folder that can be written to'),
     (['--train', '--data', 'nowhere', '--run', 'x'], 'run data.py first'),
 ])
 def test_refused_in_one_line(whole, arguments, word):
