@@ -51,7 +51,7 @@ def main():
     splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
     check_data(manifest, found, options)
     priors = load_priors(options, manifest, found)
-    print(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
+    training.say(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
     graph = build_graph(splits, options)
     with tf.Session(config=session_config()) as session:
         state = initialise(session, graph, priors, found)
@@ -70,8 +70,8 @@ def restored(options, explicit):
     command_line.take_over(options, explicit, found.state['settings'], found.path)
     version = checkpoint.code_version()
     if found.state['code'] != version:
-        print(f'note: {found.path} was written by code {found.state["code"]}, this is {version}')
-    print(f'restored {found.path}')
+        training.say(f'note: {found.path} was written by code {found.state["code"]}, this is {version}')
+    training.say(f'restored {found.path}')
     return found
 
 
@@ -120,7 +120,7 @@ def check_data(manifest, found, options):
         difference = f'arrays {manifest["id"]}, but {found.path} was trained on {found.state["data_id"]}'
         if options.train:
             raise InputError(f'--data {options.data}: {difference}')
-        print(f'note: {options.data}: {difference}')
+        training.say(f'note: {options.data}: {difference}')
 
 
 def check_writable(path):
@@ -141,7 +141,7 @@ def load_priors(options, manifest, found):
 
 def build_graph(splits, options):
     """Input streams, towers for training and for evaluation with shared variables, and the saver; a Graph."""
-    devices = towers.device_names(options.gpus)
+    devices = towers.device_names(options.gpus, training.say)
     n = {split: min(len(splits[split].images), getattr(options, f'{split}_examples') or np.inf) for split in splits}
     steps = batches.steps_per_epoch(n['train'], options.batch_size)
     total = steps * options.n_epochs
@@ -223,7 +223,7 @@ def predict(session, graph, options, manifest):
     with arrays.atomic(options.predictions) as partial, open(partial, 'wb') as file:
         scipy.io.savemat(file, {**predicted, 'index': np.arange(graph.n_test), 'split': 'test',
                                 'data_id': manifest['id']})
-    print(f'{options.predictions}: {graph.n_test} test people; now: python evaluate.py {options.predictions} '
+    training.say(f'{options.predictions}: {graph.n_test} test people; now: python evaluate.py {options.predictions} '
           f'--data {options.data}')
 
 

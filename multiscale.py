@@ -2,7 +2,10 @@
 
 Pads 1.1 1.2 1.3 1.4 put the frame into a larger black one, crops 0.7 0.8 0.9 1.0 cut its middle; each is a zoom about
 the centre.  The maps come back by the exact inverse, as two small interpolation matrices; each is scaled to sum 1
-(crops see a part of the frame only, and their maps would else weigh up to twice as much), and the mean is decoded.
+and the mean is decoded.  Without the scaling a pad's map weighs up to 2 and a crop's, which loses what it enlarges,
+down to 1/2.  Measured on every eighth of FLIC's test people after one epoch at a quarter of the width, detection rate
+at radius 10 of the joint model: 59.6 % scaled, 57.8 % not, 55.2 % at scale 1 alone.  Zooming all scales by the 1.053
+that augmented training frames have changes nothing (59.1 %), so frames are not.
 """
 import numpy as np
 

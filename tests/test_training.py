@@ -58,6 +58,7 @@ def whole(tmp_path_factory, arrays_folder):
     runs = Runs(tmp_path_factory.mktemp('runs'), arrays_folder)
     runs.result = runs.run('--train', *SETTINGS, '--n_epochs', 4, '--run', 'whole')
     assert runs.result.returncode == 0, runs.result.stderr
+    shutil.copy(runs.folder / 'predictions.mat', runs.folder / 'whole.mat')
     return runs
 
 
@@ -66,7 +67,7 @@ def test_whole_run_leaves_everything(whole):
     assert len(whole.steps('whole')) == 20 and len(whole.epochs('whole')) == 4
     best = max(whole.epochs('whole'), key=lambda epoch: epoch['test']['rate_sm'])['step']
     assert set(whole.checkpoints('whole')) == {f'step-{step:08d}' for step in (10, 15, 20, best)}
-    found = scipy.io.loadmat(whole.folder / 'predictions.mat')
+    found = scipy.io.loadmat(whole.folder / 'whole.mat')
     assert found['flic_pred_pd'].shape == found['flic_pred_sm'].shape == (2, 9, 4)
     assert found['index'].ravel().tolist() == [0, 1, 2, 3]
     scored = subprocess.run([sys.executable, os.path.join(ROOT, 'evaluate.py'), str(whole.folder / 'predictions.mat'),
@@ -116,7 +117,7 @@ def interrupt(runs, run, at_step, how):
 def test_stopped_in_the_middle_of_an_epoch_and_resumed_equals_uninterrupted(whole, how, code, at_step):
     run = f'stopped_{code}'
     got, errors = interrupt(whole, run, at_step, how)
-    assert got == code and f'--restore {run}' in errors, errors
+    assert got == code and f'{run} --data' in errors, errors
     assert 0 < len(whole.steps(run)) < 20
     resumed = whole.run('--train', '--restore', run, '--tb_folder', '')
     assert resumed.returncode == 0, resumed.stderr
@@ -127,8 +128,8 @@ def test_stopped_in_the_middle_of_an_epoch_and_resumed_equals_uninterrupted(whol
 
 
 def test_restore_without_training_evaluates(whole):
-    before = scipy.io.loadmat(whole.folder / 'predictions.mat')['flic_pred_sm']
-    os.unlink(whole.folder / 'predictions.mat')
+    before = scipy.io.loadmat(whole.folder / 'whole.mat')['flic_pred_sm']
+    (whole.folder / 'predictions.mat').unlink(missing_ok=True)
     result = whole.run('--restore', 'whole')
     assert result.returncode == 0, result.stderr
     np.testing.assert_allclose(scipy.io.loadmat(whole.folder / 'predictions.mat')['flic_pred_sm'], before, atol=1e-2)
