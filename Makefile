@@ -32,6 +32,8 @@ demo: $(VENV)/demo.stamp
 	@$(RUN) evaluate.py $(DEMO)/untrained.mat --data $(DEMO)/arrays --out $(DEMO)/untrained
 	@printf '\nAfter training:\n'
 	@$(RUN) evaluate.py $(DEMO)/predictions.mat --data $(DEMO)/arrays --out $(DEMO)/curves
+	@printf '\n'
+	@$(RUN) tests/demo_check.py $(DEMO)/untrained.csv $(DEMO)/curves.csv
 	@printf '\nPictures: $(DEMO)/poses.jpg $(DEMO)/curves.png $(DEMO)/priors.png\n'
 	@printf 'TensorBoard: $(VENV)/bin/tensorboard --logdir $(DEMO)/tb\n'
 
