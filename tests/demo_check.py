@@ -1,4 +1,4 @@
-"""Fails unless the trained model's area under the curve beats the untrained one's: `demo_check.py BEFORE.csv AFTER.csv`."""
+"""Fails unless training raised the area under the curve: `demo_check.py BEFORE.csv AFTER.csv`."""
 import csv
 import sys
 
