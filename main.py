@@ -98,11 +98,13 @@ def open_run(options, found):
 
 def lock(run):
     """One process at a time trains in a run's folder; the lock ends with the process, however it ends."""
-    file = open(os.path.join(run, 'lock'), 'a')             # noqa: SIM115 (stays open)
     try:
+        file = open(os.path.join(run, 'lock'), 'a')         # noqa: SIM115 (stays open)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(f'{run}: another process trains in this folder') from None
+    except OSError as error:
+        raise InputError(f'{run}: cannot be used: {error.strerror}') from error
     LOCKS.append(file)
 
 
@@ -234,7 +236,7 @@ def run_main():
     except training.Stop as stop:
         return stop.code
     except tf.errors.OpError as error:
-        training.say(f'main.py: error: {error.message.strip().splitlines()[0]}', sys.stderr)
+        training.say(f'main.py: error: {checkpoint.reason(error)}', sys.stderr)
         return 1
 
 
