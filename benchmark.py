@@ -548,13 +548,13 @@ def main():
         peak = matmul_peak(sizes.matmul, sizes.repeats)
         for piece in options.pieces:
             for row in PIECES[piece](sizes, folder):
-                (growths if piece == 'growth' else rows).append(row)
-                note(' | '.join(growth_cells(row) if piece == 'growth' else cells(row, peak)))
-    print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s\n')
-    print(markdown(HEADER, [cells(row, peak) for row in rows]))
-    if growths:
-        print()
-        print(markdown(GROWTH_HEADER, map(growth_cells, growths)))
+                line, table = (growth_cells(row), growths) if piece == 'growth' else (cells(row, peak), rows)
+                table.append(line)
+                note(' | '.join(line))
+    print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
+    for header, body in ((HEADER, rows), (GROWTH_HEADER, growths)):
+        if body:
+            print(f'\n{markdown(header, body)}')
 
 
 if __name__ == '__main__':
