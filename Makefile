@@ -40,7 +40,7 @@ demo: $(VENV)/demo.stamp
 demo-short:
 	$(MAKE) demo PEOPLE=60 EPOCHS=2
 
-# Our pieces beside plain ones: about half an hour.
+# Our pieces beside plain ones: about 40 minutes.
 bench: $(VENV)/demo.stamp
 	$(RUN) benchmark.py
 

@@ -1,7 +1,7 @@
 """Our pieces beside plain ones, alternating in one run: two Markdown tables and the profile of a step.
 
-    python benchmark.py                        # everything at full size: about half an hour on 2 cores
-    python benchmark.py --quick                # a minute: small sizes, one repetition, no slow rows
+    python benchmark.py                        # everything at full size: 40 minutes on 2 busy cores
+    python benchmark.py --quick                # within a minute: small sizes, one repetition; growth: data.py only
     python benchmark.py --pieces spatial step  # only these
 
 "Plain" is what the public reference (joint-cnn-mrf, 2018) does, written anew below: tf.nn.conv2d everywhere, the heat
@@ -42,15 +42,16 @@ from tf1 import tf
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 THREADS = 2                         # of the input pipeline (batches.pipeline)
+TRAIN = 3987                        # people of FLIC's training set
 SLOW = 50                           # seconds: a longer round is repeated half as often, and the first one counts
 
 # What is measured: (width as a share, batch) of detector and whole step; batches of the spatial model, forward and with
-# gradient; pictures at several scales and preprocessed; people counted; for growth: test people, batches, widths.
-Sizes = collections.namedtuple('Sizes', 'repeats matmul detector step forward gradient pictures frames people tests '
+# gradient; pictures at several scales, and preprocessed; for growth: test people, batches, widths.
+Sizes = collections.namedtuple('Sizes', 'repeats matmul detector step forward gradient pictures frames tests '
                                         'batches widths')
-FULL = Sizes(5, 4096, ((1, 4), (1, 14)), ((1 / 4, 14), (1, 4)), (1, 14), (1, 14), 8, 1000, 3987, (8, 32), (1, 4, 14),
+FULL = Sizes(5, 4096, ((1, 4), (1, 14)), ((1 / 4, 14), (1, 4)), (1, 14), (1, 14), 8, 1000, (8, 32), (1, 4, 14),
              (1 / 4, 1 / 2, 1))
-QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 2, 60, 400, (), (1, 2), ())
+QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 2, 60, (), (), ())
 
 Time = collections.namedtuple('Time', 'wall cpu')                   # seconds; cpu: all threads and ended children
 Row = collections.namedtuple('Row', 'piece size ours plain target flop runs')      # flop: (ours, plain) or None
@@ -422,10 +423,10 @@ def plain_histograms(joints_xy):
 
 
 def bench_histograms(sizes, folder):
-    people = np.random.default_rng(0).random([sizes.people, N_MAPS, 2], np.float32) * (WIDTH, HEIGHT)
+    people = np.random.default_rng(0).random([TRAIN, N_MAPS, 2], np.float32) * (WIDTH, HEIGHT)
     times, runs = measure(sizes.repeats, lambda: pairwise_distr.pairwise_histograms(people),
                           lambda: plain_histograms(people))
-    yield Row('displacement histograms', f'{sizes.people} people', *times, 15, None, runs)
+    yield Row('displacement histograms', f'{TRAIN} people', *times, 15, None, runs)
 
 
 def plain_arrays(folder, paths, joints_xy):
