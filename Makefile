@@ -38,7 +38,7 @@ demo: $(VENV)/demo.stamp
 	@printf 'TensorBoard: $(VENV)/bin/tensorboard --logdir $(DEMO)/tb\n'
 
 demo-short:
-	$(MAKE) demo PEOPLE=60 EPOCHS=2
+	$(MAKE) demo PEOPLE=120 EPOCHS=4
 
 # Our pieces beside plain ones: about 40 minutes.
 bench: $(VENV)/demo.stamp
