@@ -30,7 +30,8 @@ LAYOUT = {                                       # kind -> (dtype, shape of one 
     'people': (PERSON, ()),
 }
 
-Split = collections.namedtuple('Split', 'images joints people')     # memory maps, n samples each
+# Memory maps of n samples each; rows: where they are in the arrays of `split` ('train' or 'test').
+Split = collections.namedtuple('Split', 'images joints people rows split', defaults=(None, None))
 
 
 class InputError(Exception):
@@ -191,7 +192,41 @@ def load_split(folder, split, manifest, verify=False):
     images, joints_xy, people = (load_array(folder, kind, split, manifest, verify)
                                  for kind in ('x', 'joints', 'people'))
     check_joints(joints_xy, os.path.join(folder, file_name('joints', split)))
-    return Split(images, joints_xy, people)
+    return Split(images, joints_xy, people, np.arange(len(images)), split)
+
+
+class Rows:
+    """Some rows of a memory map, read when they are asked for."""
+
+    def __init__(self, array, rows):
+        self.array, self.rows = array, rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.array[self.rows[index]]
+
+
+def select(split, rows):
+    """The Split of these rows only."""
+    return Split(Rows(split.images, rows), split.joints[rows], split.people[rows], split.rows[rows], split.split)
+
+
+def spread(split, n):
+    """n people evenly spread over the split (FLIC's order is by film); all of them if n is None or too large."""
+    have = len(split.images)
+    return split if n is None or n >= have else select(split, np.arange(n) * have // n)
+
+
+def hold_out(split):
+    """(the rest, a tenth) of a split: of a hundred stretches every tenth is held out, so that frames of one shot
+    stay together."""
+    n = len(split.images)
+    held = np.arange(n) * 100 // max(n, 1) % 10 == 9
+    if not held.any():
+        raise InputError(f'--validation: {n} people are too few to hold some out')
+    return select(split, np.flatnonzero(~held)), select(split, np.flatnonzero(held))
 
 
 def load_array(folder, kind, split, manifest, verify=False):

@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import types
 
 import numpy as np
 import scipy.ndimage
@@ -32,8 +31,8 @@ import augmentation
 import batches
 import convolution
 import data
-import model
 import multiscale
+import options as command_line
 import pairwise_distr
 import spatial_model
 import towers
@@ -153,8 +152,8 @@ class Step(collections.namedtuple('Step', 'session fetch')):
 def training_step(folder, width, batch_size, use_sm=True, conv='auto', augmented=True):
     """A Step that makes one update on the next batch."""
     split = open_split(folder)
-    model.WIDTHS = tuple(int(w * width) for w in (64, 128, 256, 512, 512))
-    settings = types.SimpleNamespace(debug=False, use_sm=use_sm, conv=conv, lmbd=1e-3, lr=1e-3, optimizer='adam')
+    settings, _ = command_line.parse(['--train', '--width', str(int(64 * width)), '--conv', conv])
+    settings.use_sm = use_sm
     with tf.Graph().as_default():
         tf.set_random_seed(0)
         tf.train.get_or_create_global_step()

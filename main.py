@@ -48,7 +48,7 @@ def main():
     run = open_run(options, found)
     check_writable(options.predictions)
     manifest = arrays.read_manifest(options.data)
-    splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
+    splits = load_splits(options, manifest)
     check_data(manifest, found, options)
     priors = load_priors(options, manifest, found)
     training.say(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
@@ -59,7 +59,7 @@ def main():
             write_settings(run, options, manifest)
             train(session, graph, splits, options, run, {**state, 'data_id': manifest['id'],
                                                           'settings': command_line.settings_of(options)})
-        predict(session, graph, options, manifest)
+        predict(session, graph, options, manifest, splits['test'])
 
 
 def restored(options, explicit):
@@ -125,6 +125,14 @@ def check_data(manifest, found, options):
         training.say(f'note: {options.data}: {difference}')
 
 
+def load_splits(options, manifest):
+    """{'train', 'test'}: the people to train on and to evaluate on, Splits."""
+    splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
+    if options.validation:
+        splits = dict(zip(splits, arrays.hold_out(splits['train'])))
+    return {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}
+
+
 def check_writable(path):
     """Found out before the training, not after it."""
     folder = os.path.dirname(path) or '.'
@@ -138,13 +146,16 @@ def load_priors(options, manifest, found):
         return None
     path = os.path.join(options.data, pairwise_distr.FILE)
     histograms = pairwise_distr.load(path, manifest['id'])[:len(spatial_model.PAIRS_TO_JOINTS)]
+    if options.self_connections:
+        nowhere_else = pairwise_distr.smoothed_point()                  # a joint is where it is
+        histograms = np.concatenate([histograms, np.repeat(nowhere_else[None], joints.N_JOINTS, axis=0)])
     return spatial_model.initial_energies(histograms, options.priors)
 
 
 def build_graph(splits, options):
     """Input streams, towers for training and for evaluation with shared variables, and the saver; a Graph."""
     devices = towers.device_names(options.gpus, training.say)
-    n = {split: min(len(splits[split].images), getattr(options, f'{split}_examples') or np.inf) for split in splits}
+    n = {split: len(splits[split].images) for split in splits}
     steps = batches.steps_per_epoch(n['train'], options.batch_size)
     total = steps * options.n_epochs
     tf.set_random_seed(options.seed)
@@ -158,13 +169,14 @@ def build_graph(splits, options):
     # A test frame is zoomed as training frames are on average; rates are ratios of lengths and bear it.  It costs the
     # few joints (0.2 % on FLIC) that leave the frame; the multi-scale evaluation sees whole frames.
     matrix = augmentation.centre_crop() if options.data_augm else None
-    images_a_call = max(1, options.batch_size // len(multiscale.SCALES))
+    scales = multiscale.SCALES if options.scales == 'multi' else (1.0,)
+    images_a_call = max(1, options.batch_size // len(scales))
     with tf.device('/cpu:0'):
         test_batch, (start_test, start_multiscale) = batches.pipeline(
             lambda step: batches.plain_batch(splits['test'], rows(step, options.batch_size, n['test']), matrix),
-            lambda step: multiscale.scaled_batch(splits['test'], rows(step, images_a_call, n['test'])))
+            lambda step: multiscale.scaled_batch(splits['test'], rows(step, images_a_call, n['test']), scales))
     inference = towers.build_inference(test_batch, devices, options)
-    predicted = [multiscale.combine(maps) for maps in (inference.maps_pd, inference.maps_sm)]
+    predicted = [multiscale.combine(maps, scales) for maps in (inference.maps_pd, inference.maps_sm)]
     return Graph(batch, update, start_training, test_batch, inference, start_test, start_multiscale, predicted,
                  model.spectra_operations(), tf.train.Saver(max_to_keep=None), steps, total, n['train'], n['test'],
                  images_a_call)
@@ -207,7 +219,7 @@ def train(session, graph, splits, options, run, state):
     writer.close()
 
 
-def predict(session, graph, options, manifest):
+def predict(session, graph, options, manifest, people):
     """Multi-scale joints of the test people -> predictions.mat (see evaluate.py)."""
     session.run(*graph.start_multiscale(0, -(-graph.n_test // graph.images_a_call)))
     found = ([], [])
@@ -223,9 +235,8 @@ def predict(session, graph, options, manifest):
     predicted = {f'flic_pred_{name}': np.concatenate(parts).transpose(2, 1, 0)                 # 2 x 9 x n
                  for name, parts in zip(('pd', 'sm'), found) if name == 'pd' or options.use_sm}
     with arrays.atomic(options.predictions) as partial, open(partial, 'wb') as file:
-        scipy.io.savemat(file, {**predicted, 'index': np.arange(graph.n_test), 'split': 'test',
-                                'data_id': manifest['id']})
-    training.say(f'{options.predictions}: {graph.n_test} test people; now: python evaluate.py {options.predictions} '
+        scipy.io.savemat(file, {**predicted, 'index': people.rows, 'split': people.split, 'data_id': manifest['id']})
+    training.say(f'{options.predictions}: {graph.n_test} people; now: python evaluate.py {options.predictions} '
           f'--data {options.data}')
 
 

@@ -4,7 +4,7 @@ Three banks with weights of their own see the frame at full, half and quarter re
     conv5x5/2 F1, pool, conv5x5 F2, pool, conv5x5 F3, conv9x9 F4
 and every convolution is SAME, + bias, ReLU, then batch norm.  The banks' maps are brought to 60x90 and averaged,
 then conv9x9 F5 (ReLU, batch norm) and conv9x9 to the 9 joints' logits.  At full width F = 64 128 256 512 512:
-56,543,808 convolution weights; `--debug` divides every F by 4.
+56,543,808 convolution weights; `--width` scales every F, `--debug` is a quarter of it.
 """
 import collections
 import contextlib
@@ -13,7 +13,7 @@ import convolution
 from joints import MAP_HEIGHT, MAP_WIDTH, N_JOINTS
 from tf1 import tf
 
-WIDTHS = (64, 128, 256, 512, 512)
+CHANNELS = (1, 2, 4, 8, 8)              # of the layers, times `width`
 DECAY, EPSILON = 0.9, 1e-3              # of the batch norms' moving averages; added to the variance
 SPECTRA, TRANSFORMS = 'spectra', 'transforms'       # graph collections: kept variables; (variable, op that fills it)
 
@@ -22,20 +22,22 @@ SPECTRA, TRANSFORMS = 'spectra', 'transforms'       # graph collections: kept va
 PartDetector = collections.namedtuple('PartDetector', 'logits heat_maps layers statistics')
 
 
-def build(images, debug=False, training=False, conv='auto'):
+def build(images, width=64, training=False, conv='auto', normalise=True):
     """images: uint8 [n, 480, 720, 3] RGB.  Returns a PartDetector; variables come from the current variable scope.
 
+    width: channels of the first layers, the others in proportion.
     training: normalise by the batch's statistics (True) or by the moving averages (False).
     conv: 'auto' | 'direct' | 'fft', how the convolutions without stride are computed (convolution.py).  Without
     `training`, the filters' transforms are kept: run it within `spectra`.
+    normalise: False leaves the batch norms out (an ablation).
     """
-    f1, f2, f3, f4, f5 = (width // 4 if debug else width for width in WIDTHS)
+    f1, f2, f3, f4, f5 = (width * factor for factor in CHANNELS)
     layers, statistics = {}, {}
 
-    def layer(x, name, size, width, stride=1):
+    def layer(x, name, size, channels, stride=1):
         with tf.variable_scope(name):
-            x = tf.nn.relu(conv_bias(x, size, width, stride, conv, training))
-            layers[name], moments = batch_norm(x, training)
+            x = tf.nn.relu(conv_bias(x, size, channels, stride, conv, training))
+            layers[name], moments = batch_norm(x, training) if normalise else (x, {})
             statistics.update(moments)
         return layers[name]
 

@@ -18,14 +18,14 @@ PADS, CROPS = (1.1, 1.2, 1.3, 1.4), (0.7, 0.8, 0.9, 1.0)
 SCALES = tuple(1 / pad for pad in PADS) + tuple(1 / crop for crop in CROPS)
 
 
-def scaled_batch(split, rows):
-    """All scales of the given rows, a row's scales together: a Batch of len(rows) * len(SCALES)."""
+def scaled_batch(split, rows, scales=SCALES):
+    """All scales of the given rows, a row's scales together: a Batch of len(rows) * len(scales)."""
     images, joints_xy = [], []
     for row in rows:
-        for scale in SCALES:
+        for scale in scales:
             images.append(split.images[row] if scale == 1 else warp(split.images[row], zoom(scale)))
             joints_xy.append(transform(zoom(scale), clamp_to_frame(split.joints[row])))
-    return batches.finish(np.repeat(rows, len(SCALES)), np.stack(images), np.stack(joints_xy))
+    return batches.finish(np.repeat(rows, len(scales)), np.stack(images), np.stack(joints_xy))
 
 
 def back_matrix(scale, length):
@@ -37,12 +37,12 @@ def back_matrix(scale, length):
     return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(length))).astype(np.float32)
 
 
-def combine(maps):
+def combine(maps, scales=SCALES):
     """Maps of a scaled_batch, [n * S, 60, 90, k] -> mean over the scales in the original frame, [n, 60, 90, k]."""
-    down = np.stack([back_matrix(scale, MAP_HEIGHT) for scale in SCALES])            # [S, 60, 60]
-    right = np.stack([back_matrix(scale, MAP_WIDTH) for scale in SCALES])            # [S, 90, 90]
+    down = np.stack([back_matrix(scale, MAP_HEIGHT) for scale in scales])            # [S, 60, 60]
+    right = np.stack([back_matrix(scale, MAP_WIDTH) for scale in scales])            # [S, 90, 90]
     k = maps.shape[-1]
-    maps = tf.reshape(maps, [-1, len(SCALES), MAP_HEIGHT, MAP_WIDTH, k])             # [n, S, 60, 90, k]
+    maps = tf.reshape(maps, [-1, len(scales), MAP_HEIGHT, MAP_WIDTH, k])             # [n, S, 60, 90, k]
     maps = tf.einsum('nsrck,sRr->nsRck', maps, down)
     maps = tf.einsum('nsrck,sCc->nsrCk', maps, right)
     mass = tf.reduce_sum(maps, axis=[2, 3], keepdims=True)

@@ -4,13 +4,14 @@ import datetime
 
 from arrays import InputError, natural_float, natural_int, positive_float, positive_int
 
+FULL_WIDTH, DEBUG_WIDTH = 64, 16         # channels of the first layers
 # A change of one of these is a change of the graph or of its data: not allowed when restoring.
-FIXED = ('debug', 'use_sm')
+FIXED = ('width', 'use_sm', 'no_batch_norm', 'loss', 'self_connections')
 FIXED_IN_TRAINING = (*FIXED, 'optimizer', 'seed', 'batch_size', 'data_augm', 'train_examples', 'test_examples',
-                     'decode', 'priors')
+                     'validation', 'decode', 'priors', 'no_auxiliary_loss')
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
 CALL = ('train', 'restore', 'model_path', 'tb_folder', 'run', 'data', 'predictions', 'verify')
-TRAINING_ONLY = ('gpus', 'test_examples', 'decode', 'batch_size')
+TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'decode', 'batch_size')
 
 
 def build_parser():
@@ -25,7 +26,10 @@ def build_parser():
     what.add_argument('--gpus', nargs='+', type=natural_int, default=[0], metavar='GPU',
                       help='one tower for each; a GPU that is absent: its tower runs on the CPU')
     network = parser.add_argument_group('network')
-    network.add_argument('--debug', action='store_true', help='a quarter of the width: for laptops')
+    network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
+                         help='channels of the first layers; the others follow in proportion')
+    network.add_argument('--debug', dest='width', action='store_const', const=DEBUG_WIDTH,
+                         default=argparse.SUPPRESS, help='a quarter of the width, --width 16: for laptops')
     network.add_argument('--use_sm', action='store_true', help='add the spatial model and train both jointly')
     network.add_argument('--priors', choices=('exact', 'reference', 'uniform'), default='exact',
                          help='how the spatial model\'s priors start from the histograms')
@@ -40,17 +44,27 @@ def build_parser():
     training.add_argument('--lr', type=positive_float, default=0.001, help='learning rate at the start')
     training.add_argument('--lmbd', type=natural_float, default=0.001, help='weight decay')
     training.add_argument('--seed', type=natural_int, default=0, help='equal seeds, equal runs')
-    training.add_argument('--train_examples', type=positive_int, metavar='N', help='only the first N people')
+    training.add_argument('--train_examples', type=positive_int, metavar='N', help='only N people, evenly spread')
     training.add_argument('--save_minutes', type=positive_float, default=10.0, metavar='M',
                           help='checkpoint every M minutes, beside that of each epoch')
     training.add_argument('--keep', type=positive_int, default=3, metavar='K',
                           help='newest checkpoints to keep, beside the best')
     evaluation = parser.add_argument_group('evaluation')
-    evaluation.add_argument('--test_examples', type=positive_int, metavar='N', help='only the first N people')
+    evaluation.add_argument('--test_examples', type=positive_int, metavar='N', help='only N people, evenly spread')
+    evaluation.add_argument('--validation', action='store_true',
+                            help='hold out a tenth of the training people and evaluate on them: for choosing settings')
     evaluation.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
                             help='joint = interpolated peak of its heat map, or centre of the highest cell')
     evaluation.add_argument('--predictions', type=not_empty, default='predictions.mat', metavar='FILE',
                             help='where they are written')
+    evaluation.add_argument('--scales', choices=('multi', 'single'), default='multi',
+                            help='zooms of a frame whose maps are averaged for the predictions: eight, or one')
+    ablations = parser.add_argument_group('ablations', 'what the method is without one of its parts')
+    ablations.add_argument('--no_batch_norm', action='store_true', help='leave the part detector\'s batch norms out')
+    ablations.add_argument('--loss', choices=('cross_entropy', 'squared'), default='cross_entropy',
+                           help='squared: distance to the target maps, as in the paper')
+    ablations.add_argument('--no_auxiliary_loss', action='store_true', help='train on the spatial model\'s loss alone')
+    ablations.add_argument('--self_connections', action='store_true', help='priors of joints on themselves, too')
     places = parser.add_argument_group('places')
     places.add_argument('--data', type=not_empty, default='arrays', help='folder of data.py and pairwise_distr.py')
     places.add_argument('--model_path', type=not_empty, default='models_ex', help='folder of all runs')
@@ -80,6 +94,8 @@ def parse(arguments=None):
     options = parser.parse_args(arguments)
     if not options.train and options.restore is None:
         parser.error('nothing to do: say --train, --restore or both')
+    if not options.use_sm and options.restore is None and (options.no_auxiliary_loss or options.self_connections):
+        parser.error('--no_auxiliary_loss and --self_connections go with --use_sm')
     if len(set(options.gpus)) < len(options.gpus):
         parser.error('argument --gpus: a GPU is named twice')
     if options.run is not None and (not options.run or '/' in options.run or options.run.startswith(('.', '-'))):

@@ -29,9 +29,22 @@ def pairwise_histograms(joints_xy):
     shift = row_col[:, joint] - row_col[:, condjoint] + np.array(SHAPE) // 2                # [n, 90, 2]
     bins = np.ravel_multi_index((np.arange(len(joint)), shift[..., 0], shift[..., 1]), (len(joint),) + SHAPE)
     counts = np.bincount(bins.ravel(), minlength=len(joint) * np.prod(SHAPE)).reshape(-1, *SHAPE).astype(np.float64)
-    for axis in (1, 2):
-        counts = scipy.ndimage.convolve1d(counts, BINOMIAL_9, axis, mode='constant')
+    counts = smoothed(counts)
     return (counts / counts.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
+
+
+def smoothed(counts):
+    """[..., 120, 180] through the 9x9 binomial."""
+    for axis in (-2, -1):
+        counts = scipy.ndimage.convolve1d(counts, BINOMIAL_9, axis, mode='constant')
+    return counts
+
+
+def smoothed_point():
+    """float32 [120, 180]: the histogram of a displacement that is always zero, a joint's from itself."""
+    point = np.zeros(SHAPE)
+    point[SHAPE[0] // 2, SHAPE[1] // 2] = 1
+    return smoothed(point).astype(np.float32)
 
 
 def save(path, histograms, data_id):

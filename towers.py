@@ -17,7 +17,7 @@ SCHEDULE = ((0.7, 1), (0.8, 1 / 2), (0.9, 1 / 5), (1, 1 / 10))      # (until thi
 # One replica: detector and spatial are model.PartDetector and spatial_model.SpatialModel (None without it);
 # maps_pd, maps_sm: float32 [b, 60, 90, 9] spatial softmaxes; statistics: {moving average: this batch's value}.
 Replica = collections.namedtuple('Replica', 'detector spatial maps_pd maps_sm statistics')
-# Over all towers: maps as above and loss_pd, loss_sm [b], each sample's cross-entropy (mean over joints).
+# Over all towers: maps as above and loss_pd, loss_sm [b], each sample's loss (mean over joints).
 Inference = collections.namedtuple('Inference', 'maps_pd maps_sm loss_pd loss_sm replicas')
 # One update.  step: the op.  finite: bool, whether it was applied.  loss_pd, loss_sm: means over the batch.
 # gradients: [(gradient, variable)], averaged, decayed, before clipping; norm: their global norm.
@@ -41,13 +41,15 @@ def replica(images, torso, settings, training):
     images: uint8 [b, 480, 720, 3].  torso: float32 [b, 60, 90, 1], the target person's torso map.
     """
     with tf.variable_scope('part_detector'):
-        detector = model.build(images, settings.debug, training, settings.conv)
+        detector = model.build(images, settings.width, training, settings.conv, not settings.no_batch_norm)
+    if settings.loss == 'squared':                      # linear maps, as in the paper; what is negative is no joint
+        detector = detector._replace(heat_maps=tf.nn.relu(detector.logits))
     if not settings.use_sm:
         return Replica(detector, None, detector.heat_maps, detector.heat_maps, detector.statistics)
     with tf.variable_scope('spatial_model'):
         unary = tf.concat([detector.heat_maps, torso], axis=-1)                       # [b, 60, 90, 10]
         unary, statistics = model.batch_norm(unary, training)
-        spatial = spatial_model.build(unary)
+        spatial = spatial_model.build(unary, self_connections=settings.self_connections)
     return Replica(detector, spatial, detector.heat_maps, model.spatial_softmax(spatial.logits),
                    {**detector.statistics, **statistics})
 
@@ -63,9 +65,20 @@ def cross_entropy(logits, targets):
     return tf.reduce_mean(mass * tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(targets * logits, axis=1), axis=1)
 
 
-def losses(tower, targets):
-    """Each sample's cross-entropy ([b], [b]) of part detector and spatial model; without it, the first twice."""
+def squared_distance(maps, targets):
+    """Sum over cells, mean over joints, of the squared difference: [b, 60, 90, 9] twice -> [b]."""
+    return tf.reduce_mean(tf.reduce_sum(tf.square(maps - targets), axis=[1, 2]), axis=1)
+
+
+def losses(tower, targets, kind='cross_entropy'):
+    """Each sample's loss ([b], [b]) of part detector and spatial model; without it, the first twice.
+
+    'squared' (the paper's): the detector's maps are its linear outputs, the spatial model's its normalised marginals.
+    """
     targets = targets[..., :N_JOINTS]
+    if kind == 'squared':
+        loss_pd = squared_distance(tower.detector.logits, targets)
+        return loss_pd, squared_distance(tower.maps_sm, targets) if tower.spatial else loss_pd
     loss_pd = cross_entropy(tower.detector.logits, targets)
     return loss_pd, cross_entropy(tower.spatial.logits, targets) if tower.spatial else loss_pd
 
@@ -105,9 +118,16 @@ def build_inference(batch, devices, settings):
         towers = build_towers(batch, devices, settings, training=False)
         outputs = []
         for tower, part, _, size in towers:
-            loss_pd, loss_sm = losses(tower, part.targets)
+            loss_pd, loss_sm = losses(tower, part.targets, settings.loss)
             outputs.append([tensor[:size] for tensor in (tower.maps_pd, tower.maps_sm, loss_pd, loss_sm)])
         return Inference(*(tf.concat(parts, axis=0) for parts in zip(*outputs)), [tower for tower, *_ in towers])
+
+
+def objective(loss_pd, loss_sm, settings):
+    """What is minimised: the detector's loss is an auxiliary one where there is a spatial model."""
+    if not settings.use_sm:
+        return loss_pd
+    return loss_sm if settings.no_auxiliary_loss else loss_pd + loss_sm
 
 
 def build_training(batch, devices, settings, total_steps):
@@ -117,9 +137,8 @@ def build_training(batch, devices, settings, total_steps):
         averages, outputs = [], []
         for t, (tower, part, weight, size) in enumerate(towers):
             with tf.device(devices[t]), tf.name_scope(f'gradients_{t}'):
-                loss_pd, loss_sm = map(tf.reduce_mean, losses(tower, part.targets))
-                objective = loss_pd + loss_sm if settings.use_sm else loss_pd
-                gradients = tf.gradients(objective, tf.trainable_variables())
+                loss_pd, loss_sm = map(tf.reduce_mean, losses(tower, part.targets, settings.loss))
+                gradients = tf.gradients(objective(loss_pd, loss_sm, settings), tf.trainable_variables())
             averages.append([weight * x for x in (loss_pd, loss_sm, *gradients, *tower.statistics.values())])
             outputs.append((tower.maps_pd[:size], tower.maps_sm[:size]))
         loss_pd, loss_sm, *values = (tf.add_n(parts) for parts in zip(*averages))

@@ -1,4 +1,4 @@
-"""main.py with a network so narrow that a step takes a moment: `python narrow_main.py ARGUMENTS` for the tests.
+"""main.py with a network so narrow that a step takes a moment, for the tests: `python narrow_main.py --width 4 ...`.
 
 NAN_FROM=s in the environment makes the targets of every batch from step s on not a number.
 """
@@ -12,7 +12,7 @@ import batches
 import main
 import model
 
-model.WIDTHS = (16, 16, 16, 16, 16)
+model.CHANNELS = (1, 1, 1, 1, 1)
 
 if 'NAN_FROM' in os.environ:
     def poisoned(split, seed, step, *rest, make=batches.training_batch):

@@ -287,7 +287,7 @@ def saved(tmp_path_factory):
     with tf.Graph().as_default(), tf.Session() as session:
         tf.get_variable('weights', [4])
         session.run(tf.global_variables_initializer())
-        state = {**training.initial_state(), 'step': 7, 'settings': {'debug': True, 'lr': 0.001}, 'code': 'a'}
+        state = {**training.initial_state(), 'step': 7, 'settings': {'width': 16, 'lr': 0.001}, 'code': 'a'}
         return checkpoint.save(session, tf.train.Saver(), str(tmp_path_factory.mktemp('run')), state, 1)
 
 

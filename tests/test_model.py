@@ -1,11 +1,10 @@
 """The network's size, batch norm and grid against hand counts and NumPy float64."""
-import types
-
 import numpy as np
 import pytest
 
 import joints
 import model
+import options as command_line
 import spatial_model
 import towers
 from tf1 import tf
@@ -20,9 +19,9 @@ def size(variables):
     return sum(int(np.prod(variable.shape)) for variable in variables)
 
 
-@pytest.mark.parametrize(('debug', 'weights'), [(False, FULL), (True, QUARTER)])
-def test_parameter_counts(tf_graph, debug, weights):
-    settings = types.SimpleNamespace(debug=debug, use_sm=True, conv='direct')
+@pytest.mark.parametrize(('width', 'weights'), [(64, FULL), (16, QUARTER)])
+def test_parameter_counts(tf_graph, width, weights):
+    settings = command_line.parse(['--train', '--use_sm', '--width', str(width), '--conv', 'direct'])[0]
     towers.replica(tf.placeholder(tf.uint8, [None, 480, 720, 3]), tf.placeholder(tf.float32, [None, 60, 90, 1]),
                    settings, True)
     trainable = tf.trainable_variables()
@@ -72,12 +71,12 @@ def test_spatial_softmax(tf_graph):
 
 def test_a_joint_moves_its_map_by_its_cells(tf_graph, monkeypatch):
     """Shifting the frame by four quarter-bank cells shifts every map by 16 cells: the banks are aligned."""
-    monkeypatch.setattr(model, 'WIDTHS', (4, 4, 4, 4, 4))
+    monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
     frame = np.zeros((1, 480, 720, 3), np.uint8)
     frame[:, 200:260, 300:350] = np.random.default_rng(0).integers(0, 255, (60, 50, 3))
     images = tf.placeholder(tf.uint8, [None, 480, 720, 3])
     with tf.variable_scope('x'):
-        logits = model.build(images, conv='direct').logits
+        logits = model.build(images, 4, conv='direct').logits
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         at, moved = (session.run(logits, {images: x}) for x in (frame, np.roll(frame, 128, axis=2)))
@@ -87,13 +86,13 @@ def test_a_joint_moves_its_map_by_its_cells(tf_graph, monkeypatch):
 
 def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
     """Inference with kept transforms equals direct convolution, also after the weights have changed."""
-    monkeypatch.setattr(model, 'WIDTHS', (4, 8, 8, 8, 8))
+    monkeypatch.setattr(model, 'CHANNELS', (1, 2, 2, 2, 2))
     images = tf.placeholder(tf.uint8, [None, 480, 720, 3])
     frames = np.random.default_rng(0).integers(0, 255, (2, 480, 720, 3), np.uint8)
     logits = []
     for method in ('fft', 'direct'):
         with tf.variable_scope('x', reuse=tf.AUTO_REUSE):
-            logits.append(model.build(images, conv=method).logits)
+            logits.append(model.build(images, 4, conv=method).logits)
     operations = model.spectra_operations()
     assert not [v for v in tf.global_variables() if 'spectrum' in v.op.name]           # of no checkpoint
     with tf_graph() as session:

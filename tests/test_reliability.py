@@ -765,7 +765,8 @@ narrow_main.arrays.run_script(narrow_main.main.run_main)
 class CommandLine:
     """Runs main.py's narrow variant, the part detector on two towers by default, in a folder of its own."""
 
-    SETTINGS = ('--train', '--debug', '--data_augm', '--gpus', '0', '1', '--batch_size', '5', '--train_examples', '13')
+    SETTINGS = ('--train', '--width', '4', '--data_augm', '--gpus', '0', '1', '--batch_size', '5',
+                '--train_examples', '13')
 
     def __init__(self, folder, arrays_folder):
         self.models = folder / 'models'

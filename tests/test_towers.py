@@ -1,24 +1,24 @@
 """Two towers equal one; losses and the update against NumPy; batches that do not divide."""
-import types
-
 import numpy as np
 import pytest
 
 import batches
 import joints
 import model
+import options as command_line
 import towers
 from tf1 import tf
 
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch):
-    monkeypatch.setattr(model, 'WIDTHS', (16, 16, 16, 24, 24))
+    monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 2, 2))
 
 
 def settings(**changes):
-    return types.SimpleNamespace(**{'debug': True, 'use_sm': True, 'conv': 'direct', 'optimizer': 'adam', 'lr': 0.01,
-                                    'lmbd': 0.001, **changes})
+    options, _ = command_line.parse(['--train', '--use_sm', '--width', '4', '--conv', 'direct', '--lr', '0.01'])
+    vars(options).update(changes)
+    return options
 
 
 def make_batch(n, seed=0):

@@ -14,8 +14,8 @@ import scipy.io
 from conftest import ROOT
 
 NARROW = os.path.join(ROOT, 'tests', 'narrow_main.py')
-SETTINGS = ['--debug', '--use_sm', '--data_augm', '--gpus', '0', '1', '--batch_size', '3', '--train_examples', '13',
-            '--tb_folder', '']
+SETTINGS = ['--width', '4', '--use_sm', '--data_augm', '--gpus', '0', '1', '--batch_size', '3',
+            '--train_examples', '13', '--tb_folder', '']
 
 
 class Runs:
@@ -177,7 +177,7 @@ def test_a_closed_pipe_costs_the_lines_not_the_run(whole):
 
 
 def test_part_detector_alone(whole):
-    result = whole.run('--train', '--debug', '--n_epochs', 1, '--batch_size', 8, '--run', 'pd', '--tb_folder', '')
+    result = whole.run('--train', '--width', '4', '--n_epochs', 1, '--batch_size', 8, '--run', 'pd', '--tb_folder', '')
     assert result.returncode == 0, result.stderr
     found = scipy.io.loadmat(whole.folder / 'predictions.mat')
     assert 'flic_pred_pd' in found and 'flic_pred_sm' not in found
