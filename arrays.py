@@ -220,12 +220,12 @@ def spread(split, n):
 
 
 def hold_out(split):
-    """(the rest, a tenth) of a split: of a hundred stretches every tenth is held out, so that frames of one shot
-    stay together."""
+    """(the rest, a tenth) of a split: of a hundred stretches (fewer where there are fewer people) every tenth is held
+    out, so that frames of one shot stay together."""
     n = len(split.images)
-    held = np.arange(n) * 100 // max(n, 1) % 10 == 9
-    if not held.any():
+    if n < 10:
         raise InputError(f'--validation: {n} people are too few to hold some out')
+    held = np.arange(n) * min(100, n - n % 10) // n % 10 == 9
     return select(split, np.flatnonzero(~held)), select(split, np.flatnonzero(held))
 
 

@@ -3,9 +3,11 @@
     python main.py --gpus 0 1 --train --use_sm --data_augm       train, then evaluate at several scales
     python main.py --restore                                     evaluate the newest checkpoint
     python main.py --train --restore                             go on where it stopped
+    python main.py --restore RUN --predict picture.jpg           joints on your own pictures (pictures.py)
 
-Needs the arrays of data.py and, with --use_sm, the priors of pairwise_distr.py.  Writes checkpoints and logs into
-MODEL_PATH/RUN, TensorBoard summaries into TB_FOLDER/RUN and the test people's joints into predictions.mat.
+Needs the arrays of data.py and, with --use_sm, the priors of pairwise_distr.py; --predict needs neither.  Writes
+checkpoints and logs into MODEL_PATH/RUN, TensorBoard summaries into TB_FOLDER/RUN and the test people's joints into
+predictions.mat.
 """
 import collections
 import fcntl
@@ -25,8 +27,10 @@ import model
 import multiscale
 import options as command_line
 import pairwise_distr
+import pictures
 import spatial_model
 import summaries
+import torso
 import towers
 import training
 from arrays import InputError
@@ -45,12 +49,15 @@ LOCKS = []                              # open files that hold the locks of this
 def main():
     options, explicit = command_line.parse()
     found = restored(options, explicit)
+    if options.predict:
+        return predict_pictures(options, found)
     run = open_run(options, found)
     check_writable(options.predictions)
     manifest = arrays.read_manifest(options.data)
     splits = load_splits(options, manifest)
     check_data(manifest, found, options)
-    priors = load_priors(options, manifest, found)
+    priors = load_priors(options, manifest, found, splits['train'])
+    splits = {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}
     training.say(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
     graph = build_graph(splits, options)
     with tf.Session(config=session_config()) as session:
@@ -60,6 +67,16 @@ def main():
             train(session, graph, splits, options, run, {**state, 'data_id': manifest['id'],
                                                           'settings': command_line.settings_of(options)})
         predict(session, graph, options, manifest, splits['test'])
+
+
+def predict_pictures(options, found):
+    """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
+    sources = pictures.find_sources(options)
+    graph = pictures.build_graph(options)
+    with tf.Session(config=session_config()) as session:
+        checkpoint.restore(session, graph.saver, found)
+        with model.spectra(session, graph.spectra):
+            return pictures.write_poses(session, graph, sources, options, found)
 
 
 def restored(options, explicit):
@@ -80,6 +97,8 @@ def open_run(options, found):
     if found:
         run = os.path.dirname(os.path.normpath(found.path))
         if options.train:
+            if found.state.get('weights_only'):
+                raise InputError(f'--restore {found.path}: holds weights only, from which training cannot go on')
             lock(run)
             checkpoint.sweep(run)
             refuse_to_rewind(found)
@@ -130,7 +149,7 @@ def load_splits(options, manifest):
     splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
     if options.validation:
         splits = dict(zip(splits, arrays.hold_out(splits['train'])))
-    return {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}
+    return splits
 
 
 def check_writable(path):
@@ -140,12 +159,15 @@ def check_writable(path):
         raise InputError(f'--predictions {path}: {folder} is not a folder that can be written to')
 
 
-def load_priors(options, manifest, found):
+def load_priors(options, manifest, found, people):
     """Initial energies [81, 120, 180] of the spatial model, or None where it is absent or restored."""
     if not options.use_sm or found:
         return None
     path = os.path.join(options.data, pairwise_distr.FILE)
-    histograms = pairwise_distr.load(path, manifest['id'])[:len(spatial_model.PAIRS_TO_JOINTS)]
+    histograms = pairwise_distr.load(path, manifest['id'])
+    if options.validation:                                              # the file knows those held out, too
+        histograms = pairwise_distr.pairwise_histograms(people.joints)
+    histograms = histograms[:len(spatial_model.PAIRS_TO_JOINTS)]
     if options.self_connections:
         nowhere_else = pairwise_distr.smoothed_point()                  # a joint is where it is
         histograms = np.concatenate([histograms, np.repeat(nowhere_else[None], joints.N_JOINTS, axis=0)])
@@ -169,7 +191,7 @@ def build_graph(splits, options):
     # A test frame is zoomed as training frames are on average; rates are ratios of lengths and bear it.  It costs the
     # few joints (0.2 % on FLIC) that leave the frame; the multi-scale evaluation sees whole frames.
     matrix = augmentation.centre_crop() if options.data_augm else None
-    scales = multiscale.SCALES if options.scales == 'multi' else (1.0,)
+    scales = multiscale.scales_of(options)
     images_a_call = max(1, options.batch_size // len(scales))
     with tf.device('/cpu:0'):
         test_batch, (start_test, start_multiscale) = batches.pipeline(
@@ -222,11 +244,12 @@ def train(session, graph, splits, options, run, state):
 def predict(session, graph, options, manifest, people):
     """Multi-scale joints of the test people -> predictions.mat (see evaluate.py)."""
     session.run(*graph.start_multiscale(0, -(-graph.n_test // graph.images_a_call)))
+    run_next = next_maps(session, graph, options)
     found = ([], [])
     with (training.Signals() as signals, model.spectra(session, graph.spectra),
           tqdm(total=graph.n_test, desc='multi-scale', unit='img', disable=None) as bar):
         while sum(map(len, found[0])) < graph.n_test:
-            for decoded, maps in zip(found, session.run(graph.predicted)):
+            for decoded, maps in zip(found, run_next()):
                 decoded.append(joints.decode(maps, options.decode == 'subcell'))
             bar.update(len(found[0][-1]))
             if signals.code is not None:
@@ -238,6 +261,20 @@ def predict(session, graph, options, manifest, people):
         scipy.io.savemat(file, {**predicted, 'index': people.rows, 'split': people.split, 'data_id': manifest['id']})
     training.say(f'{options.predictions}: {graph.n_test} people; now: python evaluate.py {options.predictions} '
           f'--data {options.data}')
+
+
+def next_maps(session, graph, options):
+    """A function that returns the next people's maps of part detector and spatial model, [n, 60, 90, 9] each."""
+    if not options.infer_torso:
+        return lambda: session.run(graph.predicted)
+    scales, energies = multiscale.scales_of(options), graph.inference.replicas[0].spatial.energies
+    given_torso = torso.priors(session.run(energies))
+
+    def run():
+        _, maps_pd, feed = torso.infer_and_feed(session, graph.test_batch, graph.inference, graph.predicted[0], scales,
+                                                given_torso)
+        return maps_pd, session.run(graph.predicted[1], feed)
+    return run
 
 
 def run_main():

@@ -11,21 +11,38 @@ import numpy as np
 
 import batches
 from augmentation import transform, warp, zoom
-from joints import MAP_HEIGHT, MAP_WIDTH, clamp_to_frame
+from joints import MAP_HEIGHT, MAP_WIDTH, clamp_to_frame, render_targets
 from tf1 import tf
 
 PADS, CROPS = (1.1, 1.2, 1.3, 1.4), (0.7, 0.8, 0.9, 1.0)
 SCALES = tuple(1 / pad for pad in PADS) + tuple(1 / crop for crop in CROPS)
 
 
+def scales_of(options):
+    """The zooms that --scales stands for."""
+    return SCALES if options.scales == 'multi' else (1.0,)
+
+
 def scaled_batch(split, rows, scales=SCALES):
     """All scales of the given rows, a row's scales together: a Batch of len(rows) * len(scales)."""
-    images, joints_xy = [], []
-    for row in rows:
-        for scale in scales:
-            images.append(split.images[row] if scale == 1 else warp(split.images[row], zoom(scale)))
-            joints_xy.append(transform(zoom(scale), clamp_to_frame(split.joints[row])))
-    return batches.finish(np.repeat(rows, len(scales)), np.stack(images), np.stack(joints_xy))
+    images = np.concatenate([scaled_images(split.images[row], scales) for row in rows])
+    joints_xy = scaled_points(clamp_to_frame(split.joints[rows]), scales)
+    return batches.finish(np.repeat(rows, len(scales)), images, joints_xy)
+
+
+def scaled_images(image, scales=SCALES):
+    """One frame at S scales: uint8 [480, 720, 3] -> [S, 480, 720, 3]."""
+    return np.stack([image if scale == 1 else warp(image, zoom(scale)) for scale in scales])
+
+
+def scaled_points(xy, scales=SCALES):
+    """Where points of n frames are at each scale: [n, k, 2] pixels -> float32 [n * S, k, 2], a frame's together."""
+    return np.stack([transform(zoom(scale), xy) for scale in scales], axis=1).reshape(-1, *xy.shape[1:])
+
+
+def torso_maps(torso_xy, scales=SCALES):
+    """The spatial model's map of the torso at each scale: [n, 2] pixels -> float32 [n * S, 60, 90, 1]."""
+    return render_targets(scaled_points(clamp_to_frame(torso_xy)[:, None], scales))
 
 
 def back_matrix(scale, length):

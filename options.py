@@ -1,6 +1,7 @@
 """main.py's command line.  With --restore, options that are not given take the values of the restored run."""
 import argparse
 import datetime
+import math
 
 from arrays import InputError, natural_float, natural_int, positive_float, positive_int
 
@@ -10,7 +11,9 @@ FIXED = ('width', 'use_sm', 'no_batch_norm', 'loss', 'self_connections')
 FIXED_IN_TRAINING = (*FIXED, 'optimizer', 'seed', 'batch_size', 'data_augm', 'train_examples', 'test_examples',
                      'validation', 'decode', 'priors', 'no_auxiliary_loss')
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
-CALL = ('train', 'restore', 'model_path', 'tb_folder', 'run', 'data', 'predictions', 'verify')
+CALL = ('train', 'restore', 'predict', 'torso', 'overlay', 'out', 'infer_torso', 'model_path', 'tb_folder', 'run',
+        'data', 'predictions', 'verify')
+PICTURES_ONLY = ('torso', 'overlay', 'out')
 TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'decode', 'batch_size')
 
 
@@ -18,13 +21,21 @@ def build_parser():
     parser = argparse.ArgumentParser(
         prog='main.py', formatter_class=HelpFormatter,
         description='Trains and evaluates the part detector and the spatial model (Tompson et al. 2014). '
-                    'Say --train, --restore or both; with --restore, options not given are those of that run.')
+                    'Say --train, --restore or both; with --restore, options not given are those of that run. '
+                    'With --restore and --predict: joints on pictures of your own.')
     what = parser.add_argument_group('what to do')
     what.add_argument('--train', action='store_true', help='train; without it, evaluate only')
     what.add_argument('--restore', nargs='?', const='', default=None, metavar='RUN',
                       help='go on from a checkpoint: a path or a run\'s name; no value: the newest of --model_path')
     what.add_argument('--gpus', nargs='+', type=natural_int, default=[0], metavar='GPU',
                       help='one tower for each; a GPU that is absent: its tower runs on the CPU')
+    pictures = parser.add_argument_group('pictures of your own', 'with --restore; no arrays are needed')
+    pictures.add_argument('--predict', type=not_empty, metavar='PATH',
+                          help='picture, folder of pictures or video whose joints to find')
+    pictures.add_argument('--torso', type=point, metavar='X,Y',
+                          help='middle of the torso of the person meant, in pixels; without it, it is inferred')
+    pictures.add_argument('--overlay', action='store_true', help='also write each picture\'s heat maps')
+    pictures.add_argument('--out', type=not_empty, default='poses', metavar='FOLDER', help='where they are written')
     network = parser.add_argument_group('network')
     network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
                          help='channels of the first layers; the others follow in proportion')
@@ -55,6 +66,8 @@ def build_parser():
                             help='hold out a tenth of the training people and evaluate on them: for choosing settings')
     evaluation.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
                             help='joint = interpolated peak of its heat map, or centre of the highest cell')
+    evaluation.add_argument('--infer_torso', action='store_true',
+                            help='the spatial model is not given the torso that is annotated, but the one inferred')
     evaluation.add_argument('--predictions', type=not_empty, default='predictions.mat', metavar='FILE',
                             help='where they are written')
     evaluation.add_argument('--scales', choices=('multi', 'single'), default='multi',
@@ -81,6 +94,17 @@ def not_empty(text):
     return text
 
 
+def point(text):
+    """argparse type: 'X,Y', two finite numbers."""
+    try:
+        x, y = map(float, text.split(','))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is not X,Y') from None
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise argparse.ArgumentTypeError(f'{text} is out of range')
+    return x, y
+
+
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Says the default where there is one."""
 
@@ -92,10 +116,13 @@ def parse(arguments=None):
     """Returns (options, names of those given on the command line)."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if options.predict is not None and (options.train or options.restore is None):
+        parser.error('--predict goes with --restore RUN and without --train')
     if not options.train and options.restore is None:
         parser.error('nothing to do: say --train, --restore or both')
-    if not options.use_sm and options.restore is None and (options.no_auxiliary_loss or options.self_connections):
-        parser.error('--no_auxiliary_loss and --self_connections go with --use_sm')
+    if not options.use_sm and options.restore is None and (options.no_auxiliary_loss or options.self_connections
+                                                           or options.infer_torso):
+        parser.error('--no_auxiliary_loss, --self_connections and --infer_torso go with --use_sm')
     if len(set(options.gpus)) < len(options.gpus):
         parser.error('argument --gpus: a GPU is named twice')
     if options.run is not None and (not options.run or '/' in options.run or options.run.startswith(('.', '-'))):
@@ -104,7 +131,11 @@ def parse(arguments=None):
         parser.error('argument --run: a restored run keeps its name')
     if options.run is None:
         options.run = datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')
-    return options, given(parser, arguments)
+    explicit = given(parser, arguments)
+    for name in (PICTURES_ONLY if options.predict is None else ('infer_torso',)):
+        if name in explicit:
+            parser.error(f'argument --{name}: goes with{"out" if options.predict else ""} --predict')
+    return options, explicit
 
 
 def given(parser, arguments):
@@ -129,4 +160,6 @@ def take_over(options, explicit, settings, where):
             setattr(options, name, stored)
         elif value != stored and name in (FIXED_IN_TRAINING if options.train else FIXED):
             raise InputError(f'--{name} {value}: the run of {where} has {stored}')
+    if options.infer_torso and not options.use_sm:
+        raise InputError(f'--infer_torso: the run of {where} has no spatial model, which alone is given a torso')
     return options

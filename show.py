@@ -17,13 +17,16 @@ from evaluate import load_variables, normalised_errors, normaliser_vectors, own_
 
 COLOURS = {'l': (60, 220, 60), 'r': (230, 60, 60)}             # RGB, by the side that both ends share
 TRUNK, TRUTH = (250, 210, 50), (255, 255, 255)
+LETTERS = 0.45                                                 # OpenCV's font scale on a picture 720 pixels long
+LEGIBLE = 640                                                  # least long side of a picture with letters on it
 TILE = (360, 240)                                              # width, height of one person's picture on the sheet
 
 
 def draw_skeleton(image, joints_xy, width=3, colour=None):
     """Draws limbs and joints into a copy of an RGB picture; joints_xy: [9, 2] pixels of that picture."""
     image = np.ascontiguousarray(image).copy()
-    points = [tuple(round(16 * v) for v in xy.tolist()) for xy in np.clip(joints_xy, -2000, 4000)]      # 1/16 pixels
+    far = 2 * max(image.shape)
+    points = [tuple(round(16 * v) for v in xy.tolist()) for xy in np.clip(joints_xy, -far, far)]        # 1/16 pixels
     for a, b in joints.LIMBS:
         side = joints.JOINTS[a][0] if joints.JOINTS[a][0] == joints.JOINTS[b][0] else None
         cv2.line(image, points[a], points[b], colour or COLOURS.get(side, TRUNK), width, cv2.LINE_AA, 4)
@@ -32,12 +35,69 @@ def draw_skeleton(image, joints_xy, width=3, colour=None):
     return image
 
 
+def draw_pose(image, joints_xy, scores, torso_xy=None):
+    """Skeleton, name and score of each joint, and a cross at the torso that the spatial model went by.
+
+    image: RGB uint8 [h, w, 3]; joints_xy [9, 2], torso_xy [2] pixels of it; scores [9], 0..1.  Lines and letters go
+    with the picture's size; a small picture is enlarged by a whole number, so that they can be read.
+    Returns a new picture.
+    """
+    factor = -(-LEGIBLE // max(image.shape[:2]))
+    image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR) if factor > 1 else image
+    joints_xy, unit = np.asarray(joints_xy) * factor, max(image.shape[:2]) / 720
+    image = draw_skeleton(image, joints_xy, max(1, round(3 * unit)))
+    if torso_xy is not None:
+        at = np.rint(np.asarray(torso_xy) * factor).astype(int).tolist()
+        cv2.drawMarker(image, at, TRUNK, cv2.MARKER_CROSS, round(16 * unit), max(1, round(2 * unit)), cv2.LINE_AA)
+    for name, text, (left, bottom, width, height) in place_labels(image, joints_xy, scores, unit):
+        image[max(bottom - height, 0):bottom, left:left + width] //= 3              # dark below the letters
+        colour = COLOURS.get(name[0], TRUNK)
+        write_text(image, text, (left + round(2 * unit), bottom - round(4 * unit)), LETTERS * unit, colour)
+    return image
+
+
+def place_labels(image, joints_xy, scores, unit):
+    """[(joint's name, text, (left, bottom, width, height))]: each beside its joint, on the joint's own side, within the
+    picture, moved up or down until it covers no other."""
+    high, wide = image.shape[:2]
+    labels, taken = [], []
+    for name, (x, y), score in zip(joints.JOINTS, np.asarray(joints_xy, float), scores):
+        text = f'{name} {score:.2f}'
+        (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, LETTERS * unit, 1)
+        width, height = width + round(4 * unit), height + round(8 * unit)
+        left = x + 8 * unit if name[0] != 'r' else x - 8 * unit - width
+        left = round(float(np.clip(left, 0, max(wide - width, 0))))
+        bottoms = np.arange(height, max(high, height) + 1)
+        free = [abs(bottoms - other[1]) >= height for other in taken if abs(left - other[0]) < width]
+        free = bottoms[np.logical_and.reduce(free)] if free else bottoms
+        options = free if len(free) else bottoms
+        bottom = int(options[np.abs(options - (y + height / 2)).argmin()])
+        taken.append((left, bottom))
+        labels.append((name, text, (left, bottom, width, height)))
+    return labels
+
+
+def write_text(image, text, corner, scale, colour):
+    """Text with a dark rim into the image itself; corner: its lower left."""
+    width = max(1, round(1.5 * scale))
+    cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 3 * width, cv2.LINE_AA)
+    cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+
+
+def heat_tile(image, heat, caption, colour):
+    """A heat map over its picture in grey: RGB uint8 [h, w, 3], float [h, w], scaled by its own peak."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    opacity = 0.85 * np.clip(heat / max(heat.max(), 1e-12), 0, 1)[..., None]
+    blend = np.rint((1 - opacity) * grey + opacity * np.array(colour)).astype(np.uint8)
+    write_text(blend, caption, (6, 18), 0.5, colour)
+    return blend
+
+
 def tile(image, found_xy, true_xy, caption):
     """One person: truth below, prediction above, at the sheet's size."""
     image = draw_skeleton(draw_skeleton(image, true_xy, 1, TRUTH), found_xy)
     image = cv2.resize(image, TILE, interpolation=cv2.INTER_AREA)
-    cv2.putText(image, caption, (6, TILE[1] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(image, caption, (6, TILE[1] - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, TRUTH, 1, cv2.LINE_AA)
+    write_text(image, caption, (6, TILE[1] - 8), 0.5, TRUTH)
     return image
 
 

@@ -13,6 +13,7 @@ import scipy.io
 from conftest import ROOT
 
 import arrays
+import batches
 import data
 import joints
 import synthetic
@@ -180,3 +181,75 @@ def test_arrays_that_do_not_fit_the_manifest_are_refused(flic_like, tmp_path):
     (out / 'manifest.json').write_text(json.dumps(manifest)[:-9])
     with pytest.raises(InputError, match='not a manifest'):
         arrays.read_manifest(out)
+
+
+def numbered_split(n, frames=False):
+    """A Split of n people whose row can be read off everything they have."""
+    row = np.arange(n)
+    images = np.zeros((n, 480, 720, 3) if frames else (n, 1), np.uint8)
+    images[:] = row.reshape(-1, *[1] * (images.ndim - 1)) % 251
+    people = np.zeros(n, arrays.PERSON)
+    people['row'] = row
+    return arrays.Split(images, np.full((n, 10, 2), 8.0, np.float32) * row[:, None, None], people, row, 'train')
+
+
+@pytest.mark.parametrize('n', [100, 137, 999, 1000, 3987])
+def test_held_out_people_are_stretches_of_a_tenth(n):
+    rest, held = arrays.hold_out(numbered_split(n))
+    assert sorted([*rest.rows, *held.rows]) == list(range(n))                          # disjoint and complete
+    assert n / 14 < len(held.rows) < n / 9
+    stretches = np.split(held.rows, np.flatnonzero(np.diff(held.rows) != 1) + 1)
+    assert len(stretches) == 10 and {len(stretch) - n // 100 for stretch in stretches} <= {0, 1}
+    starts = np.array([stretch[0] for stretch in stretches])
+    assert np.abs(np.diff(starts) - n / 10).max() <= 1                                 # over the whole split
+    for part in (rest, held):
+        assert (part.people['row'] == part.rows).all() and (part.joints[:, 4, 1] == 8 * part.rows).all()
+        assert part.split == 'train' and len(part.images) == len(part.rows)
+    again = arrays.hold_out(numbered_split(n))
+    assert all((one.rows == other.rows).all() for one, other in zip((rest, held), again))
+
+
+def test_real_flic_holds_398_people_out():
+    _, held = arrays.hold_out(numbered_split(3987))
+    assert len(held.rows) == 398 and held.rows[0] == 359 and held.rows[-1] == 3986     # 8.97 to 9.97 %, 98.9 to 100 %
+
+
+@pytest.mark.parametrize('n', [10, 16, 20, 25, 59, 90, 99])
+def test_small_splits_hold_about_a_tenth_out(n):
+    rest, held = arrays.hold_out(numbered_split(n))
+    assert sorted([*rest.rows, *held.rows]) == list(range(n)) and n // 20 < len(held.rows) <= n // 10 + 1
+
+
+@pytest.mark.parametrize('n', [0, 1, 9])
+def test_too_few_to_hold_some_out(n):
+    with pytest.raises(InputError, match='--validation'):
+        arrays.hold_out(numbered_split(n))
+
+
+@pytest.mark.parametrize(('have', 'n'), [(3987, 1400), (3589, 120), (100, 99), (7, 3), (5, 1)])
+def test_fewer_people_are_evenly_spread(have, n):
+    split = numbered_split(have)
+    rows = arrays.spread(split, n).rows
+    gaps = np.diff([*rows, have])
+    assert len(rows) == n and rows[0] == 0 and gaps.min() >= 1 and gaps.max() - gaps.min() <= 1
+    for all_of_them in (have, have + 1, None):
+        assert arrays.spread(split, all_of_them).rows.tolist() == list(range(have))
+
+
+def test_selected_people_in_batches_are_the_right_ones():
+    """Frames, joints and targets of a part of a part of a split come from the rows that it names."""
+    _, held = arrays.hold_out(numbered_split(137, frames=True))
+    part = arrays.spread(held, 4)
+    expected = [held.rows[i] for i in (0, len(held.rows) // 4, len(held.rows) // 2, 3 * len(held.rows) // 4)]
+    assert part.rows.tolist() == expected
+    seen = []
+    for batch in (batches.plain_batch(part, np.array([3, 1])), batches.training_batch(part, 0, 0, 4, 3, False),
+                  batches.training_batch(part, 0, 1, 4, 3, False)):
+        originals = part.rows[batch.rows]
+        assert (batch.images == (originals % 251)[:, None, None, None]).all()
+        for joint_xy, targets, row in zip(batch.joints_xy, batch.targets, originals):
+            inside = np.minimum(8 * row, (719, 479))                                   # as numbered_split lays them
+            assert (joint_xy == inside).all()
+            assert np.unravel_index(targets[..., 0].argmax(), (60, 90)) == tuple(inside[::-1] // 8)
+        seen.append(originals.tolist())
+    assert seen[0] == [expected[3], expected[1]] and sorted(seen[1] + seen[2]) == expected   # once an epoch

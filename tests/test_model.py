@@ -13,13 +13,14 @@ from tf1 import tf
 BANK = 25 * 3 * 64 + 25 * 64 * 128 + 25 * 128 * 256 + 81 * 256 * 512
 FULL = 3 * BANK + 81 * 512 * 512 + 81 * 512 * 9
 QUARTER = 3 * (25 * 3 * 16 + 25 * 16 * 32 + 25 * 32 * 64 + 81 * 64 * 128) + 81 * 128 * 128 + 81 * 128 * 9
+EIGHTH = 3 * (25 * 3 * 8 + 25 * 8 * 16 + 25 * 16 * 32 + 81 * 32 * 64) + 81 * 64 * 64 + 81 * 64 * 9
 
 
 def size(variables):
     return sum(int(np.prod(variable.shape)) for variable in variables)
 
 
-@pytest.mark.parametrize(('width', 'weights'), [(64, FULL), (16, QUARTER)])
+@pytest.mark.parametrize(('width', 'weights'), [(64, FULL), (16, QUARTER), (8, EIGHTH)])
 def test_parameter_counts(tf_graph, width, weights):
     settings = command_line.parse(['--train', '--use_sm', '--width', str(width), '--conv', 'direct'])[0]
     towers.replica(tf.placeholder(tf.uint8, [None, 480, 720, 3]), tf.placeholder(tf.float32, [None, 60, 90, 1]),
@@ -105,3 +106,30 @@ def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
                 variable.load(session.run(variable) * 0.9 + 0.01, session)
         with pytest.raises(tf.errors.FailedPreconditionError):
             session.run(logits[0], {images: frames})                                   # forgotten
+
+
+def test_debug_is_a_quarter_of_the_width():
+    assert [command_line.parse(['--train', *words])[0].width for words in ([], ['--debug'])] == [64, 16]
+
+
+@pytest.mark.parametrize('normalise', [True, False])
+def test_without_batch_norm_the_detector_has_weights_and_biases_only(tf_graph, normalise):
+    """14 layers, the last of them never normalised; without batch norm, an activation is what ReLU leaves."""
+    images = tf.placeholder(tf.uint8, [None, 480, 720, 3])
+    with tf.variable_scope('x'):
+        detector = model.build(images, 1, training=True, conv='direct', normalise=normalise)
+    names = [v.op.name.split('/')[-1] for v in tf.global_variables()]
+    layers = 3 * 4 + 2
+    assert {name: names.count(name) for name in set(names)} == {
+        'weights': layers, 'bias': layers,
+        **dict.fromkeys(('scale', 'offset', 'moving_mean', 'moving_variance') if normalise else (), layers - 1)}
+    assert len(detector.statistics) == 2 * (layers - 1) * normalise
+    frames = np.random.default_rng(0).integers(0, 255, (2, 480, 720, 3), np.uint8)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        activations = session.run(list(detector.layers.values()), {images: frames})
+    for activation in activations:
+        if normalise:
+            np.testing.assert_allclose(activation.mean(axis=(0, 1, 2)), 0, atol=1e-3)
+        else:
+            assert activation.min() == 0

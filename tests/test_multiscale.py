@@ -56,3 +56,18 @@ def test_scaled_batch(arrays_folder):
     middle = scipy.ndimage.zoom(split.images[2][72:-72, 108:-108].astype(float), (480 / 336, 720 / 504, 1), order=1,
                                 grid_mode=True, mode='nearest')
     assert np.abs(crop - middle)[5:-5, 5:-5].mean() < 1
+
+
+def test_a_single_scale_is_the_frame_itself(arrays_folder, tf_graph):
+    """Frames as they are, and maps as they are but for their sum, also where a map is far from a peak."""
+    from tf1 import tf
+    split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
+    batch = multiscale.scaled_batch(split, np.array([3, 1]), (1.0,))
+    np.testing.assert_array_equal(batch.images, split.images[[3, 1]])
+    np.testing.assert_array_equal(batch.joints_xy, joints.clamp_to_frame(split.joints[[3, 1]]))
+    assert list(batch.rows) == [3, 1]
+    maps = np.random.default_rng(3).random((3, 60, 90, 9)).astype(np.float32)
+    with tf_graph() as session:
+        got = session.run(multiscale.combine(tf.constant(maps), (1.0,)))
+    np.testing.assert_allclose(got, maps / maps.sum(axis=(1, 2), keepdims=True, dtype=np.float64), rtol=1e-5)
+    np.testing.assert_array_equal(joints.decode(got, subcell=False), joints.decode(maps, subcell=False))

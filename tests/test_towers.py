@@ -177,3 +177,71 @@ def test_absent_gpus_become_the_cpu_and_one_line_says_so():
     lines = []
     assert towers.device_names([present, present + 1], lines.append) == ['/cpu:0', '/cpu:0']
     assert len(lines) == 1 and '2 of 2 towers on the CPU' in lines[0]
+
+
+def test_squared_loss(tf_graph):
+    """Of the detector's linear maps and of the spatial model's distributions, sum over cells, mean over joints."""
+    rng = np.random.default_rng(0)
+    linear, probable = rng.normal(0, 1, (3, 60, 90, 9)), rng.dirichlet(np.ones(5400), (3, 9)).transpose(0, 2, 1)
+    probable = probable.reshape(3, 60, 90, 9)
+    xy = rng.uniform((0, 0), (720, 480), (3, 10, 2))
+    xy[0, 0] = (-50, 5)                                                   # an empty target
+    target = joints.render_targets(xy).astype(np.float64)
+    detector = model.PartDetector(tf.constant(linear, tf.float32), None, None, None)
+    tower = towers.Replica(detector, 'there', None, tf.constant(probable, tf.float32), None)
+    both = towers.losses(tower, tf.constant(target, tf.float32), 'squared')
+    alone = towers.losses(tower._replace(spatial=None), tf.constant(target, tf.float32), 'squared')
+    with tf_graph() as session:
+        got, got_alone = session.run([both, alone])
+    for loss, maps in zip(got, (linear, probable)):
+        expected = [sum(((maps[i, :, :, j] - target[i, :, :, j]) ** 2).sum() for j in range(9)) / 9 for i in range(3)]
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    np.testing.assert_array_equal(got_alone, [got[0], got[0]])
+
+
+@pytest.mark.parametrize(('changes', 'expected'), [({}, 5), ({'no_auxiliary_loss': True}, 3), ({'use_sm': False}, 2)])
+def test_objective(changes, expected):
+    assert towers.objective(2, 3, settings(**changes)) == expected
+
+
+def test_without_the_auxiliary_loss_the_spatial_model_s_trains_the_detector(tf_graph):
+    """Gradients are those of the spatial model's loss alone, and reach every filter of the detector through it."""
+    tf.train.get_or_create_global_step()
+    batch = placeholders()
+    training = towers.build_training(batch, ['/cpu:0'], settings(no_auxiliary_loss=True, lmbd=0.0), 100)
+    variables = tf.trainable_variables()
+    of_sm = tf.gradients(training.loss_sm, variables)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        values = numbers(variables)
+        for variable in variables:
+            variable.load(values[variable.op.name], session)
+        got, expected = session.run([[gradient for gradient, _ in training.gradients], of_sm],
+                                    dict(zip(batch, make_batch(1))))
+    for variable, one, other in zip(variables, got, expected):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(other).max(), err_msg=variable.op.name)
+    reached = [np.abs(gradient).max() for variable, gradient in zip(variables, got)
+               if variable.op.name.startswith('part_detector') and variable.op.name.endswith('weights')]
+    assert len(reached) == 14 and min(reached) > 0
+
+
+ABLATIONS = [{'loss': 'squared'}, {'self_connections': True}, {'no_batch_norm': True, 'use_sm': False}]
+
+
+@pytest.mark.parametrize('changes', ABLATIONS, ids=lambda changes: ' '.join(changes))
+def test_ablated_networks_train(tf_graph, changes):
+    """Updates are finite, move every kind of variable, and lower the loss on one batch."""
+    tf.train.get_or_create_global_step()
+    batch = placeholders()
+    training = towers.build_training(batch, ['/cpu:0'], settings(**changes), 100)
+    normalised = {v.op.name.split('/')[0] for v in tf.global_variables() if v.op.name.endswith('/moving_mean')}
+    assert normalised == (set() if 'no_batch_norm' in changes else {'part_detector', 'spatial_model'})
+    fed = dict(zip(batch, make_batch(1)))
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        before = session.run(tf.trainable_variables())
+        losses = [session.run([training.loss_sm, training.finite, training.step], fed)[:2] for _ in range(4)]
+        after = session.run(tf.trainable_variables())
+    assert all(finite and np.isfinite(loss) for loss, finite in losses) and losses[-1][0] < losses[0][0], losses
+    still = {v.op.name for v, a, b in zip(tf.trainable_variables(), before, after) if np.array_equal(a, b)}
+    assert not still

@@ -13,6 +13,18 @@ import pytest
 import scipy.io
 from conftest import ROOT
 
+import arrays
+import batches
+import checkpoint
+import joints
+import main
+import model
+import options as command_line
+import pairwise_distr
+import spatial_model
+import towers
+from tf1 import tf
+
 NARROW = os.path.join(ROOT, 'tests', 'narrow_main.py')
 SETTINGS = ['--width', '4', '--use_sm', '--data_augm', '--gpus', '0', '1', '--batch_size', '3',
             '--train_examples', '13', '--tb_folder', '']
@@ -43,7 +55,6 @@ class Runs:
 
     def weights(self, run):
         """{name: array} of the newest checkpoint."""
-        from tf1 import tf
         newest = sorted(self.checkpoints(run))[-1]
         reader = tf.train.NewCheckpointReader(str(self.folder / 'models' / run / newest / 'model'))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
@@ -198,6 +209,8 @@ def test_numbers_that_are_not_finite_stop_the_run_with_the_evidence(whole):
     (['--restore', 'no_such_run'], 'no checkpoint there'),
     (['--train', '--restore', 'pd', '--use_sm'], '--use_sm True: the run of'),
     (['--train', '--restore', 'whole', '--seed', '9'], '--seed 9: the run of'),
+    (['--restore', 'whole', '--no_batch_norm'], '--no_batch_norm True: the run of'),
+    (['--train', '--restore', 'whole', '--validation'], '--validation True: the run of'),
     (['--train', '--restore', 'whole', '--test_examples', '2'], '--test_examples 2: the run of'),
     (['--restore', 'whole', '--predictions', 'nowhere/p.mat'], 'not a folder that can be written to'),
     (['--train', '--data', 'nowhere', '--run', 'x'], 'run data.py first'),
@@ -214,9 +227,101 @@ def test_refused_in_one_line(whole, arguments, word):
     ['--train', '--lr', 'nan'],
     ['--train', '--lmbd', '-1'], ['--train', '--lr', 'inf'], ['--train', '--optimizer', 'sgd'],
     ['--train', '--train_examples', '0'], ['--train', '--seed', '-1'], ['--train', '--run', 'a/b'],
-    ['--train', '--keep', '0'], ['--train', '--save_minutes', '0'], ['--train', '--priors', 'none']])
+    ['--train', '--keep', '0'], ['--train', '--save_minutes', '0'], ['--train', '--priors', 'none'],
+    ['--train', '--no_auxiliary_loss'], ['--train', '--self_connections'], ['--train', '--width', '0'],
+    ['--train', '--use_sm', '--loss', 'l1'], ['--train', '--scales', 'none'], ['--train', '--validation', '3']])
 def test_wrong_option_values_are_refused_by_argparse(arguments):
     import options
     with pytest.raises(SystemExit) as stop:
         options.parse(arguments)
     assert stop.value.code == 2
+
+
+def test_ablations_of_the_spatial_model_go_with_it(capsys):
+    for option in ('--no_auxiliary_loss', '--self_connections'):
+        assert getattr(command_line.parse(['--train', '--use_sm', option])[0], option[2:])
+        command_line.parse(['--restore', 'run', option])                                # the run's own --use_sm decides
+        with pytest.raises(SystemExit):
+            command_line.parse(['--train', option])
+        assert 'go with --use_sm' in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- one scale
+
+def test_predictions_at_a_single_scale_are_the_network_s_on_the_frame(whole, monkeypatch):
+    """The same checkpoint in a graph of its own, on frames as they are, without multi-scale code."""
+    path = whole.folder / 'single.mat'
+    assert whole.run('--restore', 'whole', '--scales', 'single', '--predictions', path).returncode == 0
+    found = scipy.io.loadmat(path)
+    monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
+    options, explicit = command_line.parse(['--restore', 'whole', '--conv', 'direct'])
+    newest = checkpoint.find(str(whole.folder / 'models'), 'whole')
+    command_line.take_over(options, explicit, newest.state['settings'], newest.path)
+    people = arrays.load_split(whole.arrays_folder, 'test', arrays.read_manifest(whole.arrays_folder))
+    with tf.Graph().as_default(), tf.Session() as session:
+        batch = batches.Batch(*(tf.placeholder(dtype, shape) for dtype, shape in zip(batches.DTYPES, batches.SHAPES)))
+        inference = towers.build_inference(batch, ['/cpu:0'], options)
+        tf.train.Saver().restore(session, os.path.join(newest.path, 'model'))
+        maps = session.run([inference.maps_pd, inference.maps_sm],
+                           dict(zip(batch, batches.plain_batch(people, np.arange(len(people.images))))))
+    for name, map_of in zip(('flic_pred_pd', 'flic_pred_sm'), maps):
+        np.testing.assert_allclose(found[name].transpose(2, 1, 0), joints.decode(map_of), atol=0.05)       # pixels
+    several = scipy.io.loadmat(whole.folder / 'whole.mat')
+    assert np.abs(found['flic_pred_sm'] - several['flic_pred_sm']).max() > 1
+
+
+# ---------------------------------------------------------------- held-out people
+
+HELD = [10, 20]             # of 21: the last of each ten of 20 stretches, floor(20 i / 21) = 9 and 19
+
+
+@pytest.fixture(scope='module')
+def held_out(tmp_path_factory):
+    """An untrained run with --validation on 21 training people, two of them held out."""
+    folder = tmp_path_factory.mktemp('held_out')
+    data = str(folder / 'arrays')
+    for script in (['data.py', '--synthetic', '26', '--out', data], ['pairwise_distr.py', '--data', data]):
+        subprocess.run([sys.executable, os.path.join(ROOT, script[0]), *script[1:]], check=True, capture_output=True)
+    runs = Runs(folder, data)
+    result = runs.run('--train', '--width', '4', '--use_sm', '--validation', '--n_epochs', 0, '--run', 'held_out',
+                      '--scales', 'single', '--tb_folder', '')
+    assert result.returncode == 0, result.stderr
+    return runs
+
+
+def test_predictions_of_held_out_people_name_them(held_out):
+    found = scipy.io.loadmat(held_out.folder / 'predictions.mat')
+    assert found['split'] == ['train'] and found['index'].ravel().tolist() == HELD
+    scored = subprocess.run([sys.executable, os.path.join(ROOT, 'evaluate.py'), held_out.folder / 'predictions.mat',
+                             '--data', held_out.arrays_folder, '--out', held_out.folder / 'curves'],
+                            capture_output=True, text=True)
+    assert scored.returncode == 0 and 'train split' in scored.stdout, scored.stderr
+    truth = np.load(os.path.join(held_out.arrays_folder, 'joints_train_flic.npy'))[HELD].astype(np.float64)
+    torso = np.linalg.norm(truth[:, 6] - truth[:, 3], axis=-1)
+    errors = np.linalg.norm(found['flic_pred_pd'].transpose(2, 1, 0) - truth[:, :9], axis=-1) / torso[:, None]
+    row = next(line for line in scored.stdout.splitlines() if line.startswith('| mean of 9'))
+    assert float(row.split('|')[5]) == pytest.approx(100 * (errors <= 0.2).mean(), abs=0.06)         # @20, and by whom
+    assert row.split('|')[12].strip() == '2'
+
+
+@pytest.mark.parametrize(('limits', 'train', 'test'), [
+    ([], 19, HELD), (['--train_examples', '6', '--test_examples', '1'], 6, HELD[:1])])
+def test_held_out_people_are_not_trained_on(held_out, limits, train, test):
+    options, _ = command_line.parse(['--train', '--validation', '--data', held_out.arrays_folder, *limits])
+    splits = main.load_splits(options, arrays.read_manifest(held_out.arrays_folder))
+    assert len(splits['train'].rows) == train and not set(splits['train'].rows) & set(HELD)
+    assert splits['test'].rows.tolist() == test and {split.split for split in splits.values()} == {'train'}
+    x = np.load(os.path.join(held_out.arrays_folder, 'x_train_flic.npy'), mmap_mode='r')
+    for split in splits.values():
+        batch = batches.plain_batch(split, np.arange(len(split.images)))
+        np.testing.assert_array_equal(batch.images, x[split.rows])
+    plain, _ = command_line.parse(['--train', '--data', held_out.arrays_folder])
+    splits = main.load_splits(plain, arrays.read_manifest(held_out.arrays_folder))
+    assert [(len(split.rows), split.split) for split in splits.values()] == [(21, 'train'), (5, 'test')]
+
+
+def test_priors_do_not_know_held_out_people(held_out):
+    truth = np.load(os.path.join(held_out.arrays_folder, 'joints_train_flic.npy'))
+    histograms = pairwise_distr.pairwise_histograms(np.delete(truth, HELD, axis=0))[:81]
+    np.testing.assert_allclose(held_out.weights('held_out')['spatial_model/energies'],
+                               spatial_model.initial_energies(histograms), atol=1e-5)

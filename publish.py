@@ -1,0 +1,53 @@
+"""A run's weights without the optimiser's state: a third of the checkpoint, to be handed on.
+
+    python publish.py models_ex/RUN --out pretrained/NAME
+
+The result is a checkpoint like any other (checkpoint.py), TensorFlow's own format and no pickle; its state.json says
+`weights_only`.  `main.py --restore pretrained/NAME` evaluates it or predicts with it; training cannot go on from it.
+"""
+import argparse
+import os
+import re
+
+import arrays
+import checkpoint
+from arrays import InputError
+from tf1 import tf
+
+OPTIMISER = re.compile(r'(.*/)?(Adam(_1)?|Momentum|beta[12]_power|skipped)')      # what only training needs
+
+
+def weights(path):
+    """{name: array} of a checkpoint folder's variables, without the optimiser's."""
+    reader = tf.train.NewCheckpointReader(os.path.join(path, 'model'))
+    return {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_shape_map())
+            if not OPTIMISER.fullmatch(name)}
+
+
+def publish(found, out):
+    """Writes a Checkpoint's weights and settings below `out`; returns the new checkpoint's path."""
+    state = {name: value for name, value in found.state.items() if name not in ('files', 'time')}
+    try:
+        os.makedirs(out, exist_ok=True)
+        if checkpoint.list_run(out):
+            raise InputError(f'--out {out}: holds a checkpoint already')
+        with tf.Graph().as_default(), tf.Session() as session:
+            variables = [tf.get_variable(name, initializer=value) for name, value in weights(found.path).items()]
+            session.run(tf.global_variables_initializer())
+            return checkpoint.save(session, tf.train.Saver(variables), out, {**state, 'weights_only': True}, keep=1)
+    except OSError as error:
+        raise InputError(f'--out {out}: cannot be written: {error}') from error
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('run', help='a run\'s folder (its newest checkpoint is taken), or a checkpoint\'s')
+    parser.add_argument('--out', required=True, metavar='FOLDER', help='where the weights go')
+    options = parser.parse_args()
+    path = publish(checkpoint.find('models_ex', options.run), options.out)
+    size = sum(os.path.getsize(os.path.join(path, name)) for name in os.listdir(path))
+    print(f'{path}: {size / 1e6:.1f} MB')
+
+
+if __name__ == '__main__':
+    arrays.run_script(main)
