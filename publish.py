@@ -1,4 +1,4 @@
-"""A run's weights without the optimiser's state: a third of the checkpoint, to be handed on.
+"""A run's weights without the optimiser's state, a third of the checkpoint, and its logs: to be handed on.
 
     python publish.py models_ex/RUN --out pretrained/NAME
 
@@ -8,12 +8,14 @@ The result is a checkpoint like any other (checkpoint.py), TensorFlow's own form
 import argparse
 import os
 import re
+import shutil
 
 import arrays
 import checkpoint
 from arrays import InputError
 from tf1 import tf
 
+LOGS = ('settings.json', 'log.jsonl', 'steps.jsonl')
 OPTIMISER = re.compile(r'(.*/)?(Adam(_1)?|Momentum|beta[12]_power|skipped)')      # what only training needs
 
 
@@ -25,12 +27,15 @@ def weights(path):
 
 
 def publish(found, out):
-    """Writes a Checkpoint's weights and settings below `out`; returns the new checkpoint's path."""
+    """Writes a Checkpoint's weights, and what logs its run has, into the folder `out`; returns the new checkpoint."""
     state = {name: value for name, value in found.state.items() if name not in ('files', 'time')}
     try:
         os.makedirs(out, exist_ok=True)
         if checkpoint.list_run(out):
             raise InputError(f'--out {out}: holds a checkpoint already')
+        for log in (os.path.join(os.path.dirname(os.path.abspath(found.path)), name) for name in LOGS):
+            if os.path.exists(log):
+                shutil.copy(log, out)
         with tf.Graph().as_default(), tf.Session() as session:
             variables = [tf.get_variable(name, initializer=value) for name, value in weights(found.path).items()]
             session.run(tf.global_variables_initializer())

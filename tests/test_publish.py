@@ -40,6 +40,8 @@ def test_nothing_but_the_optimiser_is_gone(folder):
     assert sum('Adam' in name for name in gone) == 2 * len(
         [name for name in part if name.endswith(('weights', 'bias', 'scale', 'offset', 'energies', 'biases'))])
     assert all(np.array_equal(part[name], whole[name]) for name in part)
+    for log in ('settings.json', 'log.jsonl', 'steps.jsonl'):
+        assert (folder / 'weights/small' / log).read_bytes() == (folder / 'models_ex/run' / log).read_bytes()
 
 
 def test_same_predictions(folder, arrays_folder):
