@@ -86,7 +86,7 @@ def restored(options, explicit):
     found = checkpoint.find(options.model_path, options.restore or None)
     command_line.take_over(options, explicit, found.state['settings'], found.path)
     version = checkpoint.code_version()
-    if found.state['code'] != version:
+    if found.state['code'] != version and not found.state.get('weights_only'):
         training.say(f'note: {found.path} was written by code {found.state["code"]}, this is {version}')
     training.say(f'restored {found.path}')
     return found

@@ -22,7 +22,8 @@ Coordinates are (x right, y down) in pixels of the picture as it is shown, i.e. 
 pixel i covers [i, i+1).  v is 2 for a joint within the picture, 1 for one beyond its edge.  A joint's score is the
 share of its heat map's mass in the 5x5 cells around the peak (40x40 pixels of the frame, about a quarter of a torso).
 On 120 of FLIC's training people after one epoch at an eighth of the width, joints with a score of 0-0.2, 0.2-0.4, ...
-0.8-1 were within 10 % of ||lhip - rsho|| of the truth in 30, 37, 61, 78 and 91 % of all cases.
+0.8-1 were within 10 % of ||lhip - rsho|| of the truth in 30, 37, 61, 78 and 91 % of all cases, given the
+annotated torso: a score does not know whether the joint is the right person's.
 
 JPEGs are read strictly; other formats by OpenCV.  What is truncated or damaged is unreadable.  Deep pictures are
 reduced to 8 bits, grey ones read as colours, what is transparent becomes black.
@@ -139,7 +140,7 @@ def frames(source):
     with open_video(source.path) as video:
         expected, n = video.get(cv2.CAP_PROP_FRAME_COUNT), 0
         while True:
-            with tf1._quiet_stderr():
+            with tf1.quiet_stderr():
                 there, image = video.read()
             if not there:
                 break
@@ -152,7 +153,7 @@ def frames(source):
 @contextlib.contextmanager
 def open_video(path):
     """A cv2.VideoCapture with at least one frame in it, released at the end."""
-    with tf1._quiet_stderr():
+    with tf1.quiet_stderr():
         video = cv2.VideoCapture(path)
     try:
         if not video.isOpened() or video.get(cv2.CAP_PROP_FRAME_WIDTH) < 1:
@@ -167,7 +168,7 @@ def read_picture(path):
     try:
         with open(path, 'rb') as file:
             content = file.read()
-        with tf1._quiet_stderr():                       # OpenCV's codecs print what our own line says
+        with tf1.quiet_stderr():                       # OpenCV's codecs print what our own line says
             image = decode_jpeg(content) if content[:2] == b'\xff\xd8' else decode_other(content)
     except OSError as error:
         raise Unreadable(f'{path}: {error.strerror}') from error
@@ -352,7 +353,7 @@ def video_writer(source, shape, out):
     with arrays.atomic(os.path.join(out, f'{source.name}_pose.mp4')) as partial:
         work = f'{partial}.mp4'                         # the writer goes by the ending
         try:
-            with tf1._quiet_stderr():
+            with tf1.quiet_stderr():
                 writer = cv2.VideoWriter(work, cv2.VideoWriter_fourcc(*'mp4v'), rate if 0 < rate <= 1000 else 25.0,
                                          shape[1::-1])
             try:

@@ -7,7 +7,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')        # the C++ side's notes
 
 
 @contextlib.contextmanager
-def _quiet_stderr():
+def quiet_stderr():
     """The C++ side also prints a few notes before it reads its log level; errors of the import are still raised."""
     kept = os.dup(2)
     with open(os.devnull, 'w') as nowhere:
@@ -19,7 +19,7 @@ def _quiet_stderr():
         os.close(kept)
 
 
-with _quiet_stderr():
+with quiet_stderr():
     import tensorflow.compat.v1 as tf
 
 tf.logging.set_verbosity(tf.logging.ERROR)
