@@ -15,7 +15,7 @@ $(VENV)/demo.stamp: requirements.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/test.stamp: requirements.txt requirements-test.txt
+$(VENV)/test.stamp: requirements.txt requirements-export.txt requirements-test.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	touch $@ $(VENV)/demo.stamp

@@ -79,11 +79,13 @@ def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS):
 
     priors: float32 [81, 2h, 2w], positive, in the order of `pairs`, indexed by displacement + (h, w).
     maps: float32 [10, n, h, w], positive.
-    method: 'fft', or 'direct', which says the same by tf.nn.conv2d and is there to be compared with (about 7 times
-        slower forward at batch 14, 35 at batch 1, and hundreds of times with its gradient).
+    method: 'fft', or two that say the same: 'matmul', which export.py takes, as it has no operation but products and
+        sums of matrices; 'direct', by tf.nn.conv2d, which is there to be compared with (about 7 times slower forward
+        at batch 14, 35 at batch 1, and hundreds of times with its gradient).
     Returns 81 x [n, h, w]:  message[p] = sum over cells q of  priors[pair][p - q + (h, w)] * maps[condjoint][q].
     """
-    return {'fft': _messages_by_fft, 'direct': _messages_by_conv2d}[method](priors, maps, pairs)
+    by = {'fft': _messages_by_fft, 'direct': _messages_by_conv2d, 'matmul': _messages_by_matmul}
+    return by[method](priors, maps, pairs)
 
 
 def _messages_by_fft(priors, maps, pairs):
@@ -127,6 +129,63 @@ def _messages_by_conv2d(priors, maps, pairs):
     out = [tf.nn.conv2d(image, filters[v], strides=1, padding='VALID')          # 81 x [1, h+1, w+1, n]
            for image, (_, v) in zip(images, pairs)]
     return [tf.transpose(x[0, 1:, 1:], [2, 0, 1]) for x in out]
+
+
+def _messages_by_matmul(priors, maps, pairs):
+    """The circular transform of _messages_by_fft as products with its real bases: only a map's h rows and w columns
+    enter it, only the frame's leave it.  A spectrum's real part lies above its imaginary part: [..., 2 * 2h, w+1].
+
+    The priors' spectra are made in float64, once where the graph is frozen (export.py); otherwise in every call.
+    Batches are flattened: oneDNN's [10, 1, h, w] by [w, w+1] in TensorFlow 2.21 writes where it should not.
+    """
+    h, w = maps.shape.as_list()[2:]
+    basis = _dft_bases(h, w)
+    e = tf.cast(_spectra(tf.cast(priors, tf.float64), basis.all_rows, basis.all_columns), tf.float32)   # [81, 4h, w+1]
+    m = _spectra(tf.reshape(maps, [-1, h, w]), basis.rows, basis.columns)                           # [10 n, 4h, w+1]
+    m = tf.gather(tf.reshape(m, [N_MAPS, -1, 4 * h, w + 1]), [v for _, v in pairs])                 # [81, n, 4h, w+1]
+    e_re, e_im = tf.split(e[:, None], 2, axis=2)                                                    # [81, 1, 2h, w+1]
+    m_re, m_im = tf.split(m, 2, axis=2)
+    product = tf.concat([e_re * m_re - e_im * m_im, e_re * m_im + e_im * m_re], axis=2)             # [81, n, 4h, w+1]
+    product = tf.reshape(product, [-1, 4 * h, w + 1])
+    rows = tf.matmul(tf.constant(basis.rows_back, tf.float32), product)                             # [81 n, 2h, w+1]
+    rows = tf.concat(tf.split(rows, 2, axis=1), axis=2)                                             # [81 n, h, 2(w+1)]
+    out = tf.reshape(_times(rows, basis.columns_back), [len(pairs), -1, h, w])
+    return tf.unstack(tf.nn.relu(out))                                                              # 81 x [n, h, w]
+
+
+def _spectra(x, rows, columns):
+    """x [k, a, b] by the forward bases rows [4h, 2a] and columns [2, b, w+1] -> [k, 4h, w+1]."""
+    parts = tf.concat([_times(x, columns[0]), _times(x, columns[1])], axis=1)                       # [k, 2a, w+1]
+    return tf.matmul(tf.constant(rows, x.dtype), parts)
+
+
+def _times(x, matrix):
+    """[k, a, b] by [b, c] -> [k, a, c]."""
+    flat = tf.matmul(tf.reshape(x, [-1, matrix.shape[0]]), tf.constant(matrix, x.dtype))
+    return tf.reshape(flat, [-1, x.shape[1], matrix.shape[1]])
+
+
+Bases = collections.namedtuple('Bases', 'all_rows all_columns rows columns rows_back columns_back')
+
+
+def _dft_bases(h, w):
+    """The transform of size 2h x 2w, real to half complex, as float64 matrices; a complex one is [[re, -im], [im, re]].
+
+    Forward, of whole priors: all_rows [4h, 4h], all_columns [2, 2w, w+1] (real and imaginary part); of maps, zero
+    beyond h and w: rows [4h, 2h], columns [2, w, w+1].  Back, to the last h rows and w columns only: rows_back
+    [2h, 4h], columns_back [2(w+1), w], which counts each column's frequency with its conjugate's.
+    """
+    def complex_matrix(z):
+        return np.block([[z.real, -z.imag], [z.imag, z.real]])
+
+    turns = [np.outer(np.arange(2 * size), np.arange(2 * size)) % (2 * size) / (2 * size) for size in (h, w)]
+    down, right = (np.exp(-2j * np.pi * turn) for turn in turns)            # [frequency, row], [column, frequency]
+    right = right[:, :w + 1]
+    weight = np.where(np.arange(w + 1) % w == 0, 1, 2)[:, None] / (2 * w)   # 0 and w have no conjugate of their own
+    back = right[w:].T.conj() * weight                                      # [w+1, w]
+    columns = np.stack([right.real, right.imag])
+    return Bases(complex_matrix(down), columns, complex_matrix(down[:, :h]), columns[:, :w],
+                 complex_matrix(down[:, h:].conj().T / (2 * h)), np.concatenate([back.real, -back.imag]))
 
 
 def initial_energies(histograms, mode='exact'):

@@ -15,7 +15,7 @@ from spatial_model import PAIRS_TO_JOINTS
 
 tf.disable_v2_behavior()
 
-METHODS = ('fft', 'direct')
+METHODS = ('fft', 'direct', 'matmul')
 
 
 def softplus64(x):
@@ -137,11 +137,12 @@ def test_messages_and_gradients_equal_the_sums(method, n, h, w):
     assert relative_error(d_maps, expected_maps) < 1e-6
 
 
-def test_full_size_messages_and_gradients_equal_scipy():
+@pytest.mark.parametrize('method', ['fft', 'matmul'])
+def test_full_size_messages_and_gradients_equal_scipy(method):
     """60 x 90 cells: SciPy's float64 linear convolution and correlation, cut by hand."""
     rng = np.random.default_rng(3)
     priors, maps, d_out = rng.random((81, 120, 180)), rng.random((2, 60, 90, 10)), rng.normal(size=(2, 60, 90, 81))
-    out, d_priors, d_maps = run_messages(priors, maps, 'fft', d_out)
+    out, d_priors, d_maps = run_messages(priors, maps, method, d_out)
     expected_torso = np.zeros((2, 60, 90))
     for pair, (_, condjoint) in enumerate(PAIRS_TO_JOINTS):
         for sample in range(2):
@@ -185,18 +186,20 @@ def test_gradients_equal_finite_differences():
             assert abs(gradient.flat[place] - (ends[0] - ends[1]) / 2e-5) < 1e-5 * np.abs(gradient).max()
 
 
-def test_rounding_below_zero_stays_finite():
+@pytest.mark.parametrize('method', ['fft', 'matmul'])
+def test_rounding_below_zero_stays_finite(method):
     """One great cell in every prior and map, nothing elsewhere: the transforms round 0 to less than -DELTA."""
     heat_maps, energies, biases = (np.full_like(x, -1e4) for x in random_model(1, 5, 7, seed=8))
     heat_maps[:, 1, 3] = energies[:, 6, 4] = 1e3
-    results = run_model(heat_maps, energies, biases, np.ones((1, 5, 7, 9)))
+    results = run_model(heat_maps, energies, biases, np.ones((1, 5, 7, 9)), method)
     assert all(np.isfinite(x).all() for x in results)
 
 
-def test_samples_do_not_see_each_other():
+@pytest.mark.parametrize('method', ['fft', 'matmul'])
+def test_samples_do_not_see_each_other(method):
     heat_maps, energies, biases = random_model(3, 4, 5, seed=9)
-    together = run_model(heat_maps, energies, biases)
-    alone = np.concatenate([run_model(heat_maps[i:i + 1], energies, biases) for i in range(3)])
+    together = run_model(heat_maps, energies, biases, method=method)
+    alone = np.concatenate([run_model(heat_maps[i:i + 1], energies, biases, method=method) for i in range(3)])
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 

@@ -1,0 +1,366 @@
+"""Writes a trained network as a TensorFlow SavedModel and as an ONNX model, both checked against the network itself.
+
+    python export.py --restore RUN_OR_CHECKPOINT --out exported         exported/saved_model/, exported/model.onnx
+
+Neither needs anything of this project.  Inputs, for any number n of frames:
+    image               uint8   [n, 480, 720, 3]  RGB
+    torso_map           float32 [n, 60, 90, 1]    which of several people is meant: the torso (mean of shoulders and
+                                                  hips) as joints.render_targets draws it; only with a spatial model
+Outputs, at one scale:
+    joints              float32 [n, 9, 2]         (x, y) pixels in the order of joints.JOINTS, found as by joints.decode
+    heat_maps           float32 [n, 60, 90, 9]    the spatial model's, or without one the part detector's
+    part_detector_maps  float32 [n, 60, 90, 9]
+
+Before the files get their names they are run on test people of --data, or on drawn ones where there are no arrays, and
+compared with the checkpoint in the graph that main.py evaluates: heat maps must agree within 1e-4 of the highest cell
+(else exit code 1).
+Frames are taken as they are; main.py's single-scale rates with --data_augm zoom them by augmentation.centre_crop first.
+"""
+import argparse
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import time
+
+import numpy as np
+
+import arrays
+import checkpoint
+import joints
+import model
+import options as command_line
+import spatial_model
+import synthetic
+import towers
+from arrays import InputError
+from tf1 import tf
+
+SAVED_MODEL, ONNX = 'saved_model', 'model.onnx'
+OUTPUTS = ('joints', 'heat_maps', 'part_detector_maps')
+TOLERANCE = 1e-4                    # of heat maps, as a share of their highest cell, which is at most 1
+FRAMES = 4                          # to compare on
+OPSET = 17                          # of ONNX: old enough for most runtimes
+LARGE = 4096                        # numbers in a constant that the converter does not get to see
+
+
+def main():
+    options = parse_options()
+    converter = None if options.saved_model_only else import_converter()
+    found = checkpoint.find(options.model_path, options.restore)
+    settings = settings_of(found)
+    inputs, source = frames_to_check(options.data, FRAMES)
+    print(f'{found.path} on {source}:', flush=True)
+    with staging(options.out) as folder:
+        graph_def, names = freeze(found, settings)
+        inputs = {name: inputs[name] for name in names}
+        with live_network(found, settings) as run:
+            expected, seconds = run(inputs), seconds_a_frame(run, inputs)
+        print(f'  {"network":12}{"":11}{seconds:8.3f} s a frame', flush=True)
+        path = os.path.join(folder, SAVED_MODEL)
+        write_saved_model(path, graph_def, names)
+        check(path, saved_model(path), inputs, expected)
+        if converter:
+            path = os.path.join(folder, ONNX)
+            write_onnx(path, graph_def, names, converter, found)
+            check(path, onnx_model(path), inputs, expected)
+    print(f'{options.out}: {SAVED_MODEL}' + f', {ONNX}' * bool(converter))
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--restore', required=True, metavar='RUN_OR_CHECKPOINT',
+                        help='a checkpoint\'s folder; or a run\'s folder or name: its newest checkpoint')
+    parser.add_argument('--out', default='exported', metavar='FOLDER',
+                        help='where to; an earlier export there is replaced (default: %(default)s)')
+    parser.add_argument('--data', metavar='FOLDER',
+                        help='arrays of data.py to check on (default: arrays, where they are; else drawn people)')
+    parser.add_argument('--model_path', default='models_ex', help='folder of all runs (default: %(default)s)')
+    parser.add_argument('--saved_model_only', action='store_true', help=f'no {ONNX}')
+    return parser.parse_args()
+
+
+def import_converter():
+    """(onnx, tf2onnx), quiet; InputError says what to install."""
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401
+        import tf2onnx
+    except ImportError as error:
+        raise InputError(f'{error}: {ONNX} takes `pip install -r requirements-export.txt`, and --saved_model_only '
+                         'does without') from error
+    logging.getLogger('tf2onnx').setLevel(logging.ERROR)
+    return onnx, tf2onnx
+
+
+def settings_of(found):
+    """The settings of a checkpoint's run, as main.py --restore has them."""
+    options, _ = command_line.parse(['--restore'])
+    return command_line.take_over(options, {'restore'}, found.state['settings'], found.path)
+
+
+def frames_to_check(folder, n):
+    """({'image', 'torso_map'}, what they are): n test people of the arrays, or n drawn ones if folder is None and there
+    are no arrays."""
+    given = folder or 'arrays'
+    if folder or os.path.exists(os.path.join(given, arrays.MANIFEST)):
+        people = arrays.load_split(given, 'test', arrays.read_manifest(given))
+        if not len(people.images):
+            raise InputError(f'--data {given}: no test people')
+        people = arrays.spread(people, n)
+        images, joints_xy = people.images[np.arange(len(people.images))], people.joints
+        source = f'{len(images)} test people of {given}'
+    else:
+        pictures = [synthetic.render(0, index) for index in range(n)]
+        columns = [synthetic.COLUMNS[joint] for joint in joints.JOINTS]
+        images = np.stack([picture.image for picture in pictures])
+        joints_xy = joints.add_torso(np.stack([picture.people[0][:, columns].T for picture in pictures]))
+        source = f'{n} people of synthetic.py'
+    targets = joints.render_targets(joints.clamp_to_frame(joints_xy))
+    return {'image': np.asarray(images), 'torso_map': targets[..., joints.N_JOINTS:].astype(np.float32)}, source
+
+
+# --- the graph ----------------------------------------------------------------------------------------------------
+
+def placeholders():
+    """(image, torso_map), as this file's head has them."""
+    return (tf.placeholder(tf.uint8, [None, joints.HEIGHT, joints.WIDTH, 3], 'image'),
+            tf.placeholder(tf.float32, [None, joints.MAP_HEIGHT, joints.MAP_WIDTH, 1], 'torso_map'))
+
+
+def network(images, torso, settings):
+    """(heat_maps, part_detector_maps): towers.replica by operations that every format has.
+
+    Its tiled transforms become plain convolutions, and the spatial model's Fourier transforms products of matrices.
+    """
+    with tf.variable_scope('part_detector'):
+        detector = model.build(images, settings.width, False, 'direct', not settings.no_batch_norm)
+    maps_pd = tf.nn.relu(detector.logits) if settings.loss == 'squared' else detector.heat_maps
+    if not settings.use_sm:
+        return maps_pd, maps_pd
+    with tf.variable_scope('spatial_model'):
+        unary, _ = model.batch_norm(tf.concat([maps_pd, torso], axis=-1), False)            # [n, 60, 90, 10]
+        spatial = spatial_model.build(unary, 'matmul', settings.self_connections)
+    return model.spatial_softmax(spatial.logits), maps_pd
+
+
+def decode(heat_maps):
+    """joints.decode in the graph: float32 [n, 60, 90, k] -> float32 [n, k, 2] (x, y) pixels.
+
+    In float64 as there: of nearly equal cells float32 leaves few digits.  It is three numbers a map and axis only.
+    """
+    height, width, k = heat_maps.shape.as_list()[1:]
+    maps = tf.reshape(tf.transpose(heat_maps, [0, 3, 1, 2]), [-1, height * width])          # [n k, 5400]
+    cells, first = tf.reshape(maps, [-1]), tf.range(tf.shape(maps)[0]) * (height * width)
+    peak = tf.argmax(maps, axis=1, output_type=tf.int32)                                    # [n k]
+    row, col = peak // width, peak % width
+
+    def along(index, length, stride):
+        """Where the peak lies along an axis, in cells."""
+        steps = [tf.clip_by_value(index + i, 0, length - 1) - index for i in (-1, 0, 1)]
+        three = [tf.cast(tf.gather(cells, first + peak + step * stride), tf.float64) for step in steps]
+        before, at, after = (tf.log(tf.maximum(x, 1e-12 * three[1] + 1e-300)) for x in three)
+        vertex = tf.clip_by_value((before - after) / (2 * tf.minimum(before - 2 * at + after, -1e-12)), -0.5, 0.5)
+        inside = tf.logical_and(index > 0, index < length - 1)
+        return tf.cast(index, tf.float64) + vertex * tf.cast(inside, tf.float64)
+
+    x_y = tf.stack([along(col, width, 1), along(row, height, width)], axis=-1)              # [n k, 2]
+    return tf.reshape(tf.cast(x_y * joints.STRIDE + joints.STRIDE / 2, tf.float32), [-1, k, 2])
+
+
+def freeze(found, settings):
+    """(GraphDef without variables, names of the inputs it takes); the outputs are the nodes OUTPUTS."""
+    with tf.Graph().as_default() as graph, cpu_session() as session:
+        heat_maps, maps_pd = network(*placeholders(), settings)
+        for name, tensor in zip(OUTPUTS, (decode(heat_maps), heat_maps, maps_pd)):
+            tf.identity(tensor, name)
+        checkpoint.restore(session, tf.train.Saver(), found)
+        frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), OUTPUTS)
+    return fold(frozen), ('image', 'torso_map') if settings.use_sm else ('image',)
+
+
+def fold(graph_def):
+    """Computes whatever depends on no input (batch norm's factors, the priors' spectra) and puts the values there."""
+    with tf.Graph().as_default() as graph, cpu_session() as session:
+        tf.import_graph_def(graph_def, name='')
+        fixed, needed = set(), {}
+        for op in graph.get_operations():                                   # inputs come before what takes them
+            if op.type != 'Placeholder' and all(x.op in fixed for x in op.inputs):
+                fixed.add(op)
+            else:
+                needed.update({x.name: x for x in op.inputs if x.op in fixed and x.op.type != 'Const'})
+        values = session.run(needed)
+    with tf.Graph().as_default() as graph:
+        constants = {name: tf.constant(value) for name, value in values.items()}
+        tf.import_graph_def(graph_def, constants, name='')
+        return tf.graph_util.extract_sub_graph(graph.as_graph_def(), OUTPUTS)
+
+
+def cpu_session():
+    """Comparisons are made on the CPU: a GPU may round to fewer digits."""
+    return tf.Session(config=tf.ConfigProto(device_count={'GPU': 0}))
+
+
+# --- the files ----------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def staging(out):
+    """Yields a folder within `out`; what it holds replaces an earlier export when the block ends without an error."""
+    partial = os.path.join(out, f'{os.getpid()}.partial')
+    try:
+        os.makedirs(partial)
+        yield partial
+        for name in (SAVED_MODEL, ONNX):
+            written, final = os.path.join(partial, name), os.path.join(out, name)
+            if os.path.lexists(final):
+                os.rename(final, f'{written}.old')
+            if os.path.exists(written):
+                os.rename(written, final)
+    except OSError as error:
+        raise InputError(f'--out {out}: cannot be written: {error.strerror or error}') from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_saved_model(path, graph_def, names):
+    """Raises OSError, as a file would."""
+    with tf.Graph().as_default() as graph, cpu_session() as session:
+        tf.import_graph_def(graph_def, name='')
+        inputs, outputs = ({name: graph.get_tensor_by_name(f'{name}:0') for name in some} for some in (names, OUTPUTS))
+        try:
+            tf.saved_model.simple_save(session, path, inputs, outputs)              # as signature serving_default
+        except tf.errors.OpError as error:
+            raise OSError(checkpoint.reason(error)) from error
+
+
+def write_onnx(path, graph_def, names, converter, found):
+    """The ONNX model; its metadata name the joints and the checkpoint.
+
+    The converter copies every constant dozens of times (14 GB at full width): it gets large ones as inputs, and their
+    values are put in afterwards.
+    """
+    onnx, tf2onnx = converter
+    stripped, values = without_values(graph_def)
+    inputs = (*names, *values)
+    converted, _ = tf2onnx.convert.from_graph_def(
+        stripped, name='pose', input_names=[f'{name}:0' for name in inputs], opset=OPSET,
+        output_names=[f'{name}:0' for name in OUTPUTS],
+        tensors_to_rename={f'{name}:0': name for name in (*inputs, *OUTPUTS)})
+    put_values(onnx, converted.graph, values)
+    for value in (*converted.graph.input, *converted.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = 'n'
+    run, step = os.path.normpath(found.path).split(os.sep)[-2:]
+    onnx.helper.set_model_props(converted, {'joints': ' '.join(joints.JOINTS), 'checkpoint': f'{run}/{step}',
+                                            'code': checkpoint.code_version()})
+    onnx.checker.check_model(converted)
+    onnx.save(converted, path)
+
+
+def without_values(graph_def):
+    """(GraphDef with a placeholder for each large float constant, {its name: value})."""
+    stripped, values = tf.GraphDef(versions=graph_def.versions), {}
+    for node in graph_def.node:
+        tensor = node.attr['value'].tensor if node.op == 'Const' else None
+        if tensor is not None and tensor.dtype == tf.float32.as_datatype_enum and np.prod(_shape(tensor)) >= LARGE:
+            values[node.name] = tf.make_ndarray(tensor)
+            placeholder = stripped.node.add(name=node.name, op='Placeholder')
+            placeholder.attr['dtype'].type = tensor.dtype
+            placeholder.attr['shape'].shape.CopyFrom(tensor.tensor_shape)
+        else:
+            stripped.node.add().CopyFrom(node)
+    return stripped, values
+
+
+def _shape(tensor):
+    return [dim.size for dim in tensor.tensor_shape.dim]
+
+
+def put_values(onnx, graph, values):
+    """Makes these inputs of an ONNX graph constants; filters are turned here, not in every call."""
+    values = dict(values)
+    for node in [node for node in graph.node if node.op_type == 'Transpose' and node.input[0] in values]:
+        values[node.output[0]] = values[node.input[0]].transpose(node.attribute[0].ints)
+        graph.node.remove(node)
+    for value in [value for value in graph.input if value.name in values]:
+        graph.input.remove(value)
+    used = {name for node in graph.node for name in node.input}
+    graph.initializer.extend(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name)
+                             for name, value in values.items() if name in used)
+
+
+# --- the comparison -----------------------------------------------------------------------------------------------
+# Each of these yields a function {input: array} -> {output: array}.
+
+@contextlib.contextmanager
+def live_network(found, settings):
+    """The checkpoint in the graph that main.py evaluates, its joints by joints.decode."""
+    with tf.Graph().as_default(), cpu_session() as session:
+        images, torso = placeholders()
+        replica = towers.replica(images, torso, settings, training=False)
+        spectra = model.spectra_operations()
+        checkpoint.restore(session, tf.train.Saver(), found)
+
+        def run(inputs):
+            given = {'image': images, 'torso_map': torso}
+            feed = {given[name]: x for name, x in inputs.items()}
+            maps_pd, maps_sm = session.run([replica.maps_pd, replica.maps_sm], feed)
+            return dict(zip(OUTPUTS, (joints.decode(maps_sm), maps_sm, maps_pd)))
+
+        with model.spectra(session, spectra):
+            yield run
+
+
+@contextlib.contextmanager
+def saved_model(path):
+    with tf.Graph().as_default(), cpu_session() as session:
+        signature = tf.saved_model.load(session, ['serve'], path).signature_def['serving_default']
+        outputs = {name: tensor.name for name, tensor in signature.outputs.items()}
+        yield lambda inputs: session.run(outputs, {signature.inputs[name].name: x for name, x in inputs.items()})
+
+
+@contextlib.contextmanager
+def onnx_model(path):
+    import onnxruntime
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    yield lambda inputs: dict(zip(OUTPUTS, session.run(OUTPUTS, inputs)))
+
+
+def first(inputs):
+    return {name: x[:1] for name, x in inputs.items()}
+
+
+def seconds_a_frame(run, inputs):
+    """Of the best of three runs on the first frame alone, after one for warming up."""
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        run(first(inputs))
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def check(path, opened, inputs, expected):
+    """Prints a file's size, speed and differences, on all frames together and on the first alone; exits if they are
+    too large."""
+    with opened as run:
+        pairs = [(run(inputs), expected), (run(first(inputs)), first(expected))]
+        seconds = seconds_a_frame(run, inputs)
+    maps = [(np.abs(got[name] - want[name]).max(), want[name].max()) for got, want in pairs for name in OUTPUTS[1:]]
+    pixels = max(np.abs(got['joints'] - want['joints']).max() for got, want in pairs)
+    name = os.path.basename(path)
+    print(f'  {name:12}{size(path) / 1e6:8.1f} MB{seconds:8.3f} s a frame; heat maps within '
+          f'{max(difference for difference, _ in maps):.1e}, joints within {pixels:.4f} pixels', flush=True)
+    if not all(difference <= TOLERANCE * highest for difference, highest in maps):          # NaN too
+        sys.exit(f'export.py: error: {name}: its heat maps differ from the network\'s by more than {TOLERANCE:.0e} of '
+                 'their highest cell: nothing was exported')
+
+
+def size(path):
+    """Bytes of a file, or of all files of a folder."""
+    files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    return sum(map(os.path.getsize, files or [path]))
+
+
+if __name__ == '__main__':
+    arrays.run_script(main)
