@@ -746,7 +746,7 @@ import narrow_main
 
 def breaks(make, first):
     def made(split, *arguments):
-        if len(split.images) == 16 and arguments[1] == first:
+        if split.split == 'train' and len(split.images) == 13 and arguments[1] == first:
             raise ValueError('the picture of row 3\\ncannot be read')
         return make(split, *arguments)
     return made
