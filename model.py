@@ -6,6 +6,7 @@ and every convolution is SAME, + bias, ReLU, then batch norm.  The banks' maps a
 then conv9x9 F5 (ReLU, batch norm) and conv9x9 to the 9 joints' logits.  At full width F = 64 128 256 512 512:
 56,543,808 convolution weights; `--width` scales every F, `--debug` is a quarter of it.
 """
+import binascii
 import collections
 import contextlib
 
@@ -60,7 +61,10 @@ def conv_bias(x, size, width, stride, method, training):
     """size x size convolution, SAME, plus bias.  Weights start as He's truncated normal, biases at 0."""
     shape = [size, size, x.shape[-1].value, width]
     deviation = (2 / (size * size * shape[2])) ** 0.5
-    weights = tf.get_variable('weights', shape, initializer=tf.truncated_normal_initializer(stddev=deviation))
+    # TensorFlow would draw by the number of operations built so far: equal seeds would end with any change of the graph.
+    seed = binascii.crc32(tf.get_variable_scope().name.encode())
+    weights = tf.get_variable('weights', shape,
+                              initializer=tf.truncated_normal_initializer(stddev=deviation, seed=seed))
     bias = tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
     if stride > 1:
         return tf.nn.conv2d(x, weights, stride, 'SAME') + bias

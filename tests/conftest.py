@@ -44,3 +44,36 @@ def tf_graph():
     from tf1 import tf
     with tf.Graph().as_default():
         yield lambda n=1: tf.Session(config=tf.ConfigProto(device_count={'CPU': n}))
+
+
+def unordered_reads(fetched):
+    """Names of the reads of trainable variables behind `fetched` (tensors or operations, an update among them) that are
+    ordered neither before nor after the updates of their variable: what they return is a matter of chance."""
+    from tf1 import tf
+
+    def upstream(start):
+        seen, stack = set(), list(start)
+        while stack:
+            op = stack.pop()
+            if op not in seen:
+                seen.add(op)
+                stack += [x.op for x in op.inputs] + list(op.control_inputs)
+        return seen
+
+    run, bad = upstream(x if isinstance(x, tf.Operation) else x.op for x in fetched), []
+    for variable in tf.trainable_variables():
+        users = [op for op in run if any(x is variable.handle for x in op.inputs)]
+        reads = [op for op in users if op.type == 'ReadVariableOp' or 'Gather' in op.type]
+        updates = [op for op in run if op.type.startswith(('ResourceApply', 'Assign')) and _touches(op, variable)]
+        assert updates, variable.name
+        before = set.union(*(upstream([op]) for op in updates))
+        bad += [op.name for op in reads if op not in before and not upstream([op]) & set(updates)]
+    return bad
+
+
+def _touches(op, variable):
+    """Whether an operation takes the variable, through the switches of a tf.cond too."""
+    handles = list(op.inputs)
+    while any(x.op.type in ('Switch', 'Identity') for x in handles):
+        handles = [y for x in handles for y in (x.op.inputs if x.op.type in ('Switch', 'Identity') else [x])]
+    return any(x is variable.handle for x in handles)

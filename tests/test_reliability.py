@@ -21,7 +21,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, unordered_reads
 from tqdm import tqdm
 
 import arrays
@@ -66,7 +66,8 @@ def toy_source(make):
 
 
 def toy_outputs(x, weights):
-    """Losses and maps that depend on samples and weights."""
+    """Losses and maps that depend on samples and weights, which are read once: two reads need not agree."""
+    weights = tf.identity(weights)
     loss = tf.reduce_mean(tf.square(x - weights), axis=1)                                # [b]
     base = tf.constant(np.random.default_rng(0).normal(size=(60, 90, 9)), tf.float32)
     maps = base * (x[:, :1] - weights[0])[:, None, None]                                 # [b, 60, 90, 9]
@@ -178,6 +179,11 @@ def whole(tmp_path_factory):
 
 
 
+def test_the_toy_reads_its_weights_in_order(tf_graph):
+    graph = toy_graph({})
+    assert unordered_reads([graph.batch.rows, *(x for x in graph.training if x is not None)]) == []
+
+
 # ---------------------------------------------------------------- exact resume
 
 def signal_self(number):
@@ -281,11 +287,31 @@ def test_killed_at_any_change_of_the_file_system_in_a_save(tmp_path, monkeypatch
     assert n > 10
 
 
-def train_on(run):
+MOMENTS = ('batch', 'update', 'file')
+
+
+def train_until_killed(run, kind, n):
+    """Trains until the process kills itself: in the n-th batch that is made (on a thread, while an update runs), after
+    the n-th update, or at the n-th change of the file system (within a save)."""
     tqdm.set_lock(threading.RLock())                    # the default one is a semaphore that the killed leave behind
+    count = itertools.count(1)
+
+    def count_down(x=None, *_):
+        if next(count) >= n:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    def counted(original):
+        return lambda *arguments, **keywords: (count_down(), original(*arguments, **keywords))[1]
+
+    if kind == 'file':
+        for name in ('mkdir', 'rename', 'replace', 'unlink', 'rmdir', 'fsync'):
+            setattr(os, name, counted(getattr(os, name)))
+    steps = range(40 * STEPS + 1)
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        slow = dict.fromkeys(range(40 * STEPS), lambda: time.sleep(0.03))           # not to be done before it is killed
-        sys.exit(train_toy(run, at=slow, total=40 * STEPS, save_minutes=0, keep=2))
+        sys.exit(train_toy(run, faults=dict.fromkeys(steps, count_down) if kind == 'batch' else None,
+                           at=dict.fromkeys(steps, count_down) if kind == 'update' else None,
+                           total=40 * STEPS, save_minutes=0, keep=2))
 
 
 def test_killed_at_10_random_moments_of_one_run_equals_uninterrupted(tmp_path, monkeypatch):
@@ -294,31 +320,17 @@ def test_killed_at_10_random_moments_of_one_run_equals_uninterrupted(tmp_path, m
     processes.set_forkserver_preload(['test_reliability'])
     rng, run = random.Random(0), tmp_path / 'run'
     for round_ in range(10):
-        process = processes.Process(target=train_on, args=(run,))
+        kind = MOMENTS[round_ % 3]
+        n = rng.randrange(1, 120 if kind == 'file' else 12)             # a save changes the file system a dozen times
+        process = processes.Process(target=train_until_killed, args=(run, kind, n))
         process.start()
-        if round_ % 2:                                                  # while it trains, else at any moment
-            wait_for_a_step(run / 'steps.jsonl', process.is_alive)
-        time.sleep(rng.uniform(0, 0.15 if round_ % 2 else 0.8))
-        process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    assert names(run)[-1] > 5
+    assert 5 < names(run)[-1] < 40 * STEPS
     assert train_toy(run, total=40 * STEPS, save_minutes=0, keep=2) is None
     assert not [name for name in os.listdir(run) if name.endswith(checkpoint.PARTIAL)]
     assert train_toy(tmp_path / 'whole', total=40 * STEPS) is None
     assert_equal_runs(run, tmp_path / 'whole')
-
-
-def wait_for_a_step(log, alive):
-    """Until steps.jsonl gets a line it did not hold."""
-    def last():
-        with contextlib.suppress(OSError, ValueError, IndexError), open(log) as file:
-            return json.loads(file.readlines()[-1])['step']
-        return 0
-
-    before, until = last(), time.time() + 60
-    while last() <= before and alive() and time.time() < until:
-        time.sleep(0.01)
 
 
 # ---------------------------------------------------------------- damaged checkpoints

@@ -1,6 +1,7 @@
 """Two towers equal one; losses and the update against NumPy; batches that do not divide."""
 import numpy as np
 import pytest
+from conftest import unordered_reads
 
 import batches
 import joints
@@ -89,6 +90,26 @@ def test_training_with_more_towers_than_samples(tf_graph):
                                             dict(zip(batch, make_batch(2))))
         assert finite and np.isfinite(loss) and len(maps) == 2
         assert all(np.isfinite(value).all() for value in session.run(tf.global_variables()))
+
+
+FETCHED = ('step', 'finite', 'loss_pd', 'loss_sm', 'norm', 'rate', 'maps_pd', 'maps_sm')       # at each update
+
+
+@pytest.mark.parametrize('changes', [{}, {'use_sm': False}, {'loss': 'squared'}, {'no_batch_norm': True},
+                                     {'conv': 'direct'}, {'self_connections': True, 'optimizer': 'momentum'}])
+def test_no_variable_is_read_in_no_order_with_its_update(tf_graph, changes):
+    tf.train.get_or_create_global_step()
+    training = towers.build_training(placeholders(), ['/cpu:0', '/cpu:0'], settings(**changes), 100)
+    assert unordered_reads([getattr(training, name) for name in FETCHED]) == []
+
+
+def test_a_read_in_no_order_is_found(tf_graph):
+    weights = tf.get_variable('weights', [2])
+    tf.train.get_or_create_global_step()
+    first, second = tf.square(weights), tf.negative(weights)
+    step, finite, norm = towers.update(tf.gradients(first, weights), [weights], [], tf.constant(0.1), 'adam', [])
+    assert unordered_reads([step, finite, norm, first]) == []
+    assert len(unordered_reads([step, second])) == 1
 
 
 def test_inference_in_batches_equals_one_by_one(tf_graph):
