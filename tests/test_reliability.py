@@ -333,6 +333,18 @@ def test_killed_at_10_random_moments_of_one_run_equals_uninterrupted(tmp_path, m
     assert_equal_runs(run, tmp_path / 'whole')
 
 
+def wait_for_a_step(log, alive):
+    """Until steps.jsonl gets a line it did not hold, or the process has ended."""
+    def last():
+        with contextlib.suppress(OSError, ValueError, IndexError), open(log) as file:
+            return json.loads(file.readlines()[-1])['step']
+        return 0
+
+    before = last()
+    while last() <= before and alive():
+        time.sleep(0.01)
+
+
 # ---------------------------------------------------------------- damaged checkpoints
 
 DATA = 'model.data-00000-of-00001'
