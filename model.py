@@ -61,7 +61,7 @@ def conv_bias(x, size, width, stride, method, training):
     """size x size convolution, SAME, plus bias.  Weights start as He's truncated normal, biases at 0."""
     shape = [size, size, x.shape[-1].value, width]
     deviation = (2 / (size * size * shape[2])) ** 0.5
-    # TensorFlow would draw by the number of operations built so far: equal seeds would end with any change of the graph.
+    # TensorFlow would draw by the number of operations built so far: any change of the graph would change the start.
     seed = binascii.crc32(tf.get_variable_scope().name.encode())
     weights = tf.get_variable('weights', shape,
                               initializer=tf.truncated_normal_initializer(stddev=deviation, seed=seed))
