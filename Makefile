@@ -7,21 +7,23 @@ PEOPLE ?= 200
 EPOCHS ?= 5
 SMALL  := --debug --use_sm --batch_size 10 --data $(DEMO)/arrays --model_path $(DEMO)/models --tb_folder $(DEMO)/tb
 
-.PHONY: demo demo-short bench test test-long lint clean
+.PHONY: demo demo-short bench test test-long lint constraints clean
 .DELETE_ON_ERROR:
 
-$(VENV)/demo.stamp: requirements.txt
+$(VENV)/stamp: constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	touch $@
 
-$(VENV)/test.stamp: requirements.txt requirements-export.txt requirements-test.txt
+# Every package that the requirements bring along, with its version and the hashes of its files, for Python 3.10 to 3.13.
+constraints:
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
-	touch $@ $(VENV)/demo.stamp
+	$(RUN) -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-annotate \
+	    --custom-compile-command 'make constraints' requirements-test.txt --output-file constraints.txt
 
 # Synthetic people -> arrays -> priors -> training on two towers -> joints -> table and curves, all below demo/.
-demo: $(VENV)/demo.stamp
+demo: $(VENV)/stamp
 	rm -rf $(DEMO)
 	$(RUN) data.py --synthetic $(PEOPLE) --out $(DEMO)/arrays
 	$(RUN) pairwise_distr.py --data $(DEMO)/arrays --figure $(DEMO)/priors.png
@@ -41,16 +43,16 @@ demo-short:
 	$(MAKE) demo PEOPLE=120 EPOCHS=4
 
 # Our pieces beside plain ones: about 40 minutes.
-bench: $(VENV)/demo.stamp
-	$(RUN) benchmark.py
+bench: $(VENV)/stamp
+	$(RUN) -m tools.benchmark
 
-lint: $(VENV)/test.stamp
+lint: $(VENV)/stamp
 	$(VENV)/bin/ruff check .
 
 test: lint
 	$(RUN) -m pytest -q -m 'not long' tests
 
-test-long: $(VENV)/test.stamp
+test-long: $(VENV)/stamp
 	$(RUN) -m pytest -q -m long tests
 
 clean:

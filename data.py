@@ -9,7 +9,6 @@ the frame moves to the nearest cell.  Nothing appears under a final name before 
 """
 import argparse
 import binascii
-import collections
 import concurrent.futures
 import contextlib
 import datetime
@@ -21,51 +20,11 @@ import numpy as np
 import simplejpeg
 from tqdm import tqdm
 
-import arrays
-import joints
-from arrays import InputError
+from datasets import arrays, flic
+from engine import files
+from engine.files import InputError
 
-FLIC_COLUMNS = (0, 1, 2, 3, 4, 5, 6, 9, 16)         # columns of FLIC's 29 coordinates that are joints.JOINTS, in order
 ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
-
-# n people: file [n] str, joints_xy [n, 10, 2] float32 pixels (sides swapped where backward), torsobox [n, 4],
-# backward [n] bool, split [n] 'train' | 'test' | '', row [n] in examples.mat.
-Annotations = collections.namedtuple('Annotations', 'file joints_xy torsobox backward split row')
-
-
-def read_annotations(path):
-    """Reads FLIC's examples.mat; returns Annotations of everybody in it, in its order."""
-    examples = arrays.load_mat(path)
-    try:
-        examples = examples['examples'].ravel()
-        coords = np.stack([person['coords'] for person in examples]).astype(np.float32)       # [n, 2, 29]
-        joints_xy = np.moveaxis(coords[:, :, FLIC_COLUMNS], 1, 2)                             # [n, 9, 2]
-        file = np.array([person['filepath'].item() for person in examples])
-        torsobox = np.stack([person['torsobox'].ravel() for person in examples]).astype(np.float32)
-        is_train, is_test = (np.array([bool(person[key].item()) for person in examples])
-                             for key in ('istrain', 'istest'))
-    except Exception as error:                  # a foreign .mat can hold anything
-        raise InputError(f'{path}: not FLIC\'s examples.mat: {type(error).__name__}: {error}') from error
-    _check_annotations(path, file, joints_xy, torsobox, is_train & is_test)
-    backward = joints_xy[:, joints.JOINTS.index('lhip'), 0] < joints_xy[:, joints.JOINTS.index('rhip'), 0]
-    joints_xy = np.where(backward[:, None, None], joints.swap_sides(joints_xy), joints_xy)
-    split = np.where(is_train, 'train', np.where(is_test, 'test', ''))
-    return Annotations(file, joints.add_torso(joints_xy), torsobox, backward, split, np.arange(len(file)))
-
-
-def _check_annotations(path, file, joints_xy, torsobox, in_both):
-    if file.dtype.kind != 'U' or torsobox.shape[1:] != (4,) or not np.isfinite(torsobox).all():
-        raise InputError(f'{path}: filepath or torsobox are not FLIC\'s')
-    bad = ~np.isfinite(joints_xy).all(axis=(1, 2))
-    if bad.any():
-        raise InputError(f'{path}: person {np.argmax(bad)} ({file[np.argmax(bad)]}): a joint has no coordinates')
-    if in_both.any():
-        raise InputError(f'{path}: person {np.argmax(in_both)} is marked both train and test')
-    long = np.char.str_len(file) > 80
-    if long.any() or any(os.path.basename(name) != name for name in file):
-        raise InputError(f'{path}: a picture\'s name is not a plain file name of at most 80 characters')
-    arrays.check_joints(joints_xy, path)
-
 
 def decode(path):
     """One frame, uint8 [480, 720, 3] RGB.  Strict: a truncated or corrupt JPEG is an error, never half a picture."""
@@ -73,8 +32,8 @@ def decode(path):
         with open(path, 'rb') as file:
             content = file.read()
         height, width = simplejpeg.decode_jpeg_header(content)[:2]      # a damaged one may ask for 13 GB and a minute
-        if (height, width) != (joints.HEIGHT, joints.WIDTH):
-            raise InputError(f'{path}: is {width}x{height}, expected {joints.WIDTH}x{joints.HEIGHT}')
+        if (height, width) != (flic.HEIGHT, flic.WIDTH):
+            raise InputError(f'{path}: is {width}x{height}, expected {flic.WIDTH}x{flic.HEIGHT}')
         return simplejpeg.decode_jpeg(content, 'RGB', strict=True)
     except OSError as error:
         raise InputError(f'{path}: {error.strerror}') from error
@@ -92,14 +51,12 @@ def problem(path):
 
 
 def write_rows(job):
-    """Worker: decodes one job's frames into rows of x and renders the targets into rows of y.  Returns its length."""
-    x_path, y_path, first, paths, joints_xy = job
-    rows = slice(first, first + len(paths))
+    """Worker: decodes one job's frames into rows of x.  Returns their number."""
+    x_path, first, paths = job
     # Mapped for these rows only: a map kept open would count every row written as resident memory.
-    x, y = (np.lib.format.open_memmap(path, mode='r+') for path in (x_path, y_path))
+    x = np.lib.format.open_memmap(x_path, mode='r+')
     for i, path in enumerate(paths):
         x[first + i] = decode(path)
-    y[rows] = joints.render_targets(joints.clamp_to_frame(joints_xy))
     return len(paths)
 
 
@@ -113,17 +70,17 @@ def find_bad(people, images, workers):
 
 
 def write_split(folder, split, people, images, workers):
-    """Writes the four arrays of one split under their temporary names; returns {temporary path: final path}."""
+    """Writes the three arrays of one split under their temporary names; returns {temporary path: final path}."""
     n = len(people.file)
     final = {kind: os.path.join(folder, arrays.file_name(kind, split)) for kind in arrays.LAYOUT}
     partial = {kind: f'{path}.{os.getpid()}.partial' for kind, path in final.items()}
     for kind, (dtype, shape) in arrays.LAYOUT.items():
-        arrays.create_npy(partial[kind], dtype, (n,) + shape)
+        files.create_npy(partial[kind], dtype, (n,) + shape)
     np.lib.format.open_memmap(partial['joints'], mode='r+')[:] = people.joints_xy
     np.lib.format.open_memmap(partial['people'], mode='r+')[:] = np.rec.fromarrays(
         [people.file, people.torsobox, people.backward, people.row], dtype=arrays.PERSON)
-    jobs = [(partial['x'], partial['y'], i, [os.path.join(images, file) for file in people.file[i:i + ROWS_A_JOB]],
-             people.joints_xy[i:i + ROWS_A_JOB]) for i in range(0, n, ROWS_A_JOB)]
+    jobs = [(partial['x'], i, [os.path.join(images, file) for file in people.file[i:i + ROWS_A_JOB]])
+            for i in range(0, n, ROWS_A_JOB)]
     with concurrent.futures.ProcessPoolExecutor(workers) as pool, tqdm(total=n, desc=split, unit='img') as bar:
         try:
             for done in concurrent.futures.as_completed([pool.submit(write_rows, job) for job in jobs]):
@@ -148,7 +105,7 @@ def write_arrays(folder, people, images, workers, settings):
             os.unlink(os.path.join(folder, arrays.MANIFEST))
         for partial, path in written.items():
             os.replace(partial, path)
-        with arrays.atomic(os.path.join(folder, arrays.MANIFEST)) as path, open(path, 'w', encoding='utf-8') as file:
+        with files.atomic(os.path.join(folder, arrays.MANIFEST)) as path, open(path, 'w', encoding='utf-8') as file:
             json.dump(manifest, file, indent=1)
     except OSError as error:
         raise InputError(f'{error.filename or folder}: cannot be written: {error.strerror}') from error
@@ -160,21 +117,21 @@ def write_arrays(folder, people, images, workers, settings):
 
 def make_manifest(written, people, settings):
     """Counts, settings and checksums; `id` names this content: equal arrays have equal ids."""
-    checksums = {os.path.basename(path): arrays.checksum(partial) for partial, path in written.items()}
+    checksums = {os.path.basename(path): files.checksum(partial) for partial, path in written.items()}
     id_ = f'{binascii.crc32(json.dumps(checksums, sort_keys=True).encode()):08x}'
     return {'id': id_, 'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
             'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS},
             'settings': settings, 'checksums': checksums,
-            'spots': {os.path.basename(path): arrays.spot_checksum(partial) for partial, path in written.items()}}
+            'spots': {os.path.basename(path): files.spot_checksum(partial) for partial, path in written.items()}}
 
 
 def select(people, which):
-    return Annotations(*(field[which] for field in people))
+    return type(people)(*(field[which] for field in people))
 
 
 def report(people):
     """The counts that a reader can check against FLIC's."""
-    outside = (joints.clamp_to_frame(people.joints_xy) != people.joints_xy).any(axis=2)[:, :joints.N_JOINTS]
+    outside = (flic.clamp_to_frame(people.joints_xy) != people.joints_xy).any(axis=2)[:, :flic.N_JOINTS]
     shared = set(people.file[people.split == 'train']) & set(people.file[people.split == 'test'])
     lines = []
     for split in arrays.SPLITS:
@@ -192,13 +149,13 @@ def parse_options():
     parser.add_argument('--meta', default='data_FLIC.mat', help='FLIC\'s examples.mat (default: %(default)s)')
     parser.add_argument('--images', default='images_FLIC', help='folder of its pictures (default: %(default)s)')
     parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
-    parser.add_argument('--synthetic', type=arrays.positive_int, metavar='N',
+    parser.add_argument('--synthetic', type=files.positive_int, metavar='N',
                         help='render N people in FLIC\'s format into OUT/synthetic_FLIC and use these')
-    parser.add_argument('--seed', type=arrays.natural_int, default=0,
+    parser.add_argument('--seed', type=files.natural_int, default=0,
                         help='seed of --synthetic (default: %(default)s)')
     parser.add_argument('--skip_bad', action='store_true',
                         help='leave people on missing or damaged pictures out, and list them')
-    parser.add_argument('--workers', type=arrays.positive_int, default=len(os.sched_getaffinity(0)),
+    parser.add_argument('--workers', type=files.positive_int, default=len(os.sched_getaffinity(0)),
                         help='processes (default: all cores, here %(default)s)')
     return parser.parse_args()
 
@@ -207,11 +164,11 @@ def main():
     options = parse_options()
     meta, images = options.meta, options.images
     if options.synthetic:
-        import synthetic
+        from datasets import synthetic
         folder = os.path.join(options.out, 'synthetic_FLIC')
         synthetic.write_flic(folder, options.synthetic, options.seed)
         meta, images = os.path.join(folder, 'examples.mat'), os.path.join(folder, 'images')
-    people = read_annotations(meta)
+    people = flic.read_annotations(meta)
     people = select(people, people.split != '')
     if options.skip_bad:
         bad = find_bad(people, images, options.workers)
@@ -230,4 +187,4 @@ def main():
 
 
 if __name__ == '__main__':
-    arrays.run_script(main)
+    files.run_script(main)

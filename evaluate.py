@@ -19,7 +19,7 @@ Sides.  The arrays hold the sides of people seen from behind swapped: "left" is 
 as it is, as published figures do, and is the default for --predictions.  The normaliser's joints are of the same truth.
 
 predictions.mat holds `flic_pred_pd` (part detector) and, if trained with it, `flic_pred_sm` (spatial model), both
-2 x 9 x n: x then y in pixels, joints in the order of joints.JOINTS; `split`; `data_id`, the arrays' id; and `index`,
+2 x 9 x n: x then y in pixels, joints in the order of flic.JOINTS; `split`; `data_id`, the arrays' id; and `index`,
 the n rows of the split's arrays counted from 0 (absent: all rows in order).
 """
 import argparse
@@ -30,18 +30,10 @@ import os
 
 import numpy as np
 
-from arrays import (
-    SPLITS,
-    InputError,
-    atomic,
-    check_joints,
-    file_name,
-    load_array,
-    load_mat,
-    read_manifest,
-    run_script,
-)
-from joints import JOINTS, N_JOINTS, swap_sides
+from datasets.arrays import SPLITS, check_joints, file_name, load_array, read_manifest
+from datasets.flic import JOINTS, N_JOINTS, swap_sides
+from engine import palette
+from engine.files import InputError, atomic, load_mat, run_script
 
 MODELS = {'flic_pred_pd': 'part detector', 'flic_pred_sm': 'joint model'}
 KINDS = {'shoulder': ('lsho', 'rsho'), 'elbow': ('lelb', 'relb'), 'wrist': ('lwri', 'rwri'), 'hip': ('lhip', 'rhip'),
@@ -53,7 +45,6 @@ SIDES = ('swapped', 'annotated')
 MAX_RADIUS = 20
 TABLE_RADII = (5, 10, 15, 20)
 CURVE_RADII = np.arange(0, MAX_RADIUS + 0.5, 0.5)
-COLOURS = {'l': '#0072B2', 'r': '#D55E00'}      # Okabe & Ito: told apart by colour-blind readers too; others black
 
 Predictions = collections.namedtuple('Predictions', 'models joints rows')    # {name: [n, k, 2] xy}, k names, [n] rows
 Truth = collections.namedtuple('Truth', 'joints_xy torsobox path')           # [n, 9, 2] xy, [n, 4] x1 y1 x2 y2
@@ -175,7 +166,7 @@ def plot(path, rates, title, normaliser):
     figure.supylabel('detection rate in %')
     drawn = {_colour(side) for sides in panels.values() for side in sides}
     keys = [Line2D([], [], color=colour, label=name, linewidth=1.8)
-            for name, colour in (('left', COLOURS['l']), ('right', COLOURS['r'])) if colour in drawn]
+            for name, colour in (('left', palette.SIDES['l']), ('right', palette.SIDES['r'])) if colour in drawn]
     keys += [Line2D([], [], color='black', linestyle=style[model], label=model, linewidth=1.8) for model in models]
     figure.legend(handles=keys, loc='outside lower center', ncols=len(keys), frameon=False)
     with atomic(path) as partial:
@@ -183,7 +174,8 @@ def plot(path, rates, title, normaliser):
 
 
 def _colour(label):
-    return COLOURS[label[0]] if label in JOINTS and label[0] in COLOURS else 'black'
+    side = palette.side_of(label) if label in JOINTS else ''
+    return palette.SIDES[side] if side else 'black'
 
 
 # ---------------------------------------------------------------- files

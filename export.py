@@ -5,9 +5,9 @@
 Neither needs anything of this project.  Inputs, for any number n of frames:
     image               uint8   [n, 480, 720, 3]  RGB
     torso_map           float32 [n, 60, 90, 1]    which of several people is meant: the torso (mean of shoulders and
-                                                  hips) as joints.render_targets draws it; only with a spatial model
+                                                  hips) as heatmaps.render_targets draws it; only with a spatial model
 Outputs, at one scale:
-    joints              float32 [n, 9, 2]         (x, y) pixels in the order of joints.JOINTS, found as by joints.decode
+    joints              float32 [n, 9, 2]         (x, y) pixels in the order of flic.JOINTS, found as by heatmaps.decode
     heat_maps           float32 [n, 60, 90, 9]    the spatial model's, or without one the part detector's
     part_detector_maps  float32 [n, 60, 90, 9]
 
@@ -26,16 +26,12 @@ import time
 
 import numpy as np
 
-import arrays
-import checkpoint
-import joints
-import model
-import options as command_line
-import spatial_model
-import synthetic
-import towers
-from arrays import InputError
-from tf1 import tf
+import systems
+from datasets import arrays, flic, synthetic
+from engine import checkpoint, convolution, files, heatmaps
+from engine import options as command_line
+from engine.files import InputError
+from engine.tf1 import tf
 
 SAVED_MODEL, ONNX = 'saved_model', 'model.onnx'
 OUTPUTS = ('joints', 'heat_maps', 'part_detector_maps')
@@ -46,16 +42,16 @@ LARGE = 4096                        # numbers in a constant that the converter d
 
 
 def main():
-    options = parse_options()
-    converter = None if options.saved_model_only else import_converter()
-    found = checkpoint.find(options.model_path, options.restore)
-    settings = settings_of(found)
-    inputs, source = frames_to_check(options.data, FRAMES)
+    args = parse_options()
+    converter = None if args.saved_model_only else import_converter()
+    found = checkpoint.find(args.model_path, args.restore)
+    system, options = settings_of(found)
+    inputs, source = frames_to_check(args.data, FRAMES)
     print(f'{found.path} on {source}:', flush=True)
-    with staging(options.out) as folder:
-        graph_def, names = freeze(found, settings)
+    with staging(args.out) as folder:
+        graph_def, names = freeze(found, system, options)
         inputs = {name: inputs[name] for name in names}
-        with live_network(found, settings) as run:
+        with live_network(found, system, options) as run:
             expected, seconds = run(inputs), seconds_a_frame(run, inputs)
         print(f'  {"network":12}{"":11}{seconds:8.3f} s a frame', flush=True)
         path = os.path.join(folder, SAVED_MODEL)
@@ -65,7 +61,7 @@ def main():
             path = os.path.join(folder, ONNX)
             write_onnx(path, graph_def, names, converter, found)
             check(path, onnx_model(path), inputs, expected)
-    print(f'{options.out}: {SAVED_MODEL}' + f', {ONNX}' * bool(converter))
+    print(f'{args.out}: {SAVED_MODEL}' + f', {ONNX}' * bool(converter))
 
 
 def parse_options():
@@ -95,9 +91,11 @@ def import_converter():
 
 
 def settings_of(found):
-    """The settings of a checkpoint's run, as main.py --restore has them."""
-    options, _ = command_line.parse(['--restore'])
-    return command_line.take_over(options, {'restore'}, found.state['settings'], found.path)
+    """(system, options) of a checkpoint's run, as main.py --restore has them."""
+    settings = found.state['settings']
+    system = systems.load(settings.get('system', command_line.DEFAULT_SYSTEM))
+    options, _ = command_line.parse(system, systems.names(), ['--restore'])
+    return system, command_line.take_over(options, {'restore'}, settings, found.path, system)
 
 
 def frames_to_check(folder, n):
@@ -113,40 +111,32 @@ def frames_to_check(folder, n):
         source = f'{len(images)} test people of {given}'
     else:
         pictures = [synthetic.render(0, index) for index in range(n)]
-        columns = [synthetic.COLUMNS[joint] for joint in joints.JOINTS]
+        columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
         images = np.stack([picture.image for picture in pictures])
-        joints_xy = joints.add_torso(np.stack([picture.people[0][:, columns].T for picture in pictures]))
+        joints_xy = flic.add_torso(np.stack([picture.people[0][:, columns].T for picture in pictures]))
         source = f'{n} people of synthetic.py'
-    targets = joints.render_targets(joints.clamp_to_frame(joints_xy))
-    return {'image': np.asarray(images), 'torso_map': targets[..., joints.N_JOINTS:].astype(np.float32)}, source
+    torso_xy = flic.clamp_to_frame(joints_xy)[:, flic.N_JOINTS:]
+    torso_map = heatmaps.render_targets(torso_xy, (flic.MAP_HEIGHT, flic.MAP_WIDTH))
+    return {'image': np.asarray(images), 'torso_map': torso_map}, source
 
 
 # --- the graph ----------------------------------------------------------------------------------------------------
 
-def placeholders():
-    """(image, torso_map), as this file's head has them."""
-    return (tf.placeholder(tf.uint8, [None, joints.HEIGHT, joints.WIDTH, 3], 'image'),
-            tf.placeholder(tf.float32, [None, joints.MAP_HEIGHT, joints.MAP_WIDTH, 1], 'torso_map'))
+def inputs_of(system, options):
+    """{name: placeholder}: the image, and what else the network is given."""
+    shapes = system.targets(options)
+    return {'image': tf.placeholder(tf.uint8, [None, *system.INPUT, 3], 'image'),
+            **{name: tf.placeholder(tf.float32, [None, *shapes[name]], name)
+               for name in system.GIVEN if system.takes_anchor(options)}}
 
 
-def network(images, torso, settings):
-    """(heat_maps, part_detector_maps): towers.replica by operations that every format has.
-
-    Its tiled transforms become plain convolutions, and the spatial model's Fourier transforms products of matrices.
-    """
-    with tf.variable_scope('part_detector'):
-        detector = model.build(images, settings.width, False, 'direct', not settings.no_batch_norm)
-    maps_pd = tf.nn.relu(detector.logits) if settings.loss == 'squared' else detector.heat_maps
-    if not settings.use_sm:
-        return maps_pd, maps_pd
-    with tf.variable_scope('spatial_model'):
-        unary, _ = model.batch_norm(tf.concat([maps_pd, torso], axis=-1), False)            # [n, 60, 90, 10]
-        spatial = spatial_model.build(unary, 'matmul', settings.self_connections)
-    return model.spatial_softmax(spatial.logits), maps_pd
+def network(system, inputs, options, portable):
+    """The network that training builds too; portable: by operations that every format has."""
+    return system.build(inputs['image'], inputs, options, training=False, portable=portable)
 
 
 def decode(heat_maps):
-    """joints.decode in the graph: float32 [n, 60, 90, k] -> float32 [n, k, 2] (x, y) pixels.
+    """heatmaps.decode in the graph: float32 [n, 60, 90, k] -> float32 [n, k, 2] (x, y) pixels.
 
     In float64 as there: of nearly equal cells float32 leaves few digits.  It is three numbers a map and axis only.
     """
@@ -166,18 +156,19 @@ def decode(heat_maps):
         return tf.cast(index, tf.float64) + vertex * tf.cast(inside, tf.float64)
 
     x_y = tf.stack([along(col, width, 1), along(row, height, width)], axis=-1)              # [n k, 2]
-    return tf.reshape(tf.cast(x_y * joints.STRIDE + joints.STRIDE / 2, tf.float32), [-1, k, 2])
+    return tf.reshape(tf.cast(x_y * heatmaps.STRIDE + heatmaps.STRIDE / 2, tf.float32), [-1, k, 2])
 
 
-def freeze(found, settings):
+def freeze(found, system, options):
     """(GraphDef without variables, names of the inputs it takes); the outputs are the nodes OUTPUTS."""
     with tf.Graph().as_default() as graph, cpu_session() as session:
-        heat_maps, maps_pd = network(*placeholders(), settings)
-        for name, tensor in zip(OUTPUTS, (decode(heat_maps), heat_maps, maps_pd)):
+        inputs = inputs_of(system, options)
+        outputs = system.portable(network(system, inputs, options, portable=True))
+        for name, tensor in {'joints': decode(outputs['heat_maps']), **outputs}.items():
             tf.identity(tensor, name)
         checkpoint.restore(session, tf.train.Saver(), found)
         frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), OUTPUTS)
-    return fold(frozen), ('image', 'torso_map') if settings.use_sm else ('image',)
+    return fold(frozen), tuple(inputs)
 
 
 def fold(graph_def):
@@ -251,7 +242,7 @@ def write_onnx(path, graph_def, names, converter, found):
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = 'n'
     run, step = os.path.normpath(found.path).split(os.sep)[-2:]
-    onnx.helper.set_model_props(converted, {'joints': ' '.join(joints.JOINTS), 'checkpoint': f'{run}/{step}',
+    onnx.helper.set_model_props(converted, {'joints': ' '.join(flic.JOINTS), 'checkpoint': f'{run}/{step}',
                                             'code': checkpoint.code_version()})
     onnx.checker.check_model(converted)
     onnx.save(converted, path)
@@ -293,21 +284,19 @@ def put_values(onnx, graph, values):
 # Each of these yields a function {input: array} -> {output: array}.
 
 @contextlib.contextmanager
-def live_network(found, settings):
-    """The checkpoint in the graph that main.py evaluates, its joints by joints.decode."""
+def live_network(found, system, options):
+    """The checkpoint in the graph that main.py evaluates, its joints by heatmaps.decode."""
     with tf.Graph().as_default(), cpu_session() as session:
-        images, torso = placeholders()
-        replica = towers.replica(images, torso, settings, training=False)
-        spectra = model.spectra_operations()
+        given = inputs_of(system, options)
+        outputs = system.portable(network(system, given, options, portable=False))
+        spectra = convolution.spectra_operations()
         checkpoint.restore(session, tf.train.Saver(), found)
 
         def run(inputs):
-            given = {'image': images, 'torso_map': torso}
-            feed = {given[name]: x for name, x in inputs.items()}
-            maps_pd, maps_sm = session.run([replica.maps_pd, replica.maps_sm], feed)
-            return dict(zip(OUTPUTS, (joints.decode(maps_sm), maps_sm, maps_pd)))
+            maps = session.run(outputs, {given[name]: x for name, x in inputs.items()})
+            return {'joints': heatmaps.decode(maps['heat_maps']), **maps}
 
-        with model.spectra(session, spectra):
+        with convolution.spectra(session, spectra):
             yield run
 
 
@@ -363,4 +352,4 @@ def size(path):
 
 
 if __name__ == '__main__':
-    arrays.run_script(main)
+    files.run_script(main)

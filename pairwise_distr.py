@@ -13,19 +13,19 @@ import numpy as np
 import scipy.ndimage
 import scipy.special
 
-import arrays
-import joints
-from arrays import InputError
+from datasets import arrays, flic
+from engine import files, heatmaps
+from engine.files import InputError
 
 FILE = 'pairwise_distribution.npz'
-SHAPE = (2 * joints.MAP_HEIGHT, 2 * joints.MAP_WIDTH)           # row -60..59, column -90..89
+SHAPE = (2 * flic.MAP_HEIGHT, 2 * flic.MAP_WIDTH)           # row -60..59, column -90..89
 BINOMIAL_9 = scipy.special.binom(8, np.arange(9)) / 2 ** 8
 
 
 def pairwise_histograms(joints_xy):
-    """[n, 10, 2] pixels -> float32 [90, 120, 180], one histogram per joints.PAIRS, each of sum 1."""
-    row_col = joints.cell_of(joints.clamp_to_frame(np.asarray(joints_xy)))                  # [n, 10, 2]
-    joint, condjoint = np.array(joints.PAIRS).T
+    """[n, 10, 2] pixels -> float32 [90, 120, 180], one histogram per flic.PAIRS, each of sum 1."""
+    row_col = heatmaps.cell_of(flic.clamp_to_frame(np.asarray(joints_xy)))                  # [n, 10, 2]
+    joint, condjoint = np.array(flic.PAIRS).T
     shift = row_col[:, joint] - row_col[:, condjoint] + np.array(SHAPE) // 2                # [n, 90, 2]
     bins = np.ravel_multi_index((np.arange(len(joint)), shift[..., 0], shift[..., 1]), (len(joint),) + SHAPE)
     counts = np.bincount(bins.ravel(), minlength=len(joint) * np.prod(SHAPE)).reshape(-1, *SHAPE).astype(np.float64)
@@ -49,30 +49,30 @@ def smoothed_point():
 
 def save(path, histograms, data_id):
     """Writes the npz: a key a pair, and `data_id`, the arrays' id."""
-    named = {joints.pair_name(*pair): histogram for pair, histogram in zip(joints.PAIRS, histograms)}
-    with arrays.atomic(path) as partial, open(partial, 'wb') as file:
+    named = {flic.pair_name(*pair): histogram for pair, histogram in zip(flic.PAIRS, histograms)}
+    with files.atomic(path) as partial, open(partial, 'wb') as file:
         np.savez_compressed(file, data_id=data_id, **named)
 
 
 def load(path, data_id=None):
-    """Reads the npz back: float32 [90, 120, 180] in the order of joints.PAIRS, each checked for size, sign and mass.
+    """Reads the npz back: float32 [90, 120, 180] in the order of flic.PAIRS, each checked for size, sign and mass.
 
     data_id: if given, a file made from other arrays is refused.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             made_from = str(file['data_id'])
-            histograms = [file[joints.pair_name(*pair)] for pair in joints.PAIRS]
+            histograms = [file[flic.pair_name(*pair)] for pair in flic.PAIRS]
     except FileNotFoundError:
         raise InputError(f'{path}: no such file (run pairwise_distr.py first)') from None
     except Exception as error:       # a damaged zip raises nearly anything
         raise InputError(f'{path}: not a file of pairwise_distr.py, or damaged: {error}') from error
-    for pair, histogram in zip(joints.PAIRS, histograms):
+    for pair, histogram in zip(flic.PAIRS, histograms):
         if histogram.shape != SHAPE or histogram.dtype != np.float32:
-            raise InputError(f'{path}: {joints.pair_name(*pair)} is {histogram.dtype} {histogram.shape}, '
+            raise InputError(f'{path}: {flic.pair_name(*pair)} is {histogram.dtype} {histogram.shape}, '
                              f'expected float32 {SHAPE}')
         if not (histogram >= 0).all() or not abs(histogram.sum(dtype=np.float64) - 1) < 1e-3:
-            raise InputError(f'{path}: {joints.pair_name(*pair)} is not a distribution of sum 1')
+            raise InputError(f'{path}: {flic.pair_name(*pair)} is not a distribution of sum 1')
     if data_id is not None and made_from != data_id:
         raise InputError(f'{path}: made from arrays {made_from}, not these ({data_id}): run pairwise_distr.py again')
     return np.stack(histograms)
@@ -84,13 +84,13 @@ def draw(path, histograms):
     matplotlib.use('Agg')
     from matplotlib import pyplot
     figure, axes = pyplot.subplots(3, 3, figsize=(10, 7), layout='constrained')
-    for axis, joint in zip(axes.flat, range(joints.N_JOINTS)):
-        prior = histograms[joints.PAIRS.index((joint, joints.N_JOINTS))]
+    for axis, joint in zip(axes.flat, range(flic.N_JOINTS)):
+        prior = histograms[flic.PAIRS.index((joint, flic.N_JOINTS))]
         axis.imshow(prior ** 0.5, extent=(-720, 720, 480, -480), cmap='magma')
         axis.plot(0, 0, 'w+')
-        axis.set(title=joints.JOINTS[joint], xlim=(-300, 300), ylim=(240, -240))
+        axis.set(title=flic.JOINTS[joint], xlim=(-300, 300), ylim=(240, -240))
     figure.suptitle('joint - torso, pixels (square root of the probability)')
-    with arrays.atomic(path) as partial:
+    with files.atomic(path) as partial:
         figure.savefig(partial, format='png', dpi=80)
 
 
@@ -110,4 +110,4 @@ def main():
 
 
 if __name__ == '__main__':
-    arrays.run_script(main)
+    files.run_script(main)

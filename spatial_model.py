@@ -16,7 +16,7 @@ import collections
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from joints import N_JOINTS, N_MAPS, PAIRS
+from datasets.flic import N_JOINTS, N_MAPS, PAIRS
 
 PAIRS_TO_JOINTS = tuple((j, v) for j, v in PAIRS if j < N_JOINTS)      # 81: the torso is given, it hears no one
 PAIRS_OF_ONE = N_MAPS - 1                                              # 9 a joint, one joint after the other
@@ -31,13 +31,13 @@ SpatialModel = collections.namedtuple('SpatialModel', 'logits energies biases')
 def build(heat_maps, method='fft', self_connections=False):
     """One round of message passing; the variables go into the caller's variable scope, so that towers can share them.
 
-    heat_maps: float32 [n, h, w, 10] of any sign, in joints.MAPS' order; h = 60, w = 90 in the paper; n may be None.
+    heat_maps: float32 [n, h, w, 10] of any sign, in flic.MAPS' order; h = 60, w = 90 in the paper; n may be None.
     method: how `messages` convolves.
     self_connections: a joint's own map enters through a prior e_{j|j} and a bias too, as in the paper's formula, in
         place of log(sp(h_j) + d); SELF_PAIRS follow the 81 in both variables, which then hold 90.
 
     Returns SpatialModel:
-        logits    [n, h, w, 9]    unnormalised log marginals of joints.JOINTS; their softmax over space is the heat map
+        logits    [n, h, w, 9]    unnormalised log marginals of flic.JOINTS; their softmax over space is the heat map
         energies  [81, 2h, 2w]    variable e_{j|v}, in the order of PAIRS_TO_JOINTS, zero displacement at [h, w]
         biases    [81, h, w]      variable b_{v->j}
     Both variables start at zero, where sp = log(2) / 5 = 0.14.  The biases are meant to stay there: with FLIC's 'exact'

@@ -26,13 +26,13 @@ sees neither, has 68.8 % (80.4 %).
 """
 import numpy as np
 
-import joints
-import multiscale
 import spatial_model
+from datasets import flic
+from engine import heatmaps, multiscale
 
 EPSILON, UNSEEN = 1e-2, 2e-3
-SHAPE = np.array([joints.MAP_HEIGHT, joints.MAP_WIDTH])
-WITNESSES = joints.TORSO_CORNERS                    # shoulders and hips, whose mean is the torso
+SHAPE = np.array([flic.MAP_HEIGHT, flic.MAP_WIDTH])
+WITNESSES = flic.TORSO_CORNERS                    # shoulders and hips, whose mean is the torso
 
 
 def priors(energies):
@@ -40,7 +40,7 @@ def priors(energies):
 
     energies: [81 or more, 120, 180], the spatial model's variable, zero displacement at [60, 90].
     """
-    pairs = [spatial_model.PAIRS_TO_JOINTS.index((joint, joints.N_JOINTS)) for joint in WITNESSES]
+    pairs = [spatial_model.PAIRS_TO_JOINTS.index((joint, flic.N_JOINTS)) for joint in WITNESSES]
     values = np.logaddexp(0, spatial_model.BETA * energies[pairs].astype(np.float64))       # softplus, but for a factor
     return values / values.max(axis=(1, 2), keepdims=True)
 
@@ -64,7 +64,7 @@ def infer(maps, given_torso):
     cells = np.stack(np.divmod(best, SHAPE[1]), axis=-1)                                    # [n, 2] row, column
     own = np.stack([(person[..., list(WITNESSES)] + UNSEEN) * seen_from(cell, given_torso)
                     for person, cell in zip(maps, cells)])                                  # [n, 60, 90, 4]
-    return joints.decode(own).mean(axis=1)
+    return heatmaps.decode(own).mean(axis=1)
 
 
 def seen_from(cell, given_torso):
@@ -73,15 +73,22 @@ def seen_from(cell, given_torso):
     return np.moveaxis(given_torso[:, row:row + SHAPE[0], column:column + SHAPE[1]], 0, -1)
 
 
-def infer_and_feed(session, batch, inference, combined, scales, given_torso, feed=None):
+def torso_maps(torso_xy, scales):
+    """The spatial model's map of the torso at each scale: [n, 2] pixels -> float32 [n * S, 60, 90, 1], a frame's
+    together."""
+    points = multiscale.scaled_points(flic.clamp_to_frame(torso_xy), (flic.WIDTH, flic.HEIGHT), scales)     # [S, n, 2]
+    return heatmaps.render_targets(np.moveaxis(points, 0, 1).reshape(-1, 1, 2), SHAPE)
+
+
+def infer_and_feed(session, evaluation, scales, given_torso, feed=None):
     """Runs the part detector alone on one batch of all scales and infers the torsos from it.
 
-    batch: the Batch that `inference`, a towers.Inference, was built on; combined: multiscale.combine of its maps_pd.
+    evaluation: a towers.Evaluation.
     Returns (torso_xy [n, 2], the detector's combined maps [n, 60, 90, 9], feed): session.run(..., feed) goes on from
     there with the spatial model; neither is the detector run again nor the next batch taken.
     """
-    detectors = [tower.detector.heat_maps for tower in inference.replicas]
-    images, targets, found, maps = session.run([batch.images, batch.targets, detectors, combined], feed)
+    batch, detectors = evaluation.batch, [network.outputs['pd'] for network in evaluation.inference.networks]
+    images, found, maps = session.run([batch.images, detectors, evaluation.combined['pd']], feed)
     torso_xy = infer(maps, given_torso)
-    targets = np.concatenate([targets[..., :joints.N_JOINTS], multiscale.torso_maps(torso_xy, scales)], axis=-1)
-    return torso_xy, maps, {batch.images: images, batch.targets: targets, **dict(zip(detectors, found))}
+    return torso_xy, maps, {batch.images: images, batch.targets['torso_map']: torso_maps(torso_xy, scales),
+                            **dict(zip(detectors, found))}

@@ -41,7 +41,7 @@ def arrays_folder(tmp_path_factory):
 @pytest.fixture
 def tf_graph():
     """A fresh graph for each test; yields a function that opens a session on `n` logical CPU devices."""
-    from tf1 import tf
+    from engine.tf1 import tf
     with tf.Graph().as_default():
         yield lambda n=1: tf.Session(config=tf.ConfigProto(device_count={'CPU': n}))
 
@@ -49,7 +49,7 @@ def tf_graph():
 def unordered_reads(fetched):
     """Names of the reads of trainable variables behind `fetched` (tensors or operations, an update among them) that are
     ordered neither before nor after the updates of their variable: what they return is a matter of chance."""
-    from tf1 import tf
+    from engine.tf1 import tf
 
     def upstream(start):
         seen, stack = set(), list(start)

@@ -7,19 +7,20 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import arrays
-import batches
 import main
 import model
+from engine import batches, files
 
 model.CHANNELS = (1, 1, 1, 1, 1)
 
 if 'NAN_FROM' in os.environ:
-    def poisoned(split, seed, step, *rest, make=batches.training_batch):
-        batch = make(split, seed, step, *rest)
-        return batch._replace(targets=batch.targets * float('nan')) if step >= int(os.environ['NAN_FROM']) else batch
+    def poisoned(system, split, step, options, make=batches.training_batch):
+        batch = make(system, split, step, options)
+        if step < int(os.environ['NAN_FROM']):
+            return batch
+        return batch._replace(targets={name: maps * float('nan') for name, maps in batch.targets.items()})
 
     batches.training_batch = poisoned
 
 if __name__ == '__main__':
-    arrays.run_script(main.run_main)
+    files.run_script(main.run_main)

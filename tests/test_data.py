@@ -12,12 +12,12 @@ import pytest
 import scipy.io
 from conftest import ROOT
 
-import arrays
-import batches
 import data
-import joints
-import synthetic
-from arrays import InputError
+import main
+from datasets import arrays, synthetic
+from datasets.flic import read_annotations
+from engine import batches
+from engine.files import InputError
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def refused(result, out, *words):
 
 
 def test_real_flic_counts(flic):
-    people = data.read_annotations(os.path.join(flic, 'examples.mat'))
+    people = read_annotations(os.path.join(flic, 'examples.mat'))
     assert [(people.split == split).sum() for split in ('train', 'test', '')] == [3987, 1016, 0]
     assert [people.backward[people.split == split].sum() for split in ('train', 'test')] == [199, 48]
     text = data.report(people)
@@ -55,13 +55,13 @@ def test_real_flic_counts(flic):
 
 def test_backward_people_are_swapped_and_others_not(flic):
     path = os.path.join(flic, 'examples.mat')
-    people = data.read_annotations(path)
+    people = read_annotations(path)
     examples = scipy.io.loadmat(path)['examples'].ravel()
     for i in [*np.flatnonzero(people.backward)[:30], *np.flatnonzero(~people.backward)[:30]]:
-        x = dict(zip(joints.JOINTS, examples[i]['coords'].T[list(data.FLIC_COLUMNS)]))
+        x = dict(zip(flic.JOINTS, examples[i]['coords'].T[list(data.FLIC_COLUMNS)]))
         backward = x['lhip'][0] < x['rhip'][0]
         assert backward == people.backward[i]
-        for j, name in enumerate(joints.JOINTS):
+        for j, name in enumerate(flic.JOINTS):
             other = {'l': 'r', 'r': 'l'}.get(name[0], '') + name[1:] if backward and name != 'nose' else name
             np.testing.assert_allclose(people.joints_xy[i, j], x[other], rtol=1e-6)
         torso = np.mean([x[name] for name in ('lsho', 'rsho', 'lhip', 'rhip')], axis=0)
@@ -69,23 +69,21 @@ def test_backward_people_are_swapped_and_others_not(flic):
     assert (people.joints_xy[:, 6, 0] >= people.joints_xy[:, 7, 0]).all()
 
 
-def test_arrays_hold_frames_joints_and_targets(flic_like, tmp_path):
+def test_arrays_hold_frames_and_joints(flic_like, tmp_path):
     meta, images = flic_like
     out = tmp_path / 'out'
     assert run('--meta', meta, '--images', images, '--out', out, '--workers', 2).returncode == 0
     manifest = arrays.read_manifest(out)
-    people = data.read_annotations(meta)
+    assert sorted(os.listdir(out)) == sorted([*manifest['checksums'], arrays.MANIFEST])
+    people = read_annotations(meta)
     for split in arrays.SPLITS:
         loaded = arrays.load_split(out, split, manifest, verify=True)
         mine = data.select(people, people.split == split)
         assert manifest['counts'][split] == len(mine.file) == len(loaded.images)
-        y = np.load(out / f'y_{split}_flic.npy', mmap_mode='r')
         for i, file in enumerate(mine.file):
             frame = cv2.imread(os.path.join(images, file))[..., ::-1]
             assert np.abs(frame.astype(int) - loaded.images[i]).max() <= 1              # two builds of libjpeg
             np.testing.assert_array_equal(loaded.joints[i], mine.joints_xy[i])
-            row, col = np.clip(mine.joints_xy[i, 2, ::-1], 0, (479, 719)) // 8
-            assert np.unravel_index(y[i, :, :, 2].argmax(), (60, 90)) == (row, col)
         np.testing.assert_array_equal(loaded.people['file'], mine.file)
 
 
@@ -243,11 +241,12 @@ def test_selected_people_in_batches_are_the_right_ones():
     expected = [held.rows[i] for i in (0, len(held.rows) // 4, len(held.rows) // 2, 3 * len(held.rows) // 4)]
     assert part.rows.tolist() == expected
     seen = []
-    for batch in (batches.plain_batch(part, np.array([3, 1])), batches.training_batch(part, 0, 0, 4, 3, False),
-                  batches.training_batch(part, 0, 1, 4, 3, False)):
+    options, system, *_ = main.understand(['--train', '--batch_size', '3'])
+    for batch in (batches.plain_batch(system, part, np.array([3, 1]), options),
+                  *(batches.training_batch(system, part, step, options) for step in (0, 1))):
         originals = part.rows[batch.rows]
         assert (batch.images == (originals % 251)[:, None, None, None]).all()
-        for joint_xy, targets, row in zip(batch.joints_xy, batch.targets, originals):
+        for joint_xy, targets, row in zip(batch.joints_xy, batch.targets['heat_maps'], originals):
             inside = np.minimum(8 * row, (719, 479))                                   # as numbered_split lays them
             assert (joint_xy == inside).all()
             assert np.unravel_index(targets[..., 0].argmax(), (60, 90)) == tuple(inside[::-1] // 8)

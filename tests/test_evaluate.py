@@ -13,8 +13,9 @@ import scipy.io
 from conftest import ROOT
 
 import evaluate
-from arrays import PERSON, InputError, read_manifest, spot_checksum
-from joints import JOINTS, add_torso, swap_sides
+from datasets.arrays import PERSON, read_manifest
+from datasets.flic import JOINTS, add_torso, swap_sides
+from engine.files import InputError, spot_checksum
 
 SCRIPT = os.path.join(ROOT, 'evaluate.py')
 DATA_ID = '0badcafe'

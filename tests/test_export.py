@@ -7,16 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-import arrays
-import checkpoint
 import export
-import joints
+import main
 import model
-import options as command_line
 import spatial_model
-import towers
-from arrays import InputError
-from tf1 import tf
+from datasets import arrays, flic
+from engine import checkpoint, convolution, heatmaps
+from engine import options as command_line
+from engine.files import InputError
+from engine.tf1 import tf
 
 PLAIN_TENSORFLOW_2 = '''
 import sys
@@ -49,24 +48,24 @@ def random_value(name, shape, rng):
 
 def make_run(folder, *arguments):
     """A run with one checkpoint of random values: its folder, and a function inputs -> outputs of its network."""
-    settings, _ = command_line.parse(['--train', '--width', '4', '--conv', 'fft', *arguments])
+    options, system, *_ = main.understand(['--train', '--width', '4', '--conv', 'fft', *arguments])
     rng = np.random.default_rng(0)
     graph = tf.Graph()
     with graph.as_default():
         images, torso = tf.placeholder(tf.uint8, [None, 480, 720, 3]), tf.placeholder(tf.float32, [None, 60, 90, 1])
-        replica = towers.replica(images, torso, settings, False)
-        spectra, saver = model.spectra_operations(), tf.train.Saver()
+        outputs = system.build(images, {'torso_map': torso}, options, False).outputs
+        spectra, saver = convolution.spectra_operations(), tf.train.Saver()
         session = tf.Session()
         for variable in tf.global_variables():
             variable.load(random_value(variable.op.name, variable.shape.as_list(), rng), session)
         checkpoint.save(session, saver, folder, {'step': 7, 'best': None, 'code': 'x',
-                                                 'settings': command_line.settings_of(settings)}, 1)
+                                                 'settings': command_line.settings_of(options, system)}, 1)
 
     def run(inputs):
-        with model.spectra(session, spectra):
-            maps_pd, maps = session.run([replica.maps_pd, replica.maps_sm],
-                                        {images: inputs['image'], torso: inputs['torso_map']})
-        return {'joints': joints.decode(maps), 'heat_maps': maps, 'part_detector_maps': maps_pd}
+        with convolution.spectra(session, spectra):
+            found = session.run(outputs, {images: inputs['image'], torso: inputs['torso_map']})
+        maps_pd, maps = found['pd'], found['sm' if options.use_sm else 'pd']
+        return {'joints': heatmaps.decode(maps), 'heat_maps': maps, 'part_detector_maps': maps_pd}
     return folder, run
 
 
@@ -110,7 +109,7 @@ def inputs():
     blocks = rng.integers(0, 256, (3, 24, 36, 3), np.uint8).repeat(20, axis=1).repeat(20, axis=2)
     noise = rng.integers(0, 40, (3, 480, 720, 3), np.uint8)
     torso_xy = np.array([[[300, 250]], [[719, 200]], [[1, 1]]], np.float32)
-    return {'image': np.minimum(blocks, 215) + noise, 'torso_map': joints.render_targets(torso_xy).astype(np.float32)}
+    return {'image': np.minimum(blocks, 215) + noise, 'torso_map': heatmaps.render_targets(torso_xy, (60, 90))}
 
 
 def assert_same(got, expected):
@@ -144,7 +143,7 @@ def test_onnx_equals_the_network(exported, run, inputs):
     for n in (1, 3):
         assert_same(dict(zip(names, session.run(None, first(inputs, n)))), run[1](first(inputs, n)))
     metadata = session.get_modelmeta().custom_metadata_map
-    assert metadata['joints'].split() == list(joints.JOINTS) and metadata['checkpoint'] == 'small/step-00000007'
+    assert metadata['joints'].split() == list(flic.JOINTS) and metadata['checkpoint'] == 'small/step-00000007'
 
 
 def test_saved_model_equals_the_network(exported, run, inputs, tmp_path):
@@ -180,7 +179,13 @@ def test_other_networks(arguments, inputs, tmp_path, monkeypatch):
 @pytest.mark.parametrize('factor', [1.001, np.nan])
 def test_a_file_that_differs_is_not_exported(factor, run, tmp_path, monkeypatch):
     network, out = export.network, tmp_path / 'out'
-    monkeypatch.setattr(export, 'network', lambda *a: [maps * np.float32(factor) for maps in network(*a)])
+
+    def differing(system, inputs, options, portable):
+        made = network(system, inputs, options, portable)
+        changed = {name: maps * np.float32(factor) for name, maps in made.outputs.items()}
+        return made._replace(outputs=changed) if portable else made
+
+    monkeypatch.setattr(export, 'network', differing)
     monkeypatch.chdir(tmp_path)
     out.mkdir()
     (out / 'model.onnx').write_text('earlier')
@@ -220,11 +225,11 @@ def test_frames_of_the_arrays(arrays_folder):
     assert source == f'3 test people of {arrays_folder}' and len(frames['image']) == 3
     np.testing.assert_array_equal(frames['image'][0], people.images[0])
     row, col = np.divmod(frames['torso_map'].reshape(3, -1).argmax(axis=1), 90)
-    cells = joints.cell_of(people.joints[np.arange(3) * len(people.images) // 3, 9])
+    cells = heatmaps.cell_of(people.joints[np.arange(3) * len(people.images) // 3, 9])
     np.testing.assert_array_equal(np.stack([row, col], axis=1), cells)
 
 
-def test_decode_equals_joints_decode(tf_graph):
+def test_decode_equals_heatmaps_decode(tf_graph):
     """Random maps; peaks in corners and at borders; neighbours nearly equal, tiny or zero; an empty map."""
     rng = np.random.default_rng(2)
     maps = rng.random((30, 60, 90, 9)).astype(np.float32)
@@ -241,4 +246,4 @@ def test_decode_equals_joints_decode(tf_graph):
         decoded = export.decode(given)
         assert decoded.shape.as_list() == [None, 9, 2]
         for n in (1, 30):
-            np.testing.assert_allclose(session.run(decoded, {given: maps[:n]}), joints.decode(maps[:n]), atol=1e-3)
+            np.testing.assert_allclose(session.run(decoded, {given: maps[:n]}), heatmaps.decode(maps[:n]), atol=1e-3)

@@ -2,12 +2,12 @@
 import numpy as np
 import pytest
 
-import joints
+import main
 import model
-import options as command_line
 import spatial_model
-import towers
-from tf1 import tf
+from datasets import flic
+from engine import convolution, layers
+from engine.tf1 import tf
 
 # sum over the layers of size^2 * inputs * outputs, at F = 64 128 256 512 512, by hand
 BANK = 25 * 3 * 64 + 25 * 64 * 128 + 25 * 128 * 256 + 81 * 256 * 512
@@ -22,9 +22,9 @@ def size(variables):
 
 @pytest.mark.parametrize(('width', 'weights'), [(64, FULL), (16, QUARTER), (8, EIGHTH)])
 def test_parameter_counts(tf_graph, width, weights):
-    settings = command_line.parse(['--train', '--use_sm', '--width', str(width), '--conv', 'direct'])[0]
-    towers.replica(tf.placeholder(tf.uint8, [None, 480, 720, 3]), tf.placeholder(tf.float32, [None, 60, 90, 1]),
-                   settings, True)
+    options, system, *_ = main.understand(['--train', '--use_sm', '--width', str(width), '--conv', 'direct'])
+    system.build(tf.placeholder(tf.uint8, [None, 480, 720, 3]),
+                 {'torso_map': tf.placeholder(tf.float32, [None, 60, 90, 1])}, options, True)
     trainable = tf.trainable_variables()
     assert size(v for v in trainable if v.op.name.endswith('weights')) == weights
     assert FULL == 56_543_808
@@ -35,9 +35,9 @@ def test_parameter_counts(tf_graph, width, weights):
 def test_batch_norm_in_training_and_after(tf_graph):
     x = np.random.default_rng(0).normal(3, 2, (4, 6, 5, 3)).astype(np.float32)
     with tf.variable_scope('a'):
-        y, moments = model.batch_norm(tf.constant(x), training=True)
+        y, moments = layers.batch_norm(tf.constant(x), training=True)
     with tf.variable_scope('a', reuse=True):
-        z, none = model.batch_norm(tf.constant(x), training=False)
+        z, none = layers.batch_norm(tf.constant(x), training=False)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         got, values = session.run([y, list(moments.values())])
@@ -66,7 +66,7 @@ def test_spatial_softmax(tf_graph):
     expected = np.exp(logits - logits.max((1, 2), keepdims=True))
     expected /= expected.sum((1, 2), keepdims=True)
     with tf_graph() as session:
-        got = session.run(model.spatial_softmax(tf.constant(logits, tf.float32)))
+        got = session.run(layers.spatial_softmax(tf.constant(logits, tf.float32)))
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-7)
 
 
@@ -82,7 +82,7 @@ def test_a_joint_moves_its_map_by_its_cells(tf_graph, monkeypatch):
         session.run(tf.global_variables_initializer())
         at, moved = (session.run(logits, {images: x}) for x in (frame, np.roll(frame, 128, axis=2)))
     np.testing.assert_allclose(moved[:, 10:50, 36:70], at[:, 10:50, 20:54], atol=1e-4)
-    assert spatial_model.N_JOINTS == joints.N_JOINTS == logits.shape[-1]
+    assert spatial_model.N_JOINTS == flic.N_JOINTS == logits.shape[-1]
 
 
 def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
@@ -94,12 +94,12 @@ def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
     for method in ('fft', 'direct'):
         with tf.variable_scope('x', reuse=tf.AUTO_REUSE):
             logits.append(model.build(images, 4, conv=method).logits)
-    operations = model.spectra_operations()
+    operations = convolution.spectra_operations()
     assert not [v for v in tf.global_variables() if 'spectrum' in v.op.name]           # of no checkpoint
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         for _ in range(2):
-            with model.spectra(session, operations):
+            with convolution.spectra(session, operations):
                 fft, direct = session.run(logits, {images: frames})
             np.testing.assert_allclose(fft, direct, atol=1e-5 * np.abs(direct).max())
             for variable in tf.trainable_variables():
@@ -109,7 +109,7 @@ def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
 
 
 def test_debug_is_a_quarter_of_the_width():
-    assert [command_line.parse(['--train', *words])[0].width for words in ([], ['--debug'])] == [64, 16]
+    assert [main.understand(['--train', *words])[0].width for words in ([], ['--debug'])] == [64, 16]
 
 
 @pytest.mark.parametrize('normalise', [True, False])
@@ -119,11 +119,11 @@ def test_without_batch_norm_the_detector_has_weights_and_biases_only(tf_graph, n
     with tf.variable_scope('x'):
         detector = model.build(images, 1, training=True, conv='direct', normalise=normalise)
     names = [v.op.name.split('/')[-1] for v in tf.global_variables()]
-    layers = 3 * 4 + 2
+    n_layers = 3 * 4 + 2
     assert {name: names.count(name) for name in set(names)} == {
-        'weights': layers, 'bias': layers,
-        **dict.fromkeys(('scale', 'offset', 'moving_mean', 'moving_variance') if normalise else (), layers - 1)}
-    assert len(detector.statistics) == 2 * (layers - 1) * normalise
+        'weights': n_layers, 'bias': n_layers,
+        **dict.fromkeys(('scale', 'offset', 'moving_mean', 'moving_variance') if normalise else (), n_layers - 1)}
+    assert len(detector.statistics) == 2 * (n_layers - 1) * normalise
     frames = np.random.default_rng(0).integers(0, 255, (2, 480, 720, 3), np.uint8)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())

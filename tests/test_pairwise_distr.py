@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from scipy.special import binom
 
-import joints
 import pairwise_distr
-from arrays import InputError
+from datasets import flic
+from engine.files import InputError
 
 
 def brute_force(joints_xy, joint, condjoint):
@@ -24,7 +24,7 @@ def test_histograms_by_brute_force():
     histograms = pairwise_distr.pairwise_histograms(people)
     assert histograms.shape == (90, 120, 180) and histograms.dtype == np.float32
     for index in (0, 9, 44, 80, 89):
-        np.testing.assert_allclose(histograms[index], brute_force(people, *joints.PAIRS[index]), atol=1e-8)
+        np.testing.assert_allclose(histograms[index], brute_force(people, *flic.PAIRS[index]), atol=1e-8)
     np.testing.assert_allclose(histograms.sum(axis=(1, 2)), 1, atol=1e-5)
 
 

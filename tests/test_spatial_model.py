@@ -10,7 +10,7 @@ import scipy.signal
 import tensorflow.compat.v1 as tf
 
 import spatial_model
-from joints import PAIRS
+from datasets.flic import PAIRS
 from spatial_model import PAIRS_TO_JOINTS
 
 tf.disable_v2_behavior()

@@ -1,0 +1,99 @@
+"""FLIC (Sapp and Taskar 2013): upper bodies of people in films, nine joints; and the reader of its examples.mat.
+
+Every data set has a module like this one, found by its name (`--dataset flic`), with at least
+    JOINTS      names of the joints that are predicted; a side's begin with l or r
+    POINTS      names of the points that the arrays hold, JOINTS first
+    FLIP        in a mirrored picture point i is where point FLIP[i] was
+    LIMBS       pairs of joints to draw a line between
+    HEIGHT, WIDTH     of a frame, pixels
+
+Coordinates.  Image coordinates are (x right, y down) in pixels of the 720x480 frame; arrays that hold them end in `xy`.
+A heat map has 60 rows and 90 columns of 8x8 pixels (engine/heatmaps.py).
+"""
+import collections
+import os
+
+import numpy as np
+
+from engine.files import InputError, load_mat
+from engine.heatmaps import STRIDE
+
+HEIGHT, WIDTH = 480, 720
+MAP_HEIGHT, MAP_WIDTH = HEIGHT // STRIDE, WIDTH // STRIDE
+
+JOINTS = ('lsho', 'lelb', 'lwri', 'rsho', 'relb', 'rwri', 'lhip', 'rhip', 'nose')
+MAPS = POINTS = JOINTS + ('torso',)     # the tenth map says which of several people is meant; given, not predicted
+N_JOINTS, N_MAPS = len(JOINTS), len(MAPS)
+TORSO_CORNERS = (0, 3, 6, 7)        # lsho rsho lhip rhip: torso = their mean
+FLIP = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)   # in a mirrored picture joint i is where joint FLIP[i] was
+LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (0, 3), (0, 6), (3, 7), (6, 7), (8, 0), (8, 3))
+NORMALISER = ('lhip', 'rsho')            # rates are in % of the distance between these two
+PAIRS = tuple((j, v) for j in range(N_MAPS) for v in range(N_MAPS) if v != j)      # 90 x (joint, condjoint)
+COLUMNS = (0, 1, 2, 3, 4, 5, 6, 9, 16)         # those of FLIC's 29 coordinates that are JOINTS, in order
+
+# n people: file [n] str, joints_xy [n, 10, 2] float32 pixels (sides swapped where backward), torsobox [n, 4],
+# backward [n] bool, split [n] 'train' | 'test' | '', row [n] in examples.mat.
+Annotations = collections.namedtuple('Annotations', 'file joints_xy torsobox backward split row')
+
+
+def pair_name(joint, condjoint):
+    """'lsho_lelb': the distribution of lsho - lelb, i.e. of lsho given lelb."""
+    return f'{MAPS[joint]}_{MAPS[condjoint]}'
+
+
+def add_torso(joints_xy):
+    """[..., 9, 2] -> [..., 10, 2]: appends the torso, the mean of both shoulders and both hips."""
+    torso_xy = joints_xy[..., TORSO_CORNERS, :].mean(axis=-2, keepdims=True)
+    return np.concatenate([joints_xy, torso_xy], axis=-2)
+
+
+def swap_sides(joints_xy):
+    """[..., 9 or 10, 2] -> the same shape: left and right exchanged, positions unchanged."""
+    return joints_xy[..., list(FLIP[:joints_xy.shape[-2]]), :]
+
+
+def clamp_to_frame(joints_xy):
+    """Nearest position whose cell lies within the frame, so that every annotated joint has a cell."""
+    return np.clip(joints_xy, 0, np.array([WIDTH - 1, HEIGHT - 1], np.float32))
+
+
+def check_joints(joints_xy, path):
+    """Refuses joints that are NaN or further than one frame outside the frame."""
+    frame = np.array([WIDTH, HEIGHT])
+    bad = ~((joints_xy > -frame) & (joints_xy < 2 * frame)).all(axis=(1, 2))      # NaN compares false
+    if bad.any():
+        raise InputError(f'{path}: sample {np.argmax(bad)}: a joint is NaN or far outside the frame')
+
+
+def read_annotations(path):
+    """Reads FLIC's examples.mat; returns Annotations of everybody in it, in its order."""
+    examples = load_mat(path)
+    try:
+        examples = examples['examples'].ravel()
+        coords = np.stack([person['coords'] for person in examples]).astype(np.float32)       # [n, 2, 29]
+        joints_xy = np.moveaxis(coords[:, :, COLUMNS], 1, 2)                             # [n, 9, 2]
+        file = np.array([person['filepath'].item() for person in examples])
+        torsobox = np.stack([person['torsobox'].ravel() for person in examples]).astype(np.float32)
+        is_train, is_test = (np.array([bool(person[key].item()) for person in examples])
+                             for key in ('istrain', 'istest'))
+    except Exception as error:                  # a foreign .mat can hold anything
+        raise InputError(f'{path}: not FLIC\'s examples.mat: {type(error).__name__}: {error}') from error
+    _check_annotations(path, file, joints_xy, torsobox, is_train & is_test)
+    backward = joints_xy[:, JOINTS.index('lhip'), 0] < joints_xy[:, JOINTS.index('rhip'), 0]
+    joints_xy = np.where(backward[:, None, None], swap_sides(joints_xy), joints_xy)
+    split = np.where(is_train, 'train', np.where(is_test, 'test', ''))
+    return Annotations(file, add_torso(joints_xy), torsobox, backward, split, np.arange(len(file)))
+
+
+def _check_annotations(path, file, joints_xy, torsobox, in_both):
+    if file.dtype.kind != 'U' or torsobox.shape[1:] != (4,) or not np.isfinite(torsobox).all():
+        raise InputError(f'{path}: filepath or torsobox are not FLIC\'s')
+    bad = ~np.isfinite(joints_xy).all(axis=(1, 2))
+    if bad.any():
+        raise InputError(f'{path}: person {np.argmax(bad)} ({file[np.argmax(bad)]}): a joint has no coordinates')
+    if in_both.any():
+        raise InputError(f'{path}: person {np.argmax(in_both)} is marked both train and test')
+    long = np.char.str_len(file) > 80
+    if long.any() or any(os.path.basename(name) != name for name in file):
+        raise InputError(f'{path}: a picture\'s name is not a plain file name of at most 80 characters')
+    check_joints(joints_xy, path)

@@ -1,0 +1,1 @@
+"""The machinery that serves every system: it imports neither systems nor data sets."""

@@ -1,0 +1,97 @@
+"""Augmentation of frame and joints together: one affine matrix, one warp of the uint8 picture, one look-up table.
+
+Random flip (left and right joints swapped), brightness, contrast, rotation and crop, composed into a single 2x3
+matrix; the joints go through the same matrix and the targets are rendered from them, so that no heat map is ever
+warped.  Everything is a function of the Generator given: equal seeds, equal pictures.
+
+Coordinates are (x right, y down), continuous: pixel i covers [i, i+1).  A matrix maps source to destination:
+[x', y'] = matrix @ [x, y, 1].  A frame's size is (width, height).
+"""
+import cv2
+import numpy as np
+
+FLIP_PROBABILITY = 0.5
+BRIGHTNESS = 32                     # added, +- grey levels of 255
+CONTRAST = (0.8, 1.2)               # factor around each channel's mean, as tf.image.adjust_contrast
+ROTATION = 10                       # +- degrees (the reference's code has 20, its text 10)
+CROP = 0.95                         # share of the frame's sides that is kept, at a random place
+
+cv2.setNumThreads(1)                # the input pipeline runs several pictures at once instead
+
+
+def compose(*matrices):
+    """The 2x3 matrix that applies the given ones from left to right."""
+    result = np.eye(3)
+    for matrix in matrices:
+        result = np.vstack([matrix, [0, 0, 1]]) @ result
+    return result[:2]
+
+
+def zoom(scale, size):
+    """Enlarges by `scale` around the frame's centre."""
+    width, height = size
+    return np.array([[scale, 0, width / 2 * (1 - scale)], [0, scale, height / 2 * (1 - scale)]])
+
+
+def rotate(degrees, size):
+    """Rotates around the frame's centre, clockwise as seen (y points down)."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn, centre = np.array([[cos, -sin], [sin, cos]]), np.array(size) / 2
+    return np.column_stack([turn, centre - turn @ centre])
+
+
+def mirror(size):
+    return np.array([[-1.0, 0, size[0]], [0, 1, 0]])
+
+
+def crop(left, top, size):
+    """Cuts CROP of each side at (left, top), shares of the room there is, and enlarges it to the frame."""
+    room = (1 - CROP) * np.array(size)
+    shift = -np.array([left, top]) * room / CROP
+    return np.array([[1 / CROP, 0, shift[0]], [0, 1 / CROP, shift[1]]])
+
+
+def centre_crop(size):
+    """The zoom that training pictures get on average: what test pictures go through beside augmented training."""
+    return crop(0.5, 0.5, size)
+
+
+def transform(matrix, xy):
+    """[..., 2] points through a 2x3 matrix."""
+    return (xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def warp(image, matrix):
+    """uint8 [h, w, 3] through a 2x3 matrix to the same size, bilinear; what was outside the frame is black."""
+    half = np.array([0.5, 0.5])                      # OpenCV's pixel i is the point i, ours its centre i + 0.5
+    shifted = np.column_stack([matrix[:, :2], matrix[:, :2] @ half + matrix[:, 2] - half])
+    return cv2.warpAffine(image, shifted, image.shape[1::-1], flags=cv2.INTER_LINEAR)
+
+
+def relight(image, brightness, contrast):
+    """uint8 -> uint8 [h, w, 3]: (v + brightness - mean) * contrast + mean per channel, clipped, as one table."""
+    mean = np.array(cv2.mean(image)[:3]) + brightness                        # [3]
+    levels = np.arange(256)[:, None] + brightness                            # [256, 1]
+    table = np.clip((levels - mean) * contrast + mean, 0, 255)               # [256, 3]
+    return cv2.LUT(image, np.rint(table).astype(np.uint8)[None])
+
+
+def draw(rng, size):
+    """Draws one sample's parameters: (mirrored, 2x3 matrix, brightness in grey levels, contrast factor)."""
+    mirrored = rng.random() < FLIP_PROBABILITY
+    brightness, contrast = rng.uniform(-BRIGHTNESS, BRIGHTNESS), rng.uniform(*CONTRAST)
+    turn, cut = rotate(rng.uniform(-ROTATION, ROTATION), size), crop(*rng.random(2), size)
+    return mirrored, compose(*([mirror(size)] if mirrored else []), turn, cut), brightness, contrast
+
+
+def augment(image, joints_xy, flip, rng):
+    """One training sample.  image uint8 [h, w, 3], joints_xy float32 [k, 2] pixels -> the same, augmented.
+
+    flip: in a mirrored picture point i is where point flip[i] was.  A joint that leaves the frame keeps its position
+    outside; its target map will be empty.
+    """
+    mirrored, matrix, brightness, contrast = draw(rng, image.shape[1::-1])
+    joints_xy = transform(matrix, joints_xy)
+    if mirrored:
+        joints_xy = joints_xy[list(flip)]
+    return warp(relight(image, brightness, contrast), matrix), joints_xy

@@ -1,0 +1,99 @@
+"""Batches as a function of (seed, step): tf.data over the memory maps, prepared on prefetch threads.
+
+A Batch holds rows int32 [b], images uint8 [b, h, w, 3], joints_xy float32 [b, k, 2] pixels of these images, and
+targets, {name: float32 [b, ...]}, what the system's `encode` makes of the joints.  Step s is batch s % steps of
+epoch s // steps; an epoch visits each sample once, its last batch may be smaller.  Whoever asks for step s gets the
+same batch, so a resumed run sees what it would have.
+"""
+import collections
+import os
+
+import numpy as np
+
+from engine.tf1 import tf
+
+ORDER, SAMPLE = 0, 1          # keep the streams of random numbers apart
+
+Batch = collections.namedtuple('Batch', 'rows images joints_xy targets')
+
+
+def specification(system, options):
+    """A Batch of tf.TensorSpecs."""
+    def spec(dtype, *shape):
+        return tf.TensorSpec([None, *shape], dtype)
+    targets = {name: spec(tf.float32, *shape) for name, shape in system.targets(options).items()}
+    return Batch(spec(tf.int32), spec(tf.uint8, *system.INPUT, 3), spec(tf.float32, system.N_POINTS, 2), targets)
+
+
+def placeholders(system, options):
+    """A Batch to be fed."""
+    return tf.nest.map_structure(lambda spec: tf.placeholder(spec.dtype, spec.shape), specification(system, options))
+
+
+def feed(batch, values):
+    """The feed_dict that puts a Batch of arrays in the place of a Batch of tensors."""
+    return dict(zip(tf.nest.flatten(batch), tf.nest.flatten(values)))
+
+
+def steps_per_epoch(n, batch_size):
+    return -(-n // batch_size)
+
+
+def training_rows(seed, step, n, batch_size):
+    """Rows of the step's batch: a slice of its epoch's permutation, sorted for the sake of the disk."""
+    epoch, position = divmod(step, steps_per_epoch(n, batch_size))
+    order = np.random.default_rng([seed, ORDER, epoch]).permutation(n)
+    return np.sort(order[position * batch_size:(position + 1) * batch_size])
+
+
+def training_batch(system, split, step, options):
+    """The step's batch, each sample with random numbers of its own."""
+    rows = training_rows(options.seed, step, len(split.images), options.batch_size)
+    return make(system, rows, options, [
+        system.training_sample(split.images[row], split.joints[row], options,
+                               np.random.default_rng([options.seed, SAMPLE, step, row])) for row in rows])
+
+
+def plain_batch(system, split, rows, options):
+    """People as they are while testing: nothing is random."""
+    return make(system, rows, options, [system.test_sample(split.images[row], split.joints[row], options)
+                                        for row in rows])
+
+
+def views_batch(system, split, rows, options):
+    """All views of people that the evaluation averages, a person's together."""
+    views = [system.views(split.images[row], split.joints[row], options) for row in rows]
+    return make(system, np.repeat(rows, len(views[0])), options, [view for some in views for view in some])
+
+
+def make(system, rows, options, samples):
+    """A Batch of samples (image, joints_xy)."""
+    images, joints_xy = map(np.stack, zip(*samples))
+    return Batch(np.asarray(rows, np.int32), images, joints_xy, system.encode(joints_xy, options))
+
+
+def pipeline(spec, *makes, ahead=2):
+    """One stream of batches with several sources; each is a function step -> Batch like `spec`.
+
+    Prepared `ahead` on threads, always in order.  Returns (Batch of tensors, starts): session.run(*starts[i](first,
+    last)) makes source i deliver the steps first .. last - 1, then OutOfRangeError.
+    """
+    iterator = tf.data.Iterator.from_structure(tf.nest.map_structure(lambda x: x.dtype, spec),
+                                               tf.nest.map_structure(lambda x: x.shape, spec))
+    return iterator.get_next(), [_source(iterator, make, spec, ahead) for make in makes]
+
+
+def _source(iterator, make, spec, ahead):
+    threads = min(len(os.sched_getaffinity(0)), 8)
+    first, last = tf.placeholder(tf.int64, []), tf.placeholder(tf.int64, [])
+    specs = tf.nest.flatten(spec)
+
+    def load(step):
+        arrays = tf.numpy_function(lambda s: tuple(tf.nest.flatten(make(int(s)))), [step], [x.dtype for x in specs])
+        for array, x in zip(arrays, specs):
+            array.set_shape(x.shape)
+        return tf.nest.pack_sequence_as(spec, arrays)
+
+    data = tf.data.Dataset.range(first, last).map(load, num_parallel_calls=threads, deterministic=True).prefetch(ahead)
+    initializer = iterator.make_initializer(data)
+    return lambda start, stop: (initializer, {first: start, last: stop})

@@ -1,0 +1,146 @@
+"""Pictures of results: skeletons, heat maps, filters; RGB uint8 in, new RGB uint8 out.
+
+`body` is a data set's module: its JOINTS and LIMBS.
+"""
+import os
+
+import cv2
+import numpy as np
+
+from engine import files, palette
+from engine.palette import joint_colours, rgb, side_colour
+
+LETTERS = 0.45                          # OpenCV's font scale on a picture 720 pixels long
+LEGIBLE = 640                           # least long side of a picture with letters on it
+SIZE = 360, 240                         # width and height of TensorBoard's pictures, pixels
+OPACITY = 0.8                           # of a map's peak over the frame
+TRUTH, TRUNK = rgb(palette.TRUTH), rgb(palette.SIDES[''])
+
+
+def draw_skeleton(image, joints_xy, body, width=3, colour=None):
+    """Draws limbs and joints into a copy of an RGB picture; joints_xy: [k, 2] pixels of that picture."""
+    image = np.ascontiguousarray(image).copy()
+    far = 2 * max(image.shape)
+    points = [tuple(round(16 * v) for v in xy.tolist()) for xy in np.clip(joints_xy, -far, far)]        # 1/16 pixels
+    for a, b in body.LIMBS:
+        limb = colour or rgb(side_colour(body.JOINTS[a], body.JOINTS[b]))
+        cv2.line(image, points[a], points[b], limb, width, cv2.LINE_AA, 4)
+    for point in points:
+        cv2.circle(image, point, 16 * (width + 1), colour or TRUTH, -1, cv2.LINE_AA, 4)
+    return image
+
+
+def draw_pose(image, joints_xy, scores, body, anchor_xy=None):
+    """Skeleton, name and score of each joint, and a cross at the point that said who was meant.
+
+    image: RGB uint8 [h, w, 3]; joints_xy [k, 2], anchor_xy [2] pixels of it; scores [k], 0..1.  Lines and letters go
+    with the picture's size; a small picture is enlarged by a whole number, so that they can be read.
+    Returns a new picture.
+    """
+    factor = -(-LEGIBLE // max(image.shape[:2]))
+    image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR) if factor > 1 else image
+    joints_xy, unit = np.asarray(joints_xy) * factor, max(image.shape[:2]) / 720
+    image = draw_skeleton(image, joints_xy, body, max(1, round(3 * unit)))
+    if anchor_xy is not None:
+        at = np.rint(np.asarray(anchor_xy) * factor).astype(int).tolist()
+        cv2.drawMarker(image, at, TRUNK, cv2.MARKER_CROSS, round(16 * unit), max(1, round(2 * unit)), cv2.LINE_AA)
+    for name, text, (left, bottom, width, height) in place_labels(image, joints_xy, scores, body.JOINTS, unit):
+        image[max(bottom - height, 0):bottom, left:left + width] //= 3              # dark below the letters
+        corner = left + round(2 * unit), bottom - round(4 * unit)
+        write_text(image, text, corner, LETTERS * unit, rgb(side_colour(name)))
+    return image
+
+
+def place_labels(image, joints_xy, scores, joints, unit):
+    """[(joint's name, text, (left, bottom, width, height))]: each beside its joint, on the joint's own side, within the
+    picture, moved up or down until it covers no other."""
+    high, wide = image.shape[:2]
+    labels, taken = [], []
+    for name, (x, y), score in zip(joints, np.asarray(joints_xy, float), scores):
+        text = f'{name} {score:.2f}'
+        (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, LETTERS * unit, 1)
+        width, height = width + round(4 * unit), height + round(8 * unit)
+        left = x + 8 * unit if name[0] != 'r' else x - 8 * unit - width
+        left = round(float(np.clip(left, 0, max(wide - width, 0))))
+        bottoms = np.arange(height, max(high, height) + 1)
+        free = [abs(bottoms - other[1]) >= height for other in taken if abs(left - other[0]) < width]
+        free = bottoms[np.logical_and.reduce(free)] if free else bottoms
+        options = free if len(free) else bottoms
+        bottom = int(options[np.abs(options - (y + height / 2)).argmin()])
+        taken.append((left, bottom))
+        labels.append((name, text, (left, bottom, width, height)))
+    return labels
+
+
+def write_text(image, text, corner, scale, colour):
+    """Text with a dark rim into the image itself; corner: its lower left."""
+    width = max(1, round(1.5 * scale))
+    cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 3 * width, cv2.LINE_AA)
+    cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+
+
+def heat_tile(image, heat, caption, colour):
+    """A heat map over its picture in grey: RGB uint8 [h, w, 3], float [h, w], scaled by its own peak."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    opacity = 0.85 * np.clip(heat / max(heat.max(), 1e-12), 0, 1)[..., None]
+    blend = np.rint((1 - opacity) * grey + opacity * np.array(colour)).astype(np.uint8)
+    write_text(blend, caption, (6, 18), 0.5, colour)
+    return blend
+
+
+def sheet(tiles, columns):
+    """Tiles in rows, the last one filled with black."""
+    tiles = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    return np.vstack([np.hstack(tiles[i:i + columns]) for i in range(0, len(tiles), columns)])
+
+
+def write_picture(path, image):
+    """RGB -> .jpg or .png, by the path's ending, atomically."""
+    _, encoded = cv2.imencode(os.path.splitext(path)[1], image[..., ::-1])
+    with files.atomic(path) as partial, open(partial, 'wb') as file:
+        file.write(encoded.tobytes())
+
+
+def overlay(image, maps, joints, shown):
+    """Heat maps of `joints` over their frame in grey: uint8 [h, w, 3], float [60, 90, 9] -> uint8 [240, 360, 3].
+
+    shown: indices of k of the joints, each in its colour.  Each map is scaled by its own peak: a flat one covers
+    everything.
+    """
+    grey = cv2.cvtColor(cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    colours = np.array([rgb(joint_colours(joints)[joints[i]]) for i in shown], np.float32)      # [k, 3]
+    maps = np.nan_to_num(maps[..., list(shown)])                                     # [60, 90, k]
+    maps = maps / np.maximum(maps.max(axis=(0, 1)), 1e-12)
+    maps = cv2.resize(maps.astype(np.float32), SIZE).reshape(*grey.shape, -1)        # [240, 360, k]
+    opacity = OPACITY * maps.max(axis=-1, keepdims=True)                             # [240, 360, 1]
+    tint = maps @ colours / np.maximum(maps.sum(axis=-1, keepdims=True), 1e-12)      # [240, 360, 3]
+    blend = np.rint((1 - opacity) * grey[..., None] + opacity * tint).astype(np.uint8)
+    for line, joint in enumerate(shown):
+        write(blend, joints[joint], line, colours[line].tolist())
+    return blend
+
+
+def heat_image(values, caption):
+    """[h, w] -> uint8 [240, 360, 3], dark at the least and bright at the largest value; a caption says both."""
+    low, high = values.min(), values.max()
+    levels = np.rint(255 * (values - low) / max(high - low, 1e-12)).astype(np.uint8)
+    image = cv2.applyColorMap(cv2.resize(levels, SIZE, interpolation=cv2.INTER_NEAREST), cv2.COLORMAP_VIRIDIS)
+    write(image, f'{caption}  {low:.3g} .. {high:.3g}', 0, (255, 255, 255))
+    return image[..., ::-1]
+
+
+def write(image, text, line, colour):
+    """Text into the image itself, line 0 at the top."""
+    cv2.putText(image, text, (6, 16 + 15 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)
+
+
+def filter_grid(weights):
+    """[size, size, 3, F] -> uint8 RGB, about 240 square: the F filters side by side, 0 is grey."""
+    size, _, _, n = weights.shape
+    side = int(np.ceil(n ** 0.5))
+    tiles = np.zeros((side * side, size + 1, size + 1, 3))
+    tiles[:n, :size, :size] = weights.transpose(3, 0, 1, 2) / max(np.abs(weights).max(), 1e-12)
+    grid = tiles.reshape(side, side, size + 1, size + 1, 3).swapaxes(1, 2)
+    grid = grid.reshape(side * (size + 1), side * (size + 1), 3)
+    factor = max(1, SIZE[1] // len(grid))
+    return np.rint(127.5 * (1 + grid)).astype(np.uint8).repeat(factor, axis=0).repeat(factor, axis=1)

@@ -1,0 +1,50 @@
+"""Layers: convolution with bias, batch norm, pooling, and the softmax over a map's cells."""
+import binascii
+
+from engine import convolution
+from engine.tf1 import tf
+
+DECAY, EPSILON = 0.9, 1e-3              # of the batch norms' moving averages; added to the variance
+
+
+def conv_bias(x, size, width, stride, method, training):
+    """size x size convolution, SAME, plus bias.  Weights start as He's truncated normal, biases at 0."""
+    shape = [size, size, x.shape[-1].value, width]
+    deviation = (2 / (size * size * shape[2])) ** 0.5
+    # TensorFlow would draw by the number of operations built so far: any change of the graph would change the start.
+    seed = binascii.crc32(tf.get_variable_scope().name.encode())
+    weights = tf.get_variable('weights', shape,
+                              initializer=tf.truncated_normal_initializer(stddev=deviation, seed=seed))
+    bias = tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
+    if stride > 1:
+        return tf.nn.conv2d(x, weights, stride, 'SAME') + bias
+    if training or convolution.resolve(method, x, weights) == 'direct':
+        return convolution.conv2d(x, weights, method) + bias
+    return convolution.conv2d(x, weights, 'fft', convolution.kept_spectrum(weights, x.shape[1:3].as_list())) + bias
+
+
+def batch_norm(x, training):
+    """Batch norm over all but the channels.  Returns (normalised x, {moving average: this batch's value}).
+
+    The caller updates the moving averages, once a step for all towers together.
+    """
+    shape = [x.shape[-1].value]
+    scale = tf.get_variable('scale', shape, initializer=tf.ones_initializer())
+    offset = tf.get_variable('offset', shape, initializer=tf.zeros_initializer())
+    mean = tf.get_variable('moving_mean', shape, initializer=tf.zeros_initializer(), trainable=False)
+    variance = tf.get_variable('moving_variance', shape, initializer=tf.ones_initializer(), trainable=False)
+    if not training:
+        factor = scale * tf.rsqrt(variance + EPSILON)                   # folded to one product and one sum
+        return x * factor + (offset - mean * factor), {}
+    y, batch_mean, batch_variance = tf.nn.fused_batch_norm(x, scale, offset, epsilon=EPSILON, is_training=True)
+    return y, {mean: batch_mean, variance: batch_variance}
+
+
+def max_pool(x):
+    return tf.nn.max_pool2d(x, 2, 2, 'SAME')
+
+
+def spatial_softmax(logits):
+    """[n, h, w, k] -> the same shape, each map a distribution over its h x w cells."""
+    flat = tf.reshape(logits, [-1, logits.shape[1] * logits.shape[2], logits.shape[3]])
+    return tf.reshape(tf.nn.softmax(flat, axis=1), tf.shape(logits))

@@ -1,0 +1,183 @@
+"""main.py's command line.  With --restore, options that are not given take the values of the restored run."""
+import argparse
+import datetime
+import math
+
+from engine.files import InputError, natural_float, natural_int, positive_float, positive_int
+
+# A change of one of these is a change of the graph or of its data: not allowed when restoring.  Systems add their own.
+FIXED = ('system', 'dataset')
+FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_examples', 'validation')
+# Options that describe a call, not a run: never taken over; and those that are only when training goes on.
+CALL = ('train', 'restore', 'predict', 'torso', 'overlay', 'out', 'model_path', 'tb_folder', 'run', 'data',
+        'predictions', 'verify')
+DEFAULT_SYSTEM = 'tompson'
+PICTURES_ONLY = ('torso', 'overlay', 'out')
+TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'batch_size')
+
+
+def system_named(names, arguments=None):
+    """The value of --system, before anything else of the command line is understood."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument('--system', choices=names, default=DEFAULT_SYSTEM)
+    return parser.parse_known_args(arguments)[0].system
+
+
+def build_parser(system, systems):
+    """system: the module whose options are understood; systems: names of all."""
+    parser = argparse.ArgumentParser(
+        prog='main.py', formatter_class=HelpFormatter,
+        description='Trains and evaluates a pose estimator: by default the part detector and the spatial model of '
+                    'Tompson et al. 2014. Say --train, --restore or both; with --restore, options not given are those '
+                    'of that run. '
+                    'With --restore and --predict: joints on pictures of your own.')
+    what = parser.add_argument_group('what to do')
+    what.add_argument('--train', action='store_true', help='train; without it, evaluate only')
+    what.add_argument('--restore', nargs='?', const='', default=None, metavar='RUN',
+                      help='go on from a checkpoint: a path or a run\'s name; no value: the newest of --model_path')
+    what.add_argument('--gpus', nargs='+', type=natural_int, default=[0], metavar='GPU',
+                      help='one tower for each; a GPU that is absent: its tower runs on the CPU')
+    what.add_argument('--system', choices=systems, default=DEFAULT_SYSTEM, help='pose estimator')
+    what.add_argument('--dataset', choices=system.DATASETS, default=system.DATASETS[0], help='whose joints and arrays')
+    pictures = parser.add_argument_group('pictures of your own', 'with --restore; no arrays are needed')
+    pictures.add_argument('--predict', type=not_empty, metavar='PATH',
+                          help='picture, folder of pictures or video whose joints to find')
+    pictures.add_argument('--torso', type=point, metavar='X,Y',
+                          help='middle of the torso of the person meant, in pixels; without it, it is inferred')
+    pictures.add_argument('--overlay', action='store_true', help='also write each picture\'s heat maps')
+    pictures.add_argument('--out', type=not_empty, default='poses', metavar='FOLDER', help='where they are written')
+    system.add_options(parser)
+    training = parser.add_argument_group('training')
+    training.add_argument('--init', type=not_empty, metavar='CHECKPOINT',
+                          help='start from the weights of a checkpoint that fit by name and shape, the rest from the '
+                               'seed; settings of the network that are not given are the checkpoint\'s')
+    training.add_argument('--n_epochs', type=natural_int, default=30,
+                          help='epochs in all; 0: evaluate the untrained network')
+    training.add_argument('--batch_size', type=positive_int, default=14, help='samples a step, over all towers')
+    training.add_argument('--optimizer', choices=('adam', 'momentum'), default='adam', help='optimiser')
+    training.add_argument('--lr', type=positive_float, default=0.001, help='learning rate at the start')
+    training.add_argument('--lmbd', type=natural_float, default=0.001, help='weight decay')
+    training.add_argument('--seed', type=natural_int, default=0, help='equal seeds, equal runs')
+    training.add_argument('--train_examples', type=positive_int, metavar='N', help='only N people, evenly spread')
+    training.add_argument('--save_minutes', type=positive_float, default=10.0, metavar='M',
+                          help='checkpoint every M minutes, beside that of each epoch')
+    training.add_argument('--keep', type=positive_int, default=3, metavar='K',
+                          help='newest checkpoints to keep, beside the best')
+    evaluation = parser.add_argument_group('evaluation')
+    evaluation.add_argument('--test_examples', type=positive_int, metavar='N', help='only N people, evenly spread')
+    evaluation.add_argument('--validation', action='store_true',
+                            help='hold out a tenth of the training people and evaluate on them: for choosing settings')
+    evaluation.add_argument('--predictions', type=not_empty, default='predictions.mat', metavar='FILE',
+                            help='where they are written')
+    places = parser.add_argument_group('places')
+    places.add_argument('--data', type=not_empty, default='arrays', help='folder of data.py and pairwise_distr.py')
+    places.add_argument('--model_path', type=not_empty, default='models_ex', help='folder of all runs')
+    places.add_argument('--run', metavar='NAME', help='name of this run (default: its time of start)')
+    places.add_argument('--tb_folder', default='tb', help='folder of the TensorBoard summaries; \'\': none')
+    places.add_argument('--verify', action='store_true', help='compare the arrays\' full checksums first')
+    return parser
+
+
+def not_empty(text):
+    """argparse type: any text but none."""
+    if not text:
+        raise argparse.ArgumentTypeError('must not be empty')
+    return text
+
+
+def point(text):
+    """argparse type: 'X,Y', two finite numbers."""
+    try:
+        x, y = map(float, text.split(','))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is not X,Y') from None
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise argparse.ArgumentTypeError(f'{text} is out of range')
+    return x, y
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Says the default where there is one."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default in (None, False, '') else super()._get_help_string(action)
+
+
+def parse(system, systems, arguments=None):
+    """Returns (options, names of those given on the command line)."""
+    parser = build_parser(system, systems)
+    options = parser.parse_args(arguments)
+    explicit = given(build_parser(system, systems), arguments)
+    try:
+        check(options, explicit, system)
+        if options.restore is None and options.init is None:
+            system.check_options(options)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.run is None:
+        options.run = datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')
+    return options, explicit
+
+
+def check(options, explicit, system):
+    """ValueError says which options do not go together."""
+    if options.predict is not None and (options.train or options.restore is None):
+        raise ValueError('--predict goes with --restore RUN and without --train')
+    if not options.train and options.restore is None:
+        raise ValueError('nothing to do: say --train, --restore or both')
+    if options.init is not None and (options.restore is not None or not options.train):
+        raise ValueError('--init starts a training: it goes with --train and without --restore')
+    if len(set(options.gpus)) < len(options.gpus):
+        raise ValueError('argument --gpus: a GPU is named twice')
+    if options.run is not None and (not options.run or '/' in options.run or options.run.startswith(('.', '-'))):
+        raise ValueError('argument --run: not a plain name')
+    if options.run and options.restore is not None:
+        raise ValueError('argument --run: a restored run keeps its name')
+    for name in (PICTURES_ONLY if options.predict is None else system.CALL):
+        if name in explicit:
+            raise ValueError(f'argument --{name}: goes with{"out" if options.predict else ""} --predict')
+
+
+def given(parser, arguments):
+    """Names of the options that the command line sets, whatever their value; spoils the parser."""
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    return set(vars(parser.parse_args(arguments)))
+
+
+def settings_of(options, system):
+    """The part of the options that describes the run, for settings.json and checkpoints."""
+    return {name: value for name, value in vars(options).items() if name not in (*CALL, *system.CALL)}
+
+
+def take_over(options, explicit, settings, where, system):
+    """Completes the options with a restored run's settings; a contradiction names the option."""
+    fixed = (*FIXED, *system.FIXED)
+    if options.train:
+        fixed += (*FIXED_IN_TRAINING, *system.FIXED_IN_TRAINING)
+    for name, stored in settings.items():
+        if name in (*CALL, *system.CALL) or not hasattr(options, name):
+            continue
+        if name in (*TRAINING_ONLY, *system.TRAINING_ONLY) and not options.train:
+            continue
+        if name not in explicit:
+            setattr(options, name, stored)
+        elif getattr(options, name) != stored and name in fixed:
+            raise InputError(f'--{name} {getattr(options, name)}: the run of {where} has {stored}')
+    return checked(options, where, system)
+
+
+def take_over_network(options, explicit, settings, where, system):
+    """Of a checkpoint that a training starts from: what shapes the graph, where it is not given."""
+    for name in system.FIXED:
+        if name in settings and name not in explicit:
+            setattr(options, name, settings[name])
+    return checked(options, where, system)
+
+
+def checked(options, where, system):
+    try:
+        system.check_options(options)
+    except ValueError as error:
+        raise InputError(f'{error} (in the run of {where})') from error
+    return options

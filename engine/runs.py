@@ -1,0 +1,67 @@
+"""Run folders: opened by one process at a time, never overwritten, never rewound."""
+import fcntl
+import os
+
+from engine import checkpoint, files
+from engine.files import InputError
+from engine.tf1 import tf
+
+LOCKS = []                              # open files that hold the locks of this process
+
+
+def open_run(options, found):
+    """The run's folder, made if need be; another run's folder is refused."""
+    if found:
+        run = os.path.dirname(os.path.normpath(found.path))
+        if options.train:
+            if found.state.get('weights_only'):
+                raise InputError(f'--restore {found.path}: holds weights only, from which training cannot go on; a new '
+                                 f'one can start there: --train --init {found.path}')
+            lock(run)
+            checkpoint.sweep(run)
+            refuse_to_rewind(found)
+        return run
+    run = os.path.join(options.model_path, options.run)
+    try:
+        os.makedirs(run, exist_ok=True)
+        lock(run)
+        if checkpoint.list_run(run) or os.path.exists(os.path.join(run, 'steps.jsonl')):
+            raise InputError(f'{run}: holds a run already: choose another --run, or --restore {options.run}')
+        checkpoint.sweep(run)
+    except OSError as error:
+        raise InputError(f'{run}: cannot be used: {error.strerror}') from error
+    return run
+
+
+def lock(run):
+    """One process at a time trains in a run's folder; the lock ends with the process, however it ends."""
+    try:
+        file = open(os.path.join(run, 'lock'), 'a')         # noqa: SIM115 (stays open)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f'{run}: another process trains in this folder') from None
+    except OSError as error:
+        raise InputError(f'{run}: cannot be used: {error.strerror}') from error
+    LOCKS.append(file)
+
+
+def refuse_to_rewind(found):
+    """Going on from an older checkpoint would overwrite what came after it."""
+    for path in checkpoint.list_run(os.path.dirname(os.path.normpath(found.path))):
+        if checkpoint.step_of(path) > found.state['step'] and checkpoint.is_sound(path):
+            raise InputError(f'--restore {found.path}: {path} is newer: go on from that, or copy the older one into a '
+                             'folder of its own')
+
+
+def check_writable(path):
+    """Found out before the training, not after it."""
+    folder = os.path.dirname(path) or '.'
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise InputError(f'--predictions {path}: {folder} is not a folder that can be written to')
+
+
+def write_settings(run, settings, data_id):
+    """RUN/settings.json: what the run is, for its readers."""
+    with files.atomic(os.path.join(run, 'settings.json')) as partial:
+        checkpoint.write_json(partial, {**settings, 'data_id': data_id, 'code': checkpoint.code_version(),
+                                        'tensorflow': tf.__version__})

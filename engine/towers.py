@@ -1,0 +1,161 @@
+"""Towers: one replica of the network a device, shared variables, averaged gradients, one optimiser step.
+
+Every sample of a batch counts once, however the batch divides: tower t of T gets samples bt/T .. b(t+1)/T, its mean
+losses and its batch norm statistics enter the average with its share of the batch.  A tower left without a sample
+(batch smaller than the number of towers) works on a copy of one, with weight 0.
+
+The network is a system's (systems/__init__.py): its outputs and losses are dictionaries by the outputs' names.
+"""
+import collections
+
+from engine import layers
+from engine.tf1 import tf
+
+CLIP_NORM = 4
+SCHEDULE = ((0.7, 1), (0.8, 1 / 2), (0.9, 1 / 5), (1, 1 / 10))      # (until this share of all updates, rate factor)
+
+# Over all towers: outputs {name: [b, ...]} and losses {name: [b]}, each sample's.  networks: one a tower.
+Inference = collections.namedtuple('Inference', 'outputs losses networks')
+# Inference on batches of views, and what the views of each person or picture come to: combined {name: [n, ...]}.
+Evaluation = collections.namedtuple('Evaluation', 'batch inference combined')
+# One update.  step: the op.  finite: bool, whether it was applied.  losses {name: []}: means over the batch.
+# gradients: [(gradient, variable)], averaged, decayed, before clipping; norm: their global norm.
+Training = collections.namedtuple('Training', 'step finite losses norm rate outputs gradients networks')
+
+
+def device_names(gpus, log=print):
+    """One device string a tower; GPUs that this machine lacks become the CPU, and one line says so.
+
+    The session sees the GPUs named only (`visible_gpus`), and numbers them from 0.
+    """
+    visible = visible_gpus(gpus)
+    absent = [gpu for gpu in gpus if gpu not in visible]
+    if absent:
+        log(f'GPU {", ".join(map(str, absent))} not found: '
+            f'{len(absent)} of {len(gpus)} tower{"s" * (len(gpus) > 1)} on the CPU')
+    return [f'/gpu:{visible.index(gpu)}' if gpu in visible else '/cpu:0' for gpu in gpus]
+
+
+def visible_gpus(gpus):
+    """Those of the GPUs that this machine has."""
+    present = len(tf.config.experimental.list_physical_devices('GPU'))
+    return [gpu for gpu in gpus if gpu < present]
+
+
+def session_config(gpus):
+    """Takes the memory it needs, of these GPUs only."""
+    visible = visible_gpus(gpus)
+    config = tf.ConfigProto(device_count={'GPU': len(visible)})
+    config.gpu_options.allow_growth = True
+    config.gpu_options.visible_device_list = ','.join(map(str, visible))
+    return config
+
+
+def split(batch, towers):
+    """Deals a batch out: returns [(part of the batch, its weight float32 [], its true size int32 [])]."""
+    b = tf.shape(batch.images)[0]
+    parts = []
+    for t in range(towers):
+        first, last = b * t // towers, b * (t + 1) // towers
+        begin, end = tf.minimum(first, b - 1), tf.maximum(last, tf.minimum(first, b - 1) + 1)
+        part = tf.nest.map_structure(lambda tensor: tensor[begin:end], batch)                       # noqa: B023
+        parts.append((part, tf.cast(last - first, tf.float32) / tf.cast(b, tf.float32), last - first))
+    return parts
+
+
+def placed(device, variables_on):
+    """Device function: variables on one device, everything else on the tower's."""
+    return lambda op: variables_on if op.type in ('VarHandleOp', 'VariableV2') else device
+
+
+def build_towers(system, batch, devices, options, training):
+    """Networks with shared variables: returns [(network, part of the batch, weight, size)]."""
+    variables_on = devices[0] if len(devices) == 1 else '/cpu:0'
+    towers = []
+    for t, (device, (part, weight, size)) in enumerate(zip(devices, split(batch, len(devices)))):
+        with (tf.device(placed(device, variables_on)), tf.name_scope(f'tower_{t}'),
+              tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE)):
+            towers.append((system.build(part.images, part.targets, options, training), part, weight, size))
+    return towers
+
+
+def joined(dictionaries):
+    """[{name: part}, one a tower] -> {name: the parts in the batch's order}."""
+    return {name: tf.concat([parts[name] for parts in dictionaries], axis=0) for name in dictionaries[0]}
+
+
+def build_inference(system, batch, devices, options):
+    """Outputs and losses by the moving averages, in the batch's order; returns an Inference."""
+    with tf.name_scope('inference'):
+        towers, outputs, losses = build_towers(system, batch, devices, options, training=False), [], []
+        for network, part, _, size in towers:
+            outputs.append({name: tensor[:size] for name, tensor in network.outputs.items()})
+            losses.append({name: loss[:size] for name, loss in system.losses(network, part.targets, options).items()})
+        return Inference(joined(outputs), joined(losses), [network for network, *_ in towers])
+
+
+def build_evaluation(system, batch, devices, options):
+    """Inference, and the views of each person brought together; returns an Evaluation."""
+    inference = build_inference(system, batch, devices, options)
+    return Evaluation(batch, inference, {name: system.combine(output, options)
+                                         for name, output in inference.outputs.items()})
+
+
+def build_training(system, batch, devices, options, total_steps):
+    """One update of all variables from one batch; returns a Training."""
+    with tf.name_scope('training'):
+        towers = build_towers(system, batch, devices, options, training=True)
+        averages, outputs, variables = [], [], tf.trainable_variables()
+        for t, (network, part, weight, size) in enumerate(towers):
+            with tf.device(devices[t]), tf.name_scope(f'gradients_{t}'):
+                losses = system.losses(network, part.targets, options)
+                losses = {name: tf.reduce_mean(loss) for name, loss in losses.items()}
+                gradients = tf.gradients(system.objective(losses, options), variables)
+            averages.append([weight * x for x in (*losses.values(), *gradients, *network.statistics.values())])
+            outputs.append({name: tensor[:size] for name, tensor in network.outputs.items()})
+        means = [tf.add_n(parts) for parts in zip(*averages)]
+        losses, means = dict(zip(losses, means)), means[len(losses):]
+        gradients = decayed(means[:len(variables)], variables, options.lmbd)
+        moments = list(zip(towers[0][0].statistics, means[len(variables):]))
+        rate = learning_rate(options.lr, total_steps)
+        step, finite, norm = update(gradients, variables, moments, rate, options.optimizer, list(losses.values()))
+    return Training(step, finite, losses, norm, rate, joined(outputs), list(zip(gradients, variables)),
+                    [network for network, *_ in towers])
+
+
+def decayed(gradients, variables, lmbd):
+    """Adds the gradient of lmbd * sum of w^2 / 2 over the convolution weights (not biases, batch norm or priors)."""
+    return [gradient + lmbd * variable if variable.op.name.endswith('weights') else gradient
+            for gradient, variable in zip(gradients, variables)]
+
+
+def learning_rate(base, total_steps):
+    """base x 1, 1/2, 1/5, 1/10 from 0, 70, 80, 90 % of all updates."""
+    step = tf.train.get_or_create_global_step()
+    bounds = [round(share * total_steps) for share, _ in SCHEDULE[:-1]]
+    return tf.train.piecewise_constant(step, [tf.constant(bound, tf.int64) - 1 for bound in bounds],
+                                       [base * factor for _, factor in SCHEDULE])
+
+
+def update(gradients, variables, moments, rate, optimizer, watched):
+    """Clips and applies the gradients and moves the batch norm averages, if all numbers are finite.
+
+    Otherwise nothing changes but the step and the variable `skipped`.  Returns (op, finite, global norm).
+    """
+    optimizer = tf.train.AdamOptimizer(rate) if optimizer == 'adam' else tf.train.MomentumOptimizer(rate, 0.9)
+    clipped, norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
+    finite = tf.reduce_all(tf.is_finite(tf.stack([norm, *watched])))
+    skipped = tf.get_variable('skipped', [], tf.int64, tf.zeros_initializer(), trainable=False)
+
+    def apply():
+        moved = [average.assign_sub((1 - layers.DECAY) * (average - value)) for average, value in moments]
+        with tf.control_dependencies([optimizer.apply_gradients(zip(clipped, variables)), *moved]):
+            return tf.constant(True)
+
+    def skip():
+        with tf.control_dependencies([skipped.assign_add(1)]):
+            return tf.constant(False)
+
+    with tf.control_dependencies([tf.cond(finite, apply, skip)]):
+        step = tf.train.get_or_create_global_step().assign_add(1)
+    return step.op, finite, norm

@@ -1,0 +1,264 @@
+"""Tompson, Jain, LeCun and Bregler (NIPS 2014): part detector and spatial model, trained jointly.
+
+    frame -> part detector (model.py) -> nine heat maps `pd`
+    + map of the person's torso, batch norm -> spatial model (spatial_model.py) -> nine heat maps `sm`
+
+Each map is a distribution over the 60x90 cells; the loss is the cross-entropy with targets of 3x3 cells, of both
+models, the detector's as an auxiliary one.  In evaluation a frame is seen at eight zooms, whose maps are brought back
+and averaged (engine/multiscale.py); a joint is where its mean map peaks.  Whose joints is said by the torso: annotated,
+clicked at, or inferred (torso.py).  The interface is described in systems/__init__.py.
+"""
+import argparse
+import os
+
+import numpy as np
+
+import model
+import pairwise_distr
+import spatial_model
+import torso
+from datasets import flic
+from datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH, clamp_to_frame
+from engine import augmentation, drawing, heatmaps, layers, multiscale
+from engine.files import positive_int
+from engine.meter import Meter
+from engine.tf1 import tf
+from evaluate import MODELS, detection_rate, normalised_errors
+from systems import Network, Pose
+
+DATASETS = ('flic',)
+INPUT, N_POINTS = (HEIGHT, WIDTH), N_MAPS
+OUTPUTS = {'pd': MODELS['flic_pred_pd'], 'sm': MODELS['flic_pred_sm']}
+SCORE = f'share of the heat map within {heatmaps.CONFIDENCE_RADIUS} cells of its peak'
+GIVEN = ('torso_map',)
+FULL_WIDTH, DEBUG_WIDTH = 64, 16        # channels of the first layers
+RADIUS = 10                             # of the rates in log and TensorBoard, % of ||lhip - rsho||
+BANKS = ('full', 'half', 'quarter')
+
+FIXED = ('width', 'use_sm', 'no_batch_norm', 'loss', 'self_connections')
+FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss')
+CALL, TRAINING_ONLY = ('infer_torso',), ('decode',)
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+def add_options(parser):
+    network = parser.add_argument_group('network')
+    network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
+                         help='channels of the first layers; the others follow in proportion')
+    network.add_argument('--debug', dest='width', action='store_const', const=DEBUG_WIDTH, default=argparse.SUPPRESS,
+                         help=f'a quarter of the width, --width {DEBUG_WIDTH}: for laptops')
+    network.add_argument('--use_sm', action='store_true', help='add the spatial model and train both jointly')
+    network.add_argument('--priors', choices=('exact', 'reference', 'uniform'), default='exact',
+                         help='how the spatial model\'s priors start from the histograms')
+    network.add_argument('--conv', choices=('auto', 'direct', 'fft'), default='auto',
+                         help='how convolutions are computed: the same function at other speed')
+    network.add_argument('--data_augm', action='store_true', help='augment the training data')
+    network.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
+                         help='joint = interpolated peak of its heat map, or centre of the highest cell')
+    network.add_argument('--infer_torso', action='store_true',
+                         help='the spatial model is not given the torso that is annotated, but the one inferred')
+    network.add_argument('--scales', choices=('multi', 'single'), default='multi',
+                         help='zooms of a frame whose maps are averaged for the predictions: eight, or one')
+    ablations = parser.add_argument_group('ablations', 'what the method is without one of its parts')
+    ablations.add_argument('--no_batch_norm', action='store_true', help='leave the part detector\'s batch norms out')
+    ablations.add_argument('--loss', choices=('cross_entropy', 'squared'), default='cross_entropy',
+                           help='squared: distance to the target maps, as in the paper')
+    ablations.add_argument('--no_auxiliary_loss', action='store_true', help='train on the spatial model\'s loss alone')
+    ablations.add_argument('--self_connections', action='store_true', help='priors of joints on themselves, too')
+
+
+def check_options(options):
+    for name in ('no_auxiliary_loss', 'self_connections', 'infer_torso'):
+        if getattr(options, name) and not options.use_sm:
+            raise ValueError(f'--{name} goes with --use_sm: there is no spatial model')
+
+
+def takes_anchor(options):
+    """Whether a point may say who is meant: the torso, which the spatial model alone is given."""
+    return options.use_sm
+
+
+def scales_of(options):
+    """The zooms that --scales stands for."""
+    return multiscale.SCALES if options.scales == 'multi' else (1.0,)
+
+
+def n_views(options):
+    return len(scales_of(options))
+
+
+def about(options):
+    return {'scales': list(scales_of(options)), 'decode': options.decode}
+
+
+# --- samples ------------------------------------------------------------------------------------------------------
+
+def training_sample(image, joints_xy, options, rng):
+    """Augmented with --data_augm, else as the test people are."""
+    if not options.data_augm:
+        return test_sample(image, joints_xy, options)
+    return augmentation.augment(image, clamp_to_frame(joints_xy), flic.FLIP, rng)
+
+
+def test_sample(image, joints_xy, options):
+    """A test frame is zoomed as training frames are on average; rates are ratios of lengths and bear it.  It costs the
+    few joints (0.2 % on FLIC) that leave the frame; the multi-scale evaluation sees whole frames."""
+    joints_xy = clamp_to_frame(joints_xy)
+    if not options.data_augm:
+        return image, joints_xy
+    matrix = augmentation.centre_crop((WIDTH, HEIGHT))
+    return augmentation.warp(image, matrix), augmentation.transform(matrix, joints_xy)
+
+
+def views(image, joints_xy, options):
+    scales = scales_of(options)
+    return list(zip(multiscale.scaled_images(image, scales),
+                    multiscale.scaled_points(clamp_to_frame(joints_xy), (WIDTH, HEIGHT), scales)))
+
+
+def encode(joints_xy, options):
+    """Joints [n, 10, 2] -> the nine heat maps to be found, and the torso's, which is given."""
+    maps = heatmaps.render_targets(joints_xy, (MAP_HEIGHT, MAP_WIDTH))
+    return {'heat_maps': maps[..., :N_JOINTS], 'torso_map': maps[..., N_JOINTS:]}
+
+
+def targets(options):
+    return {'heat_maps': (MAP_HEIGHT, MAP_WIDTH, N_JOINTS), 'torso_map': (MAP_HEIGHT, MAP_WIDTH, 1)}
+
+
+# --- graph --------------------------------------------------------------------------------------------------------
+
+def build(images, targets, options, training, portable=False):
+    """The whole network on one device: images uint8 [b, 480, 720, 3] -> Network of maps float32 [b, 60, 90, 9].
+
+    parts: (logits {name: [b, 60, 90, 9]}, spatial_model.SpatialModel or None).
+    portable: plain convolutions and products of matrices only, the same function.
+    """
+    conv, method = ('direct', 'matmul') if portable else (options.conv, 'fft')
+    with tf.variable_scope('part_detector'):
+        detector = model.build(images, options.width, training, conv, not options.no_batch_norm)
+    maps, logits = {'pd': detector.heat_maps}, {'pd': detector.logits}
+    if options.loss == 'squared':                       # linear maps, as in the paper; what is negative is no joint
+        maps['pd'] = tf.nn.relu(detector.logits)
+    shown = {**detector.layers, 'conv6': detector.logits}
+    if not options.use_sm:
+        return Network(maps, shown, detector.statistics, (logits, None))
+    with tf.variable_scope('spatial_model'):
+        unary = tf.concat([maps['pd'], targets['torso_map']], axis=-1)                # [b, 60, 90, 10]
+        unary, statistics = layers.batch_norm(unary, training)
+        spatial = spatial_model.build(unary, method, options.self_connections)
+    maps['sm'], logits['sm'] = layers.spatial_softmax(spatial.logits), spatial.logits
+    return Network(maps, {**shown, 'spatial_model': spatial.logits}, {**detector.statistics, **statistics},
+                   (logits, spatial))
+
+
+def losses(network, targets, options):
+    """Each sample's loss of part detector and spatial model, mean over the joints.
+
+    'squared' (the paper's): the detector's maps are its linear outputs, the spatial model's its normalised marginals.
+    """
+    logits, wanted = network.parts[0], targets['heat_maps']
+    if options.loss == 'cross_entropy':
+        return {name: cross_entropy(x, wanted) for name, x in logits.items()}
+    return {name: squared_distance(x, wanted) for name, x in {**network.outputs, 'pd': logits['pd']}.items()}
+
+
+def cross_entropy(logits, targets):
+    """Spatial cross-entropy, mean over joints: [b, 60, 90, 9] twice -> [b].
+
+    - sum(target * log softmax(logits)) for any mass of the target, whose map may be cut at the border or empty.
+    """
+    height, width, k = logits.shape[1:]
+    logits, targets = (tf.reshape(x, [-1, height * width, k]) for x in (logits, targets))
+    mass = tf.reduce_sum(targets, axis=1)                                             # [b, 9]
+    return tf.reduce_mean(mass * tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(targets * logits, axis=1), axis=1)
+
+
+def squared_distance(maps, targets):
+    """Sum over cells, mean over joints, of the squared difference: [b, 60, 90, 9] twice -> [b]."""
+    return tf.reduce_mean(tf.reduce_sum(tf.square(maps - targets), axis=[1, 2]), axis=1)
+
+
+def objective(losses, options):
+    """The detector's loss is an auxiliary one where there is a spatial model."""
+    if options.use_sm and options.no_auxiliary_loss:
+        return losses['sm']
+    return sum(list(losses.values())[1:], losses['pd'])
+
+
+def start(options, people, manifest):
+    """The priors of pairwise_distr.py are where the spatial model's energies [81, 120, 180] start."""
+    if not options.use_sm:
+        return {}
+    histograms = pairwise_distr.load(os.path.join(options.data, pairwise_distr.FILE), manifest['id'])
+    if options.validation:                                              # the file knows those held out, too
+        histograms = pairwise_distr.pairwise_histograms(people.joints)
+    histograms = histograms[:len(spatial_model.PAIRS_TO_JOINTS)]
+    if options.self_connections:
+        nowhere_else = pairwise_distr.smoothed_point()                  # a joint is where it is
+        histograms = np.concatenate([histograms, np.repeat(nowhere_else[None], N_JOINTS, axis=0)])
+    return {'spatial_model/energies': spatial_model.initial_energies(histograms, options.priors)}
+
+
+def combine(maps, options):
+    """A frame's zooms -> their mean in the frame."""
+    return multiscale.combine(maps, scales_of(options))
+
+
+# --- results ------------------------------------------------------------------------------------------------------
+
+def predictor(session, evaluation, options):
+    """run(feed=None, given=True) -> ({name: maps [n, 60, 90, 9]}, torso_xy [n, 2] or None) of the next batch, or of the
+    one fed; given: its torso maps say who is meant, else, as with --infer_torso, it is inferred from the detector's."""
+    spatial = evaluation.inference.networks[0].parts[1]
+    priors = spatial and torso.priors(session.run(spatial.energies))
+
+    def run(feed=None, given=True):
+        if not spatial or (given and not options.infer_torso):
+            return session.run(evaluation.combined, feed), None
+        torso_xy, maps_pd, feed = torso.infer_and_feed(session, evaluation, scales_of(options), priors, feed)
+        return {'pd': maps_pd, 'sm': session.run(evaluation.combined['sm'], feed)}, torso_xy
+    return run
+
+
+def decode(maps, options):
+    """[n, 60, 90, 9] -> one Pose a frame, in its pixels."""
+    joints_xy = heatmaps.decode(maps, options.decode == 'subcell')
+    return [[Pose(xy, heatmaps.confidence(one))] for xy, one in zip(joints_xy, maps)]
+
+
+def meter(options, names, sums=None):
+    """Losses, and detection rates at RADIUS."""
+    return Meter(JOINTS, names, lambda maps, truth: rates(maps, truth, options), sums)
+
+
+def rates(maps, joints_xy, options):
+    """{name: maps [b, 60, 90, 9]}, truth [b, 10, 2] -> {name: rate of each joint at RADIUS, float64 [9], %}."""
+    truth = joints_xy[:, :N_JOINTS].astype(np.float64)
+    end, beginning = (truth[:, JOINTS.index(joint)] for joint in flic.NORMALISER)
+    return {name: detection_rate(normalised_errors(heatmaps.decode(one, options.decode == 'subcell'), truth,
+                                                   end - beginning), RADIUS) for name, one in maps.items()}
+
+
+def portable(network):
+    answer = list(network.outputs.values())[-1]
+    return {'heat_maps': answer, 'part_detector_maps': network.outputs['pd']}
+
+
+# --- TensorBoard --------------------------------------------------------------------------------------------------
+
+def maps(targets):
+    """What is shown beside the outputs."""
+    return {'target': targets['heat_maps']}
+
+
+def pictures(variables):
+    """The first filters, and priors and biases as the spatial model uses them: through softplus."""
+    for bank in BANKS:
+        yield f'conv1_{bank}/filters', drawing.filter_grid(variables[f'conv1_{bank}/weights'])
+    for kind, name in (('priors', 'spatial_model/energies'), ('biases', 'spatial_model/biases')):
+        for (joint, condjoint), values in zip(spatial_model.PAIRS_TO_JOINTS, variables.get(name, ())):
+            label = f'{flic.MAPS[joint]} given {flic.MAPS[condjoint]}'
+            values = np.logaddexp(0, spatial_model.BETA * values) / spatial_model.BETA
+            yield f'{kind}/{label.replace(" ", "_")}', drawing.heat_image(values, label)

@@ -1,0 +1,65 @@
+"""Grid, targets and decoding against hand-made cases and brute force."""
+import numpy as np
+
+from datasets import flic
+from engine import heatmaps
+
+
+def test_names_fit_together():
+    assert flic.MAPS[flic.N_JOINTS] == 'torso'
+    for i, name in enumerate(flic.MAPS):
+        mirrored = flic.MAPS[flic.FLIP[i]]
+        assert mirrored == ({'l': 'r', 'r': 'l'}[name[0]] + name[1:] if name[:2] not in ('no', 'to') else name)
+    assert len(set(flic.PAIRS)) == 90
+    assert flic.pair_name(0, 9) == 'lsho_torso'
+
+
+def test_targets_by_brute_force():
+    rng = np.random.default_rng(0)
+    xy = rng.uniform((-20, -20), (740, 500), (5, 10, 2))
+    xy[0, :4] = (0, 0), (719.99, 479.99), (720, 100), (-0.01, 100)                 # corners, just outside
+    expected = np.zeros((5, 60, 90, 10))
+    for n in range(5):
+        for k in range(10):
+            x, y = xy[n, k]
+            if not (0 <= x < 720 and 0 <= y < 480):
+                continue
+            row, col = int(y // 8), int(x // 8)
+            for i, a in ((-1, 1), (0, 2), (1, 1)):
+                for j, b in ((-1, 1), (0, 2), (1, 1)):
+                    if 0 <= row + i < 60 and 0 <= col + j < 90:
+                        expected[n, row + i, col + j, k] = a * b / 16
+    np.testing.assert_array_equal(heatmaps.render_targets(xy, (60, 90)), expected)
+    assert np.isclose(expected[0, ..., 0].sum(), 9 / 16)
+
+
+def test_peak_decodes_to_its_cell_centre():
+    maps = np.zeros((1, 60, 90, 3))
+    maps[0, 7, 11, 0] = maps[0, 0, 89, 1] = maps[0, 59, 0, 2] = 1
+    expected = [[[92, 60], [716, 4], [4, 476]]]
+    np.testing.assert_array_equal(heatmaps.decode(maps, subcell=False), expected)
+    np.testing.assert_array_equal(heatmaps.decode(maps, subcell=True), expected)
+
+
+def test_subcell_is_exact_for_a_gaussian():
+    rng = np.random.default_rng(1)
+    row_col = rng.uniform((5, 5), (54, 84), (1, 9, 2))
+    grid = np.stack(np.mgrid[:60, :90], axis=-1)[None, :, :, None]                  # [1, 60, 90, 1, 2]
+    maps = np.exp(-((grid - row_col[:, None, None]) ** 2).sum(-1) / 3)
+    np.testing.assert_allclose(heatmaps.decode(maps), heatmaps.centre_of(row_col), atol=1e-3)
+    assert np.abs(heatmaps.decode(maps, subcell=False) - heatmaps.centre_of(row_col)).max() <= 4 + 1e-6
+
+
+def test_decode_finds_the_joint_of_a_target():
+    xy = np.random.default_rng(2).uniform((0, 0), (720, 480), (50, 9, 2))
+    found = heatmaps.decode(heatmaps.render_targets(xy, (60, 90)))
+    assert np.abs(found - xy).max() <= 4.001                                       # half a cell: what a cell can tell
+
+
+def test_torso_and_sides():
+    xy = np.arange(18, dtype=np.float32).reshape(1, 9, 2)
+    with_torso = flic.add_torso(xy)
+    np.testing.assert_allclose(with_torso[0, 9], xy[0, [0, 3, 6, 7]].mean(0))
+    swapped = flic.swap_sides(with_torso)
+    np.testing.assert_array_equal(swapped[0, 0], xy[0, 3])
+    np.testing.assert_array_equal(flic.swap_sides(swapped), with_torso)

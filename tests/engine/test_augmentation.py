@@ -1,0 +1,81 @@
+"""A marked pixel must land where its transformed joint lands; each random part by hand-made cases."""
+import numpy as np
+import pytest
+
+from datasets import flic
+from engine import augmentation, heatmaps
+
+SIZE = flic.WIDTH, flic.HEIGHT
+
+
+def centroid(image):
+    weight = image.astype(float).sum(axis=-1)
+    rows, cols = np.indices(weight.shape)
+    return np.array([(weight * (cols + 0.5)).sum(), (weight * (rows + 0.5)).sum()]) / weight.sum()
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_marked_pixels_land_on_their_joints(seed):
+    rng = np.random.default_rng([7, seed])
+    xy = np.tile(rng.integers((150, 120), (570, 360)), (10, 1)).astype(np.float32)
+    image = np.zeros((480, 720, 3), np.uint8)
+    x, y = xy[0].astype(int)
+    image[y - 1:y + 1, x - 1:x + 1] = 255                             # a 2x2 mark: its centre is the corner (x, y)
+    _, matrix, *_ = augmentation.draw(np.random.default_rng(seed), SIZE)
+    moved, joints_xy = augmentation.augment(image, xy, flic.FLIP, np.random.default_rng(seed))
+    background = np.median(moved, axis=(0, 1))
+    np.testing.assert_allclose(centroid(np.where(moved > background + 40, moved, 0)), joints_xy[0], atol=0.15)
+    np.testing.assert_allclose(joints_xy[0], matrix @ [x, y, 1], atol=1e-3)
+
+
+def test_flip_swaps_sides_and_positions():
+    flipped = next(seed for seed in range(50) if augmentation.draw(np.random.default_rng(seed), SIZE)[0])
+    xy = np.random.default_rng(0).uniform(100, 400, (10, 2)).astype(np.float32)
+    _, matrix, *_ = augmentation.draw(np.random.default_rng(flipped), SIZE)
+    _, moved = augmentation.augment(np.zeros((480, 720, 3), np.uint8), xy, flic.FLIP,
+                                    np.random.default_rng(flipped))
+    assert np.linalg.det(matrix[:, :2]) < 0
+    for i, j in enumerate(flic.FLIP):
+        np.testing.assert_allclose(moved[i], matrix @ [*xy[j], 1], rtol=1e-5)
+
+
+def test_mirror_maps_cells_to_cells():
+    image = np.random.default_rng(0).integers(0, 255, (480, 720, 3), np.uint8)
+    np.testing.assert_array_equal(augmentation.warp(image, augmentation.mirror(SIZE)), image[:, ::-1])
+    cell = heatmaps.cell_of(np.array([[16.0, 9], [23.9, 15.9]]))
+    flipped = heatmaps.cell_of(augmentation.transform(augmentation.mirror(SIZE), np.array([[16.1, 9], [23.9, 15.9]])))
+    np.testing.assert_array_equal(flipped[:, 1], 89 - cell[:, 1])
+
+
+def test_crop_keeps_95_percent_within_the_frame():
+    for left, top in ((0, 0), (1, 1), (0.3, 0.8)):
+        corners = np.array([[0, 0], [720, 480.0]])
+        inverse = np.linalg.inv(np.vstack([augmentation.crop(left, top, SIZE), [0, 0, 1]]))[:2]
+        kept = augmentation.transform(inverse, corners)
+        np.testing.assert_allclose(kept[1] - kept[0], [0.95 * 720, 0.95 * 480], atol=1e-3)
+        assert (kept > -1e-3).all() and (kept < np.array([720, 480]) + 1e-3).all()
+
+
+def test_rotation_by_hand():
+    point = augmentation.transform(augmentation.rotate(90, SIZE), np.array([460.0, 240]))
+    np.testing.assert_allclose(point, [360, 340], atol=1e-4)            # right of the centre goes below it: clockwise
+
+
+def test_relight_equals_float64():
+    image = np.random.default_rng(0).integers(0, 256, (480, 720, 3), np.uint8)
+    brightness, contrast = 20.5, 1.17
+    bright = image.astype(np.float64) + brightness
+    mean = bright.mean(axis=(0, 1))
+    expected = np.clip((bright - mean) * contrast + mean, 0, 255)
+    assert np.abs(augmentation.relight(image, brightness, contrast) - expected).max() <= 0.5 + 1e-6
+
+
+def test_draws_stay_within_their_ranges_and_repeat():
+    draws = [augmentation.draw(np.random.default_rng([1, i]), SIZE) for i in range(400)]
+    mirrored, matrices, brightness, contrast = zip(*draws)
+    assert 0.4 < np.mean(mirrored) < 0.6
+    assert 30 < np.abs(brightness).max() <= 32 and 0.8 <= min(contrast) < 0.82 and 1.18 < max(contrast) <= 1.2
+    angles = [np.degrees(np.arctan2(m[1, 0] * (-1 if f else 1), m[1, 1])) for m, f in zip(matrices, mirrored)]
+    assert 9 < np.abs(angles).max() <= 10.001
+    again = augmentation.draw(np.random.default_rng([1, 3]), SIZE)
+    np.testing.assert_array_equal(again[1], matrices[3])

@@ -1,0 +1,77 @@
+"""A peak put through a zoom comes back to its own pixel; the interpolation against SciPy's."""
+import numpy as np
+import pytest
+import scipy.ndimage
+
+import main
+from datasets import arrays, flic
+from engine import batches, heatmaps, multiscale
+from engine.augmentation import transform, zoom
+
+SIZE = flic.WIDTH, flic.HEIGHT
+
+
+@pytest.mark.parametrize('scale', multiscale.SCALES)
+def test_back_matrix_is_linear_interpolation(scale):
+    line = np.random.default_rng(0).random(90)
+    at = (np.arange(90) + 0.5 - 45) * scale + 45 - 0.5
+    expected = scipy.ndimage.map_coordinates(np.pad(line, 1), [at + 1], order=1, mode='constant')
+    np.testing.assert_allclose(multiscale.back_matrix(scale, 90) @ line, expected, atol=1e-5)
+
+
+def test_peaks_come_back_to_their_pixel(tf_graph):
+    """Ideal maps (narrow Gaussians at the zoomed joints) must decode to the joint, at each scale and on average."""
+    from engine.tf1 import tf
+    xy = np.random.default_rng(1).uniform((170, 120), (550, 360), (3, 9, 2)).astype(np.float32)
+    grid = heatmaps.centre_of(np.stack(np.mgrid[:60, :90], axis=-1))[:, :, None]              # [60, 90, 1, 2] x, y
+    maps = np.stack([np.exp(-((grid - transform(zoom(scale, SIZE), person)) ** 2).sum(-1) / (2 * 16 ** 2))
+                     for person in xy for scale in multiscale.SCALES])
+    mean = multiscale.combine(tf.constant(maps, tf.float32))
+    with tf_graph() as session:
+        found = heatmaps.decode(session.run(mean))
+    assert np.abs(found - xy).max() < 0.5                                                   # pixels; a cell is 8
+    for i, scale in enumerate(multiscale.SCALES):
+        down, right = (multiscale.back_matrix(scale, n) for n in (60, 90))
+        one = np.einsum('Rr,nrck,Cc->nRCk', down, maps[i::len(multiscale.SCALES)], right)
+        assert np.abs(heatmaps.decode(one) - xy).max() < 1.5, scale
+
+
+def test_scales_weigh_the_same(tf_graph):
+    from engine.tf1 import tf
+    maps = np.random.default_rng(2).random((8, 60, 90, 2)).astype(np.float32) * np.arange(1, 9)[:, None, None, None]
+    mean = multiscale.combine(tf.constant(maps))
+    again = multiscale.combine(tf.constant(maps / maps.sum(axis=(1, 2), keepdims=True)))
+    with tf_graph() as session:
+        one, other = session.run([mean, again])
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+    np.testing.assert_allclose(one.sum(axis=(1, 2)), 1, rtol=1e-5)
+
+
+def test_views_are_the_frame_at_all_scales(arrays_folder):
+    split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
+    options, system, *_ = main.understand(['--train'])
+    batch = batches.views_batch(system, split, np.array([2, 0]), options)
+    assert batch.images.shape == (16, 480, 720, 3) and list(batch.rows) == [2] * 8 + [0] * 8
+    np.testing.assert_array_equal(batch.images[7], split.images[2])                         # crop 1.0
+    pad_14 = batch.images[3]
+    assert not pad_14[:60].any() and not pad_14[:, :90].any() and pad_14[240, 360].any()    # 1.4: a seventh of black
+    crop = batch.images[4].astype(int)                                                      # 0.7 enlarges the middle
+    middle = scipy.ndimage.zoom(split.images[2][72:-72, 108:-108].astype(float), (480 / 336, 720 / 504, 1), order=1,
+                                grid_mode=True, mode='nearest')
+    assert np.abs(crop - middle)[5:-5, 5:-5].mean() < 1
+
+
+def test_a_single_scale_is_the_frame_itself(arrays_folder, tf_graph):
+    """Frames as they are, and maps as they are but for their sum, also where a map is far from a peak."""
+    from engine.tf1 import tf
+    split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
+    options, system, *_ = main.understand(['--train', '--scales', 'single'])
+    batch = batches.views_batch(system, split, np.array([3, 1]), options)
+    np.testing.assert_array_equal(batch.images, split.images[[3, 1]])
+    np.testing.assert_array_equal(batch.joints_xy, flic.clamp_to_frame(split.joints[[3, 1]]))
+    assert list(batch.rows) == [3, 1]
+    maps = np.random.default_rng(3).random((3, 60, 90, 9)).astype(np.float32)
+    with tf_graph() as session:
+        got = session.run(multiscale.combine(tf.constant(maps), (1.0,)))
+    np.testing.assert_allclose(got, maps / maps.sum(axis=(1, 2), keepdims=True, dtype=np.float64), rtol=1e-5)
+    np.testing.assert_array_equal(heatmaps.decode(got, subcell=False), heatmaps.decode(maps, subcell=False))

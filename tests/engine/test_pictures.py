@@ -1,0 +1,522 @@
+"""A user's own pictures: whatever they are, joints come back in their pixels, and one bad file costs only itself."""
+import collections
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+import scipy.signal
+import simplejpeg
+from conftest import ROOT
+
+import spatial_model
+import systems
+import torso
+from datasets import arrays, flic, synthetic
+from engine import batches, drawing, heatmaps, multiscale, pictures
+from engine import options as command_line
+from engine.files import InputError
+from systems import tompson
+
+NARROW = [sys.executable, os.path.join(ROOT, 'tests', 'narrow_main.py')]
+
+
+def run(folder, *arguments):
+    return subprocess.run([*NARROW, *map(str, arguments)], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture(scope='module')
+def trained(arrays_folder, tmp_path_factory):
+    """A folder with two runs of the narrow network, 'sm' and 'pd', that have seen two and no batches."""
+    folder = tmp_path_factory.mktemp('runs')
+    common = ['--train', '--width', '4', '--data', arrays_folder, '--tb_folder', '', '--test_examples', '1']
+    for name, more in (('sm', ['--use_sm', '--n_epochs', '1', '--train_examples', '8', '--batch_size', '4']),
+                       ('pd', ['--n_epochs', '0'])):
+        made = run(folder, *common, *more, '--run', name)
+        assert made.returncode == 0, made.stderr
+    return folder
+
+
+def parse(arguments):
+    return command_line.parse(tompson, systems.names(), arguments)
+
+
+def options_of(*arguments):
+    """Options as main.py has them after a restored run with a spatial model gave its own."""
+    options, _ = parse(['--restore', 'x', *map(str, arguments)])
+    options.use_sm = True
+    return options
+
+
+def poses_of(folder):
+    with open(os.path.join(folder, 'poses.json'), encoding='utf-8') as file:
+        return json.load(file)
+
+
+def shapes(height=50, width=70):
+    """A picture with soft structure, RGB."""
+    noise = np.random.default_rng(3).integers(0, 255, (6, 8, 3), np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+# --- picture and frame --------------------------------------------------------------------------------------------
+
+SIZES = [(720, 480), (1, 1), (7, 3), (3, 701), (1801, 1203), (479, 719), (4001, 37), (721, 480), (240, 160)]
+
+
+@pytest.mark.parametrize(('width', 'height'), SIZES)
+def test_letterbox_round_trip(width, height):
+    matrix, size = pictures.letterbox(width, height, tompson.INPUT)
+    corners = np.array([(0, 0), (width, height), (width / 3, height / 7)])
+    there = corners @ matrix[:, :2].T + matrix[:, 2]
+    back = cv2.invertAffineTransform(matrix)
+    np.testing.assert_allclose(there @ back[:, :2].T + back[:, 2], corners, atol=1e-9)
+    assert (there[0] >= 0).all() and (there[1] <= (720, 480)).all()
+    np.testing.assert_array_equal(there[0], np.rint(there[0]))                    # whole pixels, no half-covered edges
+    np.testing.assert_allclose(there[1] - there[0], size, atol=1e-9)
+    assert size[0] == 720 or size[1] == 480                                       # as large as it goes in
+    scale = min(720 / width, 480 / height)
+    np.testing.assert_allclose(size, np.maximum(1, (width * scale, height * scale)), atol=0.5)
+    assert np.abs(there[0] + there[1] - (720, 480)).max() <= 1                    # in the middle
+
+
+@pytest.mark.parametrize(('width', 'height'), [(1801, 1203), (351, 374), (240, 160), (1000, 333)])
+def test_a_spot_lands_where_the_matrix_says(width, height):
+    """Centre of mass of a bright disc, before and after: no half pixel is lost on the way, in either direction."""
+    centre = np.array([0.31 * width, 0.64 * height])
+    y, x = np.mgrid[:height, :width] + 0.5
+    spot = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * (0.04 * height) ** 2))
+    image = np.repeat(np.rint(255 * spot)[..., None], 3, axis=2).astype(np.uint8)
+    frame, matrix = pictures.to_frame(image, tompson.INPUT)
+    assert frame.shape == (480, 720, 3)
+    mass, (y, x) = frame[..., 0].astype(float), np.mgrid[:480, :720] + 0.5
+    found = np.array([(x * mass).sum(), (y * mass).sum()]) / mass.sum()
+    np.testing.assert_allclose(found, matrix[:, :2] @ centre + matrix[:, 2], atol=0.05)
+
+
+def test_a_frame_stays_as_it_is():
+    image = np.random.default_rng(0).integers(0, 255, (480, 720, 3), np.uint8)
+    frame, matrix = pictures.to_frame(image, tompson.INPUT)
+    np.testing.assert_array_equal(frame, image)
+    np.testing.assert_array_equal(matrix, [[1, 0, 0], [0, 1, 0]])
+
+
+def test_maps_lie_over_their_picture():
+    """A peak at a frame's cell shows in the sheet's tile where the picture's own pixel is."""
+    image, xy = np.zeros((300, 200, 3), np.uint8), np.array([60.0, 210.0])
+    matrix, _ = pictures.letterbox(200, 300, tompson.INPUT)
+    column, row = ((matrix[:, :2] @ xy + matrix[:, 2]) / 8 - 0.5)
+    y, x = np.mgrid[:60, :90]
+    maps = np.repeat(np.exp(-((x - column) ** 2 + (y - row) ** 2) / 8)[..., None], 9, axis=2).astype(np.float32)
+    sheet = pictures.map_sheet(image, maps, flic.JOINTS, tompson.INPUT)
+    assert sheet.shape == (3 * 480, 3 * 320, 3)
+    tile = sheet[480:960, 320:640].sum(axis=2).astype(float)                      # relb
+    tile[:30] = 0                                                                 # its caption
+    y, x = np.unravel_index(tile.argmax(), tile.shape)
+    assert np.abs(np.array([x, y]) + 0.5 - xy * 1.6).max() < 4
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+def encoded(ending, image):
+    ok, content = cv2.imencode(ending, image)
+    assert ok
+    return content.tobytes()
+
+
+def written(path, content):
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize('ending', ['.png', '.bmp', '.tiff', '.ppm'])
+def test_lossless_pictures_are_read_as_rgb(tmp_path, ending):
+    image = shapes()
+    path = written(tmp_path / f'a{ending}', encoded(ending, image[..., ::-1]))
+    np.testing.assert_array_equal(pictures.read_picture(path), image)
+
+
+def test_grey_deep_and_transparent_pictures(tmp_path):
+    image = shapes()
+    grey = image[..., 0]
+    for ending in ('.png', '.jpg'):
+        found = pictures.read_picture(written(tmp_path / f'grey{ending}', encoded(ending, grey)))
+        assert found.shape == image.shape and np.abs(found.astype(int) - grey[..., None]).max() < 30
+    for ending in ('.png', '.tiff'):
+        deep = pictures.read_picture(written(tmp_path / f'deep{ending}', encoded(ending, grey.astype(np.uint16) * 257)))
+        assert deep.dtype == np.uint8 and np.abs(deep.astype(int) - grey[..., None]).max() <= 1
+    alpha = np.zeros(grey.shape, np.uint8)
+    alpha[:, 35:], alpha[:, 60:] = 128, 255
+    for name, scale, dtype in (('a', 1, np.uint8), ('b', 257, np.uint16)):
+        content = encoded('.png', np.dstack([image[..., ::-1], alpha]).astype(dtype) * dtype(scale))
+        found = pictures.read_picture(written(tmp_path / f'{name}.png', content))
+        np.testing.assert_allclose(found, image * (alpha / 255)[..., None], atol=1)
+
+
+def with_orientation(content, orientation):
+    """A JPEG with an EXIF block that says how it is turned."""
+    tiff = b'II*\0\x08\0\0\0' + b'\x01\0' + b'\x12\x01\x03\0\x01\0\0\0' + bytes([orientation, 0, 0, 0]) + b'\0\0\0\0'
+    block = b'Exif\0\0' + tiff
+    return content[:2] + b'\xff\xe1' + (len(block) + 2).to_bytes(2, 'big') + block + content[2:]
+
+
+def test_jpegs_are_turned_as_exif_says(tmp_path):
+    image = shapes(48, 64)
+    content = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=98)
+    plain = pictures.read_picture(written(tmp_path / 'plain.jpg', content))
+    np.testing.assert_array_equal(plain, simplejpeg.decode_jpeg(content, 'RGB'))         # as data.py reads frames
+    for orientation, turned in ((1, plain), (3, plain[::-1, ::-1]), (6, np.rot90(plain, -1)), (8, np.rot90(plain))):
+        found = pictures.read_picture(written(tmp_path / 'turned.jpg', with_orientation(content, orientation)))
+        assert found.shape == turned.shape
+        assert np.abs(found.astype(int) - turned).mean() < 2
+
+
+@pytest.mark.parametrize('ending', ['.jpg', '.png', '.bmp', '.tiff', '.webp', '.ppm'])
+@pytest.mark.parametrize('share', [0.5, 0.9])
+def test_truncated_pictures_are_unreadable(tmp_path, ending, share, capfd):
+    content = encoded(ending, np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8))
+    path = written(tmp_path / f'cut{ending}', content[:int(share * len(content))])
+    with pytest.raises(pictures.Unreadable, match=f'cut{ending}'):
+        pictures.read_picture(path)
+    assert capfd.readouterr().err == ''                                 # the codecs' own words are not shown
+
+
+def test_what_is_no_picture_is_unreadable(tmp_path):
+    for name, content in (('empty.png', b''), ('text.jpg', b'hello'), ('start.jpg', b'\xff\xd8'),
+                          ('head.png', b'\x89PNG\r\n\x1a\n')):
+        with pytest.raises(pictures.Unreadable, match=name):
+            pictures.read_picture(written(tmp_path / name, content))
+    (tmp_path / 'folder.jpg').mkdir()
+    for name in ('folder.jpg', 'absent.jpg'):
+        with pytest.raises(pictures.Unreadable, match=name):
+            pictures.read_picture(str(tmp_path / name))
+
+
+def test_a_jpeg_that_asks_for_gigabytes_is_refused(tmp_path):
+    content = bytearray(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)))
+    at = content.index(b'\xff\xc0') + 5
+    content[at:at + 4] = b'\xff\xdc\xff\xdc'                             # 65500 x 65500
+    with pytest.raises(pictures.Unreadable, match='65500x65500'):
+        pictures.read_picture(written(tmp_path / 'huge.jpg', bytes(content)))
+
+
+# --- which pictures -----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(('files', 'names'), [
+    (['a.jpg', 'b.png'], ['a', 'b']),
+    (['a.jpg', 'a.png', 'c.jpg'], ['a.jpg', 'a.png', 'c']),
+    (['a.jpg', 'a.jpg.png', 'a.png'], ['a.jpg', 'a.jpg.png', 'a.png'])])
+def test_names_do_not_collide(files, names):
+    assert pictures.unique_names(files) == names
+
+
+def test_folders_are_listed_by_name(tmp_path):
+    for name in ('b.PNG', 'a.jpeg', '.hidden.jpg', 'notes.txt', 'c.tif'):
+        (tmp_path / name).write_bytes(b'')
+    sources = pictures.find_sources(options_of('--predict', tmp_path, '--out', tmp_path / 'out'), tompson)
+    assert [source.name for source in sources] == ['a', 'b', 'c'] and (tmp_path / 'out').is_dir()
+    with pytest.raises(InputError, match='pictures themselves'):
+        pictures.find_sources(options_of('--predict', tmp_path, '--out', f'{tmp_path}/.'), tompson)
+
+
+def test_refused_paths_and_torsos(tmp_path):
+    empty, picture = tmp_path / 'empty', tmp_path / 'a.png'
+    empty.mkdir()
+    picture.write_bytes(encoded('.png', shapes(50, 70)))
+    out = tmp_path / 'out'
+    for arguments, message in [((tmp_path / 'absent',), 'no such file'), ((empty,), 'no pictures'),
+                               ((picture, '--torso', '70,10'), 'outside .*70x50'),
+                               ((picture, '--torso', '10,-1'), 'outside'),
+                               ((tmp_path, '--torso', '10,10'), 'is a folder')]:
+        with pytest.raises(InputError, match=message):
+            pictures.find_sources(options_of('--out', out, '--predict', *arguments), tompson)
+    without = options_of('--predict', picture, '--out', out, '--torso', '1,1')
+    without.use_sm = False
+    with pytest.raises(InputError, match='no spatial model'):
+        pictures.find_sources(without, tompson)
+    written(tmp_path / 'file', b'')
+    with pytest.raises(InputError):
+        pictures.find_sources(options_of('--predict', picture, '--out', tmp_path / 'file' / 'below'), tompson)
+    assert pictures.find_sources(options_of('--predict', picture, '--out', out, '--torso', '69.5,0'), tompson)
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['--predict', 'a.jpg'], '--restore'), (['--predict', 'a.jpg', '--train', '--restore'], 'without --train'),
+    (['--restore', '--torso', '1,2'], '--torso'), (['--restore', '--out', 'x'], '--out'),
+    (['--restore', '--predict', 'a.jpg', '--torso', '1'], 'X,Y'),
+    (['--restore', '--predict', 'a.jpg', '--torso', 'nan,2'], 'range'),
+    (['--restore', '--predict', 'a.jpg', '--infer_torso'], 'without --predict'),
+    (['--train', '--infer_torso'], '--use_sm'), (['--restore', '--predict', ''], 'empty')])
+def test_refused_options(arguments, message, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        parse(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_a_call_is_not_part_of_a_run():
+    options = options_of('--predict', 'a.jpg', '--torso', '1,2', '--overlay', '--out', 'x')
+    settings = command_line.settings_of(options, tompson)
+    assert not {'predict', 'torso', 'overlay', 'out', 'infer_torso'} & set(settings)
+
+
+# --- the torso ----------------------------------------------------------------------------------------------------
+
+OFFSETS = {'lsho': (5, -6), 'rsho': (-5, -6), 'lhip': (4, 6), 'rhip': (-4, 6)}         # columns, rows from the torso
+
+
+def energies_of(offsets):
+    """Energies whose priors are narrow bumps: joint - torso at these displacements; the other pairs know nothing."""
+    histograms = np.ones((81, 120, 180))
+    row, column = np.mgrid[:120, :180]
+    for name, (right, down) in offsets.items():
+        pair = spatial_model.PAIRS_TO_JOINTS.index((flic.JOINTS.index(name), flic.N_JOINTS))
+        histograms[pair] = np.exp(-((row - 60 - down) ** 2 + (column - 90 - right) ** 2) / 4)
+    return spatial_model.initial_energies(histograms)
+
+
+def person(maps, column, row, mass, offsets=OFFSETS):
+    for name, (right, down) in offsets.items():
+        maps[0, row + down, column + right, flic.JOINTS.index(name)] += mass
+
+
+def test_scores_against_the_sum_over_cells():
+    rng = np.random.default_rng(0)
+    maps, priors = rng.random((2, 60, 90, 9)).astype(np.float32), rng.random((4, 120, 180))
+    found = torso.scores(maps, priors)
+    for n, row, column in [(0, 0, 0), (0, 59, 89), (1, 59, 0), (1, 23, 61)]:
+        window = priors[:, 60 - row:120 - row, 90 - column:180 - column]               # by q - t, q all cells
+        message = (window * np.moveaxis(maps[n][..., list(torso.WITNESSES)].astype(float), -1, 0)).sum(axis=(1, 2))
+        np.testing.assert_allclose(found[n, row, column], np.log(message + torso.EPSILON).sum(), rtol=1e-9)
+
+
+def test_priors_are_the_models_own_softplus(tf_graph):
+    from engine.tf1 import tf
+    energies = np.random.default_rng(0).normal(0, 2, (81, 120, 180)).astype(np.float32)
+    positive = spatial_model.softplus(tf.constant(energies))
+    with tf_graph() as session:
+        expected = session.run(positive)
+    pairs = [spatial_model.PAIRS_TO_JOINTS.index((joint, 9)) for joint in (0, 3, 6, 7)]
+    expected = expected[pairs] / expected[pairs].max(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(torso.priors(energies), expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize('first', [0.65, 0.35])
+def test_of_two_people_the_clearer_one_is_meant(first):
+    maps = np.zeros((1, 60, 90, 9), np.float32)
+    person(maps, 22, 30, first)
+    person(maps, 66, 27, 1 - first)
+    found = torso.infer(maps, torso.priors(energies_of(OFFSETS)))
+    expected = [22 * 8 + 4, 30 * 8 + 4] if first > 0.5 else [66 * 8 + 4, 27 * 8 + 4]
+    np.testing.assert_allclose(found, [expected], atol=0.01)
+
+
+def test_the_torso_is_the_mean_of_its_persons_joints():
+    """Shoulders and hips that are not where the priors have their peaks."""
+    offsets = {'lsho': (6, -6), 'rsho': (-4, -6), 'lhip': (6, 6), 'rhip': (-2, 7)}
+    maps = np.zeros((1, 60, 90, 9), np.float32)
+    person(maps, 22, 30, 1, offsets)
+    found = torso.infer(maps, torso.priors(energies_of(OFFSETS)))
+    np.testing.assert_allclose(found, [[22 * 8 + 4 + 8 * 6 / 4, 30 * 8 + 4 + 8 * 1 / 4]], atol=2)
+
+
+def test_priors_seen_from_a_torso():
+    priors = np.random.default_rng(0).random((4, 120, 180))
+    for row, column in [(0, 0), (59, 89), (13, 70)]:
+        seen = torso.seen_from(np.array([row, column]), priors)
+        assert seen.shape == (60, 90, 4)
+        for q in [(0, 0), (59, 89), (31, 7)]:
+            np.testing.assert_array_equal(seen[q], priors[:, 60 + q[0] - row, 90 + q[1] - column])
+
+
+def test_one_joint_on_a_neighbour_does_not_pull_the_torso():
+    """Where the mean of the decoded joints lands between two people, the vote stays with one."""
+    maps = np.zeros((1, 60, 90, 9), np.float32)
+    person(maps, 22, 30, 1, {name: offset for name, offset in OFFSETS.items() if name != 'lhip'})
+    maps[0, 33, 70, flic.JOINTS.index('lhip')] = 1
+    found = torso.infer(maps, torso.priors(energies_of(OFFSETS)))
+    np.testing.assert_allclose(found, [[22 * 8 + 4, 30 * 8 + 4]], atol=0.01)
+    mean = heatmaps.decode(maps)[:, list(flic.TORSO_CORNERS)].mean(axis=1)
+    assert np.abs(mean - found).max() > 60
+
+
+def test_torso_maps_are_those_of_the_evaluation(arrays_folder):
+    people = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
+    batch = batches.views_batch(tompson, people, np.array([1, 3]), options_of())
+    maps = torso.torso_maps(people.joints[[1, 3], flic.N_JOINTS], multiscale.SCALES)
+    np.testing.assert_array_equal(maps, batch.targets['torso_map'])
+
+
+# --- scores and labels --------------------------------------------------------------------------------------------
+
+def test_confidence_is_the_mass_around_the_peak():
+    maps = np.zeros((60, 90, 3), np.float32)
+    maps[30, 40, 0] = 1                                                  # all in one cell
+    maps[0, 0, 1], maps[2, 2, 1], maps[3, 0, 1] = 0.5, 0.25, 0.25        # in the corner, one part too far
+    maps[..., 2] = 1                                                     # nothing known: the corner's 3x3 of 5400
+    np.testing.assert_allclose(heatmaps.confidence(maps), [1, 0.75, 9 / 5400], rtol=1e-6)
+
+
+def test_labels_do_not_cover_each_other():
+    xy = np.full((9, 2), (300.0, 240.0)) + np.arange(9)[:, None]
+    image = np.zeros((480, 720, 3), np.uint8)
+    boxes = [box for _, _, box in drawing.place_labels(image, xy, np.full(9, 0.5), flic.JOINTS, 1)]
+    ink = np.zeros((480, 720), int)
+    for left, bottom, width, height in boxes:
+        assert left >= 0 and left + width <= 720 and height <= bottom <= 480
+        ink[bottom - height:bottom, left:left + width] += 1
+    assert ink.max() == 1
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (5, 3), (1, 3000), (480, 720), (1203, 1801)])
+def test_poses_are_drawn_on_any_size(shape):
+    image = np.zeros((*shape, 3), np.uint8)
+    xy = np.random.default_rng(0).uniform(-0.5, 1.5, (9, 2)) * shape[::-1]
+    drawn = drawing.draw_pose(image, xy, np.linspace(0, 1, 9), flic, [0, 0])
+    factor = drawn.shape[0] // shape[0]
+    assert drawn.shape == (shape[0] * factor, shape[1] * factor, 3) and max(drawn.shape) >= 640
+    assert drawn.any() and not image.any()
+
+
+# --- through the command line -------------------------------------------------------------------------------------
+
+def test_a_folder_with_bad_pictures(trained, tmp_path):
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    (folder / 'a.jpg').write_bytes(encoded('.jpg', shapes(301, 167)))
+    (folder / 'a.png').write_bytes(encoded('.png', shapes(90, 400)))
+    (folder / 'b.jpg').write_bytes(encoded('.jpg', shapes())[:-200])
+    (folder / 'c.png').write_bytes(b'no picture')
+    (folder / 'd.png').write_bytes(encoded('.png', shapes(33, 41)))
+    done = run(tmp_path, '--restore', trained / 'models_ex' / 'sm', '--predict', folder, '--overlay', '--out', out)
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith('main.py:')]
+    assert len(lines) == 2 and 'b.jpg' in lines[0] and 'c.png' in lines[1]
+    assert 'Traceback' not in done.stderr and '3 pictures, 2 unreadable' in done.stdout
+    names = ['a.jpg', 'a.png', 'd']
+    assert sorted(os.listdir(out)) == sorted([f'{name}_{kind}.jpg' for name in names for kind in ('maps', 'pose')]
+                                             + ['poses.json'])
+    assert all(pictures.read_picture(str(out / name)).size for name in os.listdir(out) if name.endswith('.jpg'))
+    poses = poses_of(out)
+    assert poses['info']['unreadable'] == ['b.jpg', 'c.png'] and len(poses['info']['scales']) == 8
+    assert [(image['file_name'], image['width'], image['height']) for image in poses['images']] \
+        == [('a.jpg', 167, 301), ('a.png', 400, 90), ('d.png', 41, 33)]
+    check_coco(poses)
+    assert all(person['torso_source'] == 'inferred' for person in poses['annotations'])
+
+
+def check_coco(poses):
+    """What readers of COCO key points rely on."""
+    (category,) = poses['categories']
+    assert category['keypoints'] == list(flic.JOINTS)
+    assert {tuple(pair) for pair in category['skeleton']} == {(a + 1, b + 1) for a, b in flic.LIMBS}
+    sizes = {image['id']: (image['width'], image['height']) for image in poses['images']}
+    assert len(sizes) == len(poses['images']) == len(poses['annotations'])
+    for person in poses['annotations']:
+        points = np.array(person['keypoints']).reshape(9, 3)
+        inside = ((points[:, :2] >= 0) & (points[:, :2] < sizes[person['image_id']])).all(axis=1)
+        np.testing.assert_array_equal(points[:, 2], np.where(inside, 2, 1))
+        assert person['category_id'] == category['id'] and person['num_keypoints'] == 9
+        assert len(person['scores']) == 9 and all(0 <= score <= 1 for score in person['scores'])
+        np.testing.assert_allclose(person['score'], np.mean(person['scores']), atol=1e-4)
+        np.testing.assert_allclose(person['bbox'][:2], points[:, :2].min(axis=0))
+
+
+@pytest.mark.parametrize('scales', ['multi', 'single'])
+def test_a_frame_gives_the_joints_of_the_evaluation(trained, arrays_folder, tmp_path, scales):
+    """The same frame and torso, as a picture and as a row of the arrays; then the same torso inferred by both."""
+    manifest = arrays.read_manifest(arrays_folder)
+    people = arrays.spread(arrays.load_split(arrays_folder, 'test', manifest), 1)
+    (tmp_path / 'frame.png').write_bytes(encoded('.png', people.images[0][..., ::-1]))
+    common = ['--restore', trained / 'models_ex' / 'sm', '--scales', scales]
+    x, y = flic.clamp_to_frame(people.joints[0, flic.N_JOINTS])
+    for given, inferring in ((['--torso', f'{x},{y}'], []), ([], ['--infer_torso'])):
+        done = run(tmp_path, *common, '--predict', 'frame.png', '--out', 'out', *given)
+        assert done.returncode == 0, done.stderr
+        evaluated = run(tmp_path, *common, '--data', arrays_folder, '--test_examples', 1, *inferring)
+        assert evaluated.returncode == 0, evaluated.stderr
+        expected = scipy.io.loadmat(tmp_path / 'predictions.mat')['flic_pred_sm'][..., 0].T           # [9, 2]
+        (pose,) = poses_of(tmp_path / 'out')['annotations']
+        np.testing.assert_allclose(np.array(pose['keypoints']).reshape(9, 3)[:, :2], expected, atol=0.02)
+        assert pose['torso_source'] == ('given' if given else 'inferred')
+        if given:
+            np.testing.assert_allclose(pose['torso'], [x, y], atol=0.01)
+
+
+def test_without_a_spatial_model(trained, tmp_path):
+    image = np.ascontiguousarray(synthetic.render(0, 2).image[:, 100:500])
+    (tmp_path / 'one.png').write_bytes(encoded('.png', image[..., ::-1]))
+    run_pd = trained / 'models_ex' / 'pd'
+    done = run(tmp_path, '--restore', run_pd, '--predict', 'one.png')
+    assert done.returncode == 0, done.stderr
+    (pose,) = poses_of(tmp_path / 'poses')['annotations']
+    assert pose['torso'] is None and pose['torso_source'] is None
+    check_coco(poses_of(tmp_path / 'poses'))
+    for arguments, message in ((['--predict', 'one.png', '--torso', '5,5'], 'no spatial model'),
+                               (['--infer_torso'], 'go with --use_sm')):
+        refused = run(tmp_path, '--restore', run_pd, *arguments)
+        assert refused.returncode == 2 and message in refused.stderr
+
+
+def write_video(path, n, code):
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 12, (102, 76))
+    assert video.isOpened()
+    for i in range(n):
+        video.write(np.roll(shapes(76, 102), 3 * i, axis=1)[..., ::-1])
+    video.release()
+
+
+@pytest.mark.parametrize(('name', 'code'), [('clip.avi', 'MJPG'), ('clip.mp4', 'mp4v')])
+def test_videos(trained, tmp_path, name, code):
+    write_video(tmp_path / name, 4, code)
+    done = run(tmp_path, '--restore', trained / 'models_ex' / 'sm', '--predict', name, '--scales', 'single',
+               '--torso', '50,30')
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / 'poses'
+    frames = [f'clip_{i:06d}' for i in range(1, 5)]
+    assert sorted(os.listdir(out)) == sorted([f'{frame}_pose.jpg' for frame in frames]
+                                             + ['clip_pose.mp4', 'poses.json'])
+    poses = poses_of(out)
+    check_coco(poses)
+    assert [(image['file_name'], image['video'], image['frame']) for image in poses['images']] \
+        == [(frame, name, i) for i, frame in enumerate(frames, 1)]
+    assert all(person['torso'] == [50, 30] for person in poses['annotations'])
+    video = cv2.VideoCapture(str(out / 'clip_pose.mp4'))
+    assert round(video.get(cv2.CAP_PROP_FPS)) == 12
+    assert [video.read()[0] for _ in range(5)] == [True] * 4 + [False]
+
+
+def test_videos_that_cannot_be_read(tmp_path, monkeypatch):
+    write_video(tmp_path / 'whole.avi', 4, 'MJPG')
+    content = (tmp_path / 'whole.avi').read_bytes()
+    for name, part in (('cut.avi', content[:len(content) // 2]), ('junk.mp4', b'junk' * 50), ('empty.avi', b'')):
+        source = pictures.Source(written(tmp_path / name, part), 'x', True)
+        with pytest.raises(pictures.Unreadable, match=name):
+            collections.deque(pictures.frames(source), maxlen=0)
+    # Damaged in the middle: as many frames as there are, then the complaint.
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(cv2, 'VideoCapture', lambda path: Stopping(capture(path), 2, 4000))
+    seen = []
+    with pytest.raises(pictures.Unreadable, match='ends after 2 of 4000 frames'):
+        seen.extend(pictures.frames(pictures.Source(str(tmp_path / 'whole.avi'), 'x', True)))
+    assert [name for name, *_ in seen] == ['x_000001', 'x_000002']
+
+
+class Stopping:
+    """A capture that fails after n frames of a video that claims more."""
+
+    def __init__(self, capture, n, claimed):
+        self.capture, self.n, self.claimed = capture, n, claimed
+
+    def __getattr__(self, name):
+        return getattr(self.capture, name)
+
+    def get(self, what):
+        return self.claimed if what == cv2.CAP_PROP_FRAME_COUNT else self.capture.get(what)
+
+    def read(self):
+        self.n -= 1
+        return self.capture.read() if self.n >= 0 else (False, None)

@@ -1,0 +1,231 @@
+"""Two towers equal one; the update against NumPy; batches that do not divide."""
+import numpy as np
+import pytest
+from conftest import unordered_reads
+
+import main
+import model
+from engine import batches, towers
+from engine.tf1 import tf
+from systems import tompson
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 2, 2))
+
+
+def settings(**changes):
+    options, *_ = main.understand(['--train', '--use_sm', '--width', '4', '--conv', 'direct', '--lr', '0.01'])
+    vars(options).update(changes)
+    return options
+
+
+def make_batch(n, seed=0):
+    rng = np.random.default_rng(seed)
+    xy = rng.uniform((0, 0), (720, 480), (n, 10, 2)).astype(np.float32)
+    images = rng.integers(0, 255, (n, 480, 720, 3), np.uint8)
+    return batches.make(tompson, np.arange(n), settings(), list(zip(images, xy)))
+
+
+def placeholders():
+    return batches.placeholders(tompson, settings())
+
+
+def numbers(variables, seed=0):
+    """The same values, not zero, for every variable, whatever graph it is in."""
+    rng = np.random.default_rng(seed)
+    return {v.op.name: rng.normal(float(v.op.name.endswith('scale')), 0.1, v.shape) for v in variables}
+
+
+@pytest.mark.parametrize(('n', 'devices'), [(4, (0, 1)), (3, (1, 2)), (1, (0, 1))])
+def test_two_towers_equal_one(n, devices, monkeypatch):
+    """Same averaged gradients and losses on one batch, batch norm in inference mode, on two CPU devices."""
+    build_towers = towers.build_towers
+    monkeypatch.setattr(towers, 'build_towers', lambda *a, training: build_towers(*a, training=False))
+    results = []
+    for names in (['/cpu:0'], [f'/cpu:{device}' for device in devices]):
+        with tf.Graph().as_default():
+            tf.train.get_or_create_global_step()
+            batch = placeholders()
+            training = towers.build_training(tompson, batch, names, settings(), 100)
+            if len(names) == 2:
+                used = {op.device for op in tf.get_default_graph().get_operations()}
+                assert {f'/device:CPU:{device}' for device in devices} <= used
+            with tf.Session(config=tf.ConfigProto(device_count={'CPU': 3})) as session:
+                session.run(tf.global_variables_initializer())
+                values = numbers(tf.trainable_variables())
+                for variable in tf.trainable_variables():
+                    variable.load(values[variable.op.name], session)
+                results.append(session.run([training.losses['pd'], training.losses['sm'], training.outputs['sm'],
+                                            [gradient for gradient, _ in training.gradients]],
+                                           batches.feed(batch, make_batch(n))))
+    for one, two in zip(results[0][:3], results[1][:3]):
+        np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-7)
+    for one, two in zip(results[0][3], results[1][3]):
+        # The last bias has a zero gradient (softmax ignores it): rounding is all there is.
+        np.testing.assert_allclose(one, two, rtol=1e-2, atol=2e-4 * np.abs(one).max() + 1e-6)
+
+
+def test_every_sample_counts_once_whatever_the_split(tf_graph):
+    batch = placeholders()
+    for n, count in ((5, 2), (2, 3), (1, 4), (14, 4)):
+        parts = towers.split(batch, count)
+        with tf_graph() as session:
+            got = session.run(parts, batches.feed(batch, make_batch(n)))
+        assert sum(size for *_, size in got) == n
+        assert np.isclose(sum(weight for _, weight, _ in got), 1)
+        assert [row for part, _, size in got for row in part.rows[:size]] == list(range(n))
+        assert all(len(x) == len(part.rows) >= 1 for part, *_ in got for x in tf.nest.flatten(part))
+        assert all(np.isclose(weight, size / n) for _, weight, size in got)
+
+
+def test_training_with_more_towers_than_samples(tf_graph):
+    tf.train.get_or_create_global_step()
+    batch = placeholders()
+    training = towers.build_training(tompson, batch, ['/cpu:0'] * 3, settings(), 100)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        finite, _, loss, maps = session.run([training.finite, training.step, training.losses['sm'],
+                                             training.outputs['sm']], batches.feed(batch, make_batch(2)))
+        assert finite and np.isfinite(loss) and len(maps) == 2
+        assert all(np.isfinite(value).all() for value in session.run(tf.global_variables()))
+
+
+FETCHED = ('step', 'finite', 'losses', 'norm', 'rate', 'outputs')                              # at each update
+
+
+@pytest.mark.parametrize('changes', [{}, {'use_sm': False}, {'loss': 'squared'}, {'no_batch_norm': True},
+                                     {'conv': 'direct'}, {'self_connections': True, 'optimizer': 'momentum'}])
+def test_no_variable_is_read_in_no_order_with_its_update(tf_graph, changes):
+    tf.train.get_or_create_global_step()
+    options = settings(**changes)
+    training = towers.build_training(tompson, placeholders(), ['/cpu:0', '/cpu:0'], options, 100)
+    assert training.losses.keys() == training.outputs.keys() == ({'pd', 'sm'} if options.use_sm else {'pd'})
+    assert unordered_reads(tf.nest.flatten([getattr(training, name) for name in FETCHED])) == []
+
+
+def test_a_read_in_no_order_is_found(tf_graph):
+    weights = tf.get_variable('weights', [2])
+    tf.train.get_or_create_global_step()
+    first, second = tf.square(weights), tf.negative(weights)
+    step, finite, norm = towers.update(tf.gradients(first, weights), [weights], [], tf.constant(0.1), 'adam', [])
+    assert unordered_reads([step, finite, norm, first]) == []
+    assert len(unordered_reads([step, second])) == 1
+
+
+def test_inference_in_batches_equals_one_by_one(tf_graph):
+    batch = placeholders()
+    inference = towers.build_inference(tompson, batch, ['/cpu:0', '/cpu:0'], settings())
+    samples = make_batch(5)
+    outputs = [x[name] for x in (inference.outputs, inference.losses) for name in ('pd', 'sm')]
+
+    def run(rows):
+        return session.run(outputs, batches.feed(batch, tf.nest.map_structure(lambda x: x[rows], samples)))
+
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        whole, single, partial = run(slice(5)), [run(slice(i, i + 1)) for i in range(5)], run(slice(3, 5))
+    for k, one in enumerate(whole):
+        np.testing.assert_allclose(one, np.concatenate([s[k] for s in single]), rtol=1e-3, atol=1e-7)
+        np.testing.assert_allclose(one[3:], partial[k], rtol=1e-3, atol=1e-7)
+
+
+def test_one_update_by_hand(tf_graph):
+    """Momentum: w -= lr * clipped gradient; clipping by global norm 4; decay on weights only; batch norm averages."""
+    tf.train.get_or_create_global_step()
+    weights = tf.get_variable('layer/weights', initializer=np.array([3.0, -4.0], np.float32))
+    bias = tf.get_variable('layer/bias', initializer=np.array([1.0], np.float32))
+    average = tf.get_variable('moving_mean', initializer=np.array([2.0], np.float32), trainable=False)
+    raw = [tf.constant([6.0, 8.0]), tf.constant([0.0])]
+    gradients = towers.decayed(raw, [weights, bias], 0.1)
+    step, finite, norm = towers.update(gradients, [weights, bias], [(average, tf.constant([7.0]))],
+                                       tf.constant(0.5), 'momentum', [tf.constant(1.0)])
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        got_norm, got_finite, _ = session.run([norm, finite, step])
+        decayed = np.array([6.3, 7.6])
+        length = np.linalg.norm(decayed)
+        np.testing.assert_allclose(got_norm, length, rtol=1e-6)
+        np.testing.assert_allclose(session.run(weights), [3, -4] - 0.5 * decayed * 4 / length, rtol=1e-6)
+        np.testing.assert_allclose(session.run(average), 0.9 * 2 + 0.1 * 7, rtol=1e-6)
+        assert got_finite and session.run(bias) == 1
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_an_update_that_is_not_finite_changes_nothing(tf_graph, bad):
+    tf.train.get_or_create_global_step()
+    weights = tf.get_variable('w/weights', initializer=np.ones(3, np.float32))
+    poison = tf.placeholder(tf.float32, [])
+    step, finite, _ = towers.update([weights * poison], [weights], [], tf.constant(0.1), 'adam', [tf.constant(1.0)])
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        before = session.run(tf.global_variables())
+        assert not session.run([finite, step], {poison: bad})[0]
+        changed = {v.op.name for v, a, b in zip(tf.global_variables(), before, session.run(tf.global_variables()))
+                   if not np.array_equal(a, b)}
+        assert changed == {'skipped', 'global_step'}
+        assert session.run([finite, step], {poison: 1.0})[0]
+        assert session.run(weights)[0] < 1
+
+
+def test_schedule(tf_graph):
+    step = tf.train.get_or_create_global_step()
+    rate = towers.learning_rate(1.0, 200)
+    with tf_graph() as session:
+        got = []
+        for s in (0, 139, 140, 159, 160, 179, 180, 199):
+            step.load(s, session)
+            got.append(float(session.run(rate)))
+    np.testing.assert_allclose(got, [1, 1, 0.5, 0.5, 0.2, 0.2, 0.1, 0.1], rtol=1e-6)
+
+
+def test_absent_gpus_become_the_cpu_and_one_line_says_so():
+    present = len(tf.config.experimental.list_physical_devices('GPU'))
+    lines = []
+    assert towers.device_names([present, present + 1], lines.append) == ['/cpu:0', '/cpu:0']
+    assert len(lines) == 1 and '2 of 2 towers on the CPU' in lines[0]
+
+
+def test_without_the_auxiliary_loss_the_spatial_model_s_trains_the_detector(tf_graph):
+    """Gradients are those of the spatial model's loss alone, and reach every filter of the detector through it."""
+    tf.train.get_or_create_global_step()
+    batch = placeholders()
+    training = towers.build_training(tompson, batch, ['/cpu:0'], settings(no_auxiliary_loss=True, lmbd=0.0), 100)
+    variables = tf.trainable_variables()
+    of_sm = tf.gradients(training.losses['sm'], variables)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        values = numbers(variables)
+        for variable in variables:
+            variable.load(values[variable.op.name], session)
+        got, expected = session.run([[gradient for gradient, _ in training.gradients], of_sm],
+                                    batches.feed(batch, make_batch(1)))
+    for variable, one, other in zip(variables, got, expected):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(other).max(), err_msg=variable.op.name)
+    reached = [np.abs(gradient).max() for variable, gradient in zip(variables, got)
+               if variable.op.name.startswith('part_detector') and variable.op.name.endswith('weights')]
+    assert len(reached) == 14 and min(reached) > 0
+
+
+ABLATIONS = [{'loss': 'squared'}, {'self_connections': True}, {'no_batch_norm': True, 'use_sm': False}]
+
+
+@pytest.mark.parametrize('changes', ABLATIONS, ids=lambda changes: ' '.join(changes))
+def test_ablated_networks_train(tf_graph, changes):
+    """Updates are finite, move every kind of variable, and lower what is minimised on one batch."""
+    tf.set_random_seed(0)
+    tf.train.get_or_create_global_step()
+    batch = placeholders()
+    training = towers.build_training(tompson, batch, ['/cpu:0'], settings(**changes), 100)
+    normalised = {v.op.name.split('/')[0] for v in tf.global_variables() if v.op.name.endswith('/moving_mean')}
+    assert normalised == (set() if 'no_batch_norm' in changes else {'part_detector', 'spatial_model'})
+    fed, total = batches.feed(batch, make_batch(1)), tf.add_n(list(training.losses.values()))
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        before = session.run(tf.trainable_variables())
+        losses = [session.run([total, training.finite, training.step], fed)[:2] for _ in range(4)]
+        after = session.run(tf.trainable_variables())
+    assert all(finite and np.isfinite(loss) for loss, finite in losses) and losses[-1][0] < losses[0][0], losses
+    still = {v.op.name for v, a, b in zip(tf.trainable_variables(), before, after) if np.array_equal(a, b)}
+    assert not still

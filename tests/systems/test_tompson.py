@@ -1,0 +1,64 @@
+"""Tompson's losses and their gradients against NumPy, and what of them is minimised."""
+import numpy as np
+import pytest
+
+import main
+from datasets import flic
+from engine import heatmaps
+from engine.tf1 import tf
+from systems import Network, tompson
+
+SHAPE = flic.MAP_HEIGHT, flic.MAP_WIDTH
+
+
+def settings(**changes):
+    options, *_ = main.understand(['--train', '--use_sm'])
+    vars(options).update(changes)
+    return options
+
+
+def test_cross_entropy_and_its_gradient_for_any_mass(tf_graph):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (2, 60, 90, 9))
+    xy = rng.uniform((0, 0), (720, 480), (2, 9, 2))
+    xy[0, 0], xy[1, 1] = (0, 0), (-50, 5)                             # a cut target, an empty one
+    target = heatmaps.render_targets(xy, SHAPE).astype(np.float64)
+    p = np.exp(logits) / np.exp(logits).sum((1, 2), keepdims=True)
+    expected = -(target * np.log(p)).sum((1, 2)).mean(-1)
+    gradient = (target.sum((1, 2), keepdims=True) * p - target) / 9
+    x = tf.constant(logits, tf.float32)
+    loss = tompson.cross_entropy(x, tf.constant(target, tf.float32))
+    with tf_graph() as session:
+        got, got_gradient = session.run([loss, tf.gradients(loss, x)[0]])
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    np.testing.assert_allclose(got_gradient, gradient, atol=1e-6)
+
+
+def test_squared_loss(tf_graph):
+    """Of the detector's linear maps and of the spatial model's distributions, sum over cells, mean over joints."""
+    rng = np.random.default_rng(0)
+    linear, probable = rng.normal(0, 1, (3, 60, 90, 9)), rng.dirichlet(np.ones(5400), (3, 9)).transpose(0, 2, 1)
+    probable = probable.reshape(3, 60, 90, 9)
+    xy = rng.uniform((0, 0), (720, 480), (3, 10, 2))
+    xy[0, 0] = (-50, 5)                                                   # an empty target
+    targets = {name: tf.constant(maps) for name, maps in tompson.encode(xy, settings()).items()}
+    target = heatmaps.render_targets(xy, SHAPE).astype(np.float64)
+    logits = tf.constant(linear, tf.float32)
+    maps_pd, maps_sm = tf.nn.relu(logits), tf.constant(probable, tf.float32)          # as tompson.build makes them
+    network = Network({'pd': maps_pd, 'sm': maps_sm}, None, None, ({'pd': logits, 'sm': None}, 'there'))
+    both = tompson.losses(network, targets, settings(loss='squared'))
+    network = Network({'pd': maps_pd}, None, None, ({'pd': logits}, None))
+    alone = tompson.losses(network, targets, settings(loss='squared', use_sm=False))
+    with tf_graph() as session:
+        got, got_alone = session.run([both, alone])
+    assert list(got) == ['pd', 'sm'] and list(got_alone) == ['pd']
+    for loss, maps in zip(got.values(), (linear, probable)):
+        expected = [sum(((maps[i, :, :, j] - target[i, :, :, j]) ** 2).sum() for j in range(9)) / 9 for i in range(3)]
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    np.testing.assert_array_equal(got_alone['pd'], got['pd'])
+
+
+@pytest.mark.parametrize(('changes', 'expected'), [({}, 5), ({'no_auxiliary_loss': True}, 3), ({'use_sm': False}, 2)])
+def test_objective(changes, expected):
+    options = settings(**changes)
+    assert tompson.objective({'pd': 2, 'sm': 3} if options.use_sm else {'pd': 2}, options) == expected

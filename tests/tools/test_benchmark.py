@@ -1,0 +1,83 @@
+"""benchmark.py: the plain implementations say what ours say, and rounds alternate."""
+import subprocess
+import sys
+
+import numpy as np
+from conftest import ROOT
+
+import main
+import pairwise_distr
+import spatial_model
+from datasets import arrays, flic
+from engine import batches, heatmaps, multiscale
+from engine.tf1 import tf
+from tools import benchmark
+
+
+def test_plain_messages_are_ours(tf_graph):
+    rng = np.random.default_rng(0)
+    energies = tf.constant(rng.normal(size=(81, 12, 16)), tf.float32)
+    maps = tf.constant(rng.random((10, 2, 6, 8)), tf.float32)
+    ours = spatial_model.messages(spatial_model.softplus(energies), maps)
+    plain = [benchmark.plain_message(energies[i], maps[v])[:, 1:, 1:]
+             for i, (_, v) in enumerate(spatial_model.PAIRS_TO_JOINTS)]
+    with tf_graph() as session:
+        np.testing.assert_allclose(*session.run([tf.stack(ours), tf.stack(plain)]), rtol=1e-4)
+
+
+def test_plain_histograms_are_ours():
+    people = np.random.default_rng(0).uniform(-20, 740, size=(7, flic.N_MAPS, 2)).astype(np.float32)
+    np.testing.assert_allclose(benchmark.plain_histograms(people), pairwise_distr.pairwise_histograms(people),
+                               rtol=1e-5, atol=1e-9)
+
+
+def test_plain_scales_are_ours_but_for_rounding(arrays_folder):
+    split = arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder))
+    options, system, *_ = main.understand(['--train'])
+    ours = batches.views_batch(system, split, np.array([3]), options).images / 255
+    assert np.abs(benchmark.plain_scaled(split.images[3]) - ours).mean() < 0.02         # 0.1 to 0.3 between scales
+
+
+def test_plain_maps_come_back(tf_graph):
+    smooth = heatmaps.render_targets(np.array([[[300, 200]]]), (60, 90))[0]                         # [60, 90, 1]
+    smooth = np.stack([smooth] * len(multiscale.SCALES))
+    ours = multiscale.combine(tf.constant(smooth))
+    plain = benchmark.plain_combined(smooth)
+    with tf_graph() as session:
+        found = session.run(ours)[0]
+    # Masses differ (ours scales each map to 1), and the plain one rounds to whole cells: centres of mass agree to one.
+    centres = [[(m[..., 0].sum(axis=1 - axis) @ np.arange(m.shape[axis])) / m.sum() for axis in (0, 1)]
+               for m in (found, plain)]
+    np.testing.assert_allclose(*centres, atol=1)
+
+
+def test_plain_augmentation_keeps_shapes_and_range(arrays_folder, tf_graph):
+    split = arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder))
+    targets = heatmaps.render_targets(flic.clamp_to_frame(split.joints[:1]), (60, 90))
+    image, maps = benchmark.plain_augment(tf.constant(split.images[0] / 255, tf.float32), tf.constant(targets[0]))
+    with tf_graph() as session:
+        image, maps = session.run([image, maps])
+    assert image.shape == (480, 720, 3) and 0 <= image.min() < image.max() <= 1
+    assert maps.shape == (60, 90, 10) and 0 <= maps.min() < maps.max() <= 0.25 * 1.1
+
+
+def test_rounds_alternate_and_medians_leave_the_warm_up_out():
+    calls = []
+
+    def fake(name, walls):
+        times = iter(walls)
+
+        def function():
+            calls.append(name)
+            return benchmark.Time(next(times), 1)
+        return function
+    (ours, plain), runs = benchmark.measure(3, fake('ours', [9, 1, 2, 3]), fake('plain', [9, 5, 4, 6]))
+    assert (ours.wall, plain.wall, runs) == (2, 5, 3)
+    assert calls == ['ours', 'plain'] * 4
+    (slow,), runs = benchmark.measure(5, fake('slow', [100, 300, 200]))
+    assert (slow.wall, runs) == (200, 3)
+
+
+def test_help():
+    done = subprocess.run([sys.executable, '-m', 'tools.benchmark', '--help'], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and '--quick' in done.stdout and 'spatial' in done.stdout

@@ -1,0 +1,69 @@
+"""Published weights: nothing of the optimiser's, the same predictions bit for bit, and no training from them."""
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.io
+from conftest import ROOT
+
+MAIN, PUBLISH = [os.path.join(ROOT, 'tests', 'narrow_main.py')], ['-m', 'tools.publish']
+
+
+def call(program, folder, *arguments):
+    return subprocess.run([sys.executable, *program, *map(str, arguments)], capture_output=True, text=True, cwd=folder,
+                          env={**os.environ, 'PYTHONPATH': ROOT})
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory, arrays_folder):
+    """A folder with a run of two updates, its predictions in run.mat, and its published weights."""
+    folder = tmp_path_factory.mktemp('published')
+    trained = call(MAIN, folder, '--train', '--width', 4, '--use_sm', '--train_examples', 4,
+                   '--batch_size', 2, '--n_epochs', 1, '--run', 'run', '--tb_folder', '', '--data', arrays_folder,
+                   '--predictions', 'run.mat')
+    assert trained.returncode == 0, trained.stderr
+    published = call(PUBLISH, folder, 'models_ex/run', '--out', 'weights/small')
+    assert published.returncode == 0, published.stderr
+    return folder
+
+
+def variables(path):
+    from engine.tf1 import tf
+    reader = tf.train.NewCheckpointReader(str(path / 'model'))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def test_nothing_but_the_optimiser_is_gone(folder):
+    whole, part = (variables(folder / run / 'step-00000002') for run in ('models_ex/run', 'weights/small'))
+    gone = set(whole) - set(part)
+    assert gone == {name for name in whole if 'Adam' in name or 'power' in name or name == 'skipped'}
+    assert sum('Adam' in name for name in gone) == 2 * len(
+        [name for name in part if name.endswith(('weights', 'bias', 'scale', 'offset', 'energies', 'biases'))])
+    assert all(np.array_equal(part[name], whole[name]) for name in part)
+    for log in ('settings.json', 'log.jsonl', 'steps.jsonl'):
+        assert (folder / 'weights/small' / log).read_bytes() == (folder / 'models_ex/run' / log).read_bytes()
+
+
+def test_same_predictions(folder, arrays_folder):
+    again = call(MAIN, folder, '--restore', 'weights/small', '--data', arrays_folder,
+                 '--predictions', 'again.mat', '--tb_folder', '', '--batch_size', 2)
+    assert again.returncode == 0, again.stderr
+    first, second = (scipy.io.loadmat(folder / name) for name in ('run.mat', 'again.mat'))
+    for name in ('flic_pred_pd', 'flic_pred_sm'):
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+def test_no_training_from_them(folder, arrays_folder):
+    result = call(MAIN, folder, '--train', '--restore', 'weights/small', '--data', arrays_folder)
+    assert result.returncode == 2
+    assert 'error: --restore' in result.stderr and 'weights only' in result.stderr
+    assert result.stderr.count('\n') == 1
+
+
+def test_never_over_another(folder):
+    result = call(PUBLISH, folder, 'models_ex/run', '--out', 'weights/small')
+    assert result.returncode == 2 and '--out weights/small: holds a checkpoint already' in result.stderr
+    absent = call(PUBLISH, folder, 'models_ex/nothing', '--out', 'weights/other')
+    assert absent.returncode == 2 and 'no checkpoint there' in absent.stderr

@@ -1,0 +1,1 @@
+"""The authors' tools:  python -m tools.NAME --help"""

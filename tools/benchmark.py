@@ -1,0 +1,563 @@
+"""Our pieces beside plain ones, alternating in one run: two Markdown tables and the profile of a step.
+
+    python -m tools.benchmark                        # everything at full size: 40 minutes on 2 busy cores
+    python -m tools.benchmark --quick                # a minute: small sizes, one repetition; growth: data.py only
+    python -m tools.benchmark --pieces spatial step  # only these
+
+"Plain" is what the public reference (joint-cnn-mrf, 2018) does, written anew below: tf.nn.conv2d everywhere, the heat
+map as the filter, tf.map_fn for augmentation, Python loops over scales, people and pairs, float32 arrays in memory.
+Times are medians of wall-clock seconds over 5 rounds after a warm-up; rows whose round takes more than 50 s have 3
+rounds, the first included.  The data are synthetic people, made in a temporary folder.
+"""
+import argparse
+import collections
+import concurrent.futures
+import contextlib
+import math
+import multiprocessing
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import scipy.ndimage
+
+import data
+import main as main_script
+import pairwise_distr
+import spatial_model
+from datasets import arrays
+from datasets.flic import FLIP, HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, PAIRS, WIDTH, clamp_to_frame
+from engine import augmentation, batches, convolution, files, multiscale, towers
+from engine.heatmaps import cell_of, render_targets
+from engine.tf1 import tf
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+THREADS = 2                         # of the input pipeline (batches.pipeline)
+TRAIN = 3987                        # people of FLIC's training set
+SLOW = 50                           # seconds: a longer round is repeated half as often, and the first one counts
+
+# What is measured: (width as a share, batch) of detector and whole step; batches of the spatial model, forward and with
+# gradient; pictures at several scales, and preprocessed; for growth: test people, batches, widths.
+Sizes = collections.namedtuple('Sizes', 'repeats matmul detector step forward gradient pictures frames tests '
+                                        'batches widths')
+FULL = Sizes(5, 4096, ((1, 4), (1, 14)), ((1 / 4, 14), (1, 4)), (1, 14), (1, 14), 8, 1000, (8, 32), (1, 4, 14),
+             (1 / 4, 1 / 2, 1))
+QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 2, 60, (), (), ())
+
+Time = collections.namedtuple('Time', 'wall cpu')                   # seconds; cpu: all threads and ended children
+Row = collections.namedtuple('Row', 'piece size ours plain target flop runs')      # flop: (ours, plain) or None
+Growth = collections.namedtuple('Growth', 'piece size units seconds peak')         # units: divisor; peak: GB or None
+
+
+# ---------------------------------------------------------------- timing
+
+def cpu_seconds():
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def timed(function):
+    """Time of one call; a function that works elsewhere returns its own."""
+    began, cpu = time.perf_counter(), cpu_seconds()
+    result = function()
+    return result if isinstance(result, Time) else Time(time.perf_counter() - began, cpu_seconds() - cpu)
+
+
+def measure(repeats, *functions):
+    """Calls the functions in turns; returns (their median Times, number of rounds)."""
+    rounds = [[timed(function) for function in functions]]
+    slow = sum(one.wall for one in rounds[0]) > SLOW and repeats > 1
+    for _ in range(repeats // 2 if slow else repeats):
+        rounds.append([timed(function) for function in functions])
+    rounds = rounds if slow else rounds[1:]
+    return [Time(*np.median(times, axis=0)) for times in zip(*rounds)], len(rounds)
+
+
+class Process:
+    """A process of its own: oneDNN is on or off for a whole process, and peak memory counts from its start."""
+
+    def __init__(self, onednn):
+        ours, os.environ['TF_ENABLE_ONEDNN_OPTS'] = os.environ['TF_ENABLE_ONEDNN_OPTS'], str(int(onednn))
+        self.pool = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))
+        self.call(os.getpid)                                            # it has started with that
+        os.environ['TF_ENABLE_ONEDNN_OPTS'] = ours
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.pool.shutdown()
+
+    def call(self, function, *arguments):
+        return self.pool.submit(function, *arguments).result()
+
+    def function(self, make, *arguments):
+        """make(*arguments), made there; calling it returns the Time of one call there."""
+        key = self.call(keep, make, arguments)
+        return lambda: self.call(timed_kept, key)
+
+
+KEPT = []                           # functions of a Process, there
+
+
+def keep(make, arguments):
+    KEPT.append(make(*arguments))
+    return len(KEPT) - 1
+
+
+def timed_kept(key):
+    return timed(KEPT[key])
+
+
+def peak_memory():
+    """Largest resident memory of this process so far, GB."""
+    with open('/proc/self/status', encoding='ascii') as file:
+        return int(re.search(r'VmHWM:\s+(\d+)', file.read())[1]) / 2 ** 20
+
+
+# A child's ru_maxrss starts at its parent's memory, so that a small process starts the scripts.
+STARTER = ('import resource, subprocess, sys; code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, '
+           'stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)')
+
+
+def script(*arguments):
+    """Runs one of the project's scripts to its end; returns (seconds, peak memory of its largest process in GB)."""
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, '-c', STARTER, sys.executable, *arguments], cwd=ROOT, check=True,
+                          stdout=subprocess.PIPE)
+    return time.perf_counter() - began, int(done.stdout) / 2 ** 20
+
+
+def open_split(folder):
+    return arrays.load_split(folder, 'train', arrays.read_manifest(folder))
+
+
+# ---------------------------------------------------------------- training steps
+
+class Step(collections.namedtuple('Step', 'session fetch')):
+    """A function that fetches from a session."""
+
+    def __call__(self):
+        self.session.run(self.fetch)
+
+
+def training_step(folder, width, batch_size, use_sm=True, conv='auto', augmented=True):
+    """A Step that makes one update on the next batch."""
+    split = open_split(folder)
+    options, system, *_ = main_script.understand([
+        '--train', '--width', str(int(64 * width)), '--conv', conv, '--batch_size', str(batch_size),
+        *['--use_sm'] * use_sm, *['--data_augm'] * augmented])
+    split = arrays.spread(split, batch_size * (len(split.images) // batch_size))
+    with tf.Graph().as_default():
+        tf.set_random_seed(0)
+        tf.train.get_or_create_global_step()
+        batch, (start,) = batches.pipeline(batches.specification(system, options),
+                                           lambda step: batches.training_batch(system, split, step, options))
+        training = towers.build_training(system, batch, ['/cpu:0'], options, total_steps=1000)
+        session = tf.Session()
+        session.run(tf.global_variables_initializer())
+        session.run(*start(0, 1000))
+    return Step(session, [training.step, training.losses])
+
+
+def detector_flop(width, batch_size):
+    """Multiplications and additions of the convolutions of one training step, ((ours, products only), plain)."""
+    f1, f2, f3, f4, f5 = (int(w * width) for w in (64, 128, 256, 512, 512))
+    layers = [(9, 60, 90, f4, f5), (9, 60, 90, f5, N_JOINTS)]                       # k, h, w, c, f
+    for h, w in ((60, 90), (30, 45), (15, 23)):
+        layers += [(5, 2 * h, w * 2, f1, f2), (5, h, w, f2, f3), (9, h, w, f3, f4)]
+    first = 3 * 2 * 25 * 3 * f1 * batch_size * sum(h * w for h, w in ((240, 360), (120, 180), (60, 90)))
+    ours = plain = first * 2 // 3                                       # it has no gradient by its input
+    for k, h, w, c, f in layers:
+        direct = 3 * 2 * batch_size * h * w * k * k * c * f             # forward and two gradients
+        tiling = convolution.choose_tiling((h, w), (k, k, c, f))
+        products = 3 * 2 * 3 * tiling.rows * tiling.inputs[1] * batch_size * math.prod(tiling.tiles) * c * f
+        plain += direct
+        ours += products if convolution.choose((None, h, w, c), (k, k, c, f), False) == 'fft' else direct
+    return ours, plain
+
+
+def bench_detector(sizes, folder):
+    for width, batch_size in sizes.detector:
+        ours, plain = (training_step(folder, width, batch_size, False, conv, False) for conv in ('auto', 'direct'))
+        times, runs = measure(sizes.repeats, ours, plain)
+        target = {(1, 4): 2.8, (1, 14): 3}.get((width, batch_size))
+        yield Row('part detector, training step', f'width {width:g}, batch {batch_size}', *times, target,
+                  detector_flop(width, batch_size), runs)
+
+
+def bench_step(sizes, folder):
+    """Plain is composed: detector's step + 9 x the spatial model's of one joint + augmentation, oneDNN off."""
+    for width, batch_size in sizes.step:
+        ours = training_step(folder, width, batch_size)
+        with Process(onednn=False) as process:
+            parts = [process.function(training_step, folder, width, batch_size, False, 'direct', False),
+                     process.function(spatial_step, batch_size, True, (0,)),
+                     process.function(plain_augmentation_step, folder, batch_size)]
+            (ours_time, detector, joint, augment), runs = measure(sizes.repeats, ours, *parts)
+        plain = Time(*(detector[i] + N_JOINTS * joint[i] + augment[i] for i in (0, 1)))
+        flop = [a + b for a, b in zip(detector_flop(width, batch_size), spatial_flop(batch_size, True))]
+        yield Row(f'whole step ({detector.wall:.1f} + 9 x {joint.wall:.2f} + {augment.wall:.2f})',
+                  f'width {width:g}, batch {batch_size}', ours_time, plain, {1: 4.5, 1 / 4: 8}[width], flop, runs)
+        print_profile(ours, f'whole step, width {width:g}, batch {batch_size}', sizes.repeats)
+
+
+def print_profile(step, name, steps):
+    """Where the time of steps goes by TensorFlow's own trace, and how long they wait for the next batch."""
+    seconds, waited, total = collections.Counter(), 0, 0
+    options = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
+    for _ in range(steps):
+        trace = tf.RunMetadata()
+        began = time.perf_counter()
+        step.session.run(step.fetch, options=options, run_metadata=trace)
+        total += time.perf_counter() - began
+        for device in trace.step_stats.dev_stats:
+            for node in device.node_stats:
+                kind = re.search(r' = (\w+)\(', node.timeline_label)
+                spent = node.all_end_rel_micros / 1e6
+                if kind and kind[1] == 'IteratorGetNext':
+                    waited += spent
+                elif kind:
+                    seconds[kind[1]] += spent
+    busy = sum(seconds.values())
+    shares = ', '.join(f'{kind} {100 * spent / busy:.0f} %' for kind, spent in seconds.most_common(7))
+    note(f'Profile of {name}: waiting for the next batch {100 * waited / total:.2f} % of {total / steps:.2f} s a step; '
+         f'time in kernels: {shares}')
+
+
+# ---------------------------------------------------------------- spatial model
+
+def plain_message(energies, heat_map):
+    """One pair: prior [2h, 2w] as the image, heat map [n, h, w] turned round as the filter -> [n, h+1, w+1]."""
+    image = spatial_model.softplus(energies)[None, :, :, None]                      # [1, 2h, 2w, 1]
+    filters = tf.transpose(tf.reverse(heat_map, [1, 2]), [1, 2, 0])[:, :, None]     # [h, w, 1, n]
+    return tf.transpose(tf.nn.conv2d(image, filters, 1, 'VALID')[0], [2, 0, 1])     # [n, h+1, w+1]
+
+
+def plain_spatial(heat_maps, energies, biases, joints):
+    """[n, h, w, 10] -> logits [len(joints), n, h, w], messages resized as the reference does."""
+    h, w = heat_maps.shape.as_list()[1:3]
+    positive, logits = spatial_model.softplus(heat_maps), []
+    for joint in joints:
+        terms = [tf.log(positive[..., joint] + 1e-6)]
+        for pair, (to, v) in enumerate(spatial_model.PAIRS_TO_JOINTS):
+            if to == joint:
+                message = plain_message(energies[pair], positive[..., v])           # [n, h+1, w+1]
+                message = tf.image.resize_images(message[..., None], [h, w])[..., 0]
+                terms.append(tf.log(message + spatial_model.softplus(biases[pair]) + 1e-6))
+        logits.append(tf.add_n(terms))
+    return tf.stack(logits)
+
+
+def spatial_step(batch_size, gradient, joints=None):
+    """A function that runs the spatial model on random maps, forward or with its gradients.
+
+    joints: those of the plain one that are built; None: ours, all of it.
+    """
+    rng, pairs = np.random.default_rng(0), len(spatial_model.PAIRS_TO_JOINTS)
+    with tf.Graph().as_default():
+        maps = tf.get_variable('maps', [batch_size, MAP_HEIGHT, MAP_WIDTH, N_MAPS])
+        if joints is None:
+            logits, energies, biases = spatial_model.build(maps.read_value())
+        else:
+            energies = tf.get_variable('energies', [pairs, *pairwise_distr.SHAPE])
+            biases = tf.get_variable('biases', [pairs, MAP_HEIGHT, MAP_WIDTH])
+            logits = plain_spatial(maps.read_value(), energies, biases, joints)
+        fetch = tf.gradients(tf.nn.l2_loss(logits), [maps, energies, biases]) if gradient else [logits]
+        fetch = [tensor.op for tensor in fetch]
+        session = tf.Session()
+        session.run(tf.global_variables_initializer())
+        for variable in (maps, energies, biases):
+            variable.load(rng.random(variable.shape.as_list(), np.float32), session)
+    return Step(session, fetch)
+
+
+def spatial_flop(batch_size, gradient):
+    """Of all 81 messages: (ours: 2.5 N log2 N a real transform of N cells, and the products; plain)."""
+    n, pairs, cells = batch_size, len(spatial_model.PAIRS_TO_JOINTS), math.prod(pairwise_distr.SHAPE)
+    transforms = pairs + N_MAPS * n + pairs * n
+    product = 6 * n * pairs * cells / 2
+    plain = 2 * n * pairs * (MAP_HEIGHT + 1) * (MAP_WIDTH + 1) * MAP_HEIGHT * MAP_WIDTH
+    passes = (2, 3) if gradient else (1, 1)
+    return passes[0] * transforms * 2.5 * cells * math.log2(cells) + passes[1] * product, passes[1] * plain
+
+
+def bench_spatial(sizes, folder):
+    """Plain with gradient is slow: 9 of the 81 pairs are timed, those of one joint, and multiplied by 9."""
+    for batch_size in sizes.forward:
+        (ours, plain), runs = measure(sizes.repeats, spatial_step(batch_size, False),
+                                      spatial_step(batch_size, False, range(N_JOINTS)))
+        yield Row('spatial model, forward', f'batch {batch_size}', ours, plain, {14: 6}.get(batch_size),
+                  spatial_flop(batch_size, False), runs)
+    for batch_size in sizes.gradient:
+        (ours, joint), runs = measure(sizes.repeats, spatial_step(batch_size, True),
+                                      spatial_step(batch_size, True, [0]))
+        plain = Time(*(N_JOINTS * seconds for seconds in joint))
+        yield Row(f'spatial model, forward + backward (9 x {joint.wall:.2f})', f'batch {batch_size}', ours, plain,
+                  {14: 90}.get(batch_size), spatial_flop(batch_size, True), runs)
+
+
+# ---------------------------------------------------------------- input
+
+def plain_augment(image, maps):
+    """float32 [480, 720, 3] and [60, 90, 10] in the graph: flip, brightness, contrast, rotation, crop and resize."""
+    uniform = tf.random.uniform([5])
+    mirrored = uniform[0] < augmentation.FLIP_PROBABILITY
+    image = tf.cond(mirrored, lambda: image[:, ::-1], lambda: image)
+    maps = tf.cond(mirrored, lambda: tf.gather(maps[:, ::-1], FLIP, axis=2), lambda: maps)
+    image = tf.image.random_brightness(image, augmentation.BRIGHTNESS / 255)
+    image = tf.clip_by_value(tf.image.random_contrast(image, *augmentation.CONTRAST), 0, 1)
+    angle = (2 * uniform[1] - 1) * augmentation.ROTATION * np.pi / 180
+    return plain_warp(image, angle, uniform[2:4]), plain_warp(maps, angle, uniform[2:4])
+
+
+def plain_warp(x, angle, corner):
+    """[h, w, k] rotated around its middle, then CROP of its sides cut at `corner` (shares) and enlarged again."""
+    h, w = x.shape.as_list()[:2]
+    cos, sin, zero = tf.cos(angle), tf.sin(angle), tf.zeros([])
+    matrix = tf.stack([cos, -sin, (w - 1 - (cos * (w - 1) - sin * (h - 1))) / 2,
+                       sin, cos, (h - 1 - (sin * (w - 1) + cos * (h - 1))) / 2, zero, zero])
+    x = tf.raw_ops.ImageProjectiveTransformV3(
+        images=x[None], transforms=matrix[None], output_shape=[h, w], interpolation='BILINEAR', fill_value=0.0)
+    size = [int(augmentation.CROP * h), int(augmentation.CROP * w)]
+    top, left = (tf.cast(corner[i] * (full - cut + 1), tf.int32) for i, (full, cut) in enumerate(zip((h, w), size)))
+    return tf.image.resize_images(tf.slice(x, [0, top, left, 0], [1, *size, -1]), [h, w])[0]
+
+
+def plain_augmentation_step(folder, batch_size):
+    """A function that augments a batch by tf.map_fn; pictures and maps are floats in memory and fed."""
+    split = open_split(folder)
+    images = split.images[:batch_size].astype(np.float32) / 255
+    maps = render_targets(clamp_to_frame(split.joints[:batch_size]), (MAP_HEIGHT, MAP_WIDTH))
+    with tf.Graph().as_default():
+        places = [tf.placeholder(tf.float32, array.shape) for array in (images, maps)]
+        result = [tensor.op for tensor in tf.map_fn(lambda sample: plain_augment(*sample), tuple(places))]
+        session = tf.Session()
+    return lambda: session.run(result, dict(zip(places, (images, maps))))
+
+
+def bench_augmentation(sizes, folder):
+    """As in training: THREADS batches at a time on as many threads; plain makes them one after the other."""
+    split, batch_size, pool = open_split(folder), 14, concurrent.futures.ThreadPoolExecutor(THREADS)
+    plain = plain_augmentation_step(folder, batch_size)
+    options, system, *_ = main_script.understand(['--train', '--data_augm', '--batch_size', str(batch_size)])
+
+    def ours(step):
+        batches.training_batch(system, split, step, options)
+    times, runs = measure(sizes.repeats, lambda: list(pool.map(ours, range(THREADS))),
+                          lambda: [plain() for _ in range(THREADS)])
+    yield Row('augmentation', f'{THREADS} batches of {batch_size}', *times, 4, None, runs)
+
+
+def plain_scaled(image):
+    """uint8 [480, 720, 3] -> float64 [8, 480, 720, 3]: padded or cropped, then interpolated back to the frame."""
+    image, result = image / 255, []
+    for pad in multiscale.PADS:
+        h, w = round(HEIGHT * pad), round(WIDTH * pad)
+        top, left = (h - HEIGHT) // 2, (w - WIDTH) // 2
+        framed = np.pad(image, [(top, h - HEIGHT - top), (left, w - WIDTH - left), (0, 0)])
+        result.append(scipy.ndimage.zoom(framed, (HEIGHT / h, WIDTH / w, 1), order=1))
+    for crop in multiscale.CROPS:
+        h, w = round(HEIGHT * crop), round(WIDTH * crop)
+        top, left = (HEIGHT - h) // 2, (WIDTH - w) // 2
+        part = image[top:top + h, left:left + w]
+        result.append(scipy.ndimage.zoom(part, (HEIGHT / h, WIDTH / w, 1), order=1))
+    return np.stack(result)
+
+
+def plain_combined(maps):
+    """float [8, 60, 90, k] -> their mean in the frame, [60, 90, k]: the way back of `plain_scaled`."""
+    total = np.zeros(maps.shape[1:])
+    for one, scale in zip(maps, multiscale.SCALES):
+        h, w = round(MAP_HEIGHT / scale), round(MAP_WIDTH / scale)
+        one = scipy.ndimage.zoom(one.astype(np.float64), (h / MAP_HEIGHT, w / MAP_WIDTH, 1), order=1)
+        top, left = abs(h - MAP_HEIGHT) // 2, abs(w - MAP_WIDTH) // 2
+        if scale < 1:
+            total += one[top:top + MAP_HEIGHT, left:left + MAP_WIDTH]
+        else:
+            total[top:top + h, left:left + w] += one
+    return total / len(maps)
+
+
+def bench_multiscale(sizes, folder):
+    """Ours as in main.py: pictures on the pipeline's threads, a picture a call; maps in the graph."""
+    split, n, scales = open_split(folder), sizes.pictures, len(multiscale.SCALES)
+    maps = np.random.default_rng(0).random([n, scales, MAP_HEIGHT, MAP_WIDTH, N_JOINTS], np.float32)
+    pool = concurrent.futures.ThreadPoolExecutor(THREADS)
+    options, system, *_ = main_script.understand(['--train'])
+    with tf.Graph().as_default():
+        place = tf.placeholder(tf.float32, [None, *maps.shape[2:]])
+        combined, session = multiscale.combine(place), tf.Session()
+
+    def ours():
+        list(pool.map(lambda row: batches.views_batch(system, split, np.array([row]), options), range(n)))
+        for one in maps:
+            session.run(combined, {place: one})
+
+    def plain():
+        for image, one in zip(split.images[:n], maps):
+            plain_scaled(image)
+            plain_combined(one)
+    times, runs = measure(sizes.repeats, ours, plain)
+    yield Row('multi-scale, before and after the network', f'{n} pictures, {scales} scales', *times, 40, None, runs)
+
+
+# ---------------------------------------------------------------- preparation
+
+def plain_histograms(joints_xy):
+    """[n, 10, 2] -> [90, 120, 180] by loops over pairs and people."""
+    cells, result = cell_of(clamp_to_frame(joints_xy)), []
+    window = np.outer(pairwise_distr.BINOMIAL_9, pairwise_distr.BINOMIAL_9)
+    for joint, condjoint in PAIRS:
+        histogram = np.zeros(pairwise_distr.SHAPE)
+        for person in cells:
+            row, col = person[joint] - person[condjoint]
+            histogram[row + MAP_HEIGHT, col + MAP_WIDTH] += 1
+        histogram = scipy.ndimage.convolve(histogram, window, mode='constant')
+        result.append((histogram / histogram.sum()).astype(np.float32))
+    return np.stack(result)
+
+
+def bench_histograms(sizes, folder):
+    people = np.random.default_rng(0).random([TRAIN, N_MAPS, 2], np.float32) * (WIDTH, HEIGHT)
+    times, runs = measure(sizes.repeats, lambda: pairwise_distr.pairwise_histograms(people),
+                          lambda: plain_histograms(people))
+    yield Row('displacement histograms', f'{TRAIN} people', *times, 15, None, runs)
+
+
+def plain_arrays(folder, paths, joints_xy):
+    """Decodes and renders one after the other into float32 arrays in memory, then saves them."""
+    images, maps = [], []
+    for path, xy in zip(paths, clamp_to_frame(joints_xy)):
+        images.append(data.decode(path).astype(np.float32) / 255)
+        heat = np.zeros((MAP_HEIGHT, MAP_WIDTH, N_MAPS), np.float32)
+        for joint, (row, col) in enumerate(cell_of(xy)):
+            heat[row, col, joint] = 1
+            heat[..., joint] = scipy.ndimage.convolve(heat[..., joint], np.outer([1, 2, 1], [1, 2, 1]) / 16)
+        maps.append(heat)
+    np.save(os.path.join(folder, 'x.npy'), np.array(images))
+    np.save(os.path.join(folder, 'y.npy'), np.array(maps))
+
+
+def bench_preprocessing(sizes, folder):
+    """data.py's arrays beside decoding alone by as many processes, and beside `plain_arrays`."""
+    synthetic, out = os.path.join(folder, 'synthetic_FLIC'), os.path.join(folder, 'again')
+    people, images = data.read_annotations(os.path.join(synthetic, 'examples.mat')), os.path.join(synthetic, 'images')
+    paths, workers = [os.path.join(images, file) for file in people.file], len(os.sched_getaffinity(0))
+
+    def ours():
+        data.write_arrays(out, people, images, workers, {})
+
+    def alone():
+        with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+            list(pool.map(data.problem, paths, chunksize=data.ROWS_A_JOB))
+    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stderr(nowhere):
+        (ours, alone, plain), runs = measure(sizes.repeats, ours, alone,
+                                             lambda: plain_arrays(folder, paths, people.joints_xy))
+    size = f'{len(paths)} pictures'
+    yield Row('preprocessing beside JPEG decoding alone', size, ours, alone, 0.8, None, runs)
+    yield Row('preprocessing', size, ours, plain, None, None, runs)
+
+
+# ---------------------------------------------------------------- growth
+
+def bench_growth(sizes, folder):
+    """Yields Growths: by batch size, by width, by pictures and by test people."""
+    spatial = [('spatial model, forward + backward', f'batch {b}', b, spatial_step, b, True) for b in sizes.batches]
+    steps = [('whole step, width 0.25', f'batch {b}', b, training_step, folder, 1 / 4, b) for b in sizes.batches]
+    widths = [('whole step, batch 2', f'width {w:g}', 2, training_step, folder, w, 2) for w in sizes.widths]
+    for series in filter(None, (spatial + steps, widths)):
+        with Process(onednn=True) as process:           # in ascending order: the peak so far is that of the last
+            for name, size, units, make, *arguments in series:
+                (seconds,), _ = measure(sizes.repeats, process.function(make, *arguments))
+                yield Growth(name, size, units, seconds.wall, process.call(peak_memory))
+    for n in sizes.frames // 4, sizes.frames:
+        made = os.path.join(folder, f'first_{n}')
+        synthetic = os.path.join(made, 'synthetic_FLIC')
+        script('data.py', '--synthetic', str(n), '--out', made)
+        yield Growth('data.py', f'{n} pictures', n, *script(
+            'data.py', '--meta', os.path.join(synthetic, 'examples.mat'), '--images',
+            os.path.join(synthetic, 'images'), '--out', os.path.join(made, 'again')))
+    if sizes.tests:
+        script('pairwise_distr.py', '--data', folder)
+    for n in sizes.tests:
+        yield Growth('main.py: start and multi-scale evaluation, width 0.25', f'{n} test people', n, *script(
+            'main.py', '--train', '--n_epochs', '0', '--debug', '--use_sm', '--data', folder, '--test_examples',
+            str(n), '--model_path', os.path.join(folder, 'models'), '--run', f'first_{n}', '--tb_folder', '',
+            '--predictions', os.path.join(folder, 'predictions.mat')))
+
+
+# ---------------------------------------------------------------- tables
+
+PIECES = {'augmentation': bench_augmentation, 'multiscale': bench_multiscale, 'histograms': bench_histograms,
+          'preprocessing': bench_preprocessing, 'spatial': bench_spatial, 'detector': bench_detector,
+          'step': bench_step, 'growth': bench_growth}
+HEADER = ('piece', 'size', 'ours, s', 'plain, s', 'ratio', 'target', 'CPU s, ours', 'CPU s, plain',
+          'share of peak, ours', 'plain', 'runs')
+GROWTH_HEADER = ('piece', 'size', 'seconds', 'ms a unit', 'peak memory, GB')
+
+
+def matmul_peak(n, repeats):
+    """Operations a second of a float32 product of two n x n matrices on all cores, the best of many.
+
+    By CPU seconds, so that other work on the machine does not lower it.
+    """
+    with tf.Graph().as_default():
+        a = tf.get_variable('a', [n, n])
+        product, session = tf.matmul(a, a), tf.Session()
+        session.run(a.initializer)
+    times = [timed(lambda: session.run(product.op)) for _ in range(4 * repeats)]
+    return 2 * n ** 3 / min(one.cpu for one in times) * len(os.sched_getaffinity(0))
+
+
+def cells(row, peak):
+    """One row of the first table, as text."""
+    shares = ['-', '-'] if row.flop is None else [f'{100 * flop / time.wall / peak:.0f} %'
+                                                  for flop, time in zip(row.flop, (row.ours, row.plain))]
+    times = [f'{seconds:.3g}' for seconds in (row.ours.wall, row.plain.wall, row.ours.cpu, row.plain.cpu)]
+    target = '' if row.target is None else f'{row.target:g}'
+    return [row.piece, row.size, *times[:2], f'{row.plain.wall / row.ours.wall:.3g}', target, *times[2:], *shares,
+            str(row.runs)]
+
+
+def growth_cells(growth):
+    return [growth.piece, growth.size, f'{growth.seconds:.3g}', f'{1000 * growth.seconds / growth.units:.3g}',
+            f'{growth.peak:.2f}']
+
+
+def markdown(header, body):
+    return '\n'.join(f'| {" | ".join(line)} |' for line in (header, ['---'] * len(header), *body))
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--quick', action='store_true', help='small sizes, one repetition: within a minute')
+    parser.add_argument('--pieces', nargs='+', choices=PIECES, default=list(PIECES), metavar='PIECE',
+                        help=f'any of {" ".join(PIECES)} (default: all)')
+    options = parser.parse_args()
+    sizes, rows, growths = QUICK if options.quick else FULL, [], []
+    with tempfile.TemporaryDirectory() as folder:
+        script('data.py', '--synthetic', str(sizes.frames), '--out', folder)
+        peak = matmul_peak(sizes.matmul, sizes.repeats)
+        for piece in options.pieces:
+            for row in PIECES[piece](sizes, folder):
+                line, table = (growth_cells(row), growths) if piece == 'growth' else (cells(row, peak), rows)
+                table.append(line)
+                note(' | '.join(line))
+    print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
+    for header, body in ((HEADER, rows), (GROWTH_HEADER, growths)):
+        if body:
+            print(f'\n{markdown(header, body)}')
+
+
+if __name__ == '__main__':
+    files.run_script(main)

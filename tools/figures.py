@@ -1,0 +1,225 @@
+"""The report's pictures, each a function of arrays: no files are read here and no TensorFlow is needed.
+
+One style: part detector blue and dashed, joint model vermilion and solid; of joints and limbs left is cool, right warm.
+The colours are those of Okabe and Ito or near them, told apart by colour-blind readers too.  Points are in pixels of
+the 720x480 frame, (x right, y down); a heat map is [60, 90], its cell (r, c) covering x in [8c, 8c+8), y in [8r, 8r+8).
+`heat_maps` gets maps and joints only, never a frame: FLIC's frames are films' and are not for publication.
+"""
+import collections
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from datasets.flic import HEIGHT, JOINTS, LIMBS, WIDTH
+from engine import palette
+from engine.files import atomic
+from engine.heatmaps import STRIDE
+from engine.palette import DARK, SIDES, TRUTH, joint_colours, rgb, side_colour
+from evaluate import CURVE_RADII, MAX_RADIUS, MODELS
+from tools import plot_log
+
+PART_DETECTOR, JOINT_MODEL = MODELS.values()
+LINES = dict(zip(MODELS.values(), zip(palette.MODELS, ('--', '-'))))
+MARKERS = ('D', 's', '^', 'o')                                  # one a publisher
+JOINT_COLOURS = joint_colours(JOINTS)
+OPACITY_POWER, OPACITY_LEVELS = 0.7, 48         # below 1: lesser peaks show too; few enough levels for a small file
+DPI = 100
+
+# One published figure: % at `radius` of the joint (or the kind, where a side is not stated).
+Published = collections.namedtuple('Published', 'system model joint radius rate')
+# One person of heat_maps: maps of both models [60, 90, 9], joints found by both and true [9, 2], a line above each of
+# the two pictures, and one beside them that says why this person is shown.
+MappedPerson = collections.namedtuple('MappedPerson', 'maps_pd maps_sm found_pd found_sm true_xy caption_pd caption_sm '
+                                                      'label')
+
+
+def save(figure, path):
+    """Writes .png or .jpg, by the path's ending, atomically."""
+    jpeg = path.endswith('.jpg')
+    with atomic(path) as partial:
+        figure.savefig(partial, format='jpg' if jpeg else 'png', dpi=DPI, facecolor=figure.get_facecolor(),
+                       pil_kwargs={'quality': 85} if jpeg else {'optimize': True})
+
+
+# ---------------------------------------------------------------- curves and losses
+
+def curves(path, rates, published, title, normaliser):
+    """Detection rates of the left joints, the nose and the mean, with published figures as marks.
+
+    rates: {(model, label of evaluate.row_groups): [41] in % at CURVE_RADII}; published: [Published].
+    """
+    models = list(dict.fromkeys(model for model, _ in rates))
+    mean = next(label for _, label in rates if label.startswith('mean of'))
+    panels = {'lwri': 'left wrist', 'lelb': 'left elbow', 'lsho': 'left shoulder', 'lhip': 'left hip', 'nose': 'nose',
+              mean: mean + ' joints'}
+    figure = Figure(figsize=(10, 7.6), layout='constrained')
+    axes = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
+    systems = list(dict.fromkeys((point.system, point.model) for point in published))
+    publishers = list(dict.fromkeys(system for system, _ in systems))
+    for axis, (joint, name) in zip(axes, panels.items()):
+        for model in models:
+            colour, style = LINES[model]
+            axis.plot(CURVE_RADII, rates[model, joint], style, color=colour, linewidth=2)
+        for point in published:
+            if point.joint == joint:
+                rank = publishers.index(point.system)
+                # Beside the radius, not on it: marks of two publishers would hide each other.
+                axis.plot(point.radius + 0.6 * rank - 0.3, point.rate, clip_on=False, zorder=3,
+                          **_mark(point.model, rank))
+        axis.set(title=name, xlim=(0, MAX_RADIUS + 0.6), ylim=(0, 102), xticks=range(0, MAX_RADIUS + 1, 5))
+        axis.tick_params(labelbottom=True, labelleft=True)
+        axis.grid(alpha=0.3)
+    for axis in axes[3:]:
+        axis.set_xlabel(f'radius in % of {normaliser}')
+    figure.suptitle(title)
+    figure.supylabel('detection rate in %')
+    keys = [Line2D([], [], color=LINES[model][0], linestyle=LINES[model][1], label=f'ours: {model}', linewidth=2)
+            for model in models]
+    keys += [Line2D([], [], linestyle='', label='')] * (3 - len(keys))              # a column of three for ours
+    keys += [Line2D([], [], linestyle='', label=f'{system}: {model}', **_mark(model, publishers.index(system)))
+             for system, model in systems]
+    figure.legend(handles=keys, loc='outside lower center', ncols=3, frameon=False)
+    save(figure, path)
+
+
+def _mark(model, rank):
+    """Line properties of a published figure: shape says who, filling and colour say which of the models."""
+    colour = LINES[PART_DETECTOR if model == PART_DETECTOR else JOINT_MODEL][0]
+    filling = {PART_DETECTOR: 'none', JOINT_MODEL: 'full'}.get(model, 'left')
+    return {'marker': MARKERS[rank], 'color': colour, 'fillstyle': filling, 'markersize': 7, 'markerfacecoloralt': 'w'}
+
+
+def losses(path, steps, epochs, title):
+    """Loss and detection rate over the updates; steps, epochs: records of steps.jsonl and log.jsonl."""
+    figure = Figure(figsize=(11, 4.3), layout='constrained')
+    axes = figure.subplots(1, 2)
+    plot_log.draw(*axes, steps, epochs)
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.suptitle(title)
+    save(figure, path)
+
+
+# ---------------------------------------------------------------- maps and skeletons
+
+def blend(maps):
+    """[60, 90, 9] -> float [60, 90, 3] RGB on DARK: each joint in its colour, each map scaled by its own peak.
+
+    Mixed like lights (screen), so that joints in one place brighten it and none hides another.
+    """
+    maps = np.nan_to_num(np.maximum(maps, 0))
+    maps = (maps / np.maximum(maps.max(axis=(0, 1)), 1e-12)) ** OPACITY_POWER        # [60, 90, 9]
+    maps = np.round(maps * OPACITY_LEVELS) / OPACITY_LEVELS
+    colours = np.array([rgb(JOINT_COLOURS[joint]) for joint in JOINTS]) / 255        # [9, 3]
+    dark = 1 - maps[..., None] * colours                                             # [60, 90, 9, 3]
+    return 1 - (1 - np.array(rgb(DARK)) / 255) * dark.prod(axis=2)
+
+
+def heat_maps(path, people, title):
+    """A row a person: the part detector's maps and joints left, the joint model's right; people: [MappedPerson].
+
+    The found skeleton is thick and coloured by side, the true one thin and white.
+    """
+    figure = Figure(figsize=(9, 0.9 + 3.15 * len(people)), facecolor=DARK, layout='constrained')
+    axes = figure.subplots(len(people), 2, squeeze=False)
+    for row, person in zip(axes, people):
+        columns = ((person.maps_pd, person.found_pd, person.caption_pd),
+                   (person.maps_sm, person.found_sm, person.caption_sm))
+        for axis, (maps, found_xy, caption) in zip(row, columns):
+            axis.imshow(blend(maps), extent=(0, WIDTH, HEIGHT, 0), interpolation='nearest')
+            skeletons(axis, found_xy, person.true_xy)
+            axis.set_title(caption, color='w', fontsize=11)
+        row[0].set_ylabel(person.label, color='w', fontsize=11)
+    figure.suptitle(title, color='w', fontsize=11)
+    figure.legend(handles=_skeleton_keys(), loc='outside lower center', ncols=7, frameon=False, labelcolor='w',
+                  fontsize=10, handlelength=1.2, columnspacing=1.4)
+    save(figure, path)
+
+
+def _skeleton_keys():
+    """Ordered for a legend of two rows, which is filled column by column: left above right."""
+    order = [joint for left in JOINTS[:3] + JOINTS[6:7] for joint in (left, 'r' + left[1:])] + ['nose']
+    truth, *found = _line_keys()
+    return [*(Line2D([], [], color=JOINT_COLOURS[joint], marker='s', linestyle='', label=joint) for joint in order),
+            truth, *found]
+
+
+def _line_keys():
+    return [Line2D([], [], color=TRUTH, linewidth=1, marker='o', markersize=3, label='truth'),
+            Line2D([], [], color=SIDES['l'], linewidth=3, label='found, left'),
+            Line2D([], [], color=SIDES['r'], linewidth=3, label='found, right'),
+            Line2D([], [], color=SIDES[''], linewidth=3, label='found, trunk')]
+
+
+def skeletons(axis, found_xy, true_xy):
+    """Both skeletons [9, 2] into an axis that shows exactly the frame, without its ticks and spines."""
+    edge = [patheffects.Stroke(linewidth=3.8, foreground=DARK), patheffects.Normal()]
+    thin_edge = [patheffects.Stroke(linewidth=2.4, foreground=DARK), patheffects.Normal()]
+    for a, b in LIMBS:
+        axis.plot(*found_xy[[a, b]].T, color=side_colour(JOINTS[a], JOINTS[b]), linewidth=2.2, path_effects=edge,
+                  solid_capstyle='round')
+    for a, b in LIMBS:
+        axis.plot(*true_xy[[a, b]].T, color=TRUTH, linewidth=1, path_effects=thin_edge)
+    axis.plot(*found_xy.T, 'o', color=DARK, markersize=4.5, markeredgecolor='w', markeredgewidth=1)
+    axis.plot(*true_xy.T, 'o', color=TRUTH, markersize=2.5)
+    axis.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), xticks=(), yticks=())
+    for spine in axis.spines.values():
+        spine.set_color('#55555f')
+
+
+def poses(path, images, found, true, captions, title):
+    """Pictures with skeletons, three a row.
+
+    images: uint8 [n, 480, 720, 3] RGB, of drawn people only; found, true: [n, 9, 2]; captions: n lines.
+    """
+    n_rows = -(-len(images) // 3)
+    figure = Figure(figsize=(12, 0.9 + 2.85 * n_rows), facecolor=DARK, layout='constrained')
+    axes = figure.subplots(n_rows, 3, squeeze=False).ravel()
+    for axis, image, found_xy, true_xy, caption in zip(axes, images, found, true, captions):
+        axis.imshow(image)
+        skeletons(axis, found_xy, true_xy)
+        axis.set_title(caption, color='w', fontsize=11)
+    for axis in axes[len(images):]:
+        axis.remove()
+    figure.suptitle(title, color='w')
+    figure.legend(handles=_line_keys(), loc='outside lower center', ncols=4, frameon=False, labelcolor='w')
+    save(figure, path)
+
+
+# ---------------------------------------------------------------- priors
+
+def priors(path, names, start, trained, biases, title, reach=(30, 38)):
+    """A column a pair: its prior at the start and after training, on one scale, and its learned bias.
+
+    names: k x (joint, condjoint); start, trained: [k, 120, 180], softplus of the energies, zero displacement at
+    [60, 90]; biases: [k, 60, 90], softplus of the biases.  reach: rows and columns shown beyond zero displacement.
+    """
+    figure = Figure(figsize=(1.7 * len(names) + 0.8, 4.9), layout='constrained')
+    axes = figure.subplots(3, len(names), squeeze=False)
+    centre_row, centre_col = np.array(start.shape[1:]) // 2
+    rows, cols = (slice(centre - r, centre + r + 1) for centre, r in zip((centre_row, centre_col), reach))
+    (bottom, right) = (STRIDE * (r + 0.5) for r in reach)
+    shown = [values[:, rows, cols] for values in (start, trained)]
+    largest = max(values.max() for values in shown)
+    least, most = biases.min(), max(biases.max(), biases.min() + 1e-6)
+    for k, (joint, condjoint) in enumerate(names):
+        for axis, values in zip(axes[:2, k], shown):
+            prior = axis.imshow(values[k], extent=(-right, right, bottom, -bottom), cmap='magma', vmin=0, vmax=largest)
+            axis.plot(0, 0, '+', color='w', markersize=9)
+        bias = axes[2, k].imshow(biases[k], extent=(0, WIDTH, HEIGHT, 0), cmap='viridis', vmin=least, vmax=most)
+        axes[0, k].set_title(f'{joint} | {condjoint}')
+    for axis, label in zip(axes[:, 0], ('prior at the start', 'prior after training', 'bias after training')):
+        axis.set_ylabel(label)
+    for axis in axes.flat:
+        axis.tick_params(labelsize=7)
+    for axis in axes[0]:
+        axis.tick_params(labelbottom=False)
+    for axis in axes[:, 1:].flat:
+        axis.tick_params(labelleft=False)
+    figure.colorbar(prior, ax=axes[:2], label='softplus(energy)', shrink=0.8)
+    figure.colorbar(bias, ax=axes[2], label='softplus(bias)')
+    figure.suptitle(title)
+    save(figure, path)

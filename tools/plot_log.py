@@ -1,0 +1,82 @@
+"""Draws a run's log: loss of every update and of the test people, and the detection rates.
+
+    python -m tools.plot_log models_ex/RUN --out loss.png
+"""
+import argparse
+import contextlib
+import json
+import os
+
+import numpy as np
+
+from engine import palette
+from engine.files import InputError, atomic, run_script
+from evaluate import MODELS
+
+SMOOTH = 20                             # updates in the running mean that is drawn over the thin line of each
+def read_lines(path):
+    """The records of a .jsonl file; a line torn by a killed run is passed over."""
+    records = []
+    try:
+        with open(path, encoding='utf-8', errors='replace') as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    record = json.loads(line)
+                    if isinstance(record, dict) and 'step' in record:
+                        records.append(record)
+    except OSError as error:
+        raise InputError(f'{path}: {error.strerror}') from error
+    if not records:
+        raise InputError(f'{path}: not a log of main.py')
+    return records
+
+
+def running_mean(values):
+    """Mean over the last SMOOTH values (fewer at the start), and so without delay at a plateau only."""
+    sums = np.cumsum(np.concatenate([[0], values]))
+    last = np.arange(1, len(values) + 1)
+    first = np.maximum(last - SMOOTH, 0)
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def draw(axis_loss, axis_rate, steps, epochs):
+    step, at = ([record['step'] for record in records] for records in (steps, epochs))
+    outputs = [name.removeprefix('loss_') for name in steps[0] if name.startswith('loss_')]
+    for output, colour in zip(outputs, palette.MODELS):
+        name = MODELS.get(f'flic_pred_{output}', output)
+        losses = np.array([record[f'loss_{output}'] for record in steps])
+        axis_loss.plot(step, losses, color=colour, alpha=0.25, linewidth=0.7)
+        axis_loss.plot(step, running_mean(losses), color=colour, label=f'{name}, training')
+        axis_loss.plot(at, [record['test'][f'loss_{output}'] for record in epochs], palette.TEST, color=colour,
+                       label=f'{name}, test')
+        for split, style in (('train', palette.TRAIN), ('test', palette.TEST)):
+            axis_rate.plot(at, [record[split][f'rate_{output}'] for record in epochs], style, color=colour,
+                           label=f'{name}, {split}')
+    axis_loss.set(xlabel='update', ylabel='loss per joint', title='Loss')
+    axis_rate.set(xlabel='update', ylabel='detection rate at radius 10, %', title='Detection rate', ylim=(0, 100),
+                  xlim=axis_loss.get_xlim())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('run', help='a run\'s folder, with steps.jsonl and log.jsonl')
+    parser.add_argument('--out', default='loss.png', help='picture to write (default: %(default)s)')
+    options = parser.parse_args()
+    steps = read_lines(os.path.join(options.run, 'steps.jsonl'))
+    epochs = read_lines(os.path.join(options.run, 'log.jsonl')) if os.path.exists(
+        os.path.join(options.run, 'log.jsonl')) else []
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    draw(*axes, steps, epochs)
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        axis.legend()
+    with atomic(options.out) as partial:
+        figure.savefig(partial, format='png', dpi=100)
+    print(f'{options.out}: {len(steps)} updates, {len(epochs)} epochs')
+
+
+if __name__ == '__main__':
+    run_script(main)

@@ -1,0 +1,49 @@
+"""A run's weights without the optimiser's state, a third of the checkpoint, and its logs: to be handed on.
+
+    python -m tools.publish models_ex/RUN --out pretrained/NAME
+
+The result is a checkpoint like any other (checkpoint.py), TensorFlow's own format and no pickle; its state.json says
+`weights_only`.  `main.py --restore pretrained/NAME` evaluates it or predicts with it; training cannot go on from it.
+"""
+import argparse
+import os
+import shutil
+
+from engine import checkpoint, files
+from engine.files import InputError
+from engine.tf1 import tf
+
+LOGS = ('settings.json', 'log.jsonl', 'steps.jsonl')
+
+
+def publish(found, out):
+    """Writes a Checkpoint's weights, and what logs its run has, into the folder `out`; returns the new checkpoint."""
+    state = {name: value for name, value in found.state.items() if name not in ('files', 'time')}
+    try:
+        os.makedirs(out, exist_ok=True)
+        if checkpoint.list_run(out):
+            raise InputError(f'--out {out}: holds a checkpoint already')
+        for log in (os.path.join(os.path.dirname(os.path.abspath(found.path)), name) for name in LOGS):
+            if os.path.exists(log):
+                shutil.copy(log, out)
+        with tf.Graph().as_default(), tf.Session() as session:
+            weights = checkpoint.weights(found.path)
+            variables = [tf.get_variable(name, initializer=value) for name, value in weights.items()]
+            session.run(tf.global_variables_initializer())
+            return checkpoint.save(session, tf.train.Saver(variables), out, {**state, 'weights_only': True}, keep=1)
+    except OSError as error:
+        raise InputError(f'--out {out}: cannot be written: {error}') from error
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('run', help='a run\'s folder (its newest checkpoint is taken), or a checkpoint\'s')
+    parser.add_argument('--out', required=True, metavar='FOLDER', help='where the weights go')
+    options = parser.parse_args()
+    path = publish(checkpoint.find('models_ex', options.run), options.out)
+    size = sum(os.path.getsize(os.path.join(path, name)) for name in os.listdir(path))
+    print(f'{path}: {size / 1e6:.1f} MB')
+
+
+if __name__ == '__main__':
+    files.run_script(main)
