@@ -14,9 +14,9 @@ where `*` convolves a prior over the displacements (row, col) of j from v with t
 import collections
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from datasets.flic import N_JOINTS, N_MAPS, PAIRS
+from engine.tf1 import tf
 
 PAIRS_TO_JOINTS = tuple((j, v) for j, v in PAIRS if j < N_JOINTS)      # 81: the torso is given, it hears no one
 PAIRS_OF_ONE = N_MAPS - 1                                              # 9 a joint, one joint after the other

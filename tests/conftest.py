@@ -77,3 +77,11 @@ def _touches(op, variable):
     while any(x.op.type in ('Switch', 'Identity') for x in handles):
         handles = [y for x in handles for y in (x.op.inputs if x.op.type in ('Switch', 'Identity') else [x])]
     return any(x is variable.handle for x in handles)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def tensorflow_as_the_scripts_have_it():
+    """A test module that sets TensorFlow up by itself would change it for all the others."""
+    yield
+    if 'engine.tf1' in sys.modules:
+        assert sys.modules['engine.tf1'].tf.resource_variables_enabled()

@@ -15,7 +15,7 @@ from conftest import ROOT
 import data
 import main
 from datasets import arrays, synthetic
-from datasets.flic import read_annotations
+from datasets.flic import COLUMNS, JOINTS, read_annotations
 from engine import batches
 from engine.files import InputError
 
@@ -58,10 +58,10 @@ def test_backward_people_are_swapped_and_others_not(flic):
     people = read_annotations(path)
     examples = scipy.io.loadmat(path)['examples'].ravel()
     for i in [*np.flatnonzero(people.backward)[:30], *np.flatnonzero(~people.backward)[:30]]:
-        x = dict(zip(flic.JOINTS, examples[i]['coords'].T[list(data.FLIC_COLUMNS)]))
+        x = dict(zip(JOINTS, examples[i]['coords'].T[list(COLUMNS)]))
         backward = x['lhip'][0] < x['rhip'][0]
         assert backward == people.backward[i]
-        for j, name in enumerate(flic.JOINTS):
+        for j, name in enumerate(JOINTS):
             other = {'l': 'r', 'r': 'l'}.get(name[0], '') + name[1:] if backward and name != 'nose' else name
             np.testing.assert_allclose(people.joints_xy[i, j], x[other], rtol=1e-6)
         torso = np.mean([x[name] for name in ('lsho', 'rsho', 'lhip', 'rhip')], axis=0)

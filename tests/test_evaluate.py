@@ -15,6 +15,7 @@ from conftest import ROOT
 import evaluate
 from datasets.arrays import PERSON, read_manifest
 from datasets.flic import JOINTS, add_torso, swap_sides
+from engine import palette
 from engine.files import InputError, spot_checksum
 
 SCRIPT = os.path.join(ROOT, 'evaluate.py')
@@ -461,7 +462,7 @@ def test_end_to_end(body, tmp_path):
 
     from matplotlib import image
     pixels = (image.imread(tmp_path / 'my curves.png')[..., :3] * 255).round().astype(int)
-    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00), (0, 0, 0)):
+    for colour in (*(palette.rgb(palette.SIDES[side]) for side in 'lr'), (0, 0, 0)):
         assert (pixels == colour).all(axis=-1).sum() > 100
 
 

@@ -7,13 +7,11 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 import numpy as np
 import pytest
 import scipy.signal
-import tensorflow.compat.v1 as tf
 
 import spatial_model
 from datasets.flic import PAIRS
+from engine.tf1 import tf
 from spatial_model import PAIRS_TO_JOINTS
-
-tf.disable_v2_behavior()
 
 METHODS = ('fft', 'direct', 'matmul')
 

@@ -456,7 +456,7 @@ def test_without_a_spatial_model(trained, tmp_path):
     assert pose['torso'] is None and pose['torso_source'] is None
     check_coco(poses_of(tmp_path / 'poses'))
     for arguments, message in ((['--predict', 'one.png', '--torso', '5,5'], 'no spatial model'),
-                               (['--infer_torso'], 'go with --use_sm')):
+                               (['--infer_torso'], '--infer_torso goes with --use_sm')):
         refused = run(tmp_path, '--restore', run_pd, *arguments)
         assert refused.returncode == 2 and message in refused.stderr
 

@@ -246,7 +246,7 @@ def test_ablations_of_the_spatial_model_go_with_it(capsys):
         parse('--restore', 'run', option)                                               # the run's own --use_sm decides
         with pytest.raises(SystemExit):
             parse('--train', option)
-        assert 'go with --use_sm' in capsys.readouterr().err
+        assert f'{option} goes with --use_sm' in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- one scale
