@@ -28,9 +28,10 @@ Of samples, in NumPy, on loader threads; image uint8 [h, w, 3] RGB, joints_xy fl
 
 Of the graph:
 
-    build(images, targets, options, training, portable=False) -> Network       portable: for export.py
+    build(images, targets, options, training, portable=False, tower=0) -> Network          portable: for export.py
     losses(network, targets, options) -> {output: [b]}                         each sample's
     objective({output: []}, options) -> []                                     what is minimised, of the means
+    decays(options) -> {last part of a variable's name: rate of its weight decay}
     start(options, people, manifest) -> {variable: array}                      where variables start, if not by the seed
     combine(output [n * views, ...], options) -> [n, ...]
 

@@ -111,8 +111,8 @@ def test_data_sets_know_no_network():
 
 
 PARTS = """DATASETS INPUT N_POINTS OUTPUTS SCORE GIVEN FIXED FIXED_IN_TRAINING TRAINING_ONLY CALL add_options
-check_options takes_anchor about training_sample test_sample views n_views encode targets build losses objective start
-combine predictor decode meter portable maps pictures"""
+check_options takes_anchor about training_sample test_sample views n_views encode targets build losses objective decays
+start combine predictor decode meter portable maps pictures"""
 
 
 @pytest.mark.parametrize('name', systems.names())
