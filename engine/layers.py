@@ -10,11 +10,11 @@ AVERAGE = '/average'                    # NAME/average is the moving average of 
 
 def averages_instead():
     """A variable scope within which NAME/average stands for each trainable variable NAME."""
-    def getter(original, name, *args, trainable=True, **kwargs):
+    def average(getter, name, *args, trainable=True, **kwargs):
         if trainable is False:                              # batch norm's moving averages, kept transforms
-            return original(name, *args, trainable=False, **kwargs)
-        return original(name + AVERAGE, *args, trainable=False, **kwargs)
-    return tf.variable_scope(tf.get_variable_scope(), custom_getter=getter)
+            return getter(name, *args, trainable=False, **kwargs)
+        return getter(name + AVERAGE, *args, trainable=False, **kwargs)
+    return tf.variable_scope(tf.get_variable_scope(), custom_getter=average)
 
 
 def conv_bias(x, size, width, stride, method, training):

@@ -142,7 +142,7 @@ def check(options, explicit, system):
         raise ValueError('argument --run: not a plain name')
     if options.run and options.restore is not None:
         raise ValueError('argument --run: a restored run keeps its name')
-    for name in (PICTURES_ONLY if options.predict is None else system.CALL):
+    for name in (PICTURES_ONLY if options.predict is None else system.WITHOUT_PREDICT):
         if name in explicit:
             raise ValueError(f'argument --{name}: goes with{"out" if options.predict else ""} --predict')
 

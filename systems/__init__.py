@@ -12,6 +12,7 @@ The trainer, towers, checkpoints, summaries, own pictures and the export know a 
     FIXED_IN_TRAINING   settings that only a training going on must keep
     TRAINING_ONLY   settings that --restore takes over when training goes on, not when evaluating
     CALL            options that describe a call, not a run
+    WITHOUT_PREDICT those of them that --predict does not take
 
     add_options(parser), check_options(options)         its flags; ValueError says which contradict each other
     takes_anchor(options)                               whether a point may say who is meant

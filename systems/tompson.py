@@ -39,7 +39,7 @@ BANKS = ('full', 'half', 'quarter')
 FIXED = ('width', 'use_sm', 'no_batch_norm', 'loss', 'self_connections')
 FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss', 'rotation', 'zoom', 'shift', 'colour',
                      'dropout_boxes', 'targets', 'spatial_dropout', 'energy_decay')
-CALL, TRAINING_ONLY = ('infer_torso', 'flip_average'), ('decode',)
+CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('infer_torso', 'flip_average'), ('infer_torso',), ('decode',)
 
 
 # --- settings -----------------------------------------------------------------------------------------------------

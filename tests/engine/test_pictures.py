@@ -258,9 +258,10 @@ def test_refused_options(arguments, message, capsys):
 
 
 def test_a_call_is_not_part_of_a_run():
-    options = options_of('--predict', 'a.jpg', '--torso', '1,2', '--overlay', '--out', 'x')
+    options = options_of('--predict', 'a.jpg', '--torso', '1,2', '--overlay', '--out', 'x', '--flip_average')
+    assert options.flip_average
     settings = command_line.settings_of(options, tompson)
-    assert not {'predict', 'torso', 'overlay', 'out', 'infer_torso'} & set(settings)
+    assert not {'predict', 'torso', 'overlay', 'out', 'infer_torso', 'flip_average'} & set(settings)
 
 
 # --- the torso ----------------------------------------------------------------------------------------------------
@@ -456,7 +457,7 @@ def test_without_a_spatial_model(trained, tmp_path):
     assert pose['torso'] is None and pose['torso_source'] is None
     check_coco(poses_of(tmp_path / 'poses'))
     for arguments, message in ((['--predict', 'one.png', '--torso', '5,5'], 'no spatial model'),
-                               (['--infer_torso'], 'go with --use_sm')):
+                               (['--infer_torso'], '--infer_torso goes with --use_sm')):
         refused = run(tmp_path, '--restore', run_pd, *arguments)
         assert refused.returncode == 2 and message in refused.stderr
 
