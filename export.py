@@ -28,7 +28,7 @@ import numpy as np
 
 import systems
 from datasets import arrays, flic, synthetic
-from engine import checkpoint, convolution, files, heatmaps
+from engine import checkpoint, convolution, files, heatmaps, towers
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -132,7 +132,7 @@ def inputs_of(system, options):
 
 def network(system, inputs, options, portable):
     """The network that training builds too; portable: by operations that every format has."""
-    return system.build(inputs['image'], inputs, options, training=False, portable=portable)
+    return towers.build_network(system, inputs['image'], inputs, options, training=False, portable=portable)
 
 
 def decode(heat_maps):

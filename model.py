@@ -19,7 +19,7 @@ CHANNELS = (1, 2, 4, 8, 8)              # of the layers, times `width`
 PartDetector = collections.namedtuple('PartDetector', 'logits heat_maps layers statistics')
 
 
-def build(images, width=64, training=False, conv='auto', normalise=True):
+def build(images, width=64, training=False, conv='auto', normalise=True, drop=None):
     """images: uint8 [n, 480, 720, 3] RGB.  Returns a PartDetector; variables come from the current variable scope.
 
     width: channels of the first layers, the others in proportion.
@@ -27,6 +27,7 @@ def build(images, width=64, training=False, conv='auto', normalise=True):
     conv: 'auto' | 'direct' | 'fft', how the convolutions without stride are computed (convolution.py).  Without
     `training`, the filters' transforms are kept: run it within convolution.spectra.
     normalise: False leaves the batch norms out (an ablation).
+    drop: what becomes of the maps before conv5, if anything: layers.spatial_dropout.
     """
     f1, f2, f3, f4, f5 = (width * factor for factor in CHANNELS)
     layers, statistics = {}, {}
@@ -47,7 +48,8 @@ def build(images, width=64, training=False, conv='auto', normalise=True):
         x = layer(x, f'conv4_{bank}', 9, f4)                            # [n, 60, 90, f4]
         banks.append(enlarge(x))                                        # [n, 60, 90, f4] in every bank
         image = tf.nn.avg_pool2d(image, 2, 2, 'VALID')                  # halving by bilinear interpolation is this
-    x = layer(tf.add_n(banks) / len(banks), 'conv5', 9, f5)             # [n, 60, 90, f5]
+    x = tf.add_n(banks) / len(banks)                                    # [n, 60, 90, f4]
+    x = layer(drop(x) if drop else x, 'conv5', 9, f5)                   # [n, 60, 90, f5]
     with tf.variable_scope('conv6'):
         logits = conv_bias(x, 9, N_JOINTS, 1, conv, training)           # [n, 60, 90, 9]
     return PartDetector(logits, spatial_softmax(logits), layers, statistics)

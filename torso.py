@@ -76,7 +76,8 @@ def seen_from(cell, given_torso):
 def torso_maps(torso_xy, scales):
     """The spatial model's map of the torso at each scale: [n, 2] pixels -> float32 [n * S, 60, 90, 1], a frame's
     together."""
-    points = multiscale.scaled_points(flic.clamp_to_frame(torso_xy), (flic.WIDTH, flic.HEIGHT), scales)     # [S, n, 2]
+    torso_xy = flic.clamp_to_frame(torso_xy)[:, None]
+    points = multiscale.scaled_points(torso_xy, (flic.WIDTH, flic.HEIGHT), scales)          # [S, n, 1, 2]
     return heatmaps.render_targets(np.moveaxis(points, 0, 1).reshape(-1, 1, 2), SHAPE)
 
 

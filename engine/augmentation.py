@@ -7,16 +7,28 @@ warped.  Everything is a function of the Generator given: equal seeds, equal pic
 Coordinates are (x right, y down), continuous: pixel i covers [i, i+1).  A matrix maps source to destination:
 [x', y'] = matrix @ [x, y, 1].  A frame's size is (width, height).
 """
+import collections
+
 import cv2
 import numpy as np
 
 FLIP_PROBABILITY = 0.5
 BRIGHTNESS = 32                     # added, +- grey levels of 255
 CONTRAST = (0.8, 1.2)               # factor around each channel's mean, as tf.image.adjust_contrast
-ROTATION = 10                       # +- degrees (the reference's code has 20, its text 10)
 CROP = 0.95                         # share of the frame's sides that is kept, at a random place
+BOX = (16, 80)                      # sides of a dropout box, pixels
+
+# What main.py can set.  rotation: +- degrees (the reference's code has 20, its text 10).  zoom: least and largest.
+# shift: +- pixels.  colour: each channel's factor is 1 +- this.  dropout_boxes: how many.
+Ranges = collections.namedtuple('Ranges', 'rotation zoom shift colour dropout_boxes', defaults=(10, (1, 1), 0, 0, 0))
+USUAL = Ranges()
 
 cv2.setNumThreads(1)                # the input pipeline runs several pictures at once instead
+
+
+def ranges_of(options):
+    """The Ranges that main.py's options stand for."""
+    return Ranges(*(getattr(options, name) for name in Ranges._fields))
 
 
 def compose(*matrices):
@@ -31,6 +43,10 @@ def zoom(scale, size):
     """Enlarges by `scale` around the frame's centre."""
     width, height = size
     return np.array([[scale, 0, width / 2 * (1 - scale)], [0, scale, height / 2 * (1 - scale)]])
+
+
+def translate(x, y):
+    return np.array([[1, 0, x], [0, 1, y]])
 
 
 def rotate(degrees, size):
@@ -68,30 +84,43 @@ def warp(image, matrix):
     return cv2.warpAffine(image, shifted, image.shape[1::-1], flags=cv2.INTER_LINEAR)
 
 
-def relight(image, brightness, contrast):
-    """uint8 -> uint8 [h, w, 3]: (v + brightness - mean) * contrast + mean per channel, clipped, as one table."""
+def relight(image, brightness, contrast, gains=1):
+    """uint8 -> uint8 [h, w, 3]: ((v + brightness - mean) * contrast + mean) * gains per channel, clipped."""
     mean = np.array(cv2.mean(image)[:3]) + brightness                        # [3]
     levels = np.arange(256)[:, None] + brightness                            # [256, 1]
-    table = np.clip((levels - mean) * contrast + mean, 0, 255)               # [256, 3]
+    table = np.clip(((levels - mean) * contrast + mean) * gains, 0, 255)     # [256, 3]
     return cv2.LUT(image, np.rint(table).astype(np.uint8)[None])
 
 
-def draw(rng, size):
-    """Draws one sample's parameters: (mirrored, 2x3 matrix, brightness in grey levels, contrast factor)."""
+def draw(rng, size, ranges=USUAL):
+    """Draws one sample's parameters: (mirrored, 2x3 matrix, brightness in grey levels, contrast factor, gains [3])."""
     mirrored = rng.random() < FLIP_PROBABILITY
     brightness, contrast = rng.uniform(-BRIGHTNESS, BRIGHTNESS), rng.uniform(*CONTRAST)
-    turn, cut = rotate(rng.uniform(-ROTATION, ROTATION), size), crop(*rng.random(2), size)
-    return mirrored, compose(*([mirror(size)] if mirrored else []), turn, cut), brightness, contrast
+    turn, cut = rotate(rng.uniform(-ranges.rotation, ranges.rotation), size), crop(*rng.random(2), size)
+    scale = zoom(np.exp(rng.uniform(*np.log(ranges.zoom))), size)           # around the centre, as at evaluation
+    move = translate(*rng.uniform(-ranges.shift, ranges.shift, 2))
+    gains = rng.uniform(1 - ranges.colour, 1 + ranges.colour, 3)
+    matrix = compose(*([mirror(size)] if mirrored else []), turn, cut, scale, move)
+    return mirrored, matrix, brightness, contrast, gains
 
 
-def augment(image, joints_xy, flip, rng):
+def drop_boxes(image, n, rng):
+    """Coarse dropout: fills n random rectangles of a uint8 picture, whatever they hide, with noise; returns it."""
+    for _ in range(n):
+        height, width = rng.integers(*BOX, 2, endpoint=True)
+        top, left = (rng.integers(room, endpoint=True) for room in np.subtract(image.shape[:2], (height, width)))
+        image[top:top + height, left:left + width] = rng.integers(256, size=(height, width, 3), dtype=np.uint8)
+    return image
+
+
+def augment(image, joints_xy, flip, rng, ranges=USUAL):
     """One training sample.  image uint8 [h, w, 3], joints_xy float32 [k, 2] pixels -> the same, augmented.
 
     flip: in a mirrored picture point i is where point flip[i] was.  A joint that leaves the frame keeps its position
     outside; its target map will be empty.
     """
-    mirrored, matrix, brightness, contrast = draw(rng, image.shape[1::-1])
+    mirrored, matrix, *light = draw(rng, image.shape[1::-1], ranges)
     joints_xy = transform(matrix, joints_xy)
     if mirrored:
         joints_xy = joints_xy[list(flip)]
-    return warp(relight(image, brightness, contrast), matrix), joints_xy
+    return drop_boxes(warp(relight(image, *light), matrix), ranges.dropout_boxes, rng), joints_xy

@@ -21,6 +21,7 @@ import time
 
 from engine import files
 from engine.files import InputError
+from engine.layers import AVERAGE
 from engine.tf1 import tf
 
 STATE, PARTIAL, OLD = 'state.json', '.partial', '.old'
@@ -215,21 +216,24 @@ def restore(session, saver, checkpoint):
 
 
 def weights(path):
-    """{name: array} of a checkpoint folder's variables, without the optimiser's."""
+    """{name: array} of a checkpoint folder's variables that inference reads: averages, where there are, for weights."""
     reader = tf.train.NewCheckpointReader(os.path.join(path, 'model'))
-    return {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_shape_map())
-            if not OPTIMISER.fullmatch(name)}
+    names = reader.get_variable_to_shape_map()
+    return {name: reader.get_tensor(name) for name in sorted(names)
+            if not OPTIMISER.fullmatch(name) and name + AVERAGE not in names}
 
 
 def fill(session, values):
     """Gives the graph's variables, but the optimiser's, those of `values`, {name: array}, that fit by name and shape.
 
-    Returns (names of those given a value, names of those left as they are).
+    A variable and its moving average start alike.  Returns (names of those given a value, names of those left).
     """
+    values = {name.removesuffix(AVERAGE): value for name, value in values.items()}
     variables = {variable.op.name: variable for variable in tf.global_variables()
                  if not OPTIMISER.fullmatch(variable.op.name) and variable.op.name != 'global_step'}
-    fitting = {name: value for name, value in values.items()
-               if name in variables and tuple(variables[name].shape.as_list()) == value.shape}
+    fitting = {name: values[base] for name, variable in variables.items()
+               if (base := name.removesuffix(AVERAGE)) in values
+               and tuple(variable.shape.as_list()) == values[base].shape}
     for name, value in fitting.items():
         variables[name].load(value, session)
     return sorted(fitting), sorted(set(variables) - set(fitting))

@@ -48,6 +48,14 @@ def natural_float(text):
     return _bounded(float, text, 0)
 
 
+def share(text):
+    """argparse type: a number from 0 to below 1."""
+    value = natural_float(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f'{text} is out of range')
+    return value
+
+
 def _bounded(kind, text, least):
     try:
         value = kind(text)

@@ -8,7 +8,7 @@ import numpy as np
 STRIDE = 8                          # pixels
 CONFIDENCE_RADIUS = 2               # cells around the peak
 
-_BINOMIAL = np.array([1, 2, 1], np.float32) / 4
+_BINOMIAL = np.array([0, 1, 2, 1, 0]) / 4               # at -2 .. 2 cells from its centre
 
 
 def cell_of(joints_xy):
@@ -21,24 +21,27 @@ def centre_of(row_col):
     return np.asarray(row_col)[..., ::-1] * STRIDE + STRIDE / 2
 
 
-def render_targets(joints_xy, shape):
+def render_targets(joints_xy, shape, subcell=False):
     """Target heat maps: the 3x3 binomial [1 2 1] x [1 2 1] / 16 around each joint's cell, cut at the border.
 
     joints_xy: [n, k, 2] pixels.  shape: rows and columns of a map.  Returns float32 [n, rows, columns, k].  A joint
     outside the frame leaves its map zero.
+    subcell: the binomial's centre is the joint itself, not its cell's: each of its values is split bilinearly between
+    the cells it lies on, so that the map's mean is the joint.
     """
     height, width = shape
     row, col = np.moveaxis(cell_of(joints_xy)[..., None], -2, 0)            # each [n, k, 1]
     inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+    if subcell:
+        col, row = np.moveaxis(np.asarray(joints_xy)[..., None] / STRIDE - 0.5, -2, 0)
     down = _bump(row, height) * inside                                  # [n, k, rows]
     right = _bump(col, width)                                           # [n, k, columns]
     return np.einsum('nkr,nkc->nrck', down, right)
 
 
 def _bump(centre, length):
-    """[..., 1] int -> float32 [..., length]: 1/4 1/2 1/4 around the centre."""
-    offset = np.arange(length) - centre
-    return np.where(np.abs(offset) <= 1, _BINOMIAL[np.clip(offset + 1, 0, 2)], 0).astype(np.float32)
+    """[..., 1] cells -> float32 [..., length]: 1/4 1/2 1/4 around the centre, linear in between."""
+    return np.interp(np.arange(length) - centre, np.arange(-2, 3), _BINOMIAL).astype(np.float32)
 
 
 def decode(heat_maps, subcell=True):

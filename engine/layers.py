@@ -4,7 +4,17 @@ import binascii
 from engine import convolution
 from engine.tf1 import tf
 
-DECAY, EPSILON = 0.9, 1e-3              # of the batch norms' moving averages; added to the variance
+EPSILON = 1e-3                          # added to the batch norms' variance
+AVERAGE = '/average'                    # NAME/average is the moving average of the weights NAME
+
+
+def averages_instead():
+    """A variable scope within which NAME/average stands for each trainable variable NAME."""
+    def average(getter, name, *args, trainable=True, **kwargs):
+        if trainable is False:                              # batch norm's moving averages, kept transforms
+            return getter(name, *args, trainable=False, **kwargs)
+        return getter(name + AVERAGE, *args, trainable=False, **kwargs)
+    return tf.variable_scope(tf.get_variable_scope(), custom_getter=average)
 
 
 def conv_bias(x, size, width, stride, method, training):
@@ -38,6 +48,14 @@ def batch_norm(x, training):
         return x * factor + (offset - mean * factor), {}
     y, batch_mean, batch_variance = tf.nn.fused_batch_norm(x, scale, offset, epsilon=EPSILON, is_training=True)
     return y, {mean: batch_mean, variance: batch_variance}
+
+
+def spatial_dropout(x, rate, seed):
+    """Each whole feature map of each sample is zero with probability `rate`, the others are scaled to make up for it
+    (Tompson et al. 2015): neighbouring cells are too alike for dropout of cells.  seed: int [2], equal ones equal maps.
+    """
+    uniform = tf.random.stateless_uniform([tf.shape(x)[0], 1, 1, x.shape[-1].value], seed)
+    return x * tf.cast(uniform >= rate, tf.float32) / (1 - rate)
 
 
 def max_pool(x):

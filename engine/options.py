@@ -3,11 +3,12 @@ import argparse
 import datetime
 import math
 
-from engine.files import InputError, natural_float, natural_int, positive_float, positive_int
+from engine.files import InputError, natural_float, natural_int, positive_float, positive_int, share
 
 # A change of one of these is a change of the graph or of its data: not allowed when restoring.  Systems add their own.
 FIXED = ('system', 'dataset')
-FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_examples', 'validation')
+FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_examples', 'validation', 'norm_decay',
+                     'average_weights', 'schedule', 'warm_up')
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
 CALL = ('train', 'restore', 'predict', 'torso', 'overlay', 'out', 'model_path', 'tb_folder', 'run', 'data',
         'predictions', 'verify')
@@ -56,7 +57,15 @@ def build_parser(system, systems):
     training.add_argument('--batch_size', type=positive_int, default=14, help='samples a step, over all towers')
     training.add_argument('--optimizer', choices=('adam', 'momentum'), default='adam', help='optimiser')
     training.add_argument('--lr', type=positive_float, default=0.001, help='learning rate at the start')
+    training.add_argument('--schedule', choices=('steps', 'cosine'), default='steps',
+                          help='how the rate falls: in steps at 70, 80 and 90 %% of all updates, or as a cosine to 0')
+    training.add_argument('--warm_up', type=natural_int, default=0, metavar='STEPS',
+                          help='updates over which the rate first rises')
     training.add_argument('--lmbd', type=natural_float, default=0.001, help='weight decay')
+    training.add_argument('--norm_decay', type=share, default=0.9, metavar='D',
+                          help='of the batch norms\' moving averages, an update')
+    training.add_argument('--average_weights', type=share, default=0.0, metavar='D',
+                          help='evaluate by the weights\' moving average, of this decay an update; 0: by the last ones')
     training.add_argument('--seed', type=natural_int, default=0, help='equal seeds, equal runs')
     training.add_argument('--train_examples', type=positive_int, metavar='N', help='only N people, evenly spread')
     training.add_argument('--save_minutes', type=positive_float, default=10.0, metavar='M',
@@ -133,7 +142,7 @@ def check(options, explicit, system):
         raise ValueError('argument --run: not a plain name')
     if options.run and options.restore is not None:
         raise ValueError('argument --run: a restored run keeps its name')
-    for name in (PICTURES_ONLY if options.predict is None else system.CALL):
+    for name in (PICTURES_ONLY if options.predict is None else system.WITHOUT_PREDICT):
         if name in explicit:
             raise ValueError(f'argument --{name}: goes with{"out" if options.predict else ""} --predict')
 
@@ -151,7 +160,11 @@ def settings_of(options, system):
 
 
 def take_over(options, explicit, settings, where, system):
-    """Completes the options with a restored run's settings; a contradiction names the option."""
+    """Completes the options with a restored run's settings; a contradiction names the option.
+
+    A run of before an option existed had its default.
+    """
+    settings = {**settings_of(build_parser(system, ()).parse_args([]), system), **settings}
     fixed = (*FIXED, *system.FIXED)
     if options.train:
         fixed += (*FIXED_IN_TRAINING, *system.FIXED_IN_TRAINING)

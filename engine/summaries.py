@@ -42,6 +42,7 @@ import numpy as np
 
 from engine import batches
 from engine.drawing import overlay
+from engine.layers import AVERAGE
 from engine.tf1 import tf
 from engine.training import warn
 
@@ -109,7 +110,9 @@ class Writer:
         """Variables, but the optimiser's; some also as images."""
         moving = [variable for variable in tf.global_variables()
                   if variable.op.name.endswith(('moving_mean', 'moving_variance'))]
-        values = session.run({tag_of(variable): variable for variable in tf.trainable_variables() + moving})
+        averages = {variable.op.name: variable for variable in tf.global_variables()}
+        values = session.run({tag_of(variable): averages.get(variable.op.name + AVERAGE, variable)
+                              for variable in tf.trainable_variables() + moving})
         for tag, value in values.items():
             yield from describe(tag, value)
         for tag, image in self.system.pictures(values):

@@ -7,6 +7,7 @@ losses and its batch norm statistics enter the average with its share of the bat
 The network is a system's (systems/__init__.py): its outputs and losses are dictionaries by the outputs' names.
 """
 import collections
+import contextlib
 
 from engine import layers
 from engine.tf1 import tf
@@ -75,8 +76,15 @@ def build_towers(system, batch, devices, options, training):
     for t, (device, (part, weight, size)) in enumerate(zip(devices, split(batch, len(devices)))):
         with (tf.device(placed(device, variables_on)), tf.name_scope(f'tower_{t}'),
               tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE)):
-            towers.append((system.build(part.images, part.targets, options, training), part, weight, size))
+            towers.append((build_network(system, part.images, part.targets, options, training, tower=t),
+                           part, weight, size))
     return towers
+
+
+def build_network(system, images, targets, options, training, **details):
+    """One replica; with --average_weights, inference reads the averages of the weights instead."""
+    with layers.averages_instead() if options.average_weights and not training else contextlib.nullcontext():
+        return system.build(images, targets, options, training, **details)
 
 
 def joined(dictionaries):
@@ -115,30 +123,39 @@ def build_training(system, batch, devices, options, total_steps):
             outputs.append({name: tensor[:size] for name, tensor in network.outputs.items()})
         means = [tf.add_n(parts) for parts in zip(*averages)]
         losses, means = dict(zip(losses, means)), means[len(losses):]
-        gradients = decayed(means[:len(variables)], variables, options.lmbd)
+        gradients = decayed(means[:len(variables)], variables, system.decays(options))
         moments = list(zip(towers[0][0].statistics, means[len(variables):]))
-        rate = learning_rate(options.lr, total_steps)
-        step, finite, norm = update(gradients, variables, moments, rate, options.optimizer, list(losses.values()))
+        rate = learning_rate(options.lr, total_steps, options.schedule, options.warm_up)
+        step, finite, norm = update(gradients, variables, moments, rate, options.optimizer, list(losses.values()),
+                                    options.norm_decay, options.average_weights)
     return Training(step, finite, losses, norm, rate, joined(outputs), list(zip(gradients, variables)),
                     [network for network, *_ in towers])
 
 
-def decayed(gradients, variables, lmbd):
-    """Adds the gradient of lmbd * sum of w^2 / 2 over the convolution weights (not biases, batch norm or priors)."""
-    return [gradient + lmbd * variable if variable.op.name.endswith('weights') else gradient
-            for gradient, variable in zip(gradients, variables)]
+def decayed(gradients, variables, decays):
+    """Adds the gradients of rate * sum of w^2 / 2, decays: {last part of a variable's name: rate}."""
+    rates = [decays.get(variable.op.name.split('/')[-1], 0) for variable in variables]
+    return [gradient + rate * variable if rate else gradient
+            for gradient, variable, rate in zip(gradients, variables, rates)]
 
 
-def learning_rate(base, total_steps):
-    """base x 1, 1/2, 1/5, 1/10 from 0, 70, 80, 90 % of all updates."""
+def learning_rate(base, total_steps, schedule='steps', warm_up=0):
+    """'steps': base x 1, 1/2, 1/5, 1/10 from 0, 70, 80, 90 % of all updates.  'cosine': half a wave from base to 0.
+
+    warm_up: during so many updates the rate rises linearly to what it would be.
+    """
     step = tf.train.get_or_create_global_step()
-    bounds = [round(share * total_steps) for share, _ in SCHEDULE[:-1]]
-    return tf.train.piecewise_constant(step, [tf.constant(bound, tf.int64) - 1 for bound in bounds],
-                                       [base * factor for _, factor in SCHEDULE])
+    if schedule == 'cosine':
+        rate = tf.train.cosine_decay(base, step, max(total_steps, 1))
+    else:
+        bounds = [round(share * total_steps) for share, _ in SCHEDULE[:-1]]
+        rate = tf.train.piecewise_constant(step, [tf.constant(bound, tf.int64) - 1 for bound in bounds],
+                                           [base * factor for _, factor in SCHEDULE])
+    return rate * tf.minimum(1.0, tf.cast(step + 1, tf.float32) / warm_up) if warm_up else rate
 
 
-def update(gradients, variables, moments, rate, optimizer, watched):
-    """Clips and applies the gradients and moves the batch norm averages, if all numbers are finite.
+def update(gradients, variables, moments, rate, optimizer, watched, norm_decay=0.9, average_decay=0):
+    """Clips and applies the gradients and moves the averages of batch norm and weights, if all numbers are finite.
 
     Otherwise nothing changes but the step and the variable `skipped`.  Returns (op, finite, global norm).
     """
@@ -146,10 +163,15 @@ def update(gradients, variables, moments, rate, optimizer, watched):
     clipped, norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
     finite = tf.reduce_all(tf.is_finite(tf.stack([norm, *watched])))
     skipped = tf.get_variable('skipped', [], tf.int64, tf.zeros_initializer(), trainable=False)
+    averages = [tf.get_variable(variable.op.name + layers.AVERAGE, initializer=variable.initial_value, trainable=False)
+                for variable in variables if average_decay]
 
     def apply():
-        moved = [average.assign_sub((1 - layers.DECAY) * (average - value)) for average, value in moments]
-        with tf.control_dependencies([optimizer.apply_gradients(zip(clipped, variables)), *moved]):
+        moved = [average.assign_sub((1 - norm_decay) * (average - value)) for average, value in moments]
+        applied = optimizer.apply_gradients(zip(clipped, variables))
+        with tf.control_dependencies([applied]):
+            averaged = move_averages(averages, variables, average_decay)
+        with tf.control_dependencies([applied, *moved, *averaged]):
             return tf.constant(True)
 
     def skip():
@@ -159,3 +181,11 @@ def update(gradients, variables, moments, rate, optimizer, watched):
     with tf.control_dependencies([tf.cond(finite, apply, skip)]):
         step = tf.train.get_or_create_global_step().assign_add(1)
     return step.op, finite, norm
+
+
+def move_averages(averages, variables, decay):
+    """Exponential moving averages of the variables, which soon forget how these began; returns the assignments."""
+    step = tf.cast(tf.train.get_or_create_global_step(), tf.float32)
+    decay = tf.minimum((1 + step) / (10 + step), decay)
+    return [average.assign_sub((1 - decay) * (average - variable.read_value()))
+            for average, variable in zip(averages, variables)]

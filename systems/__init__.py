@@ -12,6 +12,7 @@ The trainer, towers, checkpoints, summaries, own pictures and the export know a 
     FIXED_IN_TRAINING   settings that only a training going on must keep
     TRAINING_ONLY   settings that --restore takes over when training goes on, not when evaluating
     CALL            options that describe a call, not a run
+    WITHOUT_PREDICT those of them that --predict does not take
 
     add_options(parser), check_options(options)         its flags; ValueError says which contradict each other
     takes_anchor(options)                               whether a point may say who is meant
@@ -28,9 +29,10 @@ Of samples, in NumPy, on loader threads; image uint8 [h, w, 3] RGB, joints_xy fl
 
 Of the graph:
 
-    build(images, targets, options, training, portable=False) -> Network       portable: for export.py
+    build(images, targets, options, training, portable=False, tower=0) -> Network          portable: for export.py
     losses(network, targets, options) -> {output: [b]}                         each sample's
     objective({output: []}, options) -> []                                     what is minimised, of the means
+    decays(options) -> {last part of a variable's name: rate of its weight decay}
     start(options, people, manifest) -> {variable: array}                      where variables start, if not by the seed
     combine(output [n * views, ...], options) -> [n, ...]
 

@@ -9,6 +9,7 @@ and averaged (engine/multiscale.py); a joint is where its mean map peaks.  Whose
 clicked at, or inferred (torso.py).  The interface is described in systems/__init__.py.
 """
 import argparse
+import functools
 import os
 
 import numpy as np
@@ -20,7 +21,7 @@ import torso
 from datasets import flic
 from datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH, clamp_to_frame
 from engine import augmentation, drawing, heatmaps, layers, multiscale
-from engine.files import positive_int
+from engine.files import natural_float, natural_int, positive_float, positive_int, share
 from engine.meter import Meter
 from engine.tf1 import tf
 from evaluate import MODELS, detection_rate, normalised_errors
@@ -36,8 +37,9 @@ RADIUS = 10                             # of the rates in log and TensorBoard, %
 BANKS = ('full', 'half', 'quarter')
 
 FIXED = ('width', 'use_sm', 'no_batch_norm', 'loss', 'self_connections')
-FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss')
-CALL, TRAINING_ONLY = ('infer_torso',), ('decode',)
+FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss', 'rotation', 'zoom', 'shift', 'colour',
+                     'dropout_boxes', 'targets', 'spatial_dropout', 'energy_decay')
+CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('infer_torso', 'flip_average'), ('infer_torso',), ('decode',)
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
@@ -53,13 +55,32 @@ def add_options(parser):
                          help='how the spatial model\'s priors start from the histograms')
     network.add_argument('--conv', choices=('auto', 'direct', 'fft'), default='auto',
                          help='how convolutions are computed: the same function at other speed')
-    network.add_argument('--data_augm', action='store_true', help='augment the training data')
     network.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
                          help='joint = interpolated peak of its heat map, or centre of the highest cell')
     network.add_argument('--infer_torso', action='store_true',
                          help='the spatial model is not given the torso that is annotated, but the one inferred')
     network.add_argument('--scales', choices=('multi', 'single'), default='multi',
                          help='zooms of a frame whose maps are averaged for the predictions: eight, or one')
+    network.add_argument('--flip_average', action='store_true',
+                         help='average the maps of the mirrored frame, too')
+    network.add_argument('--targets', choices=('cell', 'subcell'), default='cell',
+                         help='where a joint\'s target is centred: on its cell, or on the joint itself')
+    network.add_argument('--spatial_dropout', type=share, default=0.0, metavar='P',
+                         help='share of the feature maps left out before conv5 in training')
+    network.add_argument('--energy_decay', type=natural_float, default=0.0, metavar='LMBD',
+                         help='weight decay of the spatial model\'s energies and biases, towards uniform priors')
+    augmented = parser.add_argument_group('augmentation')
+    augmented.add_argument('--data_augm', action='store_true', help='augment the training data: flip, light, rotation, '
+                           'crop, and what follows')
+    augmented.add_argument('--rotation', type=natural_float, default=10.0, metavar='DEGREES', help='by up to +- this')
+    augmented.add_argument('--zoom', nargs=2, type=positive_float, default=[1.0, 1.0], metavar=('LOW', 'HIGH'),
+                           help='enlarged around the centre by a factor between these, its logarithm uniform')
+    augmented.add_argument('--shift', type=natural_float, default=0.0, metavar='PIXELS',
+                           help='moved by up to +- this along each axis')
+    augmented.add_argument('--colour', type=share, default=0.0, metavar='G',
+                           help='each colour channel times a factor of its own within 1 +- G')
+    augmented.add_argument('--dropout_boxes', type=natural_int, default=0, metavar='N',
+                           help='coarse dropout: noise in N random rectangles')
     ablations = parser.add_argument_group('ablations', 'what the method is without one of its parts')
     ablations.add_argument('--no_batch_norm', action='store_true', help='leave the part detector\'s batch norms out')
     ablations.add_argument('--loss', choices=('cross_entropy', 'squared'), default='cross_entropy',
@@ -72,6 +93,8 @@ def check_options(options):
     for name in ('no_auxiliary_loss', 'self_connections', 'infer_torso'):
         if getattr(options, name) and not options.use_sm:
             raise ValueError(f'--{name} goes with --use_sm: there is no spatial model')
+    if options.zoom[0] > options.zoom[1]:
+        raise ValueError('argument --zoom: LOW is above HIGH')
 
 
 def takes_anchor(options):
@@ -80,8 +103,9 @@ def takes_anchor(options):
 
 
 def scales_of(options):
-    """The zooms that --scales stands for."""
-    return multiscale.SCALES if options.scales == 'multi' else (1.0,)
+    """The zooms that --scales and --flip_average stand for, negative ones of the mirrored frame."""
+    scales = multiscale.SCALES if options.scales == 'multi' else (1.0,)
+    return scales + tuple(-scale for scale in scales) if options.flip_average else scales
 
 
 def n_views(options):
@@ -98,7 +122,7 @@ def training_sample(image, joints_xy, options, rng):
     """Augmented with --data_augm, else as the test people are."""
     if not options.data_augm:
         return test_sample(image, joints_xy, options)
-    return augmentation.augment(image, clamp_to_frame(joints_xy), flic.FLIP, rng)
+    return augmentation.augment(image, clamp_to_frame(joints_xy), flic.FLIP, rng, augmentation.ranges_of(options))
 
 
 def test_sample(image, joints_xy, options):
@@ -114,13 +138,14 @@ def test_sample(image, joints_xy, options):
 def views(image, joints_xy, options):
     scales = scales_of(options)
     return list(zip(multiscale.scaled_images(image, scales),
-                    multiscale.scaled_points(clamp_to_frame(joints_xy), (WIDTH, HEIGHT), scales)))
+                    multiscale.scaled_points(clamp_to_frame(joints_xy), (WIDTH, HEIGHT), scales, flic.FLIP)))
 
 
 def encode(joints_xy, options):
     """Joints [n, 10, 2] -> the nine heat maps to be found, and the torso's, which is given."""
-    maps = heatmaps.render_targets(joints_xy, (MAP_HEIGHT, MAP_WIDTH))
-    return {'heat_maps': maps[..., :N_JOINTS], 'torso_map': maps[..., N_JOINTS:]}
+    shape, subcell = (MAP_HEIGHT, MAP_WIDTH), options.targets == 'subcell'
+    return {'heat_maps': heatmaps.render_targets(joints_xy[:, :N_JOINTS], shape, subcell),
+            'torso_map': heatmaps.render_targets(joints_xy[:, N_JOINTS:], shape)}
 
 
 def targets(options):
@@ -129,15 +154,20 @@ def targets(options):
 
 # --- graph --------------------------------------------------------------------------------------------------------
 
-def build(images, targets, options, training, portable=False):
+def build(images, targets, options, training, portable=False, tower=0):
     """The whole network on one device: images uint8 [b, 480, 720, 3] -> Network of maps float32 [b, 60, 90, 9].
 
     parts: (logits {name: [b, 60, 90, 9]}, spatial_model.SpatialModel or None).
     portable: plain convolutions and products of matrices only, the same function.
+    tower: its number; in training, each drops other maps, by the seed and the step alone.
     """
+    drop = None
+    if training and options.spatial_dropout:
+        seed = [options.seed + (tower << 32), tf.train.get_or_create_global_step()]
+        drop = functools.partial(layers.spatial_dropout, rate=options.spatial_dropout, seed=seed)
     conv, method = ('direct', 'matmul') if portable else (options.conv, 'fft')
     with tf.variable_scope('part_detector'):
-        detector = model.build(images, options.width, training, conv, not options.no_batch_norm)
+        detector = model.build(images, options.width, training, conv, not options.no_batch_norm, drop)
     maps, logits = {'pd': detector.heat_maps}, {'pd': detector.logits}
     if options.loss == 'squared':                       # linear maps, as in the paper; what is negative is no joint
         maps['pd'] = tf.nn.relu(detector.logits)
@@ -187,6 +217,11 @@ def objective(losses, options):
     return sum(list(losses.values())[1:], losses['pd'])
 
 
+def decays(options):
+    """Of convolution weights and, towards uniform priors, of the spatial model; not of biases or batch norm."""
+    return {'weights': options.lmbd, 'energies': options.energy_decay, 'biases': options.energy_decay}
+
+
 def start(options, people, manifest):
     """The priors of pairwise_distr.py are where the spatial model's energies [81, 120, 180] start."""
     if not options.use_sm:
@@ -203,7 +238,7 @@ def start(options, people, manifest):
 
 def combine(maps, options):
     """A frame's zooms -> their mean in the frame."""
-    return multiscale.combine(maps, scales_of(options))
+    return multiscale.combine(maps, scales_of(options), flic.FLIP[:N_JOINTS])
 
 
 # --- results ------------------------------------------------------------------------------------------------------

@@ -54,12 +54,18 @@ def make_run(folder, *arguments):
     with graph.as_default():
         images, torso = tf.placeholder(tf.uint8, [None, 480, 720, 3]), tf.placeholder(tf.float32, [None, 60, 90, 1])
         outputs = system.build(images, {'torso_map': torso}, options, False).outputs
-        spectra, saver = convolution.spectra_operations(), tf.train.Saver()
+        spectra, saved = convolution.spectra_operations(), {v.op.name: v for v in tf.global_variables()}
         session = tf.Session()
         for variable in tf.global_variables():
             variable.load(random_value(variable.op.name, variable.shape.as_list(), rng), session)
-        checkpoint.save(session, saver, folder, {'step': 7, 'best': None, 'code': 'x',
-                                                 'settings': command_line.settings_of(options, system)}, 1)
+        if options.average_weights:                 # these are the averages; the last weights are something else
+            for variable in tf.trainable_variables():
+                saved[variable.op.name + '/average'] = variable
+                saved[variable.op.name] = tf.get_variable('last/' + variable.op.name, trainable=False,
+                                                          initializer=np.full(variable.shape, 0.1, np.float32))
+                session.run(saved[variable.op.name].initializer)
+        checkpoint.save(session, tf.train.Saver(saved), folder, {
+            'step': 7, 'best': None, 'code': 'x', 'settings': command_line.settings_of(options, system)}, 1)
 
     def run(inputs):
         with convolution.spectra(session, spectra):
@@ -155,7 +161,8 @@ def test_saved_model_equals_the_network(exported, run, inputs, tmp_path):
 
 
 @pytest.mark.parametrize('arguments', [
-    [], ['--use_sm', '--self_connections', '--no_batch_norm', '--loss', 'squared']], ids=['detector', 'ablations'])
+    [], ['--use_sm', '--self_connections', '--no_batch_norm', '--loss', 'squared'],
+    ['--use_sm', '--average_weights', '0.9']], ids=['detector', 'ablations', 'averages'])
 def test_other_networks(arguments, inputs, tmp_path, monkeypatch):
     """Without a spatial model there is no torso to say; an earlier export is replaced whole."""
     folder, live = make_run(str(tmp_path / 'run'), *arguments)

@@ -77,6 +77,27 @@ def test_weights_that_fit_nowhere_are_refused(arrays_folder, tmp_path):
     assert done.returncode == 2 and '--init: nowhere: no checkpoint there' in done.stderr
 
 
+def test_a_variable_and_its_average_start_alike(tf_graph, tmp_path):
+    """From a start of the weights, from a whole checkpoint and from a published one, which has the averages only."""
+    last, averaged = np.array([1, 2], np.float32), np.array([3, 4], np.float32)
+    path = str(tmp_path / 'model')
+    for kept in ({'l/weights': last}, {'l/weights': last, 'l/weights/average': averaged, 'l/weights/Adam': last},
+                 {'l/weights/average': averaged}):
+        with tf.Graph().as_default(), tf.Session() as session:
+            variables = [tf.get_variable(name, initializer=value) for name, value in kept.items()]
+            session.run(tf.global_variables_initializer())
+            tf.train.Saver(variables).save(session, path)
+        weights = checkpoint.weights(str(tmp_path))
+        assert weights.keys() == {'l/weights/average' if len(kept) == 3 else next(iter(kept))}
+        with tf.Graph().as_default(), tf.Session() as session:
+            names = ['l/bias/average', 'l/weights', 'l/weights/Adam', 'l/weights/average']
+            variables = [tf.get_variable(name, initializer=np.zeros(2, np.float32)) for name in names]
+            session.run(tf.global_variables_initializer())
+            assert checkpoint.fill(session, weights) == (['l/weights', 'l/weights/average'], ['l/bias/average'])
+            start = averaged if 'l/weights/average' in kept else last
+            np.testing.assert_array_equal(session.run(variables), [[0, 0], start, [0, 0], start])
+
+
 @pytest.mark.parametrize('arguments', [['--restore', '--init', 'a'], ['--train', '--restore', '--init', 'a']])
 def test_init_starts_a_training(arguments, capsys):
     with pytest.raises(SystemExit):
@@ -110,9 +131,9 @@ def test_data_sets_know_no_network():
         assert not imports(path) & {'systems', 'model', 'spatial_model', 'main', 'tensorflow'}, path
 
 
-PARTS = """DATASETS INPUT N_POINTS OUTPUTS SCORE GIVEN FIXED FIXED_IN_TRAINING TRAINING_ONLY CALL add_options
-check_options takes_anchor about training_sample test_sample views n_views encode targets build losses objective start
-combine predictor decode meter portable maps pictures"""
+PARTS = """DATASETS INPUT N_POINTS OUTPUTS SCORE GIVEN FIXED FIXED_IN_TRAINING TRAINING_ONLY CALL WITHOUT_PREDICT
+add_options check_options takes_anchor about training_sample test_sample views n_views encode targets build losses
+objective decays start combine predictor decode meter portable maps pictures"""
 
 
 @pytest.mark.parametrize('name', systems.names())

@@ -108,6 +108,21 @@ def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
             session.run(logits[0], {images: frames})                                   # forgotten
 
 
+def test_spatial_dropout(tf_graph):
+    """Whole maps, each sample's own; by the seed alone; right on average."""
+    x = np.random.default_rng(0).uniform(1, 2, (5, 6, 7, 400)).astype(np.float32)
+    seed = tf.placeholder(tf.int64, [2])
+    dropped = layers.spatial_dropout(tf.constant(x), 0.3, seed)
+    with tf_graph() as session:
+        got, again, other = (session.run(dropped, {seed: s}) for s in ((1, 2), (1, 2), (1, 3)))
+    np.testing.assert_array_equal(got, again)
+    kept = got[:, 0, 0] > 0                                                             # [5, 400]
+    np.testing.assert_allclose(got, x * kept[:, None, None] / 0.7, rtol=1e-6)
+    assert abs(kept.mean() - 0.7) < 0.04
+    for one, two in ((kept[0], kept[1]), (kept.ravel(), (other[:, 0, 0] > 0).ravel())):
+        assert abs((one == two).mean() - 0.58) < 0.12                                   # 0.7^2 + 0.3^2: independent
+
+
 def test_debug_is_a_quarter_of_the_width():
     assert [main.understand(['--train', *words])[0].width for words in ([], ['--debug'])] == [64, 16]
 

@@ -312,7 +312,7 @@ def plain_augment(image, maps):
     maps = tf.cond(mirrored, lambda: tf.gather(maps[:, ::-1], FLIP, axis=2), lambda: maps)
     image = tf.image.random_brightness(image, augmentation.BRIGHTNESS / 255)
     image = tf.clip_by_value(tf.image.random_contrast(image, *augmentation.CONTRAST), 0, 1)
-    angle = (2 * uniform[1] - 1) * augmentation.ROTATION * np.pi / 180
+    angle = (2 * uniform[1] - 1) * augmentation.USUAL.rotation * np.pi / 180
     return plain_warp(image, angle, uniform[2:4]), plain_warp(maps, angle, uniform[2:4])
 
 

@@ -195,6 +195,7 @@ def read_pairs(material):
     """(start, trained, biases) of all 81 pairs, each through the softplus: [81, 120, 180] twice and [81, 60, 90]."""
     import spatial_model
     from engine import checkpoint
+    from engine.layers import AVERAGE
     from engine.tf1 import tf
     run = material.options.run
     found = checkpoint.find(os.path.dirname(os.path.abspath(run)), run)
@@ -205,7 +206,8 @@ def read_pairs(material):
     path = os.path.join(material.options.data, pairwise_distr.FILE)
     histograms = pairwise_distr.load(path, found.state['data_id'])[:n]
     reader = tf.train.NewCheckpointReader(os.path.join(found.path, 'model'))
-    energies, biases = (reader.get_tensor(f'spatial_model/{name}')[:n] for name in ('energies', 'biases'))
+    average = AVERAGE if settings.get('average_weights') else ''
+    energies, biases = (reader.get_tensor(f'spatial_model/{name}{average}')[:n] for name in ('energies', 'biases'))
     first = spatial_model.initial_energies(histograms, settings['priors'])
     return [np.logaddexp(0, spatial_model.BETA * x) / spatial_model.BETA for x in (first, energies, biases)]
 

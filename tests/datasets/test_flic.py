@@ -1,4 +1,6 @@
 """Grid, targets and decoding against hand-made cases and brute force."""
+import itertools
+
 import numpy as np
 
 from datasets import flic
@@ -31,6 +33,28 @@ def test_targets_by_brute_force():
                         expected[n, row + i, col + j, k] = a * b / 16
     np.testing.assert_array_equal(heatmaps.render_targets(xy, (60, 90)), expected)
     assert np.isclose(expected[0, ..., 0].sum(), 9 / 16)
+
+
+def test_subcell_targets_by_brute_force():
+    """Each of the nine masses is split between four cells; the mean of a whole map is the joint."""
+    xy = np.random.default_rng(3).uniform((-20, -20), (740, 500), (4, 9, 2))
+    xy[0, :3] = (0, 0), (719.99, 479.99), (-0.01, 100)
+    xy[1] = np.random.default_rng(4).uniform((16, 16), (704, 464), (9, 2))
+    expected = np.zeros((4, 64, 94, 9))                                                 # two cells more on each side
+    for n, k in np.ndindex(4, 9):
+        x, y = xy[n, k]
+        if 0 <= x < 720 and 0 <= y < 480:
+            for (i, a), (j, b) in itertools.product(zip((-1, 0, 1), (1, 2, 1)), repeat=2):
+                row, col = y / 8 - 0.5 + i, x / 8 - 0.5 + j
+                top, left = int(np.floor(row)), int(np.floor(col))
+                for r, c in itertools.product((0, 1), repeat=2):
+                    share = abs(1 - r - (row - top)) * abs(1 - c - (col - left))
+                    expected[n, top + r + 2, left + c + 2, k] += share * a * b / 16
+    got = heatmaps.render_targets(xy, (60, 90), subcell=True)
+    np.testing.assert_allclose(got, expected[:, 2:-2, 2:-2], atol=1e-6)
+    np.testing.assert_allclose(got[1].sum((0, 1)), 1, rtol=1e-6)
+    mean = np.einsum('rck,rci->ki', got[1], np.stack(np.mgrid[:60, :90], axis=-1))
+    np.testing.assert_allclose(heatmaps.centre_of(mean), xy[1], atol=1e-3)
 
 
 def test_peak_decodes_to_its_cell_centre():

@@ -50,6 +50,11 @@ def test_targets_are_where_the_joints_are(split):
     assert batch.targets['heat_maps'].shape == (6, 60, 90, 9)
     np.testing.assert_array_equal(np.concatenate([batch.targets['heat_maps'], batch.targets['torso_map']], axis=-1),
                                   heatmaps.render_targets(batch.joints_xy, (60, 90)))
+    subcell = batches.training_batch(tompson, split, 0, settings(0, 6, '--data_augm', '--targets', 'subcell'))
+    np.testing.assert_array_equal(subcell.images, batch.images)
+    np.testing.assert_array_equal(subcell.targets['heat_maps'],
+                                  heatmaps.render_targets(batch.joints_xy, (60, 90), True)[..., :9])
+    np.testing.assert_array_equal(subcell.targets['torso_map'], batch.targets['torso_map'])         # which is given
     plain = batches.plain_batch(tompson, split, np.arange(3), settings(0, 6))
     np.testing.assert_array_equal(plain.images, split.images[:3])
     np.testing.assert_array_equal(plain.joints_xy, flic.clamp_to_frame(split.joints[:3]))

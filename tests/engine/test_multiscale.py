@@ -4,9 +4,11 @@ import pytest
 import scipy.ndimage
 
 import main
+import torso
 from datasets import arrays, flic
 from engine import batches, heatmaps, multiscale
 from engine.augmentation import transform, zoom
+from systems import tompson
 
 SIZE = flic.WIDTH, flic.HEIGHT
 
@@ -59,6 +61,45 @@ def test_views_are_the_frame_at_all_scales(arrays_folder):
     middle = scipy.ndimage.zoom(split.images[2][72:-72, 108:-108].astype(float), (480 / 336, 720 / 504, 1), order=1,
                                 grid_mode=True, mode='nearest')
     assert np.abs(crop - middle)[5:-5, 5:-5].mean() < 1
+
+
+MIRRORED = (1.0, 1 / 1.2, -1.0, -1 / 0.8)
+
+
+def test_mirrored_frames_bring_the_same_joints_back(tf_graph, monkeypatch):
+    """A perfect detector's maps of every view, left and right as that view shows them, decode to the frame's joints."""
+    from engine.tf1 import tf
+    xy = np.random.default_rng(4).uniform((170, 120), (550, 360), (2, 9, 2)).astype(np.float32)
+    grid = heatmaps.centre_of(np.stack(np.mgrid[:60, :90], axis=-1))[:, :, None]              # [60, 90, 1, 2] x, y
+    views = []
+    for person in xy:
+        for scale in MIRRORED:
+            seen = person.copy()
+            if scale < 0:
+                seen[:, 0] = 720 - seen[:, 0]
+                seen[[0, 1, 2, 3, 4, 5, 6, 7]] = seen[[3, 4, 5, 0, 1, 2, 7, 6]]
+            views.append((seen - [360, 240]) * abs(scale) + [360, 240])
+    points = multiscale.scaled_points(xy, SIZE, MIRRORED, flic.FLIP[:9])                     # [S, n, 9, 2]
+    np.testing.assert_allclose(np.concatenate(np.moveaxis(points, 0, 1)), views, atol=1e-3)
+    maps = np.exp(-((grid - np.array(views)[:, None, None]) ** 2).sum(-1) / (2 * 16 ** 2))
+    maps = tf.constant(maps, tf.float32)
+    monkeypatch.setattr(tompson, 'scales_of', lambda options: MIRRORED)
+    with tf_graph() as session:
+        got, by_system = session.run([multiscale.combine(maps, MIRRORED, flic.FLIP[:9]), tompson.combine(maps, None)])
+    assert np.abs(heatmaps.decode(got) - xy).max() < 0.5
+    np.testing.assert_array_equal(by_system, got)
+
+
+def test_mirrored_views(arrays_folder, monkeypatch):
+    split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
+    options, system, *_ = main.understand(['--train', '--scales', 'single', '--flip_average'])
+    assert system.scales_of(options) == (1.0, -1.0) and system.n_views(options) == 2
+    monkeypatch.setattr(system, 'scales_of', lambda options: MIRRORED)
+    batch = batches.views_batch(system, split, np.array([1]), options)
+    np.testing.assert_array_equal(batch.images[2], split.images[1][:, ::-1])
+    torso_maps = torso.torso_maps(split.joints[[1], 9], MIRRORED)
+    np.testing.assert_array_equal(batch.targets['torso_map'], torso_maps)
+    assert (torso_maps[0] != torso_maps[2][:, ::-1]).sum() <= 18                # of a joint on a border of cells
 
 
 def test_a_single_scale_is_the_frame_itself(arrays_folder, tf_graph):

@@ -258,9 +258,10 @@ def test_refused_options(arguments, message, capsys):
 
 
 def test_a_call_is_not_part_of_a_run():
-    options = options_of('--predict', 'a.jpg', '--torso', '1,2', '--overlay', '--out', 'x')
+    options = options_of('--predict', 'a.jpg', '--torso', '1,2', '--overlay', '--out', 'x', '--flip_average')
+    assert options.flip_average
     settings = command_line.settings_of(options, tompson)
-    assert not {'predict', 'torso', 'overlay', 'out', 'infer_torso'} & set(settings)
+    assert not {'predict', 'torso', 'overlay', 'out', 'infer_torso', 'flip_average'} & set(settings)
 
 
 # --- the torso ----------------------------------------------------------------------------------------------------

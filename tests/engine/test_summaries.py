@@ -61,7 +61,8 @@ def writer():
     somebody = arrays.Split(np.zeros((1, 480, 720, 3), np.uint8), np.zeros((1, 10, 2), np.float32), None)
     inference = SimpleNamespace(outputs={'pd': None, 'sm': None})
     return summaries.Writer('', tompson, JOINTS, SimpleNamespace(evaluation=SimpleNamespace(inference=inference)),
-                            {'train': somebody, 'test': somebody}, SimpleNamespace(data_augm=False, batch_size=1))
+                            {'train': somebody, 'test': somebody},
+                            SimpleNamespace(data_augm=False, batch_size=1, targets='cell'))
 
 
 def read(folder):

@@ -5,7 +5,7 @@ from conftest import unordered_reads
 
 import main
 import model
-from engine import batches, towers
+from engine import batches, layers, towers
 from engine.tf1 import tf
 from systems import tompson
 
@@ -96,7 +96,8 @@ FETCHED = ('step', 'finite', 'losses', 'norm', 'rate', 'outputs')               
 
 
 @pytest.mark.parametrize('changes', [{}, {'use_sm': False}, {'loss': 'squared'}, {'no_batch_norm': True},
-                                     {'conv': 'direct'}, {'self_connections': True, 'optimizer': 'momentum'}])
+                                     {'conv': 'direct'}, {'self_connections': True, 'optimizer': 'momentum'},
+                                     {'average_weights': 0.9, 'spatial_dropout': 0.2}])
 def test_no_variable_is_read_in_no_order_with_its_update(tf_graph, changes):
     tf.train.get_or_create_global_step()
     options = settings(**changes)
@@ -112,6 +113,23 @@ def test_a_read_in_no_order_is_found(tf_graph):
     step, finite, norm = towers.update(tf.gradients(first, weights), [weights], [], tf.constant(0.1), 'adam', [])
     assert unordered_reads([step, finite, norm, first]) == []
     assert len(unordered_reads([step, second])) == 1
+
+
+def test_towers_drop_other_maps_each_step_and_inference_none(tf_graph):
+    step = tf.train.get_or_create_global_step()
+    batch, options, devices = placeholders(), settings(spatial_dropout=0.5), ['/cpu:0', '/cpu:0']
+    training = towers.build_training(tompson, batch, devices, options, 100)
+    inference = towers.build_inference(tompson, batch, devices, options)
+    fed = batches.feed(batch, tf.nest.map_structure(lambda x: np.concatenate([x, x]), make_batch(1)))  # the same twice
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        first, again = (session.run(training.outputs['pd'], fed) for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+        assert np.abs(first[0] - first[1]).max() > 1e-6
+        step.load(1, session)
+        assert np.abs(session.run(training.outputs['pd'], fed) - first).max() > 1e-6
+        one, other = session.run(inference.outputs['pd'], fed)
+        np.testing.assert_array_equal(one, other)
 
 
 def test_inference_in_batches_equals_one_by_one(tf_graph):
@@ -131,16 +149,17 @@ def test_inference_in_batches_equals_one_by_one(tf_graph):
         np.testing.assert_allclose(one[3:], partial[k], rtol=1e-3, atol=1e-7)
 
 
-def test_one_update_by_hand(tf_graph):
+@pytest.mark.parametrize('norm_decay', [0.9, 0.99])
+def test_one_update_by_hand(tf_graph, norm_decay):
     """Momentum: w -= lr * clipped gradient; clipping by global norm 4; decay on weights only; batch norm averages."""
     tf.train.get_or_create_global_step()
     weights = tf.get_variable('layer/weights', initializer=np.array([3.0, -4.0], np.float32))
     bias = tf.get_variable('layer/bias', initializer=np.array([1.0], np.float32))
     average = tf.get_variable('moving_mean', initializer=np.array([2.0], np.float32), trainable=False)
     raw = [tf.constant([6.0, 8.0]), tf.constant([0.0])]
-    gradients = towers.decayed(raw, [weights, bias], 0.1)
+    gradients = towers.decayed(raw, [weights, bias], {'weights': 0.1})
     step, finite, norm = towers.update(gradients, [weights, bias], [(average, tf.constant([7.0]))],
-                                       tf.constant(0.5), 'momentum', [tf.constant(1.0)])
+                                       tf.constant(0.5), 'momentum', [tf.constant(1.0)], norm_decay)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         got_norm, got_finite, _ = session.run([norm, finite, step])
@@ -148,8 +167,56 @@ def test_one_update_by_hand(tf_graph):
         length = np.linalg.norm(decayed)
         np.testing.assert_allclose(got_norm, length, rtol=1e-6)
         np.testing.assert_allclose(session.run(weights), [3, -4] - 0.5 * decayed * 4 / length, rtol=1e-6)
-        np.testing.assert_allclose(session.run(average), 0.9 * 2 + 0.1 * 7, rtol=1e-6)
+        np.testing.assert_allclose(session.run(average), norm_decay * 2 + (1 - norm_decay) * 7, rtol=1e-6)
         assert got_finite and session.run(bias) == 1
+
+
+def test_average_weights_by_hand(tf_graph):
+    """average -= (1 - d) (average - the updated weights), d = min(D, (1 + t) / (10 + t)) at update t = 0, 1, ..."""
+    step = tf.train.get_or_create_global_step()
+    weights = tf.get_variable('layer/weights', initializer=np.array([3.0, -4.0], np.float32))
+    gradient = tf.placeholder(tf.float32, [2])
+    op, *_ = towers.update([gradient], [weights], [], tf.constant(0.5), 'adam', [tf.constant(1.0)], average_decay=0.3)
+    with tf.variable_scope('', reuse=True), layers.averages_instead():
+        average = tf.get_variable('layer/weights')
+    assert average.op.name == 'layer/weights/average'
+    expected = np.array([3.0, -4.0])
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        for t in range(5):
+            np.testing.assert_allclose(session.run(average), expected, rtol=1e-5)
+            assert session.run(step) == t
+            session.run(op, {gradient: [1, -t]})
+            decay = min(0.3, (1 + t) / (10 + t))
+            expected = decay * expected + (1 - decay) * session.run(weights)
+        session.run(op, {gradient: [np.nan, 0]})
+        np.testing.assert_allclose(session.run(average), expected, rtol=1e-5)
+
+
+def test_inference_reads_the_averages_and_training_the_weights(tf_graph):
+    """They start as equals; then weights of zero leave inference as it was, and averages of zero make it uniform."""
+    tf.train.get_or_create_global_step()
+    tf.set_random_seed(0)
+    batch, options = placeholders(), settings(average_weights=0.9)
+    training = towers.build_training(tompson, batch, ['/cpu:0'], options, 100)
+    inference = towers.build_inference(tompson, batch, ['/cpu:0', '/cpu:0'], options)
+    trainable = tf.trainable_variables()
+    averages = [v for v in tf.global_variables() if v.op.name.endswith(layers.AVERAGE)]
+    assert [v.op.name for v in averages] == [v.op.name + layers.AVERAGE for v in trainable]
+    fed = batches.feed(batch, make_batch(2))
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        for one, other in zip(*session.run([trainable, averages])):
+            np.testing.assert_array_equal(one, other)
+        first = session.run(inference.outputs['sm'], fed)
+        for variable in trainable:
+            variable.load(np.zeros(variable.shape), session)
+        np.testing.assert_array_equal(session.run(inference.outputs['sm'], fed), first)
+        uniform = session.run(training.outputs['sm'], fed)
+        np.testing.assert_allclose(uniform, 1 / 5400, rtol=1e-4)
+        for variable in averages:
+            variable.load(np.zeros(variable.shape), session)
+        np.testing.assert_allclose(session.run(inference.outputs['sm'], fed), 1 / 5400, rtol=1e-4)
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
@@ -178,6 +245,20 @@ def test_schedule(tf_graph):
             step.load(s, session)
             got.append(float(session.run(rate)))
     np.testing.assert_allclose(got, [1, 1, 0.5, 0.5, 0.2, 0.2, 0.1, 0.1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(('schedule', 'steps', 'expected'), [
+    ('cosine', (0, 50, 100, 150, 199), 0.5 + 0.5 * np.cos(np.pi * np.array([0, 50, 100, 150, 199]) / 200)),
+    ('steps', (0, 4, 9, 10, 139, 140), [0.1, 0.5, 1, 1, 1, 0.5])])
+def test_cosine_and_warm_up(tf_graph, schedule, steps, expected):
+    step = tf.train.get_or_create_global_step()
+    rate = towers.learning_rate(2.0, 200, schedule, warm_up=10 if schedule == 'steps' else 0)
+    with tf_graph() as session:
+        got = []
+        for s in steps:
+            step.load(s, session)
+            got.append(float(session.run(rate)))
+    np.testing.assert_allclose(got, 2 * np.array(expected), rtol=1e-5, atol=1e-6)
 
 
 def test_absent_gpus_become_the_cpu_and_one_line_says_so():

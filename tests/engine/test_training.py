@@ -137,6 +137,25 @@ def test_stopped_in_the_middle_of_an_epoch_and_resumed_equals_uninterrupted(whol
         np.testing.assert_array_equal(whole.weights(run)[name], value, err_msg=name)
 
 
+def test_a_run_of_all_options_resumes_exactly(whole):
+    """Averages, dropout, schedule and drawn augmentation are all in the checkpoint, or follow from the step."""
+    changed = ['--average_weights', 0.9, '--spatial_dropout', 0.3, '--schedule', 'cosine', '--warm_up', 3,
+               '--zoom', 0.7, 1.4, '--shift', 20, '--colour', 0.2, '--dropout_boxes', 2,
+               '--targets', 'subcell', '--norm_decay', 0.8]
+    assert whole.run('--train', *SETTINGS, *changed, '--n_epochs', 2, '--run', 'all').returncode == 0
+    models = whole.folder / 'models'
+    shutil.copytree(models / 'all' / 'step-00000005', models / 'half' / 'step-00000005')
+    resumed = whole.run('--train', '--restore', 'half', '--tb_folder', '')
+    assert resumed.returncode == 0, resumed.stderr
+    assert whole.steps('half') == whole.steps('all')[5:] and whole.epochs('half') == whole.epochs('all')[1:]
+    weights = whole.weights('all')
+    assert any(name.endswith('/average') for name in weights)
+    for name, value in whole.weights('half').items():
+        np.testing.assert_array_equal(weights[name], value, err_msg=name)
+    refused = whole.run('--train', '--restore', 'whole', '--zoom', 0.7, 1.4)
+    assert refused.returncode == 2 and '--zoom' in refused.stderr
+
+
 def test_restore_without_training_evaluates(whole):
     before = scipy.io.loadmat(whole.folder / 'whole.mat')['flic_pred_sm']
     (whole.folder / 'predictions.mat').unlink(missing_ok=True)
@@ -230,7 +249,9 @@ def test_refused_in_one_line(whole, arguments, word):
     ['--train', '--train_examples', '0'], ['--train', '--seed', '-1'], ['--train', '--run', 'a/b'],
     ['--train', '--keep', '0'], ['--train', '--save_minutes', '0'], ['--train', '--priors', 'none'],
     ['--train', '--no_auxiliary_loss'], ['--train', '--self_connections'], ['--train', '--width', '0'],
-    ['--train', '--use_sm', '--loss', 'l1'], ['--train', '--scales', 'none'], ['--train', '--validation', '3']])
+    ['--train', '--use_sm', '--loss', 'l1'], ['--train', '--scales', 'none'], ['--train', '--validation', '3'],
+    ['--train', '--zoom', '2', '1'], ['--train', '--zoom', '0', '1'], ['--train', '--norm_decay', '1'],
+    ['--train', '--spatial_dropout', '1'], ['--train', '--colour', '-0.1'], ['--train', '--targets', 'point']])
 def test_wrong_option_values_are_refused_by_argparse(arguments):
     with pytest.raises(SystemExit) as stop:
         main.understand(arguments)

@@ -4,7 +4,7 @@ import pytest
 
 import main
 from datasets import flic
-from engine import heatmaps
+from engine import heatmaps, towers
 from engine.tf1 import tf
 from systems import Network, tompson
 
@@ -62,3 +62,13 @@ def test_squared_loss(tf_graph):
 def test_objective(changes, expected):
     options = settings(**changes)
     assert tompson.objective({'pd': 2, 'sm': 3} if options.use_sm else {'pd': 2}, options) == expected
+
+
+def test_energy_decay(tf_graph):
+    names = ('conv5/weights', 'conv5/bias', 'conv5/scale', 'spatial_model/energies', 'spatial_model/biases')
+    variables = [tf.get_variable(name, initializer=np.float32([2, -1])) for name in names]
+    decays = tompson.decays(settings(lmbd=0.1, energy_decay=0.01))
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        got = session.run(towers.decayed([tf.constant([1.0, 1])] * 5, variables, decays))
+    np.testing.assert_allclose(got, [[1.2, 0.9], [1, 1], [1, 1], [1.02, 0.99], [1.02, 0.99]], rtol=1e-6)

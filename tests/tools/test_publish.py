@@ -16,13 +16,13 @@ def call(program, folder, *arguments):
                           env={**os.environ, 'PYTHONPATH': ROOT})
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory, arrays_folder):
+@pytest.fixture(scope='module', params=[0, 0.9])
+def folder(request, tmp_path_factory, arrays_folder):
     """A folder with a run of two updates, its predictions in run.mat, and its published weights."""
     folder = tmp_path_factory.mktemp('published')
     trained = call(MAIN, folder, '--train', '--width', 4, '--use_sm', '--train_examples', 4,
                    '--batch_size', 2, '--n_epochs', 1, '--run', 'run', '--tb_folder', '', '--data', arrays_folder,
-                   '--predictions', 'run.mat')
+                   '--predictions', 'run.mat', '--average_weights', request.param)
     assert trained.returncode == 0, trained.stderr
     published = call(PUBLISH, folder, 'models_ex/run', '--out', 'weights/small')
     assert published.returncode == 0, published.stderr
@@ -38,9 +38,10 @@ def variables(path):
 def test_nothing_but_the_optimiser_is_gone(folder):
     whole, part = (variables(folder / run / 'step-00000002') for run in ('models_ex/run', 'weights/small'))
     gone = set(whole) - set(part)
-    assert gone == {name for name in whole if 'Adam' in name or 'power' in name or name == 'skipped'}
-    assert sum('Adam' in name for name in gone) == 2 * len(
-        [name for name in part if name.endswith(('weights', 'bias', 'scale', 'offset', 'energies', 'biases'))])
+    averaged = {name.removesuffix('/average') for name in whole if name.endswith('/average')}
+    assert gone == {name for name in whole if 'Adam' in name or 'power' in name or name == 'skipped'} | averaged
+    trained = [name for name in whole if name.endswith(('weights', 'bias', 'scale', 'offset', 'energies', 'biases'))]
+    assert sum('Adam' in name for name in gone) == 2 * len(trained) and averaged in (set(), set(trained))
     assert all(np.array_equal(part[name], whole[name]) for name in part)
     for log in ('settings.json', 'log.jsonl', 'steps.jsonl'):
         assert (folder / 'weights/small' / log).read_bytes() == (folder / 'models_ex/run' / log).read_bytes()
