@@ -81,6 +81,8 @@ def understand(arguments=None):
     if found.state['code'] != version and not found.state.get('weights_only'):
         training.say(f'note: {found.path} was written by code {found.state["code"]}, this is {version}')
     training.say(f'restored {found.path}')
+    if found.state['settings'].get('validation') and not (options.validation or options.predict):
+        training.say('note: that run held people out; without --validation, the test people are evaluated')
     return options, system, found, None
 
 

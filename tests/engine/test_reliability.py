@@ -850,10 +850,6 @@ def killed_equals_uninterrupted(command_line, rounds, settings):
     assert not [name for name in os.listdir(run) if name.endswith(checkpoint.PARTIAL)]
 
 
-def test_killed_3_times_equals_uninterrupted(command_line):
-    killed_equals_uninterrupted(command_line, 3, [*command_line.SETTINGS, '--n_epochs', 3])
-
-
 @pytest.mark.long
 def test_killed_10_times_equals_uninterrupted(command_line):
     killed_equals_uninterrupted(command_line, 10, [*command_line.SETTINGS, '--use_sm', '--n_epochs', 12])

@@ -123,7 +123,8 @@ def interrupt(runs, run, at_step, how):
     return process.returncode, errors
 
 
-@pytest.mark.parametrize(('how', 'code', 'at_step'), [(signal.SIGTERM, 143, 4), (signal.SIGINT, 130, 8)])
+@pytest.mark.parametrize(('how', 'code', 'at_step'), [
+    (signal.SIGTERM, 143, 4), pytest.param(signal.SIGINT, 130, 8, marks=pytest.mark.long)])
 def test_stopped_in_the_middle_of_an_epoch_and_resumed_equals_uninterrupted(whole, how, code, at_step):
     run = f'stopped_{code}'
     got, errors = interrupt(whole, run, at_step, how)
