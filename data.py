@@ -1,4 +1,4 @@
-"""FLIC's examples.mat and pictures -> the arrays that training reads (their layout: arrays.py).
+"""FLIC's examples.mat and pictures -> the arrays that training reads (their layout: datasets/arrays.py).
 
     python data.py --meta data_FLIC.mat --images images_FLIC --out arrays
     python data.py --synthetic 400 --out arrays       # no FLIC at hand: render 400 people in its format first

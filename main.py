@@ -65,23 +65,27 @@ def understand(arguments=None):
     names = systems.names()
     system = systems.load(command_line.system_named(names, arguments))
     options, explicit = command_line.parse(system, names, arguments)
+    if options.restore is None and options.init is None:
+        return options, system, None, None
+    origin = found = None
     if options.init is not None:
         origin = checkpoint.find(options.model_path, options.init, '--init')
-        command_line.take_over_network(options, explicit, origin.state['settings'], origin.path, system)
-        return options, system, None, origin
-    if options.restore is None:
-        return options, system, None, None
-    found = checkpoint.find(options.model_path, options.restore or None)
-    stored = found.state['settings'].get('system', options.system)
+    else:
+        found = checkpoint.find(options.model_path, options.restore or None)
+    settings = (origin or found).state['settings']
+    stored = settings.get('system', options.system)
     if 'system' not in explicit and stored != options.system:
         system, arguments = systems.load(stored), sys.argv[1:] if arguments is None else arguments
         options, explicit = command_line.parse(system, names, ['--system', stored, *arguments])
-    command_line.take_over(options, explicit, found.state['settings'], found.path, system)
+    if origin:
+        command_line.take_over_network(options, explicit, settings, origin.path, system)
+        return options, system, None, origin
+    command_line.take_over(options, explicit, settings, found.path, system)
     version = checkpoint.code_version()
     if found.state['code'] != version and not found.state.get('weights_only'):
         training.say(f'note: {found.path} was written by code {found.state["code"]}, this is {version}')
     training.say(f'restored {found.path}')
-    if found.state['settings'].get('validation') and not (options.validation or options.predict):
+    if settings.get('validation') and not (options.validation or options.predict):
         training.say('note: that run held people out; without --validation, the test people are evaluated')
     return options, system, found, None
 

@@ -28,7 +28,8 @@ cv2.setNumThreads(1)                # the input pipeline runs several pictures a
 
 def ranges_of(options):
     """The Ranges that main.py's options stand for."""
-    return Ranges(*(getattr(options, name) for name in Ranges._fields))
+    values = {name: getattr(options, name) for name in Ranges._fields}
+    return Ranges(**{**values, 'zoom': tuple(values['zoom'])})
 
 
 def compose(*matrices):

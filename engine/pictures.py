@@ -11,7 +11,8 @@ are the part detector's, and there is no torso.  Written into OUT:
     NAME_maps.jpg    with --overlay: each joint's heat map over the picture
     NAME_pose.mp4    of a video NAME, beside its frames NAME_000001_pose.jpg ...
     poses.json       all of it, as COCO writes key points:
-        info           checkpoint, code, scales; what x, y, v and score are; `unreadable`: files that were left out
+        info           checkpoint, code, scales (negative: of the mirrored frame); what x, y, v and score are;
+                       `unreadable`: files that were left out
         images         id, file_name, width, height; of a video also video and frame, from 1
         categories     one, person: the names of the keypoints; skeleton, pairs of them counted from 1
         annotations    one an image: keypoints [x1, y1, v1, x2, ...], scores [9], score (their mean), torso [x, y] or

@@ -1,4 +1,4 @@
-"""TensorFlow 1.x style on today's TensorFlow, set up once: every module says `from tf1 import tf`."""
+"""TensorFlow 1.x style on today's TensorFlow, set up once: every module says `from engine.tf1 import tf`."""
 import contextlib
 import os
 

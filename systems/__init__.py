@@ -38,8 +38,12 @@ Of the graph:
 
 Of results, in NumPy again:
 
-    predictor(session, evaluation, options) -> run                             run(feed, given): next batch's outputs
-    decode(output [n, ...], options) -> [[Pose, ...], ...]                     0 to many people a picture
+    predictor(session, evaluation, options) -> run
+        run(feed=None, given=True) -> (outputs [n, ...] of the next batch or of the one fed, points [n, 2] or None)
+        given: the batch's points say who is meant (takes_anchor; any of a person's points may be that); else they are
+        inferred and returned
+    decode(output [n, ...], options) -> [[Pose, ...], ...]                     people of each picture; callers so far
+                                                                               take the first, and there must be one
     meter(options, names, sums=None) -> Meter                                  losses and rates of an epoch
     portable(network) -> {name: tensor}                                        outputs of an exported model
     maps(targets) -> {name: [n, h, w, k]}; pictures({tag: array}) -> (tag, image), ...         for TensorBoard

@@ -93,6 +93,11 @@ def check_options(options):
     for name in ('no_auxiliary_loss', 'self_connections', 'infer_torso'):
         if getattr(options, name) and not options.use_sm:
             raise ValueError(f'--{name} goes with --use_sm: there is no spatial model')
+    if options.energy_decay and not options.use_sm:
+        raise ValueError('--energy_decay goes with --use_sm: there is no spatial model')
+    if augmentation.ranges_of(options) != augmentation.USUAL and not options.data_augm:
+        raise ValueError(f'{", ".join(f"--{name}" for name in augmentation.Ranges._fields)}: one of them goes with '
+                         '--data_augm')
     if options.zoom[0] > options.zoom[1]:
         raise ValueError('argument --zoom: LOW is above HIGH')
 

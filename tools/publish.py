@@ -3,7 +3,9 @@
     python -m tools.publish models_ex/RUN --out pretrained/NAME
 
 The result is a checkpoint like any other (checkpoint.py), TensorFlow's own format and no pickle; its state.json says
-`weights_only`.  `main.py --restore pretrained/NAME` evaluates it or predicts with it; training cannot go on from it.
+`weights_only`.  `main.py --restore pretrained/NAME` evaluates it or predicts with it; training cannot
+go on from it, but a new one can start there (--train --init).  Of weights that have a moving average
+(--average_weights) only that is kept.
 """
 import argparse
 import os
@@ -26,7 +28,7 @@ def publish(found, out):
         for log in (os.path.join(os.path.dirname(os.path.abspath(found.path)), name) for name in LOGS):
             if os.path.exists(log):
                 shutil.copy(log, out)
-        with tf.Graph().as_default(), tf.Session() as session:
+        with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
             weights = checkpoint.weights(found.path)
             variables = [tf.get_variable(name, initializer=value) for name, value in weights.items()]
             session.run(tf.global_variables_initializer())

@@ -170,7 +170,7 @@ def restored(run, scales):
     split: an arrays.Split; scales: 'single' or 'multi', zooms of the frame whose maps are averaged, as main.py's.
     """
     import main as main_script
-    from engine import batches, checkpoint, convolution, pictures
+    from engine import batches, checkpoint, convolution, pictures, towers
     from engine.tf1 import tf
     options, system, found, _ = main_script.understand(['--restore', os.path.abspath(run), '--scales', scales])
     if not options.use_sm:
@@ -185,7 +185,7 @@ def restored(run, scales):
             combined = session.run(evaluation.combined, batches.feed(evaluation.batch, values))
             return [combined[name][0] for name in ('pd', 'sm')]
 
-        with tf.Session() as session:
+        with tf.Session(config=towers.session_config(options.gpus)) as session:
             checkpoint.restore(session, graph.saver, found)
             with convolution.spectra(session, graph.spectra):
                 yield Network(maps_of, options.decode == 'subcell')
