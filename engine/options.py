@@ -32,6 +32,15 @@ def build_parser(system, systems):
                     'Tompson et al. 2014. Say --train, --restore or both; with --restore, options not given are those '
                     'of that run. '
                     'With --restore and --predict: joints on pictures of your own.')
+    add_calls(parser, system, systems)
+    system.add_options(parser)
+    add_training(parser)
+    add_evaluation(parser)
+    return parser
+
+
+def add_calls(parser, system, systems):
+    """What to do, and --predict."""
     what = parser.add_argument_group('what to do')
     what.add_argument('--train', action='store_true', help='train; without it, evaluate only')
     what.add_argument('--restore', nargs='?', const='', default=None, metavar='RUN',
@@ -47,7 +56,9 @@ def build_parser(system, systems):
                           help='middle of the torso of the person meant, in pixels; without it, it is inferred')
     pictures.add_argument('--overlay', action='store_true', help='also write each picture\'s heat maps')
     pictures.add_argument('--out', type=not_empty, default='poses', metavar='FOLDER', help='where they are written')
-    system.add_options(parser)
+
+
+def add_training(parser):
     training = parser.add_argument_group('training')
     training.add_argument('--init', type=not_empty, metavar='CHECKPOINT',
                           help='start from the weights of a checkpoint that fit by name and shape, the rest from the '
@@ -72,6 +83,10 @@ def build_parser(system, systems):
                           help='checkpoint every M minutes, beside that of each epoch')
     training.add_argument('--keep', type=positive_int, default=3, metavar='K',
                           help='newest checkpoints to keep, beside the best')
+
+
+def add_evaluation(parser):
+    """Evaluation and places."""
     evaluation = parser.add_argument_group('evaluation')
     evaluation.add_argument('--test_examples', type=positive_int, metavar='N', help='only N people, evenly spread')
     evaluation.add_argument('--validation', action='store_true',
@@ -84,7 +99,6 @@ def build_parser(system, systems):
     places.add_argument('--run', metavar='NAME', help='name of this run (default: its time of start)')
     places.add_argument('--tb_folder', default='tb', help='folder of the TensorBoard summaries; \'\': none')
     places.add_argument('--verify', action='store_true', help='compare the arrays\' full checksums first')
-    return parser
 
 
 def not_empty(text):

@@ -45,6 +45,12 @@ CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('infer_torso', 'flip_average'), ('infer_
 # --- settings -----------------------------------------------------------------------------------------------------
 
 def add_options(parser):
+    add_network(parser)
+    add_augmentation(parser)
+    add_ablations(parser)
+
+
+def add_network(parser):
     network = parser.add_argument_group('network')
     network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
                          help='channels of the first layers; the others follow in proportion')
@@ -69,6 +75,9 @@ def add_options(parser):
                          help='share of the feature maps left out before conv5 in training')
     network.add_argument('--energy_decay', type=natural_float, default=0.0, metavar='LMBD',
                          help='weight decay of the spatial model\'s energies and biases, towards uniform priors')
+
+
+def add_augmentation(parser):
     augmented = parser.add_argument_group('augmentation')
     augmented.add_argument('--data_augm', action='store_true', help='augment the training data: flip, light, rotation, '
                            'crop, and what follows')
@@ -81,6 +90,9 @@ def add_options(parser):
                            help='each colour channel times a factor of its own within 1 +- G')
     augmented.add_argument('--dropout_boxes', type=natural_int, default=0, metavar='N',
                            help='coarse dropout: noise in N random rectangles')
+
+
+def add_ablations(parser):
     ablations = parser.add_argument_group('ablations', 'what the method is without one of its parts')
     ablations.add_argument('--no_batch_norm', action='store_true', help='leave the part detector\'s batch norms out')
     ablations.add_argument('--loss', choices=('cross_entropy', 'squared'), default='cross_entropy',
