@@ -63,4 +63,4 @@ def enlarge(x):
         return x
     factor = -(-MAP_HEIGHT // height)
     x = tf.compat.v2.image.resize(x, [factor * height, factor * width])          # half-pixel centres
-    return x[:, :MAP_HEIGHT, :MAP_WIDTH]
+    return tf.slice(x, [0, 0, 0, 0], [-1, MAP_HEIGHT, MAP_WIDTH, -1])            # a plain index costs more backwards
