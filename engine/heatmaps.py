@@ -44,15 +44,54 @@ def _bump(centre, length):
     return np.interp(np.arange(length) - centre, np.arange(-2, 3), _BINOMIAL).astype(np.float32)
 
 
+def gaussians(col_row, shape, sigma, reach=np.inf):
+    """Target heat maps exp(-d^2 / 2 sigma^2), d a cell's distance from the joint, so that a peak on a cell is 1.
+
+    col_row: [n, k, 2] in cells, cell (0, 0)'s centre being (0, 0); fractions and places outside the map are allowed.
+    shape: rows and columns of a map.  sigma: cells.  reach: cells along each axis beyond which a map is 0.
+    Returns float32 [n, rows, columns, k].
+    """
+    def bump(centre, length):
+        distance = np.arange(length) - centre[..., None]                            # [n, k, length]
+        return np.exp(-distance ** 2 / (2 * sigma ** 2)) * (np.abs(distance) <= reach)
+
+    right, down = (bump(centre, length) for centre, length in zip(np.moveaxis(np.asarray(col_row, np.float64), -1, 0),
+                                                                  shape[::-1]))
+    return np.einsum('nkr,nkc->nrck', down, right).astype(np.float32)
+
+
+def peaks(maps):
+    """Cell of each map's highest value: [n, h, w, k] -> (rows, columns), each int [n, k]."""
+    n, _, width, k = maps.shape
+    return np.divmod(np.moveaxis(maps, -1, 1).reshape(n, k, -1).argmax(axis=-1), width)
+
+
+def quarter_cell(maps):
+    """Peak of each map, moved by a quarter of a cell along each axis towards the higher neighbour (Newell et al. 2016):
+    [n, h, w, k] -> float32 [n, k, 2] (column, row), in cells as of `gaussians`.  At the border it is not moved."""
+    n, height, width, k = maps.shape
+    row, col = peaks(maps)
+    sample, joint = np.ogrid[:n, :k]
+
+    def move(index, length, along):
+        after, before = (along(np.clip(index + i, 0, length - 1)) for i in (1, -1))
+        return 0.25 * np.sign(after - before) * ((index > 0) & (index < length - 1))
+
+    right = move(col, width, lambda at: maps[sample, row, at, joint])
+    down = move(row, height, lambda at: maps[sample, at, col, joint])
+    return np.stack([col + right, row + down], axis=-1).astype(np.float32)
+
+
 def decode(heat_maps, subcell=True):
     """Peak of each map in pixels: float [n, 60, 90, k] -> float32 [n, k, 2] (x, y).
 
     subcell: moves the peak from its cell's centre to the vertex of the parabola through the logarithms of the
     cell and its two neighbours along each axis (exact for a Gaussian), by at most half a cell.
     """
-    maps = np.moveaxis(np.asarray(heat_maps, np.float64), -1, 1)                     # [n, k, 60, 90]
+    heat_maps = np.asarray(heat_maps, np.float64)
+    maps = np.moveaxis(heat_maps, -1, 1)                                             # [n, k, 60, 90]
     n, k, height, width = maps.shape
-    row, col = np.divmod(maps.reshape(n, k, -1).argmax(axis=-1), width)              # each [n, k]
+    row, col = peaks(heat_maps)                                                      # each [n, k]
     peak = np.stack([row, col], axis=-1).astype(np.float64)
     if subcell:
         sample, joint = np.ogrid[:n, :k]

@@ -17,20 +17,32 @@ def averages_instead():
     return tf.variable_scope(tf.get_variable_scope(), custom_getter=average)
 
 
-def conv_bias(x, size, width, stride, method, training):
-    """size x size convolution, SAME, plus bias.  Weights start as He's truncated normal, biases at 0."""
+def conv(x, size, width, stride=1, method='direct', training=False, padding='SAME', deviation=None):
+    """size x size convolution without bias.  Weights start from a truncated normal, He's if no `deviation` is given.
+
+    padding: 'SAME', or 'CENTRED', the same on every side, which with a stride samples x at 0, stride, 2 stride, ...
+    where SAME pads the end first.
+    method, training: see convolution.conv2d; for those without stride.
+    """
     shape = [size, size, x.shape[-1].value, width]
-    deviation = (2 / (size * size * shape[2])) ** 0.5
+    if deviation is None:
+        deviation = (2 / (size * size * shape[2])) ** 0.5
     # TensorFlow would draw by the number of operations built so far: any change of the graph would change the start.
     seed = binascii.crc32(tf.get_variable_scope().name.encode())
     weights = tf.get_variable('weights', shape,
                               initializer=tf.truncated_normal_initializer(stddev=deviation, seed=seed))
-    bias = tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
     if stride > 1:
-        return tf.nn.conv2d(x, weights, stride, 'SAME') + bias
+        sides = [size // 2] * 2
+        return tf.nn.conv2d(x, weights, stride, padding if padding == 'SAME' else [[0, 0], sides, sides, [0, 0]])
     if training or convolution.resolve(method, x, weights) == 'direct':
-        return convolution.conv2d(x, weights, method) + bias
-    return convolution.conv2d(x, weights, 'fft', convolution.kept_spectrum(weights, x.shape[1:3].as_list())) + bias
+        return convolution.conv2d(x, weights, method)
+    return convolution.conv2d(x, weights, 'fft', convolution.kept_spectrum(weights, x.shape[1:3].as_list()))
+
+
+def conv_bias(x, size, width, *args, **kwargs):
+    """The same plus bias, which starts at 0."""
+    y = conv(x, size, width, *args, **kwargs)
+    return y + tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
 
 
 def batch_norm(x, training):
@@ -66,3 +78,22 @@ def spatial_softmax(logits):
     """[n, h, w, k] -> the same shape, each map a distribution over its h x w cells."""
     flat = tf.reshape(logits, [-1, logits.shape[1] * logits.shape[2], logits.shape[3]])
     return tf.reshape(tf.nn.softmax(flat, axis=1), tf.shape(logits))
+
+
+def enlarge_nearest(x, factor):
+    """[n, h, w, c] -> [n, factor h, factor w, c]: each cell repeated."""
+    if factor == 1:
+        return x
+    height, width, channels = x.shape.as_list()[1:]
+    x = tf.reshape(x, [-1, height, 1, width, 1, channels])
+    x = tf.tile(x, [1, 1, factor, 1, factor, 1])
+    return tf.reshape(x, [-1, factor * height, factor * width, channels])
+
+
+def squared_distance(maps, targets, weights=None):
+    """Sum over cells, mean over joints, of the squared difference: float32 [b, h, w, k] twice -> [b].
+
+    weights: [b, k], what each joint counts, e.g. 0 where it is not labelled; the mean is over all k joints still.
+    """
+    each = tf.reduce_sum(tf.square(maps - targets), axis=[1, 2])                    # [b, k]
+    return tf.reduce_mean(each if weights is None else weights * each, axis=1)

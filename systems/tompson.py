@@ -208,7 +208,7 @@ def losses(network, targets, options):
     logits, wanted = network.parts[0], targets['heat_maps']
     if options.loss == 'cross_entropy':
         return {name: cross_entropy(x, wanted) for name, x in logits.items()}
-    return {name: squared_distance(x, wanted) for name, x in {**network.outputs, 'pd': logits['pd']}.items()}
+    return {name: layers.squared_distance(x, wanted) for name, x in {**network.outputs, 'pd': logits['pd']}.items()}
 
 
 def cross_entropy(logits, targets):
@@ -220,11 +220,6 @@ def cross_entropy(logits, targets):
     logits, targets = (tf.reshape(x, [-1, height * width, k]) for x in (logits, targets))
     mass = tf.reduce_sum(targets, axis=1)                                             # [b, 9]
     return tf.reduce_mean(mass * tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(targets * logits, axis=1), axis=1)
-
-
-def squared_distance(maps, targets):
-    """Sum over cells, mean over joints, of the squared difference: [b, 60, 90, 9] twice -> [b]."""
-    return tf.reduce_mean(tf.reduce_sum(tf.square(maps - targets), axis=[1, 2]), axis=1)
 
 
 def objective(losses, options):
