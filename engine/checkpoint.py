@@ -25,7 +25,7 @@ from engine.layers import AVERAGE
 from engine.tf1 import tf
 
 STATE, PARTIAL, OLD = 'state.json', '.partial', '.old'
-OPTIMISER = re.compile(r'(.*/)?(Adam(_1)?|Momentum|beta[12]_power|skipped)')      # what only training needs
+OPTIMISER = re.compile(r'(.*/)?(Ada(m|m_1|grad)|Momentum|beta[12]_power(_\d+)?|skipped)')   # what only training needs
 NAME = re.compile(rf'step-(\d{{8,}})({OLD})?')
 
 Checkpoint = collections.namedtuple('Checkpoint', 'path state')

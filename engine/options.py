@@ -8,7 +8,7 @@ from engine.files import InputError, natural_float, natural_int, positive_float,
 # A change of one of these is a change of the graph or of its data: not allowed when restoring.  Systems add their own.
 FIXED = ('system', 'dataset')
 FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_examples', 'validation', 'norm_decay',
-                     'average_weights', 'schedule', 'warm_up')
+                     'average_weights', 'schedule', 'lr_steps', 'warm_up', 'clip_norm')
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
 CALL = ('train', 'restore', 'predict', 'torso', 'overlay', 'out', 'model_path', 'tb_folder', 'run', 'data',
         'predictions', 'verify')
@@ -36,6 +36,7 @@ def build_parser(system, systems):
     system.add_options(parser)
     add_training(parser)
     add_evaluation(parser)
+    parser.set_defaults(**system.DEFAULTS)
     return parser
 
 
@@ -66,12 +67,16 @@ def add_training(parser):
     training.add_argument('--n_epochs', type=natural_int, default=30,
                           help='epochs in all; 0: evaluate the untrained network')
     training.add_argument('--batch_size', type=positive_int, default=14, help='samples a step, over all towers')
-    training.add_argument('--optimizer', choices=('adam', 'momentum'), default='adam', help='optimiser')
+    training.add_argument('--optimizer', choices=('adam', 'momentum', 'adagrad'), default='adam', help='optimiser')
     training.add_argument('--lr', type=positive_float, default=0.001, help='learning rate at the start')
     training.add_argument('--schedule', choices=('steps', 'cosine'), default='steps',
                           help='how the rate falls: in steps at 70, 80 and 90 %% of all updates, or as a cosine to 0')
+    training.add_argument('--lr_steps', nargs='+', type=epoch_and_factor, metavar='EPOCH:FACTOR',
+                          help='other steps: after EPOCH epochs the rate is FACTOR times that at the start')
     training.add_argument('--warm_up', type=natural_int, default=0, metavar='STEPS',
                           help='updates over which the rate first rises')
+    training.add_argument('--clip_norm', type=natural_float, default=4.0, metavar='NORM',
+                          help='longest gradient, over all variables: a longer one is shortened to it; 0: never')
     training.add_argument('--lmbd', type=natural_float, default=0.001, help='weight decay')
     training.add_argument('--norm_decay', type=share, default=0.9, metavar='D',
                           help='of the batch norms\' moving averages, an update')
@@ -117,6 +122,14 @@ def point(text):
     if not (math.isfinite(x) and math.isfinite(y)):
         raise argparse.ArgumentTypeError(f'{text} is out of range')
     return x, y
+
+
+def epoch_and_factor(text):
+    """argparse type: 'EPOCH:FACTOR', two numbers from 0."""
+    epoch, separator, factor = text.partition(':')
+    if not separator:
+        raise argparse.ArgumentTypeError(f'{text!r} is not EPOCH:FACTOR')
+    return [natural_float(epoch), natural_float(factor)]
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

@@ -12,8 +12,9 @@ import contextlib
 from engine import layers
 from engine.tf1 import tf
 
-CLIP_NORM = 4
-SCHEDULE = ((0.7, 1), (0.8, 1 / 2), (0.9, 1 / 5), (1, 1 / 10))      # (until this share of all updates, rate factor)
+SCHEDULE = ((0.7, 1 / 2), (0.8, 1 / 5), (0.9, 1 / 10))              # (from this share of all updates on, rate factor)
+OPTIMISERS = {'adam': tf.train.AdamOptimizer, 'momentum': lambda rate: tf.train.MomentumOptimizer(rate, 0.9),
+              'adagrad': tf.train.AdagradOptimizer}
 
 # Over all towers: outputs {name: [b, ...]} and losses {name: [b]}, each sample's.  networks: one a tower.
 Inference = collections.namedtuple('Inference', 'outputs losses networks')
@@ -125,9 +126,11 @@ def build_training(system, batch, devices, options, total_steps):
         losses, means = dict(zip(losses, means)), means[len(losses):]
         gradients = decayed(means[:len(variables)], variables, system.decays(options))
         moments = list(zip(towers[0][0].statistics, means[len(variables):]))
-        rate = learning_rate(options.lr, total_steps, options.schedule, options.warm_up)
+        steps = [(epoch / max(options.n_epochs, 1), factor) for epoch, factor in options.lr_steps or ()]
+        rate = learning_rate(options.lr, total_steps, options.schedule, options.warm_up, steps or SCHEDULE)
+        gradients, factors = own_rates(gradients, variables, system.learning_rates(options))
         step, finite, norm = update(gradients, variables, moments, rate, options.optimizer, list(losses.values()),
-                                    options.norm_decay, options.average_weights)
+                                    options.norm_decay, options.average_weights, options.clip_norm, factors)
     return Training(step, finite, losses, norm, rate, joined(outputs), list(zip(gradients, variables)),
                     [network for network, *_ in towers])
 
@@ -139,8 +142,21 @@ def decayed(gradients, variables, decays):
             for gradient, variable, rate in zip(gradients, variables, rates)]
 
 
-def learning_rate(base, total_steps, schedule='steps', warm_up=0):
-    """'steps': base x 1, 1/2, 1/5, 1/10 from 0, 70, 80, 90 % of all updates.  'cosine': half a wave from base to 0.
+def own_rates(gradients, variables, rates):
+    """rates: {beginning of variables' names: (factor of the learning rate, how many updates they stay as they are)}.
+
+    Returns (gradients, zero of what stays; each variable's factor).
+    """
+    step, own = tf.train.get_or_create_global_step(), []
+    for variable in variables:
+        own.append(next((rate for start, rate in rates.items() if variable.op.name.startswith(start)), (1, 0)))
+    return [gradient * tf.cast(step >= still, tf.float32) if still else gradient
+            for gradient, (_, still) in zip(gradients, own)], [factor for factor, _ in own]
+
+
+def learning_rate(base, total_steps, schedule='steps', warm_up=0, steps=SCHEDULE):
+    """'steps': base, from each (share of all updates, factor) of `steps` on base x factor.  'cosine': half a wave from
+    base to 0.
 
     warm_up: during so many updates the rate rises linearly to what it would be.
     """
@@ -148,19 +164,23 @@ def learning_rate(base, total_steps, schedule='steps', warm_up=0):
     if schedule == 'cosine':
         rate = tf.train.cosine_decay(base, step, max(total_steps, 1))
     else:
-        bounds = [round(share * total_steps) for share, _ in SCHEDULE[:-1]]
-        rate = tf.train.piecewise_constant(step, [tf.constant(bound, tf.int64) - 1 for bound in bounds],
-                                           [base * factor for _, factor in SCHEDULE])
+        rate = tf.constant(base, tf.float32)
+        for share, factor in steps:
+            rate = tf.where(step >= round(share * total_steps), base * factor, rate)
     return rate * tf.minimum(1.0, tf.cast(step + 1, tf.float32) / warm_up) if warm_up else rate
 
 
-def update(gradients, variables, moments, rate, optimizer, watched, norm_decay=0.9, average_decay=0):
+def update(gradients, variables, moments, rate, optimizer, watched, norm_decay=0.9, average_decay=0, most=0,
+           factors=None):
     """Clips and applies the gradients and moves the averages of batch norm and weights, if all numbers are finite.
 
+    most: the gradients' global norm after clipping; 0: they are not clipped.  factors: of the rate, one a variable.
     Otherwise nothing changes but the step and the variable `skipped`.  Returns (op, finite, global norm).
     """
-    optimizer = tf.train.AdamOptimizer(rate) if optimizer == 'adam' else tf.train.MomentumOptimizer(rate, 0.9)
-    clipped, norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
+    norm = tf.global_norm(gradients)
+    clipped = tf.clip_by_global_norm(gradients, most, norm)[0] if most else gradients
+    factors = factors or [1] * len(variables)
+    optimisers = {factor: OPTIMISERS[optimizer](factor * rate) for factor in sorted(set(factors))}
     finite = tf.reduce_all(tf.is_finite(tf.stack([norm, *watched])))
     skipped = tf.get_variable('skipped', [], tf.int64, tf.zeros_initializer(), trainable=False)
     averages = [tf.get_variable(variable.op.name + layers.AVERAGE, initializer=variable.initial_value, trainable=False)
@@ -168,10 +188,12 @@ def update(gradients, variables, moments, rate, optimizer, watched, norm_decay=0
 
     def apply():
         moved = [average.assign_sub((1 - norm_decay) * (average - value)) for average, value in moments]
-        applied = optimizer.apply_gradients(zip(clipped, variables))
-        with tf.control_dependencies([applied]):
+        applied = [optimiser.apply_gradients([(gradient, variable) for gradient, variable, own
+                                              in zip(clipped, variables, factors) if own == factor])
+                   for factor, optimiser in optimisers.items()]
+        with tf.control_dependencies(applied):
             averaged = move_averages(averages, variables, average_decay)
-        with tf.control_dependencies([applied, *moved, *averaged]):
+        with tf.control_dependencies([*applied, *moved, *averaged]):
             return tf.constant(True)
 
     def skip():

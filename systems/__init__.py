@@ -8,6 +8,7 @@ The trainer, towers, checkpoints, summaries, own pictures and the export know a 
     OUTPUTS         {name: title} of what it finds joints in, the last that a network has is its answer
     SCORE           what a joint's score is, in words
     GIVEN           names of those targets that the network gets as inputs, too
+    DEFAULTS        {option of the trainer: its default for this system, where it is another}
     FIXED           settings that shape the graph: a restored run keeps them
     FIXED_IN_TRAINING   settings that only a training going on must keep
     TRAINING_ONLY   settings that --restore takes over when training goes on, not when evaluating
@@ -33,6 +34,8 @@ Of the graph:
     losses(network, targets, options) -> {output: [b]}                         each sample's
     objective({output: []}, options) -> []                                     what is minimised, of the means
     decays(options) -> {last part of a variable's name: rate of its weight decay}
+    learning_rates(options) -> {beginning of variables' names: (factor of their learning rate, how many updates they
+                                stay as they are)}
     start(options, people, manifest) -> {variable: array}                      where variables start, if not by the seed
     combine(output [n * views, ...], options) -> [n, ...]
 

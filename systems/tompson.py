@@ -37,6 +37,7 @@ LINEAR_SCALE = 0.003                    # of the linear maps: He's start alone g
 RADIUS = 10                             # of the rates in log and TensorBoard, % of ||lhip - rsho||
 BANKS = ('full', 'half', 'quarter')
 
+DEFAULTS = {}
 FIXED = ('width', 'use_sm', 'no_batch_norm', 'loss', 'self_connections')
 FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss', 'rotation', 'zoom', 'shift', 'colour',
                      'dropout_boxes', 'targets', 'spatial_dropout', 'energy_decay')
@@ -232,6 +233,11 @@ def objective(losses, options):
 def decays(options):
     """Of convolution weights and, towards uniform priors, of the spatial model; not of biases or batch norm."""
     return {'weights': options.lmbd, 'energies': options.energy_decay, 'biases': options.energy_decay}
+
+
+def learning_rates(options):
+    """All variables learn alike."""
+    return {}
 
 
 def start(options, people, manifest):

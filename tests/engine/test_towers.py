@@ -159,7 +159,7 @@ def test_one_update_by_hand(tf_graph, norm_decay):
     raw = [tf.constant([6.0, 8.0]), tf.constant([0.0])]
     gradients = towers.decayed(raw, [weights, bias], {'weights': 0.1})
     step, finite, norm = towers.update(gradients, [weights, bias], [(average, tf.constant([7.0]))],
-                                       tf.constant(0.5), 'momentum', [tf.constant(1.0)], norm_decay)
+                                       tf.constant(0.5), 'momentum', [tf.constant(1.0)], norm_decay, most=4)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         got_norm, got_finite, _ = session.run([norm, finite, step])
@@ -169,6 +169,49 @@ def test_one_update_by_hand(tf_graph, norm_decay):
         np.testing.assert_allclose(session.run(weights), [3, -4] - 0.5 * decayed * 4 / length, rtol=1e-6)
         np.testing.assert_allclose(session.run(average), norm_decay * 2 + (1 - norm_decay) * 7, rtol=1e-6)
         assert got_finite and session.run(bias) == 1
+
+
+@pytest.mark.parametrize('optimizer', ['adagrad', 'momentum', 'adam'])
+def test_learning_rates_of_parts_by_hand(tf_graph, optimizer):
+    """The first layer stays for two updates, its slots too, and then learns at a tenth of the rate."""
+    step = tf.train.get_or_create_global_step()
+    variables = [tf.get_variable(f'{name}/weights', initializer=np.array([3.0, -4.0], np.float32))
+                 for name in ('conv1', 'fc6')]
+    fed = [tf.placeholder(tf.float32, [2]) for _ in variables]
+    gradients, factors = towers.own_rates(fed, variables, {'conv': (0.1, 2)})
+    op, *_ = towers.update(gradients, variables, [], tf.constant(0.5), optimizer, [], factors=factors)
+    expected, slots, moments = (np.array([v, v], np.float64) for v in ([3, -4], [0.1, 0.1], [0, 0]))
+    rng = np.random.default_rng(0)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        for t in range(5):
+            got = rng.normal(size=(2, 2))
+            session.run(op, dict(zip(fed, got)))
+            got[0] *= t >= 2
+            rate = np.array([[0.05], [0.5]])
+            if optimizer == 'adagrad':
+                slots += got ** 2
+                expected -= rate * got / np.sqrt(slots)
+            elif optimizer == 'momentum':
+                moments = 0.9 * moments + got
+                expected -= rate * moments
+            else:
+                slots = 0.999 * (slots if t else 0) + 0.001 * got ** 2
+                moments = 0.9 * moments + 0.1 * got
+                unbiased = np.sqrt(1 - 0.999 ** (t + 1)) / (1 - 0.9 ** (t + 1))
+                expected -= rate * unbiased * moments / (np.sqrt(slots) + 1e-8)
+            np.testing.assert_allclose(session.run(variables), expected, rtol=1e-5)
+        assert session.run(step) == 5
+
+
+def test_gradients_are_not_clipped_by_default(tf_graph):
+    tf.train.get_or_create_global_step()
+    weights = tf.get_variable('weights', initializer=np.zeros(2, np.float32))
+    op, _, norm = towers.update([tf.constant([30.0, 40.0])], [weights], [], tf.constant(1.0), 'momentum', [])
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run([norm, op])[0] == 50
+        np.testing.assert_allclose(session.run(weights), [-30, -40], rtol=1e-6)
 
 
 def test_average_weights_by_hand(tf_graph):
@@ -245,6 +288,17 @@ def test_schedule(tf_graph):
             step.load(s, session)
             got.append(float(session.run(rate)))
     np.testing.assert_allclose(got, [1, 1, 0.5, 0.5, 0.2, 0.2, 0.1, 0.1], rtol=1e-6)
+
+
+def test_steps_of_one_s_own(tf_graph):
+    """--lr_steps counts epochs: here of ten updates each."""
+    options = settings(lr=2.0, n_epochs=20, lr_steps=[[3, 0.5], [12.5, 0.0]])
+    step = tf.train.get_or_create_global_step()
+    rate = towers.build_training(tompson, placeholders(), ['/cpu:0'], options, 200).rate
+    with tf_graph() as session:
+        for s, expected in ((0, 2), (29, 2), (30, 1), (124, 1), (125, 0), (199, 0)):
+            step.load(s, session)
+            assert session.run(rate) == expected
 
 
 @pytest.mark.parametrize(('schedule', 'steps', 'expected'), [
