@@ -70,7 +70,8 @@ def add_training(parser):
     training.add_argument('--optimizer', choices=('adam', 'momentum', 'adagrad'), default='adam', help='optimiser')
     training.add_argument('--lr', type=positive_float, default=0.001, help='learning rate at the start')
     training.add_argument('--schedule', choices=('steps', 'cosine'), default='steps',
-                          help='how the rate falls: in steps at 70, 80 and 90 %% of all updates, or as a cosine to 0')
+                          help='how the rate falls: in steps, at the shares of all updates that the system\'s '
+                               'publication has, or as a cosine to 0')
     training.add_argument('--lr_steps', nargs='+', type=epoch_and_factor, metavar='EPOCH:FACTOR',
                           help='other steps: after EPOCH epochs the rate is FACTOR times that at the start')
     training.add_argument('--warm_up', type=natural_int, default=0, metavar='STEPS',

@@ -127,7 +127,7 @@ def build_training(system, batch, devices, options, total_steps):
         gradients = decayed(means[:len(variables)], variables, system.decays(options))
         moments = list(zip(towers[0][0].statistics, means[len(variables):]))
         steps = [(epoch / max(options.n_epochs, 1), factor) for epoch, factor in options.lr_steps or ()]
-        rate = learning_rate(options.lr, total_steps, options.schedule, options.warm_up, steps or SCHEDULE)
+        rate = learning_rate(options.lr, total_steps, options.schedule, options.warm_up, steps or system.SCHEDULE)
         gradients, factors = own_rates(gradients, variables, system.learning_rates(options))
         step, finite, norm = update(gradients, variables, moments, rate, options.optimizer, list(losses.values()),
                                     options.norm_decay, options.average_weights, options.clip_norm, factors)

@@ -9,6 +9,7 @@ The trainer, towers, checkpoints, summaries, own pictures and the export know a 
     SCORE           what a joint's score is, in words
     GIVEN           names of those targets that the network gets as inputs, too
     DEFAULTS        {option of the trainer: its default for this system, where it is another}
+    SCHEDULE        ((share of all updates, factor), ...): from there on the learning rate is its start times that
     FIXED           settings that shape the graph: a restored run keeps them
     FIXED_IN_TRAINING   settings that only a training going on must keep
     TRAINING_ONLY   settings that --restore takes over when training goes on, not when evaluating

@@ -20,7 +20,7 @@ import spatial_model
 import torso
 from datasets import flic
 from datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH, clamp_to_frame
-from engine import augmentation, drawing, heatmaps, layers, multiscale
+from engine import augmentation, drawing, heatmaps, layers, multiscale, towers
 from engine.files import natural_float, natural_int, positive_float, positive_int, share
 from engine.meter import Meter
 from engine.tf1 import tf
@@ -37,7 +37,7 @@ LINEAR_SCALE = 0.003                    # of the linear maps: He's start alone g
 RADIUS = 10                             # of the rates in log and TensorBoard, % of ||lhip - rsho||
 BANKS = ('full', 'half', 'quarter')
 
-DEFAULTS = {}
+DEFAULTS, SCHEDULE = {}, towers.SCHEDULE
 FIXED = ('width', 'use_sm', 'no_batch_norm', 'loss', 'self_connections')
 FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss', 'rotation', 'zoom', 'shift', 'colour',
                      'dropout_boxes', 'targets', 'spatial_dropout', 'energy_decay')
