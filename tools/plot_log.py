@@ -1,9 +1,14 @@
-"""Draws a run's log: loss of every update and of the test people, and the detection rates.
+"""Draws a run's log: loss of every update and of the test people, and the rates; or several runs on one chart.
 
     python -m tools.plot_log models_ex/RUN --out loss.png
+    python -m tools.plot_log models_ex/hrnet models_ex/hrnet_no_batch_norm models_ex/hrnet_identity --out ablations.png
+
+Of several, loss and rate of the test people (with --validation, of those held out) by epoch, a line a run, named as its
+folder is.
 """
 import argparse
 import contextlib
+import itertools
 import json
 import os
 
@@ -57,25 +62,45 @@ def draw(axis_loss, axis_rate, steps, epochs):
                   xlim=axis_loss.get_xlim())
 
 
+def draw_run(axis_loss, axis_rate, run):
+    """One run's updates and epochs; returns what there was."""
+    steps, log = read_lines(os.path.join(run, 'steps.jsonl')), os.path.join(run, 'log.jsonl')
+    epochs = read_lines(log) if os.path.exists(log) else []
+    draw(axis_loss, axis_rate, steps, epochs)
+    return f'{len(steps)} updates, {len(epochs)} epochs'
+
+
+def draw_runs(axis_loss, axis_rate, *runs):
+    """Test loss and rate of each run's answer, its last output; returns what there was."""
+    found = []
+    for run, colour in zip(runs, itertools.cycle(palette.MODELS)):
+        name, epochs = os.path.basename(os.path.normpath(run)), read_lines(os.path.join(run, 'log.jsonl'))
+        answer = [key for key in epochs[0]['test'] if key.startswith('loss_')][-1].removeprefix('loss_')
+        for axis, kind in ((axis_loss, 'loss'), (axis_rate, 'rate')):
+            axis.plot([record['epoch'] for record in epochs], [record['test'][f'{kind}_{answer}'] for record in epochs],
+                      palette.TEST, color=colour, label=name)
+        found.append(f'{name} {len(epochs)} epochs')
+    axis_loss.set(xlabel='epoch', ylabel='loss', yscale='log', title='Loss of test people')
+    axis_rate.set(xlabel='epoch', ylabel='rate, %', title='Rate of test people', ylim=(0, 100))
+    return ', '.join(found)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('run', help='a run\'s folder, with steps.jsonl and log.jsonl')
+    parser.add_argument('runs', nargs='+', metavar='run', help='a run\'s folder, with steps.jsonl and log.jsonl')
     parser.add_argument('--out', default='loss.png', help='picture to write (default: %(default)s)')
     options = parser.parse_args()
-    steps = read_lines(os.path.join(options.run, 'steps.jsonl'))
-    epochs = read_lines(os.path.join(options.run, 'log.jsonl')) if os.path.exists(
-        os.path.join(options.run, 'log.jsonl')) else []
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), layout='constrained')
-    draw(*axes, steps, epochs)
+    found = (draw_run if len(options.runs) == 1 else draw_runs)(*axes, *options.runs)
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.legend()
     with atomic(options.out) as partial:
         figure.savefig(partial, format='png', dpi=100)
-    print(f'{options.out}: {len(steps)} updates, {len(epochs)} epochs')
+    print(f'{options.out}: {found}')
 
 
 if __name__ == '__main__':
