@@ -14,7 +14,7 @@ Outputs, at one scale:
 Before the files get their names they are run on test people of --data, or on drawn ones where there are no arrays, and
 compared with the checkpoint in the graph that main.py evaluates: heat maps must agree within 1e-4 of the highest cell
 (else exit code 1).
-Frames are taken as they are; main.py's single-scale rates with --data_augm zoom them by augmentation.centre_crop first.
+Frames are taken as they are; main.py's single scale with --data_augm is 1 / 0.95 of that.
 """
 import argparse
 import contextlib

@@ -43,7 +43,6 @@ def main():
     splits = load_splits(options, manifest)
     check_data(manifest, found, options)
     start = {} if found else system.start(options, splits['train'], manifest)
-    splits = {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}
     training.say(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
     graph = build_graph(system, splits, options)
     with tf.Session(config=towers.session_config(options.gpus)) as session:
@@ -115,7 +114,7 @@ def load_splits(options, manifest):
     splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
     if options.validation:
         splits = dict(zip(splits, arrays.hold_out(splits['train'])))
-    return splits
+    return {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}
 
 
 def build_graph(system, splits, options):

@@ -12,6 +12,7 @@ from datasets.flic import MAP_HEIGHT, MAP_WIDTH, N_JOINTS
 from engine.layers import batch_norm, conv_bias, max_pool, spatial_softmax
 from engine.tf1 import tf
 
+BANKS = ('full', 'half', 'quarter')     # of the frame's resolution
 CHANNELS = (1, 2, 4, 8, 8)              # of the layers, times `width`
 
 # logits, heat_maps (their spatial softmax): float32 [n, 60, 90, 9].
@@ -19,7 +20,7 @@ CHANNELS = (1, 2, 4, 8, 8)              # of the layers, times `width`
 PartDetector = collections.namedtuple('PartDetector', 'logits heat_maps layers statistics')
 
 
-def build(images, width=64, training=False, conv='auto', normalise=True, drop=None):
+def build(images, width=64, training=False, conv='auto', normalise=True, drop=None, banks=3, frozen=False):
     """images: uint8 [n, 480, 720, 3] RGB.  Returns a PartDetector; variables come from the current variable scope.
 
     width: channels of the first layers, the others in proportion.
@@ -28,6 +29,8 @@ def build(images, width=64, training=False, conv='auto', normalise=True, drop=No
     `training`, the filters' transforms are kept: run it within convolution.spectra.
     normalise: False leaves the batch norms out (an ablation).
     drop: what becomes of the maps before conv5, if anything: layers.spatial_dropout.
+    banks: so many of BANKS, the finest first.
+    frozen: normalise by the moving averages in training, too, and leave them as they are.
     """
     f1, f2, f3, f4, f5 = (width * factor for factor in CHANNELS)
     layers, statistics = {}, {}
@@ -35,20 +38,20 @@ def build(images, width=64, training=False, conv='auto', normalise=True, drop=No
     def layer(x, name, size, channels, stride=1):
         with tf.variable_scope(name):
             x = tf.nn.relu(conv_bias(x, size, channels, stride, conv, training))
-            layers[name], moments = batch_norm(x, training) if normalise else (x, {})
+            layers[name], moments = batch_norm(x, training and not frozen) if normalise else (x, {})
             statistics.update(moments)
         return layers[name]
 
     image = tf.cast(images, tf.float32) / 255                           # [n, 480, 720, 3]
-    banks = []
-    for bank in ('full', 'half', 'quarter'):
+    maps = []
+    for bank in BANKS[:banks]:
         x = layer(image, f'conv1_{bank}', 5, f1, stride=2)              # [n, 240, 360, f1] in the full bank
         x = layer(max_pool(x), f'conv2_{bank}', 5, f2)                  # [n, 120, 180, f2]
         x = layer(max_pool(x), f'conv3_{bank}', 5, f3)                  # [n, 60, 90, f3]
         x = layer(x, f'conv4_{bank}', 9, f4)                            # [n, 60, 90, f4]
-        banks.append(enlarge(x))                                        # [n, 60, 90, f4] in every bank
+        maps.append(enlarge(x))                                         # [n, 60, 90, f4] in every bank
         image = tf.nn.avg_pool2d(image, 2, 2, 'VALID')                  # halving by bilinear interpolation is this
-    x = tf.add_n(banks) / len(banks)                                    # [n, 60, 90, f4]
+    x = tf.add_n(maps) / len(maps)                                      # [n, 60, 90, f4]
     x = layer(drop(x) if drop else x, 'conv5', 9, f5)                   # [n, 60, 90, f5]
     with tf.variable_scope('conv6'):
         logits = conv_bias(x, 9, N_JOINTS, 1, conv, training)           # [n, 60, 90, 9]

@@ -23,18 +23,20 @@ PAIRS_OF_ONE = N_MAPS - 1                                              # 9 a joi
 SELF_PAIRS = tuple((j, j) for j in range(N_JOINTS))                    # the ablation's: a joint's prior on itself
 BETA = 5.0          # of the softplus: the larger, the closer to max(x, 0)
 DELTA = 1e-6        # keeps the logarithms finite
+RELU_FLOOR = 0.01   # of a map's ReLU: the paper's eps, at most 0.01, keeps a gradient
 FLOOR = 1e-3        # least prior after initial_energies(..., 'exact'), each pair's largest being 1
 
 SpatialModel = collections.namedtuple('SpatialModel', 'logits energies biases')
 
 
-def build(heat_maps, method='fft', self_connections=False):
+def build(heat_maps, method='fft', self_connections=False, unary='softplus'):
     """One round of message passing; the variables go into the caller's variable scope, so that towers can share them.
 
     heat_maps: float32 [n, h, w, 10] of any sign, in flic.MAPS' order; h = 60, w = 90 in the paper; n may be None.
     method: how `messages` convolves.
     self_connections: a joint's own map enters through a prior e_{j|j} and a bias too, as in the paper's formula, in
         place of log(sp(h_j) + d); SELF_PAIRS follow the 81 in both variables, which then hold 90.
+    unary: what makes a map positive: 'softplus' as in the reference, or 'relu', max(h, RELU_FLOOR), as in the paper.
 
     Returns SpatialModel:
         logits    [n, h, w, 9]    unnormalised log marginals of flic.JOINTS; their softmax over space is the heat map
@@ -49,7 +51,8 @@ def build(heat_maps, method='fft', self_connections=False):
     energies = tf.get_variable('energies', [len(pairs), 2 * h, 2 * w], tf.float32, zeros)
     biases = tf.get_variable('biases', [len(pairs), h, w], tf.float32, zeros)
     with tf.name_scope('messages'):
-        maps = softplus(tf.transpose(heat_maps, [3, 0, 1, 2]))                              # [10, n, h, w]
+        positive = {'softplus': softplus, 'relu': lambda x: tf.maximum(x, RELU_FLOOR)}[unary]
+        maps = positive(tf.transpose(heat_maps, [3, 0, 1, 2]))                              # [10, n, h, w]
         received = messages(softplus(energies), maps, method, pairs)                        # 81 x [n, h, w]
         terms = [m + b for m, b in zip(received, tf.unstack(softplus(biases) + DELTA))]     # 81 x [n, h, w]
     with tf.name_scope('marginals'):

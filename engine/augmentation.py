@@ -68,11 +68,6 @@ def crop(left, top, size):
     return np.array([[1 / CROP, 0, shift[0]], [0, 1 / CROP, shift[1]]])
 
 
-def centre_crop(size):
-    """The zoom that training pictures get on average: what test pictures go through beside augmented training."""
-    return crop(0.5, 0.5, size)
-
-
 def transform(matrix, xy):
     """[..., 2] points through a 2x3 matrix."""
     return (xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)

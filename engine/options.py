@@ -88,7 +88,7 @@ def add_training(parser):
     training.add_argument('--save_minutes', type=positive_float, default=10.0, metavar='M',
                           help='checkpoint every M minutes, beside that of each epoch')
     training.add_argument('--keep', type=positive_int, default=3, metavar='K',
-                          help='newest checkpoints to keep, beside the best')
+                          help='newest checkpoints to keep; with --validation the best one is kept, too')
 
 
 def add_evaluation(parser):

@@ -111,10 +111,11 @@ def build_evaluation(system, batch, devices, options):
 
 
 def build_training(system, batch, devices, options, total_steps):
-    """One update of all variables from one batch; returns a Training."""
+    """One update of the variables that the system trains, from one batch; returns a Training."""
     with tf.name_scope('training'):
         towers = build_towers(system, batch, devices, options, training=True)
-        averages, outputs, variables = [], [], tf.trainable_variables()
+        averages, outputs = [], []
+        variables = [x for x in tf.trainable_variables() if system.trained(x.op.name, options)]
         for t, (network, part, weight, size) in enumerate(towers):
             with tf.device(devices[t]), tf.name_scope(f'gradients_{t}'):
                 losses = system.losses(network, part.targets, options)
@@ -184,7 +185,7 @@ def update(gradients, variables, moments, rate, optimizer, watched, norm_decay=0
     finite = tf.reduce_all(tf.is_finite(tf.stack([norm, *watched])))
     skipped = tf.get_variable('skipped', [], tf.int64, tf.zeros_initializer(), trainable=False)
     averages = [tf.get_variable(variable.op.name + layers.AVERAGE, initializer=variable.initial_value, trainable=False)
-                for variable in variables if average_decay]
+                for variable in tf.trainable_variables() if average_decay]
 
     def apply():
         moved = [average.assign_sub((1 - norm_decay) * (average - value)) for average, value in moments]
@@ -192,7 +193,7 @@ def update(gradients, variables, moments, rate, optimizer, watched, norm_decay=0
                                               in zip(clipped, variables, factors) if own == factor])
                    for factor, optimiser in optimisers.items()]
         with tf.control_dependencies(applied):
-            averaged = move_averages(averages, variables, average_decay)
+            averaged = move_averages(averages, tf.trainable_variables(), average_decay)
         with tf.control_dependencies([*applied, *moved, *averaged]):
             return tf.constant(True)
 

@@ -200,13 +200,13 @@ class Trainer:
         raise Stop(3)
 
     def finish_epoch(self, epoch):
-        """Evaluates on the test people, logs the epoch's line, notes the best rate, saves."""
+        """Evaluates on the test people, logs the epoch's line, notes the best rate of people held out, saves."""
         seconds = time.time() - self.epoch_began
         means = {'train': self.meter.means(), 'test': self.evaluate().means()}
         rate = means['test'][f'rate_{self.answer}']
         self.state['epochs_logged'], self.path = epoch, None
         former = self.state['best']
-        if not former or rate > former['rate']:
+        if self.options.validation and (not former or rate > former['rate']):    # never chosen on test people
             self.state['best'] = {'step': self.state['step'], 'rate': rate}
         img_per_s = self.samples / seconds
         spent = time.time() - self.epoch_began                                  # evaluation included

@@ -34,6 +34,7 @@ Of the graph:
     build(images, targets, options, training, portable=False, tower=0) -> Network          portable: for export.py
     losses(network, targets, options) -> {output: [b]}                         each sample's
     objective({output: []}, options) -> []                                     what is minimised, of the means
+    trained(name, options) -> whether training changes the variable of this name
     decays(options) -> {last part of a variable's name: rate of its weight decay}
     learning_rates(options) -> {beginning of variables' names: (factor of their learning rate, how many updates they
                                 stay as they are)}

@@ -35,12 +35,11 @@ GIVEN = ('torso_map',)
 FULL_WIDTH, DEBUG_WIDTH = 64, 16        # channels of the first layers
 LINEAR_SCALE = 0.003                    # of the linear maps: He's start alone gives a gradient norm of 42,805 at step 1
 RADIUS = 10                             # of the rates in log and TensorBoard, % of ||lhip - rsho||
-BANKS = ('full', 'half', 'quarter')
 
 DEFAULTS, SCHEDULE = {}, towers.SCHEDULE
-FIXED = ('width', 'use_sm', 'no_batch_norm', 'loss', 'self_connections')
+FIXED = ('width', 'use_sm', 'banks', 'no_batch_norm', 'loss', 'self_connections', 'unary')
 FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss', 'rotation', 'zoom', 'shift', 'colour',
-                     'dropout_boxes', 'targets', 'spatial_dropout', 'energy_decay')
+                     'dropout_boxes', 'targets', 'spatial_dropout', 'energy_decay', 'train_only')
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('infer_torso', 'flip_average'), ('infer_torso',), ('decode',)
 
 
@@ -59,6 +58,9 @@ def add_network(parser):
     network.add_argument('--debug', dest='width', action='store_const', const=DEBUG_WIDTH, default=argparse.SUPPRESS,
                          help=f'a quarter of the width, --width {DEBUG_WIDTH}: for laptops')
     network.add_argument('--use_sm', action='store_true', help='add the spatial model and train both jointly')
+    network.add_argument('--train_only', choices=('detector', 'spatial'),
+                         help='train this part alone and leave the other as --init brought it: the paper\'s steps '
+                              'before joint training')
     network.add_argument('--priors', choices=('exact', 'reference', 'uniform'), default='exact',
                          help='how the spatial model\'s priors start from the histograms')
     network.add_argument('--conv', choices=('auto', 'direct', 'fft'), default='auto',
@@ -101,12 +103,19 @@ def add_ablations(parser):
                            help='squared: distance to the target maps, as in the paper')
     ablations.add_argument('--no_auxiliary_loss', action='store_true', help='train on the spatial model\'s loss alone')
     ablations.add_argument('--self_connections', action='store_true', help='priors of joints on themselves, too')
+    ablations.add_argument('--banks', type=int, choices=range(1, len(model.BANKS) + 1), default=len(model.BANKS),
+                           help='resolutions at which the detector sees the frame, the finest first')
+    ablations.add_argument('--unary', choices=('softplus', 'relu'), default='softplus',
+                           help='what makes the maps positive that enter the spatial model: as in the reference, or as '
+                                'in the paper\'s formula')
 
 
 def check_options(options):
-    for name in ('no_auxiliary_loss', 'self_connections', 'infer_torso', 'energy_decay'):
+    for name in ('no_auxiliary_loss', 'self_connections', 'infer_torso', 'energy_decay', 'train_only'):
         if getattr(options, name) and not options.use_sm:
             raise ValueError(f'--{name} goes with --use_sm: there is no spatial model')
+    if options.train_only == 'spatial' and options.init is None:
+        raise ValueError('--train_only spatial goes with --init: it needs a detector that finds something')
     if augmentation.ranges_of(options) != augmentation.USUAL and not options.data_augm:
         names = ', '.join(f'--{name}' for name in augmentation.Ranges._fields)
         raise ValueError(f'{names} go with --data_augm')
@@ -121,8 +130,13 @@ def takes_anchor(options):
 
 def scales_of(options):
     """The zooms that --scales and --flip_average stand for, negative ones of the mirrored frame."""
-    scales = multiscale.SCALES if options.scales == 'multi' else (1.0,)
+    scales = multiscale.SCALES if options.scales == 'multi' else (single_scale(options),)
     return scales + tuple(-scale for scale in scales) if options.flip_average else scales
+
+
+def single_scale(options):
+    """The zoom of the log's test figures and of --scales single: what training frames have on average."""
+    return 1 / augmentation.CROP if options.data_augm else 1.0
 
 
 def n_views(options):
@@ -143,13 +157,11 @@ def training_sample(image, joints_xy, options, rng):
 
 
 def test_sample(image, joints_xy, options):
-    """A test frame is zoomed as training frames are on average; rates are ratios of lengths and bear it.  It costs the
-    few joints (0.2 % on FLIC) that leave the frame; the multi-scale evaluation sees whole frames."""
-    joints_xy = clamp_to_frame(joints_xy)
-    if not options.data_augm:
-        return image, joints_xy
-    matrix = augmentation.centre_crop((WIDTH, HEIGHT))
-    return augmentation.warp(image, matrix), augmentation.transform(matrix, joints_xy)
+    """A test frame at one scale; rates are ratios of lengths and bear it.  It costs the few joints (0.2 % on FLIC) that
+    leave the frame; the multi-scale evaluation sees whole frames."""
+    scales, joints_xy = (single_scale(options),), clamp_to_frame(joints_xy)
+    return (multiscale.scaled_images(image, scales)[0],
+            multiscale.scaled_points(joints_xy, (WIDTH, HEIGHT), scales, flic.FLIP)[0])
 
 
 def views(image, joints_xy, options):
@@ -178,13 +190,14 @@ def build(images, targets, options, training, portable=False, tower=0):
     portable: plain convolutions and products of matrices only, the same function.
     tower: its number; in training, each drops other maps, by the seed and the step alone.
     """
-    drop = None
-    if training and options.spatial_dropout:
+    drop, frozen = None, options.train_only == 'spatial'
+    if training and options.spatial_dropout and not frozen:
         seed = [options.seed + (tower << 32), tf.train.get_or_create_global_step()]
         drop = functools.partial(layers.spatial_dropout, rate=options.spatial_dropout, seed=seed)
     conv, method = ('direct', 'matmul') if portable else (options.conv, 'fft')
     with tf.variable_scope('part_detector'):
-        detector = model.build(images, options.width, training, conv, not options.no_batch_norm, drop)
+        detector = model.build(images, options.width, training, conv, not options.no_batch_norm, drop, options.banks,
+                               frozen)
     maps, logits = {'pd': detector.heat_maps}, {'pd': detector.logits}
     if options.loss == 'squared':                       # linear maps, as in the paper; what is negative is no joint
         logits['pd'] = LINEAR_SCALE * detector.logits
@@ -195,7 +208,7 @@ def build(images, targets, options, training, portable=False, tower=0):
     with tf.variable_scope('spatial_model'):
         unary = tf.concat([maps['pd'], targets['torso_map']], axis=-1)                # [b, 60, 90, 10]
         unary, statistics = layers.batch_norm(unary, training)
-        spatial = spatial_model.build(unary, method, options.self_connections)
+        spatial = spatial_model.build(unary, method, options.self_connections, options.unary)
     maps['sm'], logits['sm'] = layers.spatial_softmax(spatial.logits), spatial.logits
     return Network(maps, {**shown, 'spatial_model': spatial.logits}, {**detector.statistics, **statistics},
                    (logits, spatial))
@@ -225,9 +238,17 @@ def cross_entropy(logits, targets):
 
 def objective(losses, options):
     """The detector's loss is an auxiliary one where there is a spatial model."""
-    if options.use_sm and options.no_auxiliary_loss:
+    if options.train_only == 'detector':
+        return losses['pd']
+    if options.use_sm and (options.no_auxiliary_loss or options.train_only):
         return losses['sm']
     return sum(list(losses.values())[1:], losses['pd'])
+
+
+def trained(name, options):
+    """Whether training changes the variable of this name."""
+    part = {'detector': 'part_detector/', 'spatial': 'spatial_model/'}.get(options.train_only, '')
+    return name.startswith(part)
 
 
 def decays(options):
@@ -245,7 +266,7 @@ def start(options, people, manifest):
     if not options.use_sm:
         return {}
     histograms = pairwise_distr.load(os.path.join(options.data, pairwise_distr.FILE), manifest['id'])
-    if options.validation:                                              # the file knows those held out, too
+    if options.validation or options.train_examples:                    # the file knows those left out, too
         histograms = pairwise_distr.pairwise_histograms(people.joints)
     histograms = histograms[:len(spatial_model.PAIRS_TO_JOINTS)]
     if options.self_connections:
@@ -308,8 +329,9 @@ def maps(targets):
 
 def pictures(variables):
     """The first filters, and priors and biases as the spatial model uses them: through softplus."""
-    for bank in BANKS:
-        yield f'conv1_{bank}/filters', drawing.filter_grid(variables[f'conv1_{bank}/weights'])
+    for bank in model.BANKS:
+        if f'conv1_{bank}/weights' in variables:
+            yield f'conv1_{bank}/filters', drawing.filter_grid(variables[f'conv1_{bank}/weights'])
     for kind, name in (('priors', 'spatial_model/energies'), ('biases', 'spatial_model/biases')):
         for (joint, condjoint), values in zip(spatial_model.PAIRS_TO_JOINTS, variables.get(name, ())):
             label = f'{flic.MAPS[joint]} given {flic.MAPS[condjoint]}'

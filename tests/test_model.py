@@ -108,6 +108,24 @@ def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
             session.run(logits[0], {images: frames})                                   # forgotten
 
 
+@pytest.mark.parametrize('banks', [1, 2, 3])
+def test_banks(tf_graph, banks):
+    """So many banks, the finest first; what follows sees the mean of their maps."""
+    images = tf.placeholder(tf.uint8, [None, 480, 720, 3])
+    with tf.variable_scope('x'):
+        detector = model.build(images, 1, conv='direct', banks=banks)
+    names = {v.op.name.split('/')[1] for v in tf.trainable_variables()}
+    assert {name for name in names if name.startswith('conv1')} == {f'conv1_{bank}' for bank in model.BANKS[:banks]}
+    assert len(names) == 4 * banks + 2
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        maps = [detector.layers[f'conv4_{bank}'] for bank in model.BANKS[:banks]]
+        different, mean = ({x: np.full([1, *x.shape[1:].as_list()], value) for x, value in zip(maps, values)}
+                           for values in ((0, 3, 9), [np.mean((0, 3, 9)[:banks])] * 3))
+        first, second = session.run(detector.logits, different), session.run(detector.logits, mean)
+    np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
+
+
 def test_spatial_dropout(tf_graph):
     """Whole maps, each sample's own; by the seed alone; right on average."""
     x = np.random.default_rng(0).uniform(1, 2, (5, 6, 7, 400)).astype(np.float32)

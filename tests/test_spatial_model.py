@@ -46,9 +46,9 @@ def message_gradients64(priors, maps, d_out):
     return d_priors, d_maps
 
 
-def logits64(heat_maps, energies, biases):
+def logits64(heat_maps, energies, biases, positive=softplus64):
     """The formula of the module's docstring, one joint and one condjoint at a time."""
-    maps = softplus64(heat_maps)
+    maps = positive(heat_maps)
     received = messages64(softplus64(energies), maps)
     out = np.log(maps[..., :9] + 1e-6)
     for pair, (joint, _) in enumerate(PAIRS_TO_JOINTS):
@@ -70,11 +70,11 @@ def run_messages(priors, maps, method, d_out=None):
         return session.run([out, *tf.gradients(out, [priors, maps], tf.constant(d_out, tf.float32))])
 
 
-def run_model(heat_maps, energies, biases, d_logits=None, method='fft'):
+def run_model(heat_maps, energies, biases, d_logits=None, method='fft', unary='softplus'):
     """The logits, the batch size unknown to the graph; with `d_logits` also the gradients by all three inputs."""
     with tf.Graph().as_default(), tf.Session() as session:
         given = tf.placeholder(tf.float32, [None, *heat_maps.shape[1:]])
-        model = spatial_model.build(given, method)
+        model = spatial_model.build(given, method, unary=unary)
         model.energies.initializer.run()
         model.energies.load(energies, session)
         model.biases.load(biases, session)
@@ -165,6 +165,13 @@ def test_full_size_fft_and_conv2d_agree():
 def test_logits_follow_the_formula(method):
     inputs = random_model(3, 4, 5, seed=5)
     assert relative_error(run_model(*inputs, method=method), logits64(*inputs)) < 1e-6
+
+
+def test_logits_with_the_papers_unary():
+    """max(h, eps) of maps in place of their softplus; 0.01 is the largest eps that the paper allows."""
+    inputs = random_model(3, 4, 5, seed=5)
+    expected = logits64(*inputs, positive=lambda x: np.maximum(np.asarray(x, np.float64), 0.01))
+    assert relative_error(run_model(*inputs, unary='relu'), expected) < 1e-6
 
 
 def test_gradients_equal_finite_differences():

@@ -14,7 +14,7 @@ Writes into OUT (figures.py draws):
 
 No frame of FLIC is shown.  Errors and rates are those of evaluate.py: distances in % of ||g_lhip - g_rsho||, left and
 right swapped for people seen from behind.  People are chosen by predictions.mat, which usually is the mean of eight
-zooms; the maps shown, and what their captions say, are of the frame itself, or of as many zooms with --scales multi.
+zooms; the maps shown, and what their captions say, are of one zoom, or of as many with --scales multi.
 """
 import argparse
 import collections

@@ -102,8 +102,20 @@ def test_mirrored_views(arrays_folder, monkeypatch):
     assert (torso_maps[0] != torso_maps[2][:, ::-1]).sum() <= 18                # of a joint on a border of cells
 
 
+def test_a_single_scale_is_the_log_s(arrays_folder):
+    """--scales single and the log's test figures see the same picture, 1 / 0.95 as large beside augmented training."""
+    split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
+    options, system, *_ = main.understand(['--train', '--data_augm', '--scales', 'single'])
+    logged, evaluated = (make(system, split, np.array([3, 1]), options)
+                         for make in (batches.plain_batch, batches.views_batch))
+    np.testing.assert_array_equal(logged.images, evaluated.images)
+    np.testing.assert_array_equal(logged.joints_xy, evaluated.joints_xy)
+    expected = (flic.clamp_to_frame(split.joints[[3, 1]]) - [360, 240]) / 0.95 + [360, 240]
+    np.testing.assert_allclose(logged.joints_xy, expected, atol=1e-3)
+
+
 def test_a_single_scale_is_the_frame_itself(arrays_folder, tf_graph):
-    """Frames as they are, and maps as they are but for their sum, also where a map is far from a peak."""
+    """Without augmentation frames are as they are, and maps but for their sum, also where a map is far from a peak."""
     from engine.tf1 import tf
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
     options, system, *_ = main.understand(['--train', '--scales', 'single'])

@@ -97,13 +97,15 @@ FETCHED = ('step', 'finite', 'losses', 'norm', 'rate', 'outputs')               
 
 @pytest.mark.parametrize('changes', [{}, {'use_sm': False}, {'loss': 'squared'}, {'no_batch_norm': True},
                                      {'conv': 'direct'}, {'self_connections': True, 'optimizer': 'momentum'},
-                                     {'average_weights': 0.9, 'spatial_dropout': 0.2}])
+                                     {'average_weights': 0.9, 'spatial_dropout': 0.2},
+                                     {'train_only': 'detector'}, {'train_only': 'spatial', 'average_weights': 0.9}])
 def test_no_variable_is_read_in_no_order_with_its_update(tf_graph, changes):
     tf.train.get_or_create_global_step()
     options = settings(**changes)
     training = towers.build_training(tompson, placeholders(), ['/cpu:0', '/cpu:0'], options, 100)
     assert training.losses.keys() == training.outputs.keys() == ({'pd', 'sm'} if options.use_sm else {'pd'})
-    assert unordered_reads(tf.nest.flatten([getattr(training, name) for name in FETCHED])) == []
+    untrained = {'detector': ['spatial_model/'], 'spatial': ['part_detector/']}.get(options.train_only, [])
+    assert unordered_reads(tf.nest.flatten([getattr(training, name) for name in FETCHED]), untrained) == []
 
 
 def test_a_read_in_no_order_is_found(tf_graph):
@@ -113,6 +115,32 @@ def test_a_read_in_no_order_is_found(tf_graph):
     step, finite, norm = towers.update(tf.gradients(first, weights), [weights], [], tf.constant(0.1), 'adam', [])
     assert unordered_reads([step, finite, norm, first]) == []
     assert len(unordered_reads([step, second])) == 1
+
+
+@pytest.mark.parametrize(('part', 'other'), [('detector', 'spatial_model/'), ('spatial', 'part_detector/')])
+def test_train_only_changes_one_part(tf_graph, part, other):
+    """One update of each: the other part's variables stay, its batch norms' averages too where maps are fixed, and the
+    trained part's all move, their averages after them; fixed maps are what evaluation shows."""
+    tf.train.get_or_create_global_step()
+    batch, options = placeholders(), settings(train_only=part, average_weights=0.5)
+    training = towers.build_training(tompson, batch, ['/cpu:0', '/cpu:0'], options, 100)
+    inference = towers.build_inference(tompson, batch, ['/cpu:0'], options)
+    assert {v.op.name.split('/')[0] + '/' for _, v in training.gradients}.isdisjoint({other})
+    fed = batches.feed(batch, make_batch(3))
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        before, names = session.run(tf.global_variables()), [v.op.name for v in tf.global_variables()]
+        maps = session.run([training.outputs['pd'], inference.outputs['pd']], fed)
+        session.run(training.step, fed)
+        changed = {name for name, a, b in zip(names, before, session.run(tf.global_variables()))
+                   if not np.array_equal(a, b)}
+    trained = {v.op.name for _, v in training.gradients}
+    assert {v.op.name for v in tf.trainable_variables()} & changed <= trained
+    assert len(trained & changed) > len(trained) - 2            # conv6's bias has no gradient: softmax ignores it
+    assert {name + layers.AVERAGE for name in trained & changed} <= changed
+    if part == 'spatial':
+        assert not [name for name in changed if name.startswith(other)]
+        np.testing.assert_allclose(*maps, atol=1e-6)
 
 
 def test_towers_drop_other_maps_each_step_and_inference_none(tf_graph):

@@ -58,10 +58,20 @@ def test_squared_loss(tf_graph):
     np.testing.assert_array_equal(got_alone['pd'], got['pd'])
 
 
-@pytest.mark.parametrize(('changes', 'expected'), [({}, 5), ({'no_auxiliary_loss': True}, 3), ({'use_sm': False}, 2)])
+@pytest.mark.parametrize(('changes', 'expected'), [({}, 5), ({'no_auxiliary_loss': True}, 3), ({'use_sm': False}, 2),
+                                                   ({'train_only': 'detector'}, 2), ({'train_only': 'spatial'}, 3)])
 def test_objective(changes, expected):
     options = settings(**changes)
     assert tompson.objective({'pd': 2, 'sm': 3} if options.use_sm else {'pd': 2}, options) == expected
+
+
+@pytest.mark.parametrize(('arguments', 'expected'), [
+    (['--train_only', 'detector'], '--train_only goes with --use_sm'),
+    (['--use_sm', '--train_only', 'spatial'], '--train_only spatial goes with --init')])
+def test_train_only_needs_something_to_stand_on(arguments, expected, capsys):
+    with pytest.raises(SystemExit):
+        main.understand(['--train', *arguments])
+    assert expected in capsys.readouterr().err
 
 
 def test_energy_decay(tf_graph):
