@@ -17,6 +17,8 @@ AUC is the exact area under that rate over the radii 0..20 in % of the full area
 Sides.  The arrays hold the sides of people seen from behind swapped: "left" is always the joint on the picture's right.
 `--sides swapped` scores against that and is the default for predictions.mat; `annotated` scores against the annotation
 as it is, as published figures do, and is the default for --predictions.  The normaliser's joints are of the same truth.
+No default is fair to all: some systems' left is the person's own, others' the observer's.  For another system's file
+one line says which it looks like.
 
 predictions.mat holds `flic_pred_pd` (part detector) and, if trained with it, `flic_pred_sm` (spatial model), both
 2 x 9 x n: x then y in pixels, joints in the order of flic.JOINTS; `split`; `data_id`, the arrays' id; and `index`,
@@ -346,6 +348,17 @@ def score(predictions, truth, normaliser):
     return {model: normalised_errors(pred_xy, truth_xy, vectors) for model, pred_xy in predictions.models.items()}
 
 
+def sides_found(predictions, truths):
+    """How many of those seen from behind a file has as annotated, and how many the other way, by the distance of all
+    joints together.  truths: {side: Truth} of SIDES."""
+    joints = [JOINTS.index(joint) for joint in predictions.joints]
+    swapped, annotated = (truths[side].joints_xy[predictions.rows][:, joints] for side in SIDES)
+    behind = (swapped != annotated).any(axis=(1, 2))
+    (found_xy,) = predictions.models.values()
+    far = [np.linalg.norm(found_xy - xy, axis=-1).sum(axis=1)[behind] for xy in (annotated, swapped)]
+    return int((far[0] < far[1]).sum()), int((far[0] >= far[1]).sum())
+
+
 def main():
     args = parse_arguments()
     third_party = args.predictions is not None
@@ -365,6 +378,10 @@ def main():
     print(f'\n{split} split; @r: detection rate in % at radius r; AUC: exact area under it, radii 0..{MAX_RADIUS}, %')
     if left_out := [joint for joint in JOINTS if joint not in predictions.joints]:
         print(f'not predicted, left out: {", ".join(left_out)}')
+    if third_party:
+        own, other = sides_found(predictions, {side: read_truth(args.data, manifest, split, side) for side in SIDES})
+        print(f'of {own + other} people seen from behind, {own} have left and right as annotated (the person\'s own), '
+              f'{other} the other way (the observer\'s); scored with --sides {args.sides}')
     rates = curves(errors, predictions.joints)
     write_csv(f'{args.out}.csv', rates, n_people, args.normaliser, args.sides)
     plot(f'{args.out}.png', rates, f'{split} split, {n_people} people, sides {args.sides}', args.normaliser)

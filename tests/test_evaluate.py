@@ -166,7 +166,10 @@ def test_sides(body, cli, tmp_path):
                                (['p.mat', '--sides', 'annotated'], facing, 'annotated'),
                                (third, '100.0', 'annotated'),
                                ([*third, '--sides', 'swapped'], facing, 'swapped')):
-        rows = parse(cli(*argv))
+        printed = cli(*argv)
+        rows = parse(printed)
+        found = 'of 3 people seen from behind, 3 have left and right as annotated' in printed
+        assert found == ('annotated.npz' in argv)
         assert rows['lwri'][0] == rows['wrist'][0] == wrist
         assert rows['nose'][0] == '100.0'                                           # has no side
         assert rows['lwri'][-1] == sides
@@ -421,11 +424,13 @@ def real_arrays(flic, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize('system, elbow, wrist', [
-    ('SappCVPR13', 72.5, 54.5), ('YangCVPR16', 91.6, 88.8), ('NewellARXIV16', 98.0, 95.5)])
-def test_published_figures(real_arrays, flic_predictions, cli, system, elbow, wrist):
-    rows = parse(cli('--predictions', os.path.join(flic_predictions, f'{system}.mat'), '--data', real_arrays,
-                     '--normaliser', 'torsobox'))
+@pytest.mark.parametrize('system, elbow, wrist, own', [
+    ('SappCVPR13', 72.5, 54.5, 0), ('YangCVPR16', 91.6, 88.8, 0), ('NewellARXIV16', 98.0, 95.5, 45)])
+def test_published_figures(real_arrays, flic_predictions, cli, system, elbow, wrist, own):
+    printed = cli('--predictions', os.path.join(flic_predictions, f'{system}.mat'), '--data', real_arrays,
+                  '--normaliser', 'torsobox')
+    assert f'of 48 people seen from behind, {own} have left and right as annotated' in printed
+    rows = parse(printed)
     assert rows['joint'][0] == f'{system} @5' and rows['joint'][3] == '@20'
     assert (rows['elbow'][3], rows['wrist'][3]) == (str(elbow), str(wrist))
     assert rows['elbow'][5:] == ['1016', 'torsobox', 'annotated']

@@ -189,6 +189,30 @@ def poses(path, images, found, true, captions, title):
     save(figure, path)
 
 
+# ---------------------------------------------------------------- errors
+
+def errors(path, films, heights, title):
+    """Rates film by film, and of wrists by their height.
+
+    films, heights: [(name, how many, {model: rate in %})]; of each, models are joined by a line: what the last gains.
+    """
+    figure = Figure(figsize=(10, 1.4 + 0.22 * max(len(films), 8)), layout='constrained')
+    left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
+    for axis, rows, what in ((left, films, 'mean of all joints, film by film (people)'),
+                             (right, heights, 'wrists by their height (wrists)')):
+        names = [f'{name.replace("-", " ")} ({n})' for name, n, _ in rows]
+        for y, (_, _, rates) in enumerate(rows):
+            axis.plot(list(rates.values()), [y] * len(rates), color='0.7', zorder=1)
+            for model, rate in rates.items():
+                axis.plot(rate, y, 'o', color=LINES[model][0], label=model if y == 0 else None)
+        axis.set(yticks=range(len(rows)), xlim=(0, 100), xlabel='%', title=what, ylim=(-0.8, len(rows) - 0.2))
+        axis.set_yticklabels(names, fontsize=8)
+        axis.grid(axis='x', alpha=0.3)
+    left.legend(loc='lower left')
+    figure.suptitle(title)
+    save(figure, path)
+
+
 # ---------------------------------------------------------------- priors
 
 def priors(path, names, start, trained, biases, title, reach=(30, 38)):

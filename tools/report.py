@@ -9,6 +9,9 @@ Writes into OUT (figures.py draws):
     heat_maps_failure.png   the same for those whom it hurt most, and for the joint model's largest errors
     poses_synthetic.jpg     joints found on drawn people (synthetic.py), which no FLIC run was trained on
     priors.png              some pairs' priors before and after training, and the learned biases
+    priors_torso.png        the same for nose, right shoulder and right elbow given the torso, as the reference shows
+    errors.png              rates film by film, and of raised and hanging wrists
+    evolution.png           heat maps of the person helped most, at checkpoints of the run: train it with --keep 100
     loss.png                losses and rates over the updates
     results.md              tables: rates, published figures, whom the spatial model helps, times
 
@@ -22,7 +25,6 @@ import contextlib
 import functools
 import json
 import os
-import shlex
 
 import numpy as np
 
@@ -31,74 +33,18 @@ import pairwise_distr
 from datasets import arrays, flic
 from engine import files, heatmaps
 from engine.files import InputError
-from evaluate import MAX_RADIUS, detection_rate
-from tools import figures, plot_log
-from tools.figures import JOINT_MODEL, PART_DETECTOR, MappedPerson, Published
+from evaluate import MAX_RADIUS
+from tools import analysis, figures, plot_log, tables
+from tools.figures import JOINT_MODEL, PART_DETECTOR, MappedPerson
+from tools.tables import NORMALISER, RADIUS
 
-NORMALISER, RADIUS = 'lhip-rsho', 10
-PUBLISHED_RADII = (10, 20)
-# (system, model, {joint: detection rates in % at PUBLISHED_RADII}), FLIC, left joints.  paper: Tompson et al. 2014;
-# reference: joint-cnn-mrf (Andriushchenko & Yue, 2018).  The side of the paper's first two rows is not known.
-PUBLISHED = (
-    ('paper', PART_DETECTOR, {'lwri': (66, 74)}),
-    ('paper', 'with spatial model, not joint', {'lwri': (75, 85)}),
-    ('paper', JOINT_MODEL, {'lwri': (79.5, 88), 'lelb': (78, 91.5), 'lsho': (94, 98.5), 'nose': (93, 98)}),
-    ('reference', PART_DETECTOR, {'lwri': (72,), 'lelb': (75.5,), 'lsho': (85.5,), 'nose': (88,), 'lhip': (50.5,)}),
-    ('reference', JOINT_MODEL, {'lwri': (79, 87), 'lelb': (81, 94), 'lsho': (93.5, 98), 'nose': (95.5, 98),
-                                'lhip': (57.5, 85.5)}),
-)
 PAIRS_SHOWN = (('lsho', 'torso'), ('nose', 'lsho'), ('lelb', 'lsho'), ('lwri', 'lelb'), ('lhip', 'rhip'),
                ('lwri', 'rwri'))
-N_SHOWN = 4                                     # people in each picture of heat maps
+TORSO_PAIRS = (('nose', 'torso'), ('rsho', 'torso'), ('relb', 'torso'))
+N_STAGES = 6                                    # checkpoints of which the evolution is shown
 DRAWN_SEED, N_DRAWN = 2014, 6                   # of synthetic.py: another seed than that of `data.py --synthetic`
 
 Network = collections.namedtuple('Network', 'maps subcell')             # see `restored`; subcell: as heatmaps.decode's
-
-
-def published_points():
-    """PUBLISHED as a list of figures.Published."""
-    return [Published(system, model, joint, radius, rate) for system, model, rates in PUBLISHED
-            for joint, pair in rates.items() for radius, rate in zip(PUBLISHED_RADII, pair)]
-
-
-# ---------------------------------------------------------------- who is shown
-
-def gains(errors_pd, errors_sm):
-    """How much nearer the joint model is, in % of the normaliser, mean over joints: [n, 9] twice -> [n].
-
-    Errors count up to MAX_RADIUS: beyond it a joint is missed, no matter by how much.
-    """
-    return (np.minimum(errors_pd, MAX_RADIUS) - np.minimum(errors_sm, MAX_RADIUS)).mean(axis=1)
-
-
-def one_a_film(order, films, n, taken=()):
-    """The first n of `order` (indices), no two of one film, none of the films `taken`: neighbours look alike."""
-    chosen, films_seen = [], set(taken)
-    for i in order:
-        if len(chosen) < n and films[i] not in films_seen:
-            chosen.append(int(i))
-            films_seen.add(films[i])
-    return chosen
-
-
-def most_helped(errors_pd, errors_sm, films, n=N_SHOWN):
-    """Indices of those with the largest gain, one a film: [n people, 9] twice."""
-    gain = gains(errors_pd, errors_sm)
-    return [i for i in one_a_film(np.argsort(-gain, kind='stable'), films, n) if gain[i] > 0]
-
-
-def failures(errors_pd, errors_sm, films, n=N_SHOWN):
-    """Indices of those with the largest loss (a gain below 0), at most half of n, then of those with the joint model's
-    largest mean error; one a film, [n people, 9] twice.  Returns (the former, the latter)."""
-    gain = gains(errors_pd, errors_sm)
-    hurt = [i for i in one_a_film(np.argsort(gain, kind='stable'), films, n // 2) if gain[i] < 0]
-    order = np.argsort(-errors_sm.mean(axis=1), kind='stable')
-    return hurt, one_a_film(order, films, n - len(hurt), {films[i] for i in hurt})
-
-
-def film(file):
-    """'along-came-polly-00119461.jpg' -> 'along-came-polly'."""
-    return str(file).rsplit('-', 1)[0]
 
 
 # ---------------------------------------------------------------- what the figures are made from
@@ -134,7 +80,7 @@ class Material:
     def films(self):
         """The film of each person predicted."""
         split, predictions, _ = self.predicted
-        return [film(file) for file in arrays.load_array(self.options.data, 'people', split,
+        return [analysis.film(file) for file in arrays.load_array(self.options.data, 'people', split,
                                                          self.manifest)['file'][predictions.rows]]
 
     def errors_of_both(self):
@@ -217,7 +163,7 @@ def read_pairs(material):
 def make_curves(material):
     split, predictions, _ = material.predicted
     rates = evaluate.curves(material.errors, flic.JOINTS)
-    figures.curves(material.out('curves.png'), rates, published_points(),
+    figures.curves(material.out('curves.png'), rates, tables.published_points(),
                    f'{len(predictions.rows)} people of the {split} split; marks beside radii 10 and 20: published '
                    'figures of left joints\n(paper: Tompson et al. 2014; reference: joint-cnn-mrf, 2018)',
                    f'‖{NORMALISER}‖')
@@ -226,7 +172,7 @@ def make_curves(material):
 def make_success(material):
     """Each row: the mean error that both models have in predictions.mat."""
     errors = material.errors_of_both()
-    chosen = most_helped(*errors, material.films())
+    chosen = analysis.most_helped(*errors, material.films())
     make_heat_maps(material, [(i, f'helped: {change(errors, i)}') for i in chosen], 'heat_maps_success.png',
                    'Whom the spatial model helps most: mean error over the joints, each up to '
                    f'{MAX_RADIUS} %,\npart detector → joint model, in predictions.mat')
@@ -234,7 +180,7 @@ def make_success(material):
 
 def make_failure(material):
     errors = material.errors_of_both()
-    hurt, wrong = failures(*errors, material.films())
+    hurt, wrong = analysis.failures(*errors, material.films())
     chosen = [(i, f'hurt: {change(errors, i)}') for i in hurt]
     chosen += [(i, f'far off: {errors[1][i].mean():.0f} %') for i in wrong]
     make_heat_maps(material, chosen, 'heat_maps_failure.png',
@@ -314,12 +260,12 @@ def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
     return arrays.Split(np.stack(images), flic.add_torso(np.stack(true)), None)
 
 
-def make_priors(material):
+def make_priors(material, pairs=PAIRS_SHOWN, name='priors.png'):
     start, trained, biases = read_pairs(material)
     # Not before read_pairs, whose tf1 keeps TensorFlow quiet.
     import spatial_model
-    rows = [spatial_model.PAIRS_TO_JOINTS.index(tuple(map(flic.MAPS.index, pair))) for pair in PAIRS_SHOWN]
-    figures.priors(material.out('priors.png'), PAIRS_SHOWN, start[rows], trained[rows], biases[rows],
+    rows = [spatial_model.PAIRS_TO_JOINTS.index(tuple(map(flic.MAPS.index, pair))) for pair in pairs]
+    figures.priors(material.out(name), pairs, start[rows], trained[rows], biases[rows],
                    'Priors of joint | condjoint over their displacement, and biases over the frame, in pixels; '
                    f'at the start every bias is {np.log(2) / spatial_model.BETA:.3f}')
 
@@ -332,136 +278,44 @@ def make_loss(material):
                    f'{f"{n} people" if n else "all people"}, one scale')
 
 
-# ---------------------------------------------------------------- tables
+def make_priors_torso(material):
+    make_priors(material, TORSO_PAIRS, 'priors_torso.png')
+
+
+def make_errors(material):
+    """Rates at RADIUS by film, and of wrists by their height."""
+    _, predictions, truth = material.predicted
+    figures.errors(material.out('errors.png'), analysis.by_film(material.errors, material.films(), RADIUS),
+                   analysis.by_height(material.errors, truth.joints_xy[predictions.rows], RADIUS),
+                   f'Detection rate at radius {RADIUS} % of ‖{NORMALISER}‖, {len(predictions.rows)} people')
+
+
+def make_evolution(material):
+    """The person whom the spatial model helped most, seen by checkpoints of the run."""
+    from engine import checkpoint
+    paths = checkpoint.list_run(material.options.run)
+    if len(paths) < 2:
+        raise InputError(f'--run {material.options.run}: one checkpoint shows no evolution; train with --keep 100')
+    paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, N_STAGES).round().astype(int))]
+    split_name, predictions, _ = material.predicted
+    split = arrays.load_split(material.options.data, split_name, material.manifest)
+    row = predictions.rows[analysis.most_helped(*material.errors_of_both(), material.films(), 1)[0]]
+    true_xy, stages = split.joints[row, :flic.N_JOINTS], []
+    for path in paths:
+        with restored(path, material.options.scales) as network:
+            stages.append(mapped_person(*network.maps(split, row), true_xy, f'update {checkpoint.step_of(path)}',
+                                        network.subcell))
+    figures.heat_maps(material.out('evolution.png'), stages, 'One test person in the course of training')
+
 
 def make_results(material):
-    options = material.options
-    parts = ['Made by `python -m tools.report`; each table names the command whose figures it holds.\n',
-             rates_fragment(material), published_fragment(material)]
-    if JOINT_MODEL in material.errors:
-        parts.append(helped_fragment(material))
-    parts.append(times_fragment(material.log('steps'), material.log('log'), material.settings, options))
     with files.atomic(material.out('results.md')) as partial, open(partial, 'w', encoding='utf-8') as file:
-        file.write('\n'.join(parts))
-
-
-def fragment(heading, body, command, note=''):
-    """A section that can be cut out and put elsewhere."""
-    return f'### {heading}\n\n{body}\n\n{note}{chr(10) * 2 if note else ""}Command: `{command}`\n'
-
-
-def markdown(header, rows):
-    """A table, all columns but the first to the right."""
-    lines = [header, ['---', *['---:'] * (len(header) - 1)], *rows]
-    return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines)
-
-
-def rates_fragment(material):
-    """What evaluate.py prints, without radius 15."""
-    options, (split, predictions, _) = material.options, material.predicted
-    header, columns = ['joint'], []
-    for model, errors in material.errors.items():
-        header += [f'{model} @5', '@10', '@20', 'AUC']
-        columns += [*(detection_rate(errors, radius) for radius in (5, 10, 20)), evaluate.area_under_curve(errors)]
-    values = np.stack(columns)                                                      # [4 * models, 9]
-    rows = [[label, *(f'{value:.1f}' for value in values[:, group].mean(axis=1))]
-            for label, group in evaluate.row_groups(flic.JOINTS)]
-    lines = ', '.join(f'{model} {mean_rate(errors):.1f}'
-                      for model, errors in material.errors_by('lsho-rhip').items())
-    note = (f'{len(predictions.rows)} people of the {split} split; % of joints within the radius, itself in % of '
-            f'‖{NORMALISER}‖; AUC over radii 0 to {MAX_RADIUS}. By ‖lsho-rhip‖, which the reference divides by, the '
-            f'mean at radius {RADIUS} is: {lines}.')
-    return fragment('Detection rates', markdown(header, rows), evaluation_command(options), note)
-
-
-def mean_rate(errors, radius=RADIUS):
-    return detection_rate(errors, radius).mean()
-
-
-def evaluation_command(options):
-    return shlex.join(['python', 'evaluate.py', options.predictions, '--data', options.data])
-
-
-def published_fragment(material):
-    """Left joints of every system; a cell holds the rate at radius 10, and at 20 in brackets where known."""
-    names = {'lwri': 'wrist', 'lelb': 'elbow', 'lsho': 'shoulder', 'nose': 'nose', 'lhip': 'hip'}
-    ours = [('ours', model, {joint: [detection_rate(errors[:, flic.JOINTS.index(joint)], radius)
-                                     for radius in PUBLISHED_RADII] for joint in names})
-            for model, errors in material.errors.items()]
-    rows = [[f'{system}, {model}', *(cell(rates.get(joint)) for joint in names)]
-            for system, model, rates in (*PUBLISHED, *ours)]
-    note = ('Left joints, rate at radius 10 (20) in %. Paper: Tompson et al. 2014, of whose first two rows the side is '
-            'not known; reference: joint-cnn-mrf, 2018, which scores against truth rounded to 8 px and divides by '
-            '‖lsho-rhip‖.')
-    return fragment('Beside published figures', markdown(['system', *names.values()], rows),
-                    evaluation_command(material.options), note)
-
-
-def cell(rates):
-    """(79.5, 88) -> '79.5 (88.0)', (72,) -> '72.0', None -> ''."""
-    first, *second = (f'{rate:.1f}' for rate in rates or ('',)) if rates else ('',)
-    return first + ''.join(f' ({rate})' for rate in second)
-
-
-def helped_fragment(material):
-    """Joints of all people by whether either model finds them."""
-    found_pd, found_sm = (errors <= RADIUS for errors in material.errors_of_both())
-    gain = gains(*material.errors_of_both())
-    header = ['joint', 'both find it', 'only the joint model', 'only the part detector', 'neither']
-    cells = np.stack([found_pd & found_sm, found_sm & ~found_pd, found_pd & ~found_sm, ~found_pd & ~found_sm])
-    shares = 100 * cells.mean(axis=1)                                               # [4, 9]
-    rows = [[label, *(f'{share:.1f}' for share in shares[:, group].mean(axis=1))]
-            for label, group in evaluate.row_groups(flic.JOINTS)]
-    note = (f'% of joints at radius {RADIUS}. The mean error over the joints (each counted up to {MAX_RADIUS} %) falls '
-            f'for {100 * (gain > 0).mean():.1f} % of the people and rises for {100 * (gain < 0).mean():.1f} %.')
-    return fragment('Whom the spatial model helps', markdown(header, rows), report_command(material.options, 'results'),
-                    note)
-
-
-def report_command(options, name):
-    return shlex.join(['python', '-m', 'tools.report', '--run', options.run, '--predictions', options.predictions,
-                       '--data', options.data, '--out', options.out, '--only', name])
-
-
-def times_fragment(steps, epochs, settings, options):
-    """Times by the logs; steps, epochs: records of steps.jsonl and log.jsonl."""
-    seconds = np.array([record['seconds'] for record in steps])
-    best = max(epochs, key=lambda record: record['test']['rate_sm'])
-    low, middle, high = np.percentile(seconds, (5, 50, 95))
-    rows = [['updates', len(seconds)],
-            ['seconds an update: median (5 % to 95 %)', f'{middle:.2f} ({low:.2f} to {high:.2f})'],
-            ['samples a second, median update', f'{settings["batch_size"] / middle:.1f}'],
-            ['hours in updates, all together', f'{seconds.sum() / 3600:.2f}'],
-            ['epochs', len(epochs)],
-            ['minutes an epoch, without its evaluation: median',
-             f'{np.median([record["seconds"] for record in epochs]) / 60:.1f}'],
-            ['best epoch by the test rate', f'{best["epoch"]}: {best["test"]["rate_sm"]:.1f} %'],
-            ['last epoch', f'{epochs[-1]["epoch"]}: {epochs[-1]["test"]["rate_sm"]:.1f} %']]
-    n = settings.get('test_examples')
-    note = f'Rates at radius {RADIUS}, joint model, one scale, {f"{n} test people" if n else "all test people"}.'
-    return fragment('Training', markdown(['', settings_line(settings)], rows), training_command(settings, options),
-                    note)
-
-
-def settings_line(settings):
-    return f'width {settings["width"]}, batch {settings["batch_size"]}'
-
-
-def training_command(settings, options):
-    """The command line that gives these settings: what differs from main.py's defaults."""
-    import main as main_script
-    defaults = vars(main_script.understand(['--train'])[0])
-    words = ['python', 'main.py', '--train']
-    for name, value in settings.items():
-        if name in defaults and value != defaults[name] and name != 'run':
-            values = value if isinstance(value, list) else [value]
-            words += [f'--{name}', *(str(v) for v in values if v is not True)]
-    words += ['--data', options.data, '--run', os.path.basename(os.path.normpath(options.run))]
-    return shlex.join(words)
+        file.write(tables.results(material))
 
 
 FIGURES = {'curves': make_curves, 'heat_maps_success': make_success, 'heat_maps_failure': make_failure,
-           'poses_synthetic': make_poses, 'priors': make_priors, 'loss': make_loss, 'results': make_results}
+           'poses_synthetic': make_poses, 'priors': make_priors, 'priors_torso': make_priors_torso,
+           'errors': make_errors, 'evolution': make_evolution, 'loss': make_loss, 'results': make_results}
 
 
 def parse_arguments():

@@ -292,7 +292,7 @@ def test_predictions_at_a_single_scale_are_those_of_the_log(whole, monkeypatch):
     for name, maps in outputs.items():
         row_col = [(np.arange(n) + 0.5 - n / 2) / 0.95 + n / 2 - 0.5 for n in maps.shape[1:3]]       # zoomed cells
         at = np.meshgrid(range(len(maps)), *row_col, range(9), indexing='ij')
-        back = scipy.ndimage.map_coordinates(np.asarray(maps, np.float64), at, order=1, mode='nearest')
+        back = scipy.ndimage.map_coordinates(np.asarray(maps, np.float64), at, order=1, mode='grid-constant')
         np.testing.assert_allclose(found[f'flic_pred_{name}'].transpose(2, 1, 0), heatmaps.decode(back),
                                    atol=0.05)                                                        # pixels
     several = scipy.io.loadmat(whole.folder / 'whole.mat')

@@ -1,4 +1,5 @@
 """report.py and figures.py: who is shown, what the tables say, readable pictures, and never a frame of FLIC."""
+import contextlib
 import inspect
 import json
 import os
@@ -16,7 +17,7 @@ from test_evaluate import make_arrays, own_file
 from datasets import arrays, flic
 from engine import heatmaps
 from engine.files import InputError
-from tools import figures, report
+from tools import analysis, figures, report, tables
 from tools.figures import JOINT_MODEL, PART_DETECTOR
 
 MOST_BYTES = 300_000
@@ -67,16 +68,16 @@ def made(tmp_path):
 def test_gain_counts_a_miss_as_a_miss():
     near, far = np.full((1, 9), 5.0), np.full((1, 9), 5.0)
     far[0, 0] = 1e6
-    assert report.gains(far, near) == pytest.approx(15 / 9)
-    assert report.gains(near, far) == pytest.approx(-15 / 9)
+    assert analysis.gains(far, near) == pytest.approx(15 / 9)
+    assert analysis.gains(near, far) == pytest.approx(-15 / 9)
 
 
 def test_most_helped_are_those_whom_the_spatial_model_helps_one_a_film():
     errors_sm = np.full((6, 9), 2.0)
     errors_pd = errors_sm + np.array([1, 9, 8, 3, 0, -1])[:, None]
     films = ['a', 'b', 'b', 'c', 'd', 'e']
-    assert report.most_helped(errors_pd, errors_sm, films, 2) == [1, 3]             # 2 is of the film of 1
-    assert report.most_helped(errors_pd, errors_sm, films, 6) == [1, 3, 0]          # 4 and 5 gain nothing
+    assert analysis.most_helped(errors_pd, errors_sm, films, 2) == [1, 3]             # 2 is of the film of 1
+    assert analysis.most_helped(errors_pd, errors_sm, films, 6) == [1, 3, 0]          # 4 and 5 gain nothing
 
 
 def test_failures_are_the_hurt_and_the_worst():
@@ -88,15 +89,15 @@ def test_failures_are_the_hurt_and_the_worst():
     errors_pd[4] = errors_sm[4] = 50                    # wrong before and after
     errors_pd[5], errors_sm[5] = 300, 90                # worse, and helped
     films = list('abcdefg')
-    assert report.failures(errors_pd, errors_sm, films, 4) == ([1, 2], [5, 4])
+    assert analysis.failures(errors_pd, errors_sm, films, 4) == ([1, 2], [5, 4])
     films[5] = films[1]
-    assert report.failures(errors_pd, errors_sm, films, 4) == ([1, 2], [4, 3])      # not the film of 1 again
-    assert report.failures(errors_pd, errors_pd, list('abcdefg'), 2) == ([], [5, 4])         # nobody is hurt
+    assert analysis.failures(errors_pd, errors_sm, films, 4) == ([1, 2], [4, 3])      # not the film of 1 again
+    assert analysis.failures(errors_pd, errors_pd, list('abcdefg'), 2) == ([], [5, 4])         # nobody is hurt
 
 
 def test_film_is_the_name_without_its_frame():
-    assert report.film('along-came-polly-00119461.jpg') == 'along-came-polly'
-    assert report.film('princess-diaries-2-00152201.jpg') == 'princess-diaries-2'
+    assert analysis.film('along-came-polly-00119461.jpg') == 'along-came-polly'
+    assert analysis.film('princess-diaries-2-00152201.jpg') == 'princess-diaries-2'
 
 
 # ---------------------------------------------------------------- published figures
@@ -121,7 +122,7 @@ def test_published_figures_are_those_of_the_publications():
             noted |= {(system, model, joint, radius, float(number))
                       for radius, number in zip((10, 20), re.findall(r'[\d.]+', numbers))}
     assert len(noted) == 27
-    assert {tuple(point) for point in report.published_points()} == noted
+    assert {tuple(point) for point in tables.published_points()} == noted
 
 
 # ---------------------------------------------------------------- pictures
@@ -264,6 +265,56 @@ def test_priors_are_cropped_about_zero_displacement_on_one_scale(monkeypatch):
         assert top + (row + 0.5) * (bottom - top) / height == pytest.approx(y)
 
 
+# ---------------------------------------------------------------- errors, evolution
+
+def test_rates_by_film():
+    errors = {'a': np.array([[5.0] * 9, [15] * 9, [5] * 9]), 'b': np.array([[5.0] * 9, [15] * 9, [15] * 9])}
+    assert analysis.by_film(errors, ['x', 'y', 'x'], 10) == [('y', 1, {'a': 0, 'b': 0}), ('x', 2, {'a': 100, 'b': 50})]
+
+
+def test_rates_by_the_wrist_s_height():
+    """One left wrist raised and found, one bent and missed; right wrists hang, one of two found."""
+    true_xy, errors = np.zeros((2, 9, 2)), np.full((2, 9), 5.0)
+    heights = {'lsho': (50, 50), 'lelb': (100, 100), 'lwri': (20, 70), 'rsho': (50, 50), 'relb': (100, 40),
+               'rwri': (150, 60)}                                                   # y points down
+    for joint, y in heights.items():
+        true_xy[:, flic.JOINTS.index(joint), 1] = y
+    errors[1, [flic.JOINTS.index('lwri'), flic.JOINTS.index('rwri')]] = 15
+    assert analysis.by_height({'m': errors}, true_xy, 10) == [
+        ('above the shoulder', 1, {'m': 100}), ('between shoulder and elbow', 1, {'m': 0}),
+        ('below the elbow', 2, {'m': 50})]
+
+
+def test_errors_are_drawn(made):
+    material = report.Material(made)
+    report.make_errors(material)
+    assert cv2.imread(material.out('errors.png')).mean() > 100
+
+
+def test_evolution_shows_the_person_helped_most_at_checkpoints_from_first_to_last(made, monkeypatch):
+    material, seen = report.Material(made), []
+    monkeypatch.setattr(report.arrays, 'load_split', lambda *_: SimpleNamespace(joints=material.predicted[2].joints_xy))
+
+    @contextlib.contextmanager
+    def restored(path, scales):
+        def maps(split, row):
+            seen.append((path, row))
+            return peaks(TRUE_XY), peaks(TRUE_XY)
+        yield report.Network(maps, True)
+
+    monkeypatch.setattr(report, 'restored', restored)
+    with pytest.raises(InputError, match='one checkpoint shows no evolution'):
+        report.make_evolution(material)
+    for step in range(0, 110, 10):
+        os.makedirs(os.path.join(made.run, f'step-{step:08d}'), exist_ok=True)
+    report.make_evolution(material)
+    errors = material.errors_of_both()
+    helped = material.predicted[1].rows[analysis.gains(*errors).argmax()]
+    assert [(os.path.basename(path), row) for path, row in seen] == [
+        (f'step-{step:08d}', helped) for step in (0, 20, 40, 60, 80, 100)]
+    assert cv2.imread(material.out('evolution.png')) is not None
+
+
 # ---------------------------------------------------------------- tables, command line
 
 def test_results_hold_the_figures_of_evaluate_and_of_the_log(made, tmp_path):
@@ -290,7 +341,7 @@ def test_helped_table_counts_joints(made):
     pd, sm = np.full((4, 9), 5.0), np.full((4, 9), 5.0)
     pd[:2], sm[0], sm[3] = 15, 15, 15                   # neither, only joint model, both, only part detector
     material.errors = {PART_DETECTOR: pd, JOINT_MODEL: sm}
-    text = report.helped_fragment(material)
+    text = tables.helped_fragment(material)
     assert '| lwri | 25.0 | 25.0 | 25.0 | 25.0 |' in text
     assert 'falls for 25.0 % of the people and rises for 25.0 %' in text.replace('\n', ' ')
 
