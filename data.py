@@ -17,28 +17,17 @@ import json
 import os
 
 import numpy as np
-import simplejpeg
 from tqdm import tqdm
 
 from datasets import arrays, flic
-from engine import files
+from engine import files, jpeg
 from engine.files import InputError
 
 ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
 
 def decode(path):
     """One frame, uint8 [480, 720, 3] RGB.  Strict: a truncated or corrupt JPEG is an error, never half a picture."""
-    try:
-        with open(path, 'rb') as file:
-            content = file.read()
-        height, width = simplejpeg.decode_jpeg_header(content)[:2]      # a damaged one may ask for 13 GB and a minute
-        if (height, width) != (flic.HEIGHT, flic.WIDTH):
-            raise InputError(f'{path}: is {width}x{height}, expected {flic.WIDTH}x{flic.HEIGHT}')
-        return simplejpeg.decode_jpeg(content, 'RGB', strict=True)
-    except OSError as error:
-        raise InputError(f'{path}: {error.strerror}') from error
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f'{path}: not a whole JPEG picture: {error}') from error
+    return jpeg.read(path, (flic.WIDTH, flic.HEIGHT))
 
 
 def problem(path):
@@ -72,13 +61,13 @@ def find_bad(people, images, workers):
 def write_split(folder, split, people, images, workers):
     """Writes the three arrays of one split under their temporary names; returns {temporary path: final path}."""
     n = len(people.file)
-    final = {kind: os.path.join(folder, arrays.file_name(kind, split)) for kind in arrays.LAYOUT}
+    final = {kind: os.path.join(folder, arrays.file_name(kind, split)) for kind in flic.LAYOUT}
     partial = {kind: f'{path}.{os.getpid()}.partial' for kind, path in final.items()}
-    for kind, (dtype, shape) in arrays.LAYOUT.items():
+    for kind, (dtype, shape) in flic.LAYOUT.items():
         files.create_npy(partial[kind], dtype, (n,) + shape)
     np.lib.format.open_memmap(partial['joints'], mode='r+')[:] = people.joints_xy
     np.lib.format.open_memmap(partial['people'], mode='r+')[:] = np.rec.fromarrays(
-        [people.file, people.torsobox, people.backward, people.row], dtype=arrays.PERSON)
+        [people.file, people.torsobox, people.backward, people.row], dtype=flic.PERSON)
     jobs = [(partial['x'], i, [os.path.join(images, file) for file in people.file[i:i + ROWS_A_JOB]])
             for i in range(0, n, ROWS_A_JOB)]
     with concurrent.futures.ProcessPoolExecutor(workers) as pool, tqdm(total=n, desc=split, unit='img') as bar:

@@ -32,10 +32,11 @@ import os
 
 import numpy as np
 
-from datasets.arrays import SPLITS, check_joints, file_name, load_array, read_manifest
-from datasets.flic import JOINTS, N_JOINTS, swap_sides
+from datasets.arrays import SPLITS, file_name, load_array, read_manifest
+from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import palette
 from engine.files import InputError, atomic, load_mat, run_script
+from engine.metrics import MAX_RADIUS, area_under_curve, detection_rate, normalised_errors
 
 MODELS = {'flic_pred_pd': 'part detector', 'flic_pred_sm': 'joint model'}
 KINDS = {'shoulder': ('lsho', 'rsho'), 'elbow': ('lelb', 'relb'), 'wrist': ('lwri', 'rwri'), 'hip': ('lhip', 'rhip'),
@@ -44,7 +45,6 @@ FLIC_FILE_JOINTS = 'lsho,lelb,lwri,rsho,relb,rwri,lhip,rhip,leye,reye,nose'
 NORMALISERS = ('lhip-rsho', 'lsho-rhip', 'torsobox')
 SIDES = ('swapped', 'annotated')
 
-MAX_RADIUS = 20
 TABLE_RADII = (5, 10, 15, 20)
 CURVE_RADII = np.arange(0, MAX_RADIUS + 0.5, 0.5)
 
@@ -53,32 +53,6 @@ Truth = collections.namedtuple('Truth', 'joints_xy torsobox path')           # [
 
 
 # ---------------------------------------------------------------- the measure
-
-def normalised_errors(pred_xy, truth_xy, normaliser):
-    """Distances in % of each person's normaliser, float64 [n, k].
-
-    pred_xy, truth_xy: [n, k, 2] pixels.  normaliser: [n, 2], vectors of non-zero length, pixels.
-    """
-    offset = np.asarray(pred_xy, np.float64) - truth_xy                             # [n, k, 2]
-    with np.errstate(over='ignore'):                    # a prediction at 1e200 is infinitely wrong: a miss, no warning
-        squared = np.square(offset).sum(axis=-1)                                    # [n, k]
-    length = np.square(np.asarray(normaliser, np.float64)).sum(axis=-1)             # [n], squared too
-    # One root of the ratio, not a ratio of two roots: an error exactly on the radius stays exactly there.
-    return np.sqrt(100 ** 2 * squared / length[:, None])
-
-
-def detection_rate(errors, radius):
-    """Share of errors <= radius in %, over the first axis: [n, ...] -> [...]."""
-    return 100 * np.mean(np.asarray(errors) <= radius, axis=0)
-
-
-def area_under_curve(errors, max_radius=MAX_RADIUS):
-    """Exact area under the detection rate over radii 0..max_radius, in % of the full area: [n, ...] -> [...].
-
-    A person with error e counts for radii e..max_radius, i.e. for the share max(0, 1 - e / max_radius) of them.
-    """
-    return 100 * np.mean(np.maximum(0, 1 - np.asarray(errors) / max_radius), axis=0)
-
 
 def normaliser_vectors(truth_xy, torsobox, name):
     """[n, 9, 2] pixels, [n, 4] x1 y1 x2 y2, one of NORMALISERS -> float64 [n, 2]."""

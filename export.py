@@ -125,7 +125,7 @@ def frames_to_check(folder, n):
 def inputs_of(system, options):
     """{name: placeholder}: the image, and what else the network is given."""
     shapes = system.targets(options)
-    return {'image': tf.placeholder(tf.uint8, [None, *system.INPUT, 3], 'image'),
+    return {'image': tf.placeholder(tf.uint8, [None, *system.input_size(options), 3], 'image'),
             **{name: tf.placeholder(tf.float32, [None, *shapes[name]], name)
                for name in system.GIVEN if system.takes_anchor(options)}}
 

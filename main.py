@@ -23,6 +23,7 @@ import systems
 from datasets import arrays
 from engine import batches, checkpoint, convolution, files, pictures, runs, summaries, towers, training
 from engine import options as command_line
+from engine.augmentation import transform
 from engine.files import InputError
 from engine.tf1 import tf
 
@@ -40,7 +41,7 @@ def main():
     run = runs.open_run(options, found)
     runs.check_writable(options.predictions)
     manifest = arrays.read_manifest(options.data)
-    splits = load_splits(options, manifest)
+    splits = load_splits(system, options, manifest)
     check_data(manifest, found, options)
     start = {} if found else system.start(options, splits['train'], manifest)
     training.say(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
@@ -109,9 +110,13 @@ def check_data(manifest, found, options):
         training.say(f'note: {options.data}: {difference}')
 
 
-def load_splits(options, manifest):
+def load_splits(system, options, manifest):
     """{'train', 'test'}: the people to train on and to evaluate on, Splits."""
+    if manifest['dataset'] != options.dataset:
+        raise InputError(f'--dataset {options.dataset}: --data {options.data} holds {manifest["dataset"]}')
     splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
+    splits = {name: arrays.by_picture(split, system.MOST_PEOPLE) if system.MOST_PEOPLE else arrays.labelled(split)
+              for name, split in splits.items()}
     if options.validation:
         splits = dict(zip(splits, arrays.hold_out(splits['train'])))
     return {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}
@@ -183,15 +188,16 @@ def predict(session, graph, system, options, manifest, people):
     with (training.Signals() as signals, convolution.spectra(session, graph.spectra),
           tqdm(total=graph.n_test, desc='multi-scale', unit='img', disable=None) as bar):
         while done < graph.n_test:
-            outputs, _ = run_next()
+            outputs, _, back = run_next()
             for name, output in outputs.items():
-                found[name] += [person[0].joints_xy for person in system.decode(output, options)]
+                found[name] += [transform(matrix, poses[0].joints_xy)
+                                for matrix, poses in zip(back, system.decode(output, options))]
             bar.update(len(output))
             done += len(output)
             if signals.code is not None:
                 training.say('stopped before the predictions were complete: --restore evaluates again', sys.stderr)
                 raise training.Stop(signals.code)
-    predicted = {f'flic_pred_{name}': np.stack(joints_xy).transpose(2, 1, 0)                   # 2 x 9 x n
+    predicted = {f'{options.dataset}_pred_{name}': np.stack(joints_xy).transpose(2, 1, 0)      # 2 x k x n
                  for name, joints_xy in found.items()}
     with files.atomic(options.predictions) as partial, open(partial, 'wb') as file:
         scipy.io.savemat(file, {**predicted, 'index': people.rows, 'split': people.split, 'data_id': manifest['id']})

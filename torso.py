@@ -89,7 +89,7 @@ def infer_and_feed(session, evaluation, scales, given_torso, feed=None):
     there with the spatial model; neither is the detector run again nor the next batch taken.
     """
     batch, detectors = evaluation.batch, [network.outputs['pd'] for network in evaluation.inference.networks]
-    images, found, maps = session.run([batch.images, detectors, evaluation.combined['pd']], feed)
+    images, back, found, maps = session.run([batch.images, batch.back, detectors, evaluation.combined['pd']], feed)
     torso_xy = infer(maps, given_torso)
-    return torso_xy, maps, {batch.images: images, batch.targets['torso_map']: torso_maps(torso_xy, scales),
-                            **dict(zip(detectors, found))}
+    return torso_xy, maps, {batch.images: images, batch.back: back, **dict(zip(detectors, found)),
+                            batch.targets['torso_map']: torso_maps(torso_xy, scales)}

@@ -1,11 +1,16 @@
-"""FLIC's arrays on disk: their layout, opened and checked against their manifest; which people of them are used.
+"""The arrays of a data set on disk: their layout, opened and checked against their manifest; which people are used.
 
-`data.py` writes for each split in {train, test}
-    x_{split}_flic.npy        uint8   [n, 480, 720, 3]   RGB frames
-    joints_{split}_flic.npy   float32 [n, 10, 2]         (x, y) pixels, backward-facing people's sides swapped
-    people_{split}_flic.npy   PERSON  [n]                file, torsobox (x1 y1 x2 y2), backward, row in examples.mat
-and `manifest.json`: counts, settings, shapes, CRC-32 sums and the id of the run of data.py that wrote them.
-The manifest is written last: a folder without it holds no finished arrays.
+`data.py` writes for each split in {train, test}, of FLIC, whose frames have one size,
+    x_{split}_flic.npy            uint8   [n, 480, 720, 3]   RGB frames
+    joints_{split}_flic.npy       float32 [n, 10, 2]         (x, y) pixels, backward-facing people's sides swapped
+    people_{split}_flic.npy       PERSON  [n]                file, torsobox (x1 y1 x2 y2), backward, row in examples.mat
+and of a data set whose pictures have any size
+    pictures_{split}_NAME.npy     PICTURE [m]                file, height, width, the set's own id
+    joints_{split}_NAME.npy       float32 [n, k, 2]          (x, y) pixels of the picture; 0 where not labelled
+    people_{split}_NAME.npy       record(k) [n]              all else of a person, and the picture's place in `pictures`
+and `manifest.json`: the data set's name, counts, settings, checksums and the id of the run of data.py that wrote them;
+where the pictures are, if they are not in the arrays.  The manifest is written last: a folder without it holds no
+finished arrays.
 """
 import collections
 import json
@@ -13,24 +18,34 @@ import os
 
 import numpy as np
 
-from datasets.flic import HEIGHT, N_MAPS, WIDTH, check_joints
+import datasets
+from engine import jpeg
 from engine.files import InputError, checksum, open_npy, spot_checksum
 
 MANIFEST = 'manifest.json'
 SPLITS = ('train', 'test')
-PERSON = np.dtype([('file', 'U80'), ('torsobox', '<f4', 4), ('backward', '?'), ('row', '<i4')])
-LAYOUT = {                                       # kind -> (dtype, shape of one sample)
-    'x': (np.dtype(np.uint8), (HEIGHT, WIDTH, 3)),
-    'joints': (np.dtype(np.float32), (N_MAPS, 2)),
-    'people': (PERSON, ()),
-}
+PICTURE = np.dtype([('file', 'U80'), ('height', '<i4'), ('width', '<i4'), ('id', '<i8')])
 
-# Memory maps of n samples each; rows: where they are in the arrays of `split` ('train' or 'test').
-Split = collections.namedtuple('Split', 'images joints people rows split', defaults=(None, None))
+# People to train or to be tested on, n of them.  images[row]: uint8 [h, w, 3] RGB.  joints: float32 [n, k, 2] pixels of
+# these.  people: structured array [n] of what else a crops.Person has, and more.  rows: where they are in the arrays of
+# `split` ('train' or 'test').  After `by_picture` a row is a picture and all its people.
+Split = collections.namedtuple('Split', 'images joints people rows split')
 
 
-def file_name(kind, split):
-    return f'{kind}_{split}_flic.npy'
+def record(k):
+    """The dtype of a person with k joints, but for the joints themselves: what crops.Person says; area: that of the
+    person's segment, pixels; crowd: not one person, but a group; id: the set's own."""
+    return np.dtype([('file', 'U80'), ('visible', 'u1', k), ('box', '<f4', 4), ('centre', '<f4', 2), ('scale', '<f4'),
+                     ('unit', '<f4'), ('area', '<f4'), ('crowd', '?'), ('picture', '<i4'), ('id', '<i8')])
+
+
+def annotations(k):
+    """The LAYOUT of a data set of pictures of any size."""
+    return {'pictures': (PICTURE, ()), 'joints': (np.dtype(np.float32), (k, 2)), 'people': (record(k), ())}
+
+
+def file_name(kind, split, dataset='flic'):
+    return f'{kind}_{split}_{dataset}.npy'
 
 
 def read_manifest(folder):
@@ -39,9 +54,12 @@ def read_manifest(folder):
     try:
         with open(path, encoding='utf-8') as file:
             manifest = json.load(file)
+        manifest.setdefault('dataset', 'flic')                  # that of arrays from before there were others
         for key in ('id', 'counts', 'checksums', 'spots', 'settings'):
             manifest[key]
-        counts = [int(manifest['counts'][split]) for split in SPLITS]
+        counts = [int(manifest[kind][split]) for split in SPLITS for kind in ('counts', 'pictures') if kind in manifest]
+        if manifest['dataset'] not in datasets.NAMES or (manifest['dataset'] != 'flic' and not manifest['images']):
+            raise ValueError('dataset or images')
         if min(counts) < 0 or not isinstance(manifest['checksums'], dict) or not isinstance(manifest['spots'], dict):
             raise ValueError('counts or checksums')
     except FileNotFoundError:
@@ -54,12 +72,33 @@ def read_manifest(folder):
 def load_split(folder, split, manifest, verify=False):
     """Opens one split's arrays, each checked against the manifest; `verify` also compares the checksums.
 
-    Joints are refused if NaN or further than a whole frame away.  Returns a Split of read-only memory maps.
+    Joints are refused if NaN or far outside their picture.  Returns a Split; frames stay on disk, and pictures of any
+    size are decoded when they are asked for.
     """
-    images, joints_xy, people = (load_array(folder, kind, split, manifest, verify)
-                                 for kind in ('x', 'joints', 'people'))
-    check_joints(joints_xy, os.path.join(folder, file_name('joints', split)))
-    return Split(images, joints_xy, people, np.arange(len(images)), split)
+    name = manifest['dataset']
+    body = datasets.load(name)
+    stored = {kind: load_array(folder, kind, split, manifest, verify) for kind in body.LAYOUT}
+    body.check_joints(stored['joints'], os.path.join(folder, file_name('joints', split, name)))
+    people = body.people(stored['people'], stored['joints'])
+    images = stored['x'] if 'x' in stored else Pictures(manifest['images'], stored['pictures'], people['picture'])
+    return Split(images, stored['joints'], people, np.arange(len(people)), split)
+
+
+class Pictures:
+    """JPEGs of any size as a sequence of uint8 [h, w, 3] RGB, decoded when they are asked for.
+
+    folder: where they are; table: PICTURE [m]; places [n]: where in the table each is.
+    """
+
+    def __init__(self, folder, table, places):
+        self.folder, self.table, self.places = folder, table, places
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, index):
+        entry = self.table[self.places[index]]
+        return jpeg.read(os.path.join(self.folder, str(entry['file'])), (entry['width'], entry['height']))
 
 
 class Rows:
@@ -80,6 +119,37 @@ def select(split, rows):
     return Split(Rows(split.images, rows), split.joints[rows], split.people[rows], split.rows[rows], split.split)
 
 
+def labelled(split):
+    """Those of whom at least one joint is labelled."""
+    some = split.people['visible'].any(axis=1)
+    return split if some.all() else select(split, np.flatnonzero(some))
+
+
+def by_picture(split, most):
+    """The Split whose rows are pictures: all fields of their people begin with an axis of `most` people, padded with
+    people of whom nothing is visible.  Of more people in a picture the smallest are left out; groups always.
+
+    Pictures without anybody stay in the test split alone: there is nobody to be found in them.
+    """
+    images, people, k = split.images, split.people, split.joints.shape[1]
+    members = [[] for _ in images.table]
+    for row in np.lexsort((-people['area'], ~people['visible'].any(axis=1))):           # the labelled, large ones first
+        if not people['crowd'][row] and len(members[people['picture'][row]]) < most:
+            members[people['picture'][row]].append(row)
+    chosen = np.array([i for i, rows in enumerate(members) if rows or split.split == 'test'], int)
+    fields = [(name, base, (most, *shape)) for name, (base, shape) in
+              ((name, people.dtype[name].subdtype or (people.dtype[name], ())) for name in people.dtype.names)
+              if name not in ('file', 'picture')]
+    joints, records = np.zeros((len(chosen), most, k, 2), np.float32), np.zeros(len(chosen), [('file', 'U80'), *fields])
+    records['file'] = images.table['file'][chosen]
+    for i, picture in enumerate(chosen):
+        rows = members[picture]
+        joints[i, :len(rows)] = split.joints[rows]
+        for name, *_ in fields:
+            records[name][i, :len(rows)] = people[name][rows]
+    return Split(Pictures(images.folder, images.table, chosen), joints, records, chosen, split.split)
+
+
 def spread(split, n):
     """n people evenly spread over the split (FLIC's order is by film); all of them if n is None or too large."""
     have = len(split.images)
@@ -98,10 +168,21 @@ def hold_out(split):
 
 def load_array(folder, kind, split, manifest, verify=False):
     """Opens one array: a read-only memory map, checked as `load_split` says."""
-    path = os.path.join(folder, file_name(kind, split))
-    dtype, shape = LAYOUT[kind]
-    array = open_npy(path, dtype, (manifest['counts'][split],) + shape)
+    name = file_name(kind, split, manifest['dataset'])
+    path = os.path.join(folder, name)
+    dtype, shape = datasets.load(manifest['dataset']).LAYOUT[kind]
+    count = manifest['pictures' if kind == 'pictures' else 'counts'][split]
+    array = open_npy(path, dtype, (count,) + shape)
     sums, sum_of = (manifest['checksums'], checksum) if verify else (manifest['spots'], spot_checksum)
-    if sum_of(path) != sums.get(file_name(kind, split)):
+    if sum_of(path) != sums.get(name):
         raise InputError(f'{path}: its checksum is not the manifest\'s: damaged, or of another run of data.py')
     return array
+
+
+def with_fields(records, **fields):
+    """A structured array [n] with further fields, each an array [n, ...]."""
+    parts = {**{name: records[name] for name in records.dtype.names}, **fields}
+    result = np.zeros(len(records), [(name, part.dtype, part.shape[1:]) for name, part in parts.items()])
+    for name, part in parts.items():
+        result[name] = part
+    return result

@@ -1,11 +1,7 @@
 """FLIC (Sapp and Taskar 2013): upper bodies of people in films, nine joints; and the reader of its examples.mat.
 
-Every data set has a module like this one, found by its name (`--dataset flic`), with at least
-    JOINTS      names of the joints that are predicted; a side's begin with l or r
-    POINTS      names of the points that the arrays hold, JOINTS first
-    FLIP        in a mirrored picture point i is where point FLIP[i] was
-    LIMBS       pairs of joints to draw a line between
-    HEIGHT, WIDTH     of a frame, pixels
+HEIGHT and WIDTH are a frame's, in pixels.  What FLIC does not say is derived from the torsobox, which it gives for test
+people too: the box of the upper body, its middle and its scale.
 
 Coordinates.  Image coordinates are (x right, y down) in pixels of the 720x480 frame; arrays that hold them end in `xy`.
 A heat map has 60 rows and 90 columns of 8x8 pixels (engine/heatmaps.py).
@@ -15,6 +11,8 @@ import os
 
 import numpy as np
 
+from datasets.arrays import with_fields
+from engine.crops import VISIBLE, centre_and_scale
 from engine.files import InputError, load_mat
 from engine.heatmaps import STRIDE
 
@@ -28,8 +26,18 @@ TORSO_CORNERS = (0, 3, 6, 7)        # lsho rsho lhip rhip: torso = their mean
 FLIP = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)   # in a mirrored picture joint i is where joint FLIP[i] was
 LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (0, 3), (0, 6), (3, 7), (6, 7), (8, 0), (8, 3))
 NORMALISER = ('lhip', 'rsho')            # rates are in % of the distance between these two
+MEASURE, RADIUS, UNCOUNTED = 'detection rate at radius 10', 0.1, ()
 PAIRS = tuple((j, v) for j in range(N_MAPS) for v in range(N_MAPS) if v != j)      # 90 x (joint, condjoint)
 COLUMNS = (0, 1, 2, 3, 4, 5, 6, 9, 16)         # those of FLIC's 29 coordinates that are JOINTS, in order
+# The upper body's x1 y1 x2 y2 in heights of the torsobox from its middle: 95 % of the training people's joints are
+# within -0.96, -1.03, 0.93 and 1.22 (each side's own 95 %).
+UPPER_BODY = np.array([-1, -1.05, 1, 1.25], np.float32)
+PERSON = np.dtype([('file', 'U80'), ('torsobox', '<f4', 4), ('backward', '?'), ('row', '<i4')])
+LAYOUT = {
+    'x': (np.dtype(np.uint8), (HEIGHT, WIDTH, 3)),
+    'joints': (np.dtype(np.float32), (N_MAPS, 2)),
+    'people': (PERSON, ()),
+}
 
 # n people: file [n] str, joints_xy [n, 10, 2] float32 pixels (sides swapped where backward), torsobox [n, 4],
 # backward [n] bool, split [n] 'train' | 'test' | '', row [n] in examples.mat.
@@ -55,6 +63,17 @@ def swap_sides(joints_xy):
 def clamp_to_frame(joints_xy):
     """Nearest position whose cell lies within the frame, so that every annotated joint has a cell."""
     return np.clip(joints_xy, 0, np.array([WIDTH - 1, HEIGHT - 1], np.float32))
+
+
+def people(stored, joints_xy):
+    """Stored people [n] (PERSON) -> with the fields of crops.Person; unit is the length of NORMALISER."""
+    first, last = stored['torsobox'][:, :2], stored['torsobox'][:, 2:]
+    middle, height = np.tile((first + last) / 2, 2), (last - first)[:, 1:]
+    box = middle + height * UPPER_BODY
+    end, beginning = (joints_xy[:, JOINTS.index(joint)] for joint in NORMALISER)
+    visible = np.full(joints_xy.shape[:2], VISIBLE, np.uint8)
+    return with_fields(stored, visible=visible, box=box, **dict(zip(('centre', 'scale'), centre_and_scale(box))),
+                       unit=np.linalg.norm(end - beginning, axis=-1))
 
 
 def check_joints(joints_xy, path):

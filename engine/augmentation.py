@@ -73,11 +73,12 @@ def transform(matrix, xy):
     return (xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
-def warp(image, matrix):
-    """uint8 [h, w, 3] through a 2x3 matrix to the same size, bilinear; what was outside the frame is black."""
+def warp(image, matrix, size=None):
+    """uint8 [h, w, 3] through a 2x3 matrix to a size (width, height), by default the same, bilinear; what was outside
+    the frame is black."""
     half = np.array([0.5, 0.5])                      # OpenCV's pixel i is the point i, ours its centre i + 0.5
     shifted = np.column_stack([matrix[:, :2], matrix[:, :2] @ half + matrix[:, 2] - half])
-    return cv2.warpAffine(image, shifted, image.shape[1::-1], flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(image, shifted, size or image.shape[1::-1], flags=cv2.INTER_LINEAR)
 
 
 def relight(image, brightness, contrast, gains=1):
@@ -110,7 +111,8 @@ def drop_boxes(image, n, rng):
 
 
 def augment(image, joints_xy, flip, rng, ranges=USUAL):
-    """One training sample.  image uint8 [h, w, 3], joints_xy float32 [k, 2] pixels -> the same, augmented.
+    """One training sample.  image uint8 [h, w, 3], joints_xy float32 [k, 2] pixels -> the same, augmented, and the 2x3
+    matrix that they went through.
 
     flip: in a mirrored picture point i is where point flip[i] was.  A joint that leaves the frame keeps its position
     outside; its target map will be empty.
@@ -119,4 +121,4 @@ def augment(image, joints_xy, flip, rng, ranges=USUAL):
     joints_xy = transform(matrix, joints_xy)
     if mirrored:
         joints_xy = joints_xy[list(flip)]
-    return drop_boxes(warp(relight(image, *light), matrix), ranges.dropout_boxes, rng), joints_xy
+    return drop_boxes(warp(relight(image, *light), matrix), ranges.dropout_boxes, rng), joints_xy, matrix

@@ -1,20 +1,23 @@
-"""Batches as a function of (seed, step): tf.data over the memory maps, prepared on prefetch threads.
+"""Batches as a function of (seed, step): tf.data over the pictures, prepared on prefetch threads.
 
-A Batch holds rows int32 [b], images uint8 [b, h, w, 3], joints_xy float32 [b, k, 2] pixels of these images, and
-targets, {name: float32 [b, ...]}, what the system's `encode` makes of the joints.  Step s is batch s % steps of
-epoch s // steps; an epoch visits each sample once, its last batch may be smaller.  Whoever asks for step s gets the
-same batch, so a resumed run sees what it would have.
+A Batch holds rows int32 [b], and of each sample (crops.Sample) image uint8 [b, h, w, 3], joints_xy float32 [b, k, 2]
+pixels of these images, visible uint8 [b, k], back float32 [b, 2, 3] from there to the picture's pixels; unit float32
+[b], what errors in these are measured by; and targets, {name: float32 [b, ...]}, what the system's `encode` makes of
+the joints.  Where a sample is a picture of up to P people, the three are [b, P, k, 2], [b, P, k] and [b, P].  Step s is
+batch s % steps of epoch s // steps; an epoch visits each sample once, its last batch may be smaller.  Whoever asks for
+step s gets the same batch, so a resumed run sees what it would have.
 """
 import collections
 import os
 
 import numpy as np
 
+from engine.crops import person_of
 from engine.tf1 import tf
 
 ORDER, SAMPLE = 0, 1          # keep the streams of random numbers apart
 
-Batch = collections.namedtuple('Batch', 'rows images joints_xy targets')
+Batch = collections.namedtuple('Batch', 'rows images joints_xy visible back unit targets')
 
 
 def specification(system, options):
@@ -22,7 +25,10 @@ def specification(system, options):
     def spec(dtype, *shape):
         return tf.TensorSpec([None, *shape], dtype)
     targets = {name: spec(tf.float32, *shape) for name, shape in system.targets(options).items()}
-    return Batch(spec(tf.int32), spec(tf.uint8, *system.INPUT, 3), spec(tf.float32, system.N_POINTS, 2), targets)
+    people = () if system.MOST_PEOPLE is None else (system.MOST_PEOPLE,)
+    points = (*people, system.n_points(options))
+    return Batch(spec(tf.int32), spec(tf.uint8, *system.input_size(options), 3), spec(tf.float32, *points, 2),
+                 spec(tf.uint8, *points), spec(tf.float32, 2, 3), spec(tf.float32, *people), targets)
 
 
 def placeholders(system, options):
@@ -49,27 +55,34 @@ def training_rows(seed, step, n, batch_size):
 def training_batch(system, split, step, options):
     """The step's batch, each sample with random numbers of its own."""
     rows = training_rows(options.seed, step, len(split.images), options.batch_size)
-    return make(system, rows, options, [
-        system.training_sample(split.images[row], split.joints[row], options,
+    return make(system, rows, options, split.people['unit'][rows], [
+        system.training_sample(split.images[row], person_of(split, row), options,
                                np.random.default_rng([options.seed, SAMPLE, step, row])) for row in rows])
 
 
 def plain_batch(system, split, rows, options):
     """People as they are while testing: nothing is random."""
-    return make(system, rows, options, [system.test_sample(split.images[row], split.joints[row], options)
-                                        for row in rows])
+    return make(system, rows, options, split.people['unit'][rows], [
+        system.test_sample(split.images[row], person_of(split, row), options) for row in rows])
 
 
 def views_batch(system, split, rows, options):
     """All views of people that the evaluation averages, a person's together."""
-    views = [system.views(split.images[row], split.joints[row], options) for row in rows]
-    return make(system, np.repeat(rows, len(views[0])), options, [view for some in views for view in some])
+    n = system.n_views(options)
+    return make(system, np.repeat(rows, n), options, np.repeat(split.people['unit'][rows], n, axis=0), [
+        view for row in rows for view in system.views(split.images[row], person_of(split, row), options)])
 
 
-def make(system, rows, options, samples):
-    """A Batch of samples (image, joints_xy)."""
-    images, joints_xy = map(np.stack, zip(*samples))
-    return Batch(np.asarray(rows, np.int32), images, joints_xy, system.encode(joints_xy, options))
+def make(system, rows, options, unit, samples):
+    """A Batch of crops.Samples."""
+    images, joints_xy, visible, back = map(np.stack, zip(*samples))
+    return Batch(np.asarray(rows, np.int32), images, joints_xy, visible, back.astype(np.float32),
+                 np.asarray(unit, np.float32), system.encode(joints_xy, visible, options))
+
+
+def facts(batch):
+    """The Batch without images and targets: what figures are computed from."""
+    return batch._replace(images=(), targets=())
 
 
 def pipeline(spec, *makes, ahead=2):

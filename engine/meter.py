@@ -1,38 +1,71 @@
 """Means over samples, of an epoch or of the test people: each output's loss and its rate for each joint."""
 import numpy as np
 
+from engine.augmentation import transform
+from engine.metrics import key_point_rates
+
 
 class Meter:
-    """Losses and detection rates of a system's outputs, {name: ...}; kept as sums, so that a checkpoint can hold them.
+    """Losses and rates of a system's outputs, {name: ...}; kept as sums, so that a checkpoint can hold them.
 
-    measure(outputs, joints_xy) -> {name: [k]}: the rate of each joint, in %, of one batch.
+    measure(outputs, facts) -> ({name: [k]}, [k]): of one batch, whose `batches.facts` are given, the rate of each joint
+    in %, and of how many people.
     """
 
-    def __init__(self, joints, names, measure, sums=None):
-        """joints: names of k joints.  names: of the outputs.  sums: a former `state()`."""
+    def __init__(self, joints, names, measure, sums=None, uncounted=()):
+        """joints: names of k joints.  names: of the outputs.  sums: a former `state()`.  uncounted: those of the joints
+        that are not in the mean over the joints."""
         self.joints, self.names, self.measure = joints, tuple(names), measure
-        zeros = {'n': 0, **{f'loss_{name}': 0 for name in names}, **{f'rate_{name}': [0] * len(joints)
-                                                                     for name in names}}
+        self.counted = [joint not in uncounted for joint in joints]
+        zeros = {'n': 0, 'counts': [0] * len(joints), **{f'loss_{name}': 0 for name in names},
+                 **{f'rate_{name}': [0] * len(joints) for name in names}}
+        if sums and 'counts' not in sums:                       # of before joints could be without a label
+            sums = {**sums, 'counts': [sums['n']] * len(joints)}
         self.sums = {name: np.array((sums or zeros)[name], np.float64) for name in zeros}
 
-    def add(self, losses, outputs, joints_xy):
-        """One batch of b: {name: mean loss}, {name: [b, ...]}, truth [b, k or more, 2]."""
-        n, rates = len(joints_xy), self.measure(outputs, joints_xy)
+    def add(self, losses, outputs, facts):
+        """One batch of b: {name: mean loss}, {name: [b, ...]}, batches.facts."""
+        n, (rates, counts) = len(facts.rows), self.measure(outputs, facts)
         self.sums['n'] = self.sums['n'] + n
+        self.sums['counts'] = self.sums['counts'] + counts
         for name in self.names:
             self.sums[f'loss_{name}'] = self.sums[f'loss_{name}'] + n * losses[name]
-            self.sums[f'rate_{name}'] = self.sums[f'rate_{name}'] + n * rates[name]
+            self.sums[f'rate_{name}'] = self.sums[f'rate_{name}'] + counts * rates[name]
 
     def state(self):
         return {name: value.tolist() for name, value in self.sums.items()}
 
     def means(self):
-        """{'loss_NAME': float, ..., 'rate_NAME': mean over joints, 'joints_NAME': {joint: rate}, ...}."""
-        with np.errstate(invalid='ignore'):                 # not a number if no update of the epoch was finite
-            means = {name: value / self.sums['n'] for name, value in self.sums.items() if name != 'n'}
+        """{'loss_NAME': float, ..., 'rate_NAME': mean over joints, 'joints_NAME': {joint: rate}, ...}; not a number
+        where there was nobody, or no update of the epoch was finite."""
+        with np.errstate(invalid='ignore'):
+            means = {name: value / self.sums['counts' if name.startswith('rate') else 'n']
+                     for name, value in self.sums.items()}
         result = {f'loss_{name}': float(means[f'loss_{name}']) for name in self.names}
         for name in self.names:
             rates = means[f'rate_{name}']
-            result[f'rate_{name}'] = float(rates.mean())
+            counted = rates[self.counted & (self.sums['counts'] > 0)]
+            result[f'rate_{name}'] = float(counted.mean()) if len(counted) else float('nan')
             result[f'joints_{name}'] = dict(zip(self.joints, rates.tolist()))
         return result
+
+
+def of_joints(body, names, decode, sums=None):
+    """A Meter of the rate that a data set's module `body` names: by each person's unit, in pixels of the picture.
+
+    decode(output [n, ...]) -> [[Pose], ...], one person a sample, in pixels of `joints_xy` of the batch.
+    """
+    k = len(body.JOINTS)
+
+    def measure(outputs, facts):
+        truth = in_picture(facts.back, facts.joints_xy[:, :k])
+        measured = {name: key_point_rates(
+            in_picture(facts.back, np.stack([poses[0].joints_xy for poses in decode(output)])), truth,
+            facts.visible[:, :k], facts.unit, body.RADIUS) for name, output in outputs.items()}
+        return {name: rates for name, (rates, _) in measured.items()}, next(iter(measured.values()))[1]
+    return Meter(body.JOINTS, names, measure, sums, body.UNCOUNTED)
+
+
+def in_picture(back, joints_xy):
+    """Matrices [n, 2, 3], points [n, k, 2] of samples -> of their pictures."""
+    return np.stack([transform(matrix, points) for matrix, points in zip(back, joints_xy)])

@@ -39,7 +39,7 @@ import numpy as np
 import simplejpeg
 from tqdm import tqdm
 
-from engine import batches, checkpoint, convolution, drawing, files, tf1, towers, training
+from engine import batches, checkpoint, convolution, crops, drawing, files, tf1, towers, training
 from engine.augmentation import compose, transform
 from engine.files import InputError
 from engine.palette import rgb, side_colour
@@ -53,8 +53,9 @@ MAP_TILE = 480                          # pixels, the longer side of a picture u
 # spectra: see convolution.spectra.  evaluation: towers.Evaluation of the views of one picture.
 Graph = collections.namedtuple('Graph', 'evaluation spectra saver')
 Source = collections.namedtuple('Source', 'path name is_video')
-# One person.  joints_xy [k, 2], torso_xy [2] or None: pixels of the picture; scores [k]; maps [60, 90, k] of the frame.
-Found = collections.namedtuple('Found', 'joints_xy scores torso_xy maps')
+# One person.  joints_xy [k, 2], torso_xy [2] or None: pixels of the picture; scores [k]; maps [h, w, k] or None, and
+# the matrix from their cells to the picture.
+Found = collections.namedtuple('Found', 'joints_xy scores torso_xy maps matrix')
 
 
 class Unreadable(InputError):
@@ -199,29 +200,6 @@ def check_size(width, height):
         raise ValueError(f'{width}x{height}, and no side may be longer than {MAX_SIDE}')
 
 
-# --- picture and frame --------------------------------------------------------------------------------------------
-
-def letterbox(width, height, frame):
-    """The 2x3 matrix (augmentation.py) that puts a picture of that size into the middle of a frame (height, width), as
-    large as it goes in, rounded to whole pixels; and its size there, (width, height)."""
-    scale = min(frame[1] / width, frame[0] / height)
-    size = tuple(max(1, round(scale * side)) for side in (width, height))
-    left, top = (frame[1] - size[0]) // 2, (frame[0] - size[1]) // 2
-    return np.array([[size[0] / width, 0, left], [0, size[1] / height, top]]), size
-
-
-def to_frame(image, frame):
-    """RGB uint8 [h, w, 3] -> (uint8 [*frame, 3], the matrix from picture to frame)."""
-    matrix, (width, height) = letterbox(*image.shape[1::-1], frame)
-    if image.shape[:2] != (height, width):          # both interpolations map pixel edges to pixel edges
-        shrinks = width < image.shape[1]
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    left, top = matrix[:, 2].astype(int)
-    black = np.zeros((*frame, 3), np.uint8)
-    black[top:top + height, left:left + width] = image
-    return black, matrix
-
-
 # --- poses --------------------------------------------------------------------------------------------------------
 
 def build_graph(system, options):
@@ -240,18 +218,18 @@ class Finder:
 
     def find(self, image, torso_xy=None):
         """The person Found at `torso_xy`, pixels of the picture, or the one inferred.  image: RGB uint8 [h, w, 3]."""
-        system, options = self.system, self.options
-        frame, matrix = to_frame(image, system.INPUT)
-        back, given = cv2.invertAffineTransform(matrix), torso_xy is not None
-        at = transform(matrix, np.array([torso_xy if given else (0, 0)]))
-        points = np.repeat(at, system.N_POINTS, axis=0)                 # only the torso's counts
-        views = system.views(frame, points, options)
-        batch = batches.make(system, [0] * len(views), options, views)
-        outputs, inferred_xy = self.run(batches.feed(self.graph.evaluation.batch, batch), given)
-        answer = list(outputs.values())[-1]
-        pose = system.decode(answer, options)[0][0]
-        torso_xy = torso_xy if inferred_xy is None else transform(back, inferred_xy[0])
-        return Found(transform(back, pose.joints_xy), pose.scores, torso_xy, answer[0])
+        system, options, given = self.system, self.options, torso_xy is not None
+        height, width = image.shape[:2]
+        person = crops.somebody((0, 0, width, height), system.n_points(options), torso_xy or (0, 0))
+        views = system.views(image, person, options)
+        batch = batches.make(system, [0] * len(views), options, np.ones(len(views)), views)
+        outputs, inferred_xy, back = self.run(batches.feed(self.graph.evaluation.batch, batch), given)
+        name, answer = list(outputs.items())[-1]
+        pose, maps = system.decode(answer, options)[0][0], system.maps({}, {name: answer}).get(name)
+        torso_xy = torso_xy if inferred_xy is None else transform(back[0], inferred_xy[0])
+        stride = 1 if maps is None else system.input_size(options)[0] / maps.shape[1]
+        return Found(transform(back[0], pose.joints_xy), pose.scores, torso_xy, None if maps is None else maps[0],
+                     compose(np.diag([stride, stride, 1])[:2], back[0]))
 
 
 # --- what is written ----------------------------------------------------------------------------------------------
@@ -297,7 +275,7 @@ def write_source(finder, source, options, document, bar):
             drawn = drawing.draw_pose(image, pose.joints_xy, pose.scores, finder.body, pose.torso_xy)
             drawing.write_picture(os.path.join(options.out, f'{name}_pose.jpg'), drawn)
             if options.overlay:
-                sheet = map_sheet(image, pose.maps, finder.body.JOINTS, finder.system.INPUT)
+                sheet = map_sheet(image, pose.maps, finder.body.JOINTS, pose.matrix)
                 drawing.write_picture(os.path.join(options.out, f'{name}_maps.jpg'), sheet)
             if source.is_video:
                 video = video or stack.enter_context(video_writer(source, drawn.shape, options.out))
@@ -306,17 +284,14 @@ def write_source(finder, source, options, document, bar):
             bar.update()
 
 
-def map_sheet(image, maps, joints, frame):
-    """The joints' heat maps over the picture, side by side: RGB uint8 [h, w, 3], [60, 90, k] of the frame (height,
-    width)."""
+def map_sheet(image, maps, joints, matrix):
+    """The joints' heat maps over the picture, side by side: RGB uint8 [h, w, 3], [rows, columns, k], the 2x3 matrix
+    from cells to the picture's pixels."""
     height, width = image.shape[:2]
     scale = MAP_TILE / max(height, width)
     size = tuple(max(1, round(scale * side)) for side in (width, height))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    stride = frame[0] / maps.shape[0]
-    cells = np.array([[stride, 0, 0], [0, stride, 0]])                          # cell -> frame -> picture -> tile
-    shrink = np.array([[size[0] / width, 0, 0], [0, size[1] / height, 0]])
-    matrix = compose(cells, cv2.invertAffineTransform(letterbox(width, height, frame)[0]), shrink)
+    matrix = compose(matrix, np.array([[size[0] / width, 0, 0], [0, size[1] / height, 0]]))             # to the tile
     matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5                            # OpenCV's pixel i is the point i
     tiles = [drawing.heat_tile(small, cv2.warpAffine(np.ascontiguousarray(maps[..., j]), matrix, size), name,
                                rgb(side_colour(name))) for j, name in enumerate(joints)]

@@ -104,7 +104,7 @@ class Writer:
         layers, maps = session.run([layers, self.outputs], batches.feed(self.graph.evaluation.batch, people))
         for name, parts in layers.items():
             yield from describe(f'{name}/activation', np.concatenate(parts))
-        yield from overlays(people.images, {**self.system.maps(people.targets), **maps}, self.joints)
+        yield from overlays(people.images, self.system.maps(people.targets, maps), self.joints)
 
     def _variables(self, session):
         """Variables, but the optimiser's; some also as images."""
@@ -185,12 +185,14 @@ def describe(tag, array):
 
 
 def overlays(images, maps, joints):
-    """Pictures of uint8 [n, h, w, 3] under {name: float [n, 60, 90, k]}, each of the k joints and all in one."""
+    """Pictures of uint8 [n, h, w, 3] under {name: float [n, 60, 90, k]}, each of the k joints and all in one; maps that
+    are not one a joint have no names, but numbers."""
     for name, stack in maps.items():
+        titles = joints if stack.shape[-1] == len(joints) else tuple(map(str, range(stack.shape[-1])))
         for k, (image, person) in enumerate(zip(images, stack)):
-            yield picture(f'person_{k}/all_{name}', overlay(image, person, joints, range(len(joints))), '.jpg', JPEG)
-            for i, joint in enumerate(joints):
-                yield picture(f'person_{k}/{joint}_{name}', overlay(image, person, joints, [i]), '.jpg', JPEG)
+            yield picture(f'person_{k}/all_{name}', overlay(image, person, titles, range(len(titles))), '.jpg', JPEG)
+            for i, title in enumerate(titles):
+                yield picture(f'person_{k}/{title}_{name}', overlay(image, person, titles, [i]), '.jpg', JPEG)
 
 
 def picture(tag, image, extension='.png', settings=()):

@@ -18,8 +18,9 @@ OPTIMISERS = {'adam': tf.train.AdamOptimizer, 'momentum': lambda rate: tf.train.
 
 # Over all towers: outputs {name: [b, ...]} and losses {name: [b]}, each sample's.  networks: one a tower.
 Inference = collections.namedtuple('Inference', 'outputs losses networks')
-# Inference on batches of views, and what the views of each person or picture come to: combined {name: [n, ...]}.
-Evaluation = collections.namedtuple('Evaluation', 'batch inference combined')
+# Inference on batches of views, and what the views of each person or picture come to: combined {name: [n, ...]}, and
+# back [n, 2, 3], from its pixels to the picture's.
+Evaluation = collections.namedtuple('Evaluation', 'batch inference combined back')
 # One update.  step: the op.  finite: bool, whether it was applied.  losses {name: []}: means over the batch.
 # gradients: [(gradient, variable)], averaged, decayed, before clipping; norm: their global norm.
 Training = collections.namedtuple('Training', 'step finite losses norm rate outputs gradients networks')
@@ -107,7 +108,16 @@ def build_evaluation(system, batch, devices, options):
     """Inference, and the views of each person brought together; returns an Evaluation."""
     inference = build_inference(system, batch, devices, options)
     return Evaluation(batch, inference, {name: system.combine(output, options)
-                                         for name, output in inference.outputs.items()})
+                                         for name, output in inference.outputs.items()},
+                      batch.back[::system.n_views(options)])
+
+
+def predictor(session, evaluation, options):
+    """The `predictor` of a system that nothing is inferred for."""
+    def run(feed=None, given=True):
+        outputs, back = session.run([evaluation.combined, evaluation.back], feed)
+        return outputs, None, back
+    return run
 
 
 def build_training(system, batch, devices, options, total_steps):

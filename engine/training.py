@@ -12,7 +12,7 @@ import time
 
 from tqdm import tqdm
 
-from engine import checkpoint, convolution, files
+from engine import batches, checkpoint, convolution, files
 from engine.files import InputError
 from engine.tf1 import tf
 
@@ -162,7 +162,7 @@ class Trainer:
         began = time.time()
         fetched = self.session.run({
             'step': training.step, 'finite': training.finite, 'losses': training.losses, 'norm': training.norm,
-            'rate': training.rate, 'outputs': training.outputs, 'rows': batch.rows, 'joints_xy': batch.joints_xy})
+            'rate': training.rate, 'outputs': training.outputs, 'facts': batches.facts(batch)})
         seconds = time.time() - began
         self.state['step'] += 1
         self.path = None
@@ -170,11 +170,11 @@ class Trainer:
         figures = {**{f'loss_{name}': loss for name, loss in losses.items()},
                    'gradient_norm': float(fetched['norm']), 'lr': float(fetched['rate'])}
         self.log.write('steps', {'step': self.state['step'], **figures, 'seconds': round(seconds, 4)})
-        self.summaries.step(self.state['step'], {**figures, 'img_per_s': len(fetched['rows']) / seconds})
+        self.summaries.step(self.state['step'], {**figures, 'img_per_s': len(fetched['facts'].rows) / seconds})
         self.check_numbers(fetched, losses)
         if fetched['finite']:
-            self.meter.add(losses, fetched['outputs'], fetched['joints_xy'])
-        self.samples += len(fetched['rows'])
+            self.meter.add(losses, fetched['outputs'], fetched['facts'])
+        self.samples += len(fetched['facts'].rows)
         self.state['sums'] = self.meter.state()
         return losses[self.answer]
 
@@ -189,9 +189,10 @@ class Trainer:
             self.state['bad_steps'] = 0
             return
         self.state['bad_steps'] += 1
+        pictures = ', '.join(self.people['file'][fetched['facts'].rows])
         evidence = (f'step {self.state["step"]}: '
                     + ''.join(f'loss_{name} {loss}, ' for name, loss in losses.items())
-                    + f'gradient norm {fetched["norm"]}; samples {", ".join(self.people["file"][fetched["rows"]])}')
+                    + f'gradient norm {fetched["norm"]}; samples {pictures}')
         if self.state['bad_steps'] < MAX_BAD_STEPS:
             warn(f'not finite, update skipped: {evidence}')
             return
@@ -227,9 +228,9 @@ class Trainer:
         steps = -(-self.graph.n_test // self.options.batch_size)
         self.session.run(*self.graph.start_test(0, steps))
         for _ in tqdm(range(steps), desc='test', unit='step', leave=False, disable=None):
-            losses, outputs, joints_xy = self.session.run([inference.losses, inference.outputs,
-                                                           evaluation.batch.joints_xy])
-            meter.add({name: loss.mean() for name, loss in losses.items()}, outputs, joints_xy)
+            losses, outputs, facts = self.session.run([inference.losses, inference.outputs,
+                                                       batches.facts(evaluation.batch)])
+            meter.add({name: loss.mean() for name, loss in losses.items()}, outputs, facts)
             self.stop_if_asked()
         return meter
 

@@ -2,9 +2,9 @@
 
 The trainer, towers, checkpoints, summaries, own pictures and the export know a system by what its module provides:
 
-    DATASETS        names of the data sets that it knows; the first is the default
-    INPUT           (height, width) of its input pictures, pixels
-    N_POINTS        points of a person in the arrays
+    DATASETS        names of the data sets that it knows (datasets/__init__.py); the first is the default
+    MOST_PEOPLE     None: a sample is one person of a picture.  P: it is a picture and up to P of its people; what
+                    below is [k, 2] of joints is then [P, k, 2], and all else of a person, too, begins with that axis
     OUTPUTS         {name: title} of what it finds joints in, the last that a network has is its answer
     SCORE           what a joint's score is, in words
     GIVEN           names of those targets that the network gets as inputs, too
@@ -17,16 +17,22 @@ The trainer, towers, checkpoints, summaries, own pictures and the export know a 
     WITHOUT_PREDICT those of them that --predict does not take
 
     add_options(parser), check_options(options)         its flags; ValueError says which contradict each other
+    input_size(options)                                 (height, width) of its input pictures, pixels
+    n_points(options)                                   points of a person in the arrays: len(POINTS) of the data set
     takes_anchor(options)                               whether a point may say who is meant
     about(options)                                      how joints are found, for the head of a result
 
-Of samples, in NumPy, on loader threads; image uint8 [h, w, 3] RGB, joints_xy float32 [k, 2] pixels of it:
+Of samples, in NumPy, on loader threads; image: a whole picture, uint8 [h, w, 3] RGB of any size; person: a crops.Person
+in it, of whom joints and visibility are not to be looked at in evaluation but to be passed on; each returned is a
+crops.Sample of input_size, with the way back to the picture (engine/crops.py has what makes one):
 
-    training_sample(image, joints_xy, options, rng) -> (image, joints_xy)      augmented
-    test_sample(image, joints_xy, options) -> (image, joints_xy)               nothing random
-    views(image, joints_xy, options) -> [(image, joints_xy)]                   whose outputs the evaluation averages,
-    n_views(options)                                                           so many
-    encode(joints_xy [n, k, 2], options) -> {name: float32 [n, ...]}           targets
+    training_sample(image, person, options, rng) -> Sample                     augmented
+    test_sample(image, person, options) -> Sample                              nothing random
+    views(image, person, options) -> [Sample]                                  whose outputs the evaluation averages,
+    n_views(options)                                                           so many; `back` of the first is that of
+                                                                               what `combine` makes of them all
+    encode(joints_xy [n, k, 2], visible [n, k], options)                       targets; what is 0 in `visible` has no
+        -> {name: float32 [n, ...]}                                            label: a mask may be a target, too
     targets(options) -> {name: shape of one}
 
 Of the graph:
@@ -44,24 +50,35 @@ Of the graph:
 Of results, in NumPy again:
 
     predictor(session, evaluation, options) -> run
-        run(feed=None, given=True) -> (outputs [n, ...] of the next batch or of the one fed, points [n, 2] or None)
+        run(feed=None, given=True) -> ({name: output [n, ...]} of the next batch or of the one fed, points [n, 2] or
+        None, back [n, 2, 3] from what `decode` finds, and these points, to the picture)
         given: the batch's points say who is meant (takes_anchor; any of a person's points may be that); else they are
-        inferred and returned
-    decode(output [n, ...], options) -> [[Pose, ...], ...]                     people of each picture; callers so far
-                                                                               take the first, and there must be one
-    meter(options, names, sums=None) -> Meter                                  losses and rates of an epoch
+        inferred and returned.  towers.predictor is one of a system that infers nothing
+    decode(output [n, ...], options) -> [[Pose, ...], ...]                     people of each sample: one, or, with
+                                                                               MOST_PEOPLE, those found, best first
+    meter(options, names, sums=None) -> Meter                                  losses and rates of an epoch;
+                                                                               meter.of_joints is most systems'
     portable(network) -> {name: tensor}                                        outputs of an exported model
-    maps(targets) -> {name: [n, h, w, k]}; pictures({tag: array}) -> (tag, image), ...         for TensorBoard
+    maps(targets, outputs) -> {name: [n, h, w, m]}                             those of both that are maps, for pictures
+                                                                               of them; {}: none
+    pictures({tag: array}) -> (tag, image), ...                                for TensorBoard
 """
 import collections
 import importlib
 import pkgutil
 
+import numpy as np
+
 # outputs {name: [b, ...]}.  layers {name: activation}.  statistics {moving average: this batch's value}.
 # parts: whatever else the system's own functions need.
 Network = collections.namedtuple('Network', 'outputs layers statistics parts')
-# One person in one picture.  joints_xy float32 [k, 2] pixels; scores [k], 0..1, one a joint.
-Pose = collections.namedtuple('Pose', 'joints_xy scores')
+# One person in one sample.  joints_xy float32 [k, 2] pixels; scores [k], 0..1, one a joint; score: the person's.
+Pose = collections.namedtuple('Pose', 'joints_xy scores score')
+
+
+def pose(joints_xy, scores):
+    """A Pose whose score is the mean of its joints'."""
+    return Pose(joints_xy, scores, float(np.mean(scores)))
 
 
 def names():

@@ -21,14 +21,16 @@ import torso
 from datasets import flic
 from datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH, clamp_to_frame
 from engine import augmentation, drawing, heatmaps, layers, multiscale, towers
+from engine.crops import Sample, inverse, to_frame
 from engine.files import natural_float, natural_int, positive_float, positive_int, share
 from engine.meter import Meter
+from engine.metrics import detection_rate, normalised_errors
 from engine.tf1 import tf
-from evaluate import MODELS, detection_rate, normalised_errors
-from systems import Network, Pose
+from evaluate import MODELS
+from systems import Network, pose
 
 DATASETS = ('flic',)
-INPUT, N_POINTS = (HEIGHT, WIDTH), N_MAPS
+MOST_PEOPLE = None
 OUTPUTS = {'pd': MODELS['flic_pred_pd'], 'sm': MODELS['flic_pred_sm']}
 SCORE = f'share of the heat map within {heatmaps.CONFIDENCE_RADIUS} cells of its peak'
 GIVEN = ('torso_map',)
@@ -123,6 +125,14 @@ def check_options(options):
         raise ValueError('argument --zoom: LOW is above HIGH')
 
 
+def input_size(options):
+    return HEIGHT, WIDTH
+
+
+def n_points(options):
+    return N_MAPS
+
+
 def takes_anchor(options):
     """Whether a point may say who is meant: the torso, which the spatial model alone is given."""
     return options.use_sm
@@ -149,28 +159,43 @@ def about(options):
 
 # --- samples ------------------------------------------------------------------------------------------------------
 
-def training_sample(image, joints_xy, options, rng):
+def in_frame(image, person):
+    """A picture of any size in a frame; returns (image uint8 [480, 720, 3], joints_xy [10, 2] within it, the matrix
+    from picture to frame)."""
+    image, matrix = to_frame(image, (HEIGHT, WIDTH))
+    return image, clamp_to_frame(augmentation.transform(matrix, person.joints_xy)), matrix
+
+
+def training_sample(image, person, options, rng):
     """Augmented with --data_augm, else as the test people are."""
     if not options.data_augm:
-        return test_sample(image, joints_xy, options)
-    return augmentation.augment(image, clamp_to_frame(joints_xy), flic.FLIP, rng, augmentation.ranges_of(options))
+        return test_sample(image, person, options)
+    image, joints_xy, matrix = in_frame(image, person)
+    image, joints_xy, warped = augmentation.augment(image, joints_xy, flic.FLIP, rng, augmentation.ranges_of(options))
+    return Sample(image, joints_xy, person.visible, inverse(augmentation.compose(matrix, warped)))
 
 
-def test_sample(image, joints_xy, options):
+def test_sample(image, person, options):
     """A test frame at one scale; rates are ratios of lengths and bear it.  It costs the few joints (0.2 % on FLIC) that
     leave the frame; the multi-scale evaluation sees whole frames."""
-    scales, joints_xy = (single_scale(options),), clamp_to_frame(joints_xy)
-    return (multiscale.scaled_images(image, scales)[0],
-            multiscale.scaled_points(joints_xy, (WIDTH, HEIGHT), scales, flic.FLIP)[0])
+    scale = single_scale(options)
+    zoomed, = zooms(image, person, (scale,))
+    return zoomed._replace(back=augmentation.compose(inverse(multiscale.view(scale, (WIDTH, HEIGHT))), zoomed.back))
 
 
-def views(image, joints_xy, options):
-    scales = scales_of(options)
-    return list(zip(multiscale.scaled_images(image, scales),
-                    multiscale.scaled_points(clamp_to_frame(joints_xy), (WIDTH, HEIGHT), scales, flic.FLIP)))
+def views(image, person, options):
+    return zooms(image, person, scales_of(options))
 
 
-def encode(joints_xy, options):
+def zooms(image, person, scales):
+    """Views of the frame, to which `combine` brings them back."""
+    image, joints_xy, matrix = in_frame(image, person)
+    return [Sample(one, xy, person.visible, inverse(matrix)) for one, xy in zip(
+        multiscale.scaled_images(image, scales),
+        multiscale.scaled_points(joints_xy, (WIDTH, HEIGHT), scales, flic.FLIP))]
+
+
+def encode(joints_xy, visible, options):
     """Joints [n, 10, 2] -> the nine heat maps to be found, and the torso's, which is given."""
     shape, subcell = (MAP_HEIGHT, MAP_WIDTH), options.targets == 'subcell'
     return {'heat_maps': heatmaps.render_targets(joints_xy[:, :N_JOINTS], shape, subcell),
@@ -283,28 +308,33 @@ def combine(maps, options):
 # --- results ------------------------------------------------------------------------------------------------------
 
 def predictor(session, evaluation, options):
-    """run(feed=None, given=True) -> ({name: maps [n, 60, 90, 9]}, torso_xy [n, 2] or None) of the next batch, or of the
-    one fed; given: its torso maps say who is meant, else, as with --infer_torso, it is inferred from the detector's."""
+    """run(feed=None, given=True) -> ({name: maps [n, 60, 90, 9]}, torso_xy [n, 2] or None, back [n, 2, 3]) of the next
+    batch, or of the one fed; given: its torso maps say who is meant, else, as with --infer_torso, it is inferred from
+    the detector's."""
     spatial = evaluation.inference.networks[0].parts[1]
     priors = spatial and torso.priors(session.run(spatial.energies))
+    plain = towers.predictor(session, evaluation, options)
 
     def run(feed=None, given=True):
         if not spatial or (given and not options.infer_torso):
-            return session.run(evaluation.combined, feed), None
+            return plain(feed)
         torso_xy, maps_pd, feed = torso.infer_and_feed(session, evaluation, scales_of(options), priors, feed)
-        return {'pd': maps_pd, 'sm': session.run(evaluation.combined['sm'], feed)}, torso_xy
+        maps_sm, back = session.run([evaluation.combined['sm'], evaluation.back], feed)
+        return {'pd': maps_pd, 'sm': maps_sm}, torso_xy, back
     return run
 
 
 def decode(maps, options):
     """[n, 60, 90, 9] -> one Pose a frame, in its pixels."""
     joints_xy = heatmaps.decode(maps, options.decode == 'subcell')
-    return [[Pose(xy, heatmaps.confidence(one))] for xy, one in zip(joints_xy, maps)]
+    return [[pose(xy, heatmaps.confidence(one))] for xy, one in zip(joints_xy, maps)]
 
 
 def meter(options, names, sums=None):
     """Losses, and detection rates at RADIUS."""
-    return Meter(JOINTS, names, lambda maps, truth: rates(maps, truth, options), sums)
+    def measure(maps, facts):
+        return rates(maps, facts.joints_xy, options), len(facts.joints_xy)
+    return Meter(JOINTS, names, measure, sums)
 
 
 def rates(maps, joints_xy, options):
@@ -322,9 +352,9 @@ def portable(network):
 
 # --- TensorBoard --------------------------------------------------------------------------------------------------
 
-def maps(targets):
-    """What is shown beside the outputs."""
-    return {'target': targets['heat_maps']}
+def maps(targets, outputs):
+    """What is shown: the outputs are maps."""
+    return {**({'target': targets['heat_maps']} if targets else {}), **outputs}
 
 
 def pictures(variables):

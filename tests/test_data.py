@@ -14,7 +14,7 @@ from conftest import ROOT
 
 import data
 import main
-from datasets import arrays, synthetic
+from datasets import arrays, flic, synthetic
 from datasets.flic import COLUMNS, JOINTS, read_annotations
 from engine import batches
 from engine.files import InputError
@@ -172,7 +172,7 @@ def test_arrays_that_do_not_fit_the_manifest_are_refused(flic_like, tmp_path):
     broken = np.load(out / 'joints_test_flic.npy')
     broken[0, 0, 0] = np.nan
     with pytest.raises(InputError, match='NaN'):
-        arrays.check_joints(broken, 'x')
+        flic.check_joints(broken, 'x')
     manifest['counts']['train'] += 1
     with pytest.raises(InputError, match='has shape'):
         arrays.load_split(out, 'train', manifest)
@@ -186,9 +186,9 @@ def numbered_split(n, frames=False):
     row = np.arange(n)
     images = np.zeros((n, 480, 720, 3) if frames else (n, 1), np.uint8)
     images[:] = row.reshape(-1, *[1] * (images.ndim - 1)) % 251
-    people = np.zeros(n, arrays.PERSON)
+    people, joints_xy = np.zeros(n, flic.PERSON), np.full((n, 10, 2), 8.0, np.float32) * row[:, None, None]
     people['row'] = row
-    return arrays.Split(images, np.full((n, 10, 2), 8.0, np.float32) * row[:, None, None], people, row, 'train')
+    return arrays.Split(images, joints_xy, flic.people(people, joints_xy), row, 'train')
 
 
 @pytest.mark.parametrize('n', [100, 137, 999, 1000, 3987])

@@ -13,8 +13,8 @@ import scipy.io
 from conftest import ROOT
 
 import evaluate
-from datasets.arrays import PERSON, read_manifest
-from datasets.flic import JOINTS, add_torso, swap_sides
+from datasets.arrays import read_manifest
+from datasets.flic import JOINTS, PERSON, add_torso, swap_sides
 from engine import palette
 from engine.files import InputError, spot_checksum
 

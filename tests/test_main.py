@@ -131,9 +131,9 @@ def test_data_sets_know_no_network():
         assert not imports(path) & {'systems', 'model', 'spatial_model', 'main', 'tensorflow'}, path
 
 
-PARTS = """DATASETS INPUT N_POINTS OUTPUTS SCORE GIVEN FIXED FIXED_IN_TRAINING TRAINING_ONLY CALL WITHOUT_PREDICT
-add_options check_options takes_anchor about training_sample test_sample views n_views encode targets build losses
-objective decays start combine predictor decode meter portable maps pictures"""
+PARTS = """DATASETS MOST_PEOPLE OUTPUTS SCORE GIVEN FIXED FIXED_IN_TRAINING TRAINING_ONLY CALL WITHOUT_PREDICT
+add_options check_options input_size n_points takes_anchor about training_sample test_sample views n_views
+encode targets build losses objective decays start combine predictor decode meter portable maps pictures"""
 
 
 @pytest.mark.parametrize('name', systems.names())
@@ -145,7 +145,9 @@ def test_a_system_provides_the_interface(name):
         assert part in systems.__doc__, part
     for dataset in system.DATASETS:
         body = importlib.import_module(f'datasets.{dataset}')
-        assert len(body.FLIP) == len(body.POINTS) == system.N_POINTS and body.POINTS[:len(body.JOINTS)] == body.JOINTS
+        options, *_ = main.understand(['--train', '--system', name, '--dataset', dataset])
+        assert len(body.FLIP) == len(body.POINTS) == system.n_points(options)
+        assert body.POINTS[:len(body.JOINTS)] == body.JOINTS
         assert [body.FLIP[i] for i in body.FLIP] == list(range(len(body.FLIP)))
         assert all(a < len(body.JOINTS) and b < len(body.JOINTS) for a, b in body.LIMBS)
 

@@ -247,7 +247,7 @@ def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
     """The first n pictures of synthetic.py with one annotated person, as an arrays.Split."""
     from datasets import synthetic
     columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
-    images, true = [], []
+    images, true, stored = [], [], np.zeros(n, flic.PERSON)
     for index in range(20 * n):
         picture = synthetic.render(seed, index)
         if len(picture.people) == 1 and len(images) < n:
@@ -257,7 +257,8 @@ def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
             true.append(flic.swap_sides(joints_xy) if lhip_x < rhip_x else joints_xy)      # as data.py does
         if len(images) == n:
             break
-    return arrays.Split(np.stack(images), flic.add_torso(np.stack(true)), None)
+    joints_xy = flic.add_torso(np.stack(true))
+    return arrays.Split(np.stack(images), joints_xy, flic.people(stored, joints_xy), np.arange(n), 'test')
 
 
 def make_priors(material, pairs=PAIRS_SHOWN, name='priors.png'):

@@ -22,7 +22,7 @@ def test_marked_pixels_land_on_their_joints(seed):
     x, y = xy[0].astype(int)
     image[y - 1:y + 1, x - 1:x + 1] = 255                             # a 2x2 mark: its centre is the corner (x, y)
     _, matrix, *_ = augmentation.draw(np.random.default_rng(seed), SIZE)
-    moved, joints_xy = augmentation.augment(image, xy, flic.FLIP, np.random.default_rng(seed))
+    moved, joints_xy, _ = augmentation.augment(image, xy, flic.FLIP, np.random.default_rng(seed))
     background = np.median(moved, axis=(0, 1))
     np.testing.assert_allclose(centroid(np.where(moved > background + 40, moved, 0)), joints_xy[0], atol=0.15)
     np.testing.assert_allclose(joints_xy[0], matrix @ [x, y, 1], atol=1e-3)
@@ -32,7 +32,7 @@ def test_flip_swaps_sides_and_positions():
     flipped = next(seed for seed in range(50) if augmentation.draw(np.random.default_rng(seed), SIZE)[0])
     xy = np.random.default_rng(0).uniform(100, 400, (10, 2)).astype(np.float32)
     _, matrix, *_ = augmentation.draw(np.random.default_rng(flipped), SIZE)
-    _, moved = augmentation.augment(np.zeros((480, 720, 3), np.uint8), xy, flic.FLIP,
+    _, moved, _ = augmentation.augment(np.zeros((480, 720, 3), np.uint8), xy, flic.FLIP,
                                     np.random.default_rng(flipped))
     assert np.linalg.det(matrix[:, :2]) < 0
     for i, j in enumerate(flic.FLIP):

@@ -17,11 +17,12 @@ import spatial_model
 import systems
 import torso
 from datasets import arrays, flic, synthetic
-from engine import batches, drawing, heatmaps, multiscale, pictures
+from engine import batches, crops, drawing, heatmaps, multiscale, pictures
 from engine import options as command_line
 from engine.files import InputError
 from systems import tompson
 
+FRAME = (480, 720)
 NARROW = [sys.executable, os.path.join(ROOT, 'tests', 'narrow_main.py')]
 
 
@@ -70,7 +71,7 @@ SIZES = [(720, 480), (1, 1), (7, 3), (3, 701), (1801, 1203), (479, 719), (4001, 
 
 @pytest.mark.parametrize(('width', 'height'), SIZES)
 def test_letterbox_round_trip(width, height):
-    matrix, size = pictures.letterbox(width, height, tompson.INPUT)
+    matrix, size = crops.letterbox(width, height, FRAME)
     corners = np.array([(0, 0), (width, height), (width / 3, height / 7)])
     there = corners @ matrix[:, :2].T + matrix[:, 2]
     back = cv2.invertAffineTransform(matrix)
@@ -91,7 +92,7 @@ def test_a_spot_lands_where_the_matrix_says(width, height):
     y, x = np.mgrid[:height, :width] + 0.5
     spot = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * (0.04 * height) ** 2))
     image = np.repeat(np.rint(255 * spot)[..., None], 3, axis=2).astype(np.uint8)
-    frame, matrix = pictures.to_frame(image, tompson.INPUT)
+    frame, matrix = crops.to_frame(image, FRAME)
     assert frame.shape == (480, 720, 3)
     mass, (y, x) = frame[..., 0].astype(float), np.mgrid[:480, :720] + 0.5
     found = np.array([(x * mass).sum(), (y * mass).sum()]) / mass.sum()
@@ -100,7 +101,7 @@ def test_a_spot_lands_where_the_matrix_says(width, height):
 
 def test_a_frame_stays_as_it_is():
     image = np.random.default_rng(0).integers(0, 255, (480, 720, 3), np.uint8)
-    frame, matrix = pictures.to_frame(image, tompson.INPUT)
+    frame, matrix = crops.to_frame(image, FRAME)
     np.testing.assert_array_equal(frame, image)
     np.testing.assert_array_equal(matrix, [[1, 0, 0], [0, 1, 0]])
 
@@ -108,11 +109,13 @@ def test_a_frame_stays_as_it_is():
 def test_maps_lie_over_their_picture():
     """A peak at a frame's cell shows in the sheet's tile where the picture's own pixel is."""
     image, xy = np.zeros((300, 200, 3), np.uint8), np.array([60.0, 210.0])
-    matrix, _ = pictures.letterbox(200, 300, tompson.INPUT)
+    matrix, _ = crops.letterbox(200, 300, FRAME)
     column, row = ((matrix[:, :2] @ xy + matrix[:, 2]) / 8 - 0.5)
     y, x = np.mgrid[:60, :90]
     maps = np.repeat(np.exp(-((x - column) ** 2 + (y - row) ** 2) / 8)[..., None], 9, axis=2).astype(np.float32)
-    sheet = pictures.map_sheet(image, maps, flic.JOINTS, tompson.INPUT)
+    to_picture = crops.inverse(matrix)
+    to_picture[:, :2] *= 8
+    sheet = pictures.map_sheet(image, maps, flic.JOINTS, to_picture)
     assert sheet.shape == (3 * 480, 3 * 320, 3)
     tile = sheet[480:960, 320:640].sum(axis=2).astype(float)                      # relb
     tile[:30] = 0                                                                 # its caption

@@ -28,7 +28,7 @@ import evaluate
 import main
 import pairwise_distr
 from datasets import arrays, flic
-from engine import checkpoint, runs, towers, training
+from engine import batches, checkpoint, runs, towers, training
 from engine.files import InputError
 from engine.meter import Meter
 from engine.tf1 import tf
@@ -94,9 +94,10 @@ def toy_graph(faults, total=TOTAL):
     update = towers.Training(step, finite, losses, norm, rate, outputs, None, None)
     truth = np.random.default_rng(1).uniform(0, 480, (BATCH, flic.N_MAPS, 2)).astype(np.float32)
     truth[:, flic.JOINTS.index('rsho')] += 2000                       # a long torso: some joints are found by chance
-    batch = argparse.Namespace(rows=rows, joints_xy=tf.constant(truth))
+    batch = batches.Batch(rows, None, tf.constant(truth), tf.ones([BATCH, flic.N_MAPS], tf.uint8),
+                          tf.eye(2, 3, [BATCH]), tf.ones([BATCH]), None)
     losses, outputs = toy_outputs(test_x, weights)
-    evaluation = towers.Evaluation(batch, towers.Inference(outputs, losses, None), None)
+    evaluation = towers.Evaluation(batch, towers.Inference(outputs, losses, None), None, None)
     return main.Graph(**{**dict.fromkeys(main.Graph._fields),
                          'batch': batch, 'training': update, 'start_training': start, 'evaluation': evaluation,
                          'start_test': start_test, 'spectra': (tf.no_op(), tf.no_op()),
@@ -105,7 +106,7 @@ def toy_graph(faults, total=TOTAL):
 
 
 def toy_people():
-    people = np.zeros(20, arrays.PERSON)
+    people = np.zeros(20, flic.PERSON)
     people['file'] = [f'person-{i}.jpg' for i in range(20)]
     return people
 

@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import main
-from datasets import arrays
+from datasets import arrays, flic
 from datasets.flic import JOINTS, MAPS
 from engine import batches, drawing, palette, summaries
 from engine.tf1 import tf
@@ -24,13 +24,19 @@ MEANS = {split: {f'{what}_{model}': value for model in ('pd', 'sm') for what, va
 FIGURES = {'loss_pd': 8.0, 'loss_sm': 7.5, 'gradient_norm': 3.25, 'lr': 0.001, 'img_per_s': 2.5}
 
 
+def people_of(images, joints_xy):
+    """An arrays.Split of nameless people."""
+    n = len(images)
+    return arrays.Split(images, joints_xy, flic.people(np.zeros(n, flic.PERSON), joints_xy), np.arange(n), 'train')
+
+
 def build(extra):
     """(graph, splits, options) in the default graph."""
     rng = np.random.default_rng(0)
     splits = {}
     for split, n in (('train', 4), ('test', 2)):
         joints_xy = rng.uniform(100, 400, (n, 10, 2)).astype(np.float32)
-        splits[split] = arrays.Split(rng.integers(0, 256, (n, 480, 720, 3), np.uint8), joints_xy, None)
+        splits[split] = people_of(rng.integers(0, 256, (n, 480, 720, 3), np.uint8), joints_xy)
     options, *_ = main.understand(['--train', '--debug', '--batch_size', '2', '--n_epochs', '1', *extra])
     return main.build_graph(tompson, splits, options), splits, options
 
@@ -58,7 +64,7 @@ def written(tmp_path_factory):
 @pytest.fixture
 def writer():
     """A Writer without network, its folder still to be set."""
-    somebody = arrays.Split(np.zeros((1, 480, 720, 3), np.uint8), np.zeros((1, 10, 2), np.float32), None)
+    somebody = people_of(np.zeros((1, 480, 720, 3), np.uint8), np.zeros((1, 10, 2), np.float32))
     inference = SimpleNamespace(outputs={'pd': None, 'sm': None})
     return summaries.Writer('', tompson, JOINTS, SimpleNamespace(evaluation=SimpleNamespace(inference=inference)),
                             {'train': somebody, 'test': somebody},

@@ -5,7 +5,7 @@ from conftest import unordered_reads
 
 import main
 import model
-from engine import batches, layers, towers
+from engine import batches, crops, layers, towers
 from engine.tf1 import tf
 from systems import tompson
 
@@ -25,7 +25,8 @@ def make_batch(n, seed=0):
     rng = np.random.default_rng(seed)
     xy = rng.uniform((0, 0), (720, 480), (n, 10, 2)).astype(np.float32)
     images = rng.integers(0, 255, (n, 480, 720, 3), np.uint8)
-    return batches.make(tompson, np.arange(n), settings(), list(zip(images, xy)))
+    visible, back = np.full((n, 10), crops.VISIBLE, np.uint8), np.repeat(np.eye(3)[None, :2], n, axis=0)
+    return batches.make(tompson, np.arange(n), settings(), np.ones(n), list(zip(images, xy, visible, back)))
 
 
 def placeholders():

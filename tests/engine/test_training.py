@@ -335,7 +335,7 @@ def test_predictions_of_held_out_people_name_them(held_out):
 
 def test_held_out_people_are_not_trained_on(held_out):
     options, *_ = main.understand(['--train', '--validation', '--data', held_out.arrays_folder])
-    splits = main.load_splits(options, arrays.read_manifest(held_out.arrays_folder))
+    splits = main.load_splits(tompson, options, arrays.read_manifest(held_out.arrays_folder))
     assert splits['train'].rows.tolist() == sorted(set(range(21)) - set(HELD))
     assert splits['test'].rows.tolist() == HELD and {split.split for split in splits.values()} == {'train'}
     x = np.load(os.path.join(held_out.arrays_folder, 'x_train_flic.npy'), mmap_mode='r')
@@ -343,7 +343,7 @@ def test_held_out_people_are_not_trained_on(held_out):
         batch = batches.plain_batch(tompson, split, np.arange(len(split.images)), options)
         np.testing.assert_array_equal(batch.images, x[split.rows])
     plain, *_ = main.understand(['--train', '--data', held_out.arrays_folder])
-    splits = main.load_splits(plain, arrays.read_manifest(held_out.arrays_folder))
+    splits = main.load_splits(tompson, plain, arrays.read_manifest(held_out.arrays_folder))
     assert [(len(split.rows), split.split) for split in splits.values()] == [(21, 'train'), (5, 'test')]
 
 

@@ -41,7 +41,8 @@ def test_squared_loss(tf_graph):
     probable = probable.reshape(3, 60, 90, 9)
     xy = rng.uniform((0, 0), (720, 480), (3, 10, 2))
     xy[0, 0] = (-50, 5)                                                   # an empty target
-    targets = {name: tf.constant(maps) for name, maps in tompson.encode(xy, settings()).items()}
+    made = tompson.encode(xy, np.full((3, 10), 2, np.uint8), settings())
+    targets = {name: tf.constant(maps) for name, maps in made.items()}
     target = heatmaps.render_targets(xy, SHAPE).astype(np.float64)
     logits = tf.constant(linear, tf.float32)
     maps_pd, maps_sm = tf.nn.relu(logits), tf.constant(probable, tf.float32)          # as tompson.build makes them

@@ -1,0 +1,48 @@
+"""Measures of predicted joints, in NumPy.  Errors are distances in units of a length of each person.
+
+Whoever has no length (not a number, or zero) or no label of a joint is not counted there.
+"""
+import numpy as np
+
+MAX_RADIUS = 20                     # %, of curves
+
+
+def normalised_errors(pred_xy, truth_xy, normaliser):
+    """Distances in % of each person's normaliser, float64 [n, k].
+
+    pred_xy, truth_xy: [n, k, 2] pixels.  normaliser: [n, 2], vectors of non-zero length, pixels.
+    """
+    offset = np.asarray(pred_xy, np.float64) - truth_xy                             # [n, k, 2]
+    with np.errstate(over='ignore'):                    # a prediction at 1e200 is infinitely wrong: a miss, no warning
+        squared = np.square(offset).sum(axis=-1)                                    # [n, k]
+    length = np.square(np.asarray(normaliser, np.float64)).sum(axis=-1)             # [n], squared too
+    # One root of the ratio, not a ratio of two roots: an error exactly on the radius stays exactly there.
+    return np.sqrt(100 ** 2 * squared / length[:, None])
+
+
+def detection_rate(errors, radius):
+    """Share of errors <= radius in %, over the first axis: [n, ...] -> [...]."""
+    return 100 * np.mean(np.asarray(errors) <= radius, axis=0)
+
+
+def area_under_curve(errors, max_radius=MAX_RADIUS):
+    """Exact area under the detection rate over radii 0..max_radius, in % of the full area: [n, ...] -> [...].
+
+    A person with error e counts for radii e..max_radius, i.e. for the share max(0, 1 - e / max_radius) of them.
+    """
+    return 100 * np.mean(np.maximum(0, 1 - np.asarray(errors) / max_radius), axis=0)
+
+
+def key_point_rates(pred_xy, truth_xy, visible, unit, radius):
+    """PCK, and PCKh if unit is the head's size: share of each joint's errors <= radius * unit.
+
+    pred_xy, truth_xy: [n, k, 2] pixels.  visible: [n, k], 0 where not labelled.  unit: [n] pixels.
+    Returns (rates [k] in %, 0 where there is nobody, counts [k]: how many people each is a share of).
+    """
+    pred_xy, truth_xy, unit = (np.asarray(x, np.float64) for x in (pred_xy, truth_xy, unit))
+    counted = (np.asarray(visible) > 0) & (unit > 0)[:, None]                       # [n, k]; NaN compares false
+    with np.errstate(over='ignore'):
+        squared = np.square(pred_xy - truth_xy).sum(axis=-1)
+        hits = counted & (squared <= np.square(radius * unit)[:, None])
+    counts = counted.sum(axis=0)
+    return 100 * hits.sum(axis=0) / np.maximum(counts, 1), counts
