@@ -81,7 +81,7 @@ def toy_graph(faults, total=TOTAL):
         return rng.integers(0, 20, BATCH).astype(np.int32), faults.get(step if kind == 'train' else kind, np.array)(x)
 
     rows, x, start = toy_source(lambda step: make('train', int(step)))
-    _, test_x, start_test = toy_source(lambda step: make('test', int(step)))
+    test_rows, test_x, start_test = toy_source(lambda step: make('test', int(step)))
     weights = tf.get_variable('weights', [4])
     average = tf.get_variable('average', [4], trainable=False)
     tf.train.get_or_create_global_step()
@@ -97,7 +97,7 @@ def toy_graph(faults, total=TOTAL):
     batch = batches.Batch(rows, None, tf.constant(truth), tf.ones([BATCH, flic.N_MAPS], tf.uint8),
                           tf.eye(2, 3, [BATCH]), tf.ones([BATCH]), None)
     losses, outputs = toy_outputs(test_x, weights)
-    evaluation = towers.Evaluation(batch, towers.Inference(outputs, losses, None), None, None)
+    evaluation = towers.Evaluation(batch._replace(rows=test_rows), towers.Inference(outputs, losses, None), None, None)
     return main.Graph(**{**dict.fromkeys(main.Graph._fields),
                          'batch': batch, 'training': update, 'start_training': start, 'evaluation': evaluation,
                          'start_test': start_test, 'spectra': (tf.no_op(), tf.no_op()),
