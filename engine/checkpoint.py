@@ -19,6 +19,8 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+
 from engine import files
 from engine.files import InputError
 from engine.layers import AVERAGE
@@ -202,25 +204,34 @@ def _written(path):
 
 
 def restore(session, saver, checkpoint):
-    """Reads the graph's variables from a verified checkpoint; other names or shapes are an InputError."""
+    """Reads the graph's variables from a verified checkpoint; other names or shapes are an InputError.
+
+    Those stored in half precision become what the graph has."""
     prefix = os.path.join(checkpoint.path, 'model')
     try:
-        shapes = tf.train.NewCheckpointReader(prefix).get_variable_to_shape_map()
+        reader = tf.train.NewCheckpointReader(prefix)
+        shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         for variable in tf.global_variables():          # the saver itself would take over a variable of another shape
             name, shape = variable.op.name, variable.shape.as_list()
             if shapes.get(name) != shape:
                 raise ValueError(f'{name} is {shapes.get(name, "absent")}, expected {shape}')
-        saver.restore(session, prefix)
+        if tf.float16 not in types.values():
+            saver.restore(session, prefix)
+            return
+        for variable in tf.global_variables():
+            variable.load(reader.get_tensor(variable.op.name).astype(variable.dtype.as_numpy_dtype), session)
     except (tf.errors.OpError, ValueError) as error:
         raise InputError(f'{checkpoint.path}: does not fit this graph: {reason(error)}') from error
 
 
 def weights(path):
-    """{name: array} of a checkpoint folder's variables that inference reads: averages, where there are, for weights."""
+    """{name: array} of a checkpoint folder's variables that inference reads: averages, where there are, for weights;
+    in single precision, however they are stored."""
     reader = tf.train.NewCheckpointReader(os.path.join(path, 'model'))
-    names = reader.get_variable_to_shape_map()
-    return {name: reader.get_tensor(name) for name in sorted(names)
-            if not OPTIMISER.fullmatch(name) and name + AVERAGE not in names}
+    names = reader.get_variable_to_dtype_map()
+    values = {name: reader.get_tensor(name) for name in sorted(names)
+              if not OPTIMISER.fullmatch(name) and name + AVERAGE not in names}
+    return {name: value.astype(np.float32) if names[name] == tf.float16 else value for name, value in values.items()}
 
 
 def fill(session, values):

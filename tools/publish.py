@@ -1,15 +1,17 @@
 """A run's weights without the optimiser's state, a third of the checkpoint, and its logs: to be handed on.
 
-    python -m tools.publish models_ex/RUN --out pretrained/NAME
+    python -m tools.publish models_ex/RUN --out pretrained/NAME [--half]
 
 The result is a checkpoint like any other (checkpoint.py), TensorFlow's own format and no pickle; its state.json says
 `weights_only`.  `main.py --restore pretrained/NAME` evaluates it or predicts with it; training cannot
 go on from it, but a new one can start there (--train --init).  Of weights that have a moving average
-(--average_weights) only that is kept.
+(--average_weights) only that is kept.  With --half they are stored in half precision and half the size.
 """
 import argparse
 import os
 import shutil
+
+import numpy as np
 
 from engine import checkpoint, files
 from engine.files import InputError
@@ -18,7 +20,7 @@ from engine.tf1 import tf
 LOGS = ('settings.json', 'log.jsonl', 'steps.jsonl')
 
 
-def publish(found, out):
+def publish(found, out, half=False):
     """Writes a Checkpoint's weights, and what logs its run has, into the folder `out`; returns the new checkpoint."""
     state = {name: value for name, value in found.state.items() if name not in ('files', 'time')}
     try:
@@ -30,6 +32,8 @@ def publish(found, out):
                 shutil.copy(log, out)
         with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
             weights = checkpoint.weights(found.path)
+            if half:
+                weights = {name: halved(name, value) for name, value in weights.items()}
             variables = [tf.get_variable(name, initializer=value) for name, value in weights.items()]
             session.run(tf.global_variables_initializer())
             return checkpoint.save(session, tf.train.Saver(variables), out, {**state, 'weights_only': True}, keep=1)
@@ -37,12 +41,22 @@ def publish(found, out):
         raise InputError(f'--out {out}: cannot be written: {error}') from error
 
 
+def halved(name, value):
+    """An array in half precision, if it is in single; one that does not fit is an InputError."""
+    if value.dtype != np.float32:
+        return value
+    if np.abs(value).max() > np.finfo(np.float16).max:
+        raise InputError(f'--half: {name} holds {np.abs(value).max():.3g}, more than half precision can')
+    return value.astype(np.float16)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('run', help='a run\'s folder (its newest checkpoint is taken), or a checkpoint\'s')
     parser.add_argument('--out', required=True, metavar='FOLDER', help='where the weights go')
+    parser.add_argument('--half', action='store_true', help='store weights in half precision')
     options = parser.parse_args()
-    path = publish(checkpoint.find('models_ex', options.run), options.out)
+    path = publish(checkpoint.find('models_ex', options.run), options.out, options.half)
     size = sum(os.path.getsize(os.path.join(path, name)) for name in os.listdir(path))
     print(f'{path}: {size / 1e6:.1f} MB')
 

@@ -142,7 +142,6 @@ def read_pairs(material):
     import spatial_model
     from engine import checkpoint
     from engine.layers import AVERAGE
-    from engine.tf1 import tf
     run = material.options.run
     found = checkpoint.find(os.path.dirname(os.path.abspath(run)), run)
     settings = found.state['settings']
@@ -151,9 +150,8 @@ def read_pairs(material):
     n = len(spatial_model.PAIRS_TO_JOINTS)
     path = os.path.join(material.options.data, pairwise_distr.FILE)
     histograms = pairwise_distr.load(path, found.state['data_id'])[:n]
-    reader = tf.train.NewCheckpointReader(os.path.join(found.path, 'model'))
-    average = AVERAGE if settings.get('average_weights') else ''
-    energies, biases = (reader.get_tensor(f'spatial_model/{name}{average}')[:n] for name in ('energies', 'biases'))
+    weights = {name.removesuffix(AVERAGE): value for name, value in checkpoint.weights(found.path).items()}
+    energies, biases = (weights[f'spatial_model/{name}'][:n] for name in ('energies', 'biases'))
     first = spatial_model.initial_energies(histograms, settings['priors'])
     return [np.logaddexp(0, spatial_model.BETA * x) / spatial_model.BETA for x in (first, energies, biases)]
 

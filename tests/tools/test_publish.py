@@ -56,6 +56,35 @@ def test_same_predictions(folder, arrays_folder):
         np.testing.assert_array_equal(first[name], second[name])
 
 
+def test_half_precision(tmp_path):
+    """The same numbers rounded to half precision; what the graph has stays single, integers stay; what does not fit is
+    refused."""
+    from engine import checkpoint
+    from engine.files import InputError
+    from engine.tf1 import tf
+    from tools import publish
+    value = np.random.default_rng(0).normal(0, 1, (5, 7)).astype(np.float32)
+    state = {'step': 3, 'best': None, 'code': 'x', 'settings': {}}
+    with tf.Graph().as_default(), tf.Session() as session:
+        weights = tf.get_variable('a/weights', initializer=value)
+        step = tf.get_variable('global_step', initializer=np.int64(2 ** 40 + 3))
+        session.run(tf.global_variables_initializer())
+        path = checkpoint.save(session, tf.train.Saver(), str(tmp_path / 'run'), state, 1)
+        half = checkpoint.load(publish.publish(checkpoint.load(path), str(tmp_path / 'half'), half=True))
+        session.run([weights.assign(0 * weights), step.assign(0)])
+        checkpoint.restore(session, tf.train.Saver(), half)
+        expected = value.astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(session.run(weights), expected)
+        assert session.run(step) == 2 ** 40 + 3
+        taken = checkpoint.weights(half.path)['a/weights']
+        np.testing.assert_array_equal(taken, expected)
+        assert taken.dtype == np.float32
+        weights.load(1e5 * value, session)
+        path = checkpoint.save(session, tf.train.Saver(), str(tmp_path / 'large'), state, 1)
+    with pytest.raises(InputError, match='a/weights holds'):
+        publish.publish(checkpoint.load(path), str(tmp_path / 'other'), half=True)
+
+
 def test_no_training_from_them(folder, arrays_folder):
     result = call(MAIN, folder, '--train', '--restore', 'weights/small', '--data', arrays_folder)
     assert result.returncode == 2
