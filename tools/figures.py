@@ -23,6 +23,7 @@ from tools import plot_log
 PART_DETECTOR, JOINT_MODEL = MODELS.values()
 LINES = dict(zip(MODELS.values(), zip(palette.MODELS, ('--', '-'))))
 MARKERS = ('D', 's', '^', 'o')                                  # one a publisher
+OTHERS = ('-', '--', ':', '-.')                                 # lines of other systems, all grey
 JOINT_COLOURS = joint_colours(JOINTS)
 OPACITY_POWER, OPACITY_LEVELS = 0.7, 48         # below 1: lesser peaks show too; few enough levels for a small file
 DPI = 100
@@ -45,10 +46,10 @@ def save(figure, path):
 
 # ---------------------------------------------------------------- curves and losses
 
-def curves(path, rates, published, title, normaliser):
+def curves(path, rates, published, title, normaliser, others=None):
     """Detection rates of the left joints, the nose and the mean, with published figures as marks.
 
-    rates: {(model, label of evaluate.row_groups): [41] in % at CURVE_RADII}; published: [Published].
+    rates, others: {(model, label of evaluate.row_groups): [41] in % at CURVE_RADII}; published: [Published].
     """
     models = list(dict.fromkeys(model for model, _ in rates))
     mean = next(label for _, label in rates if label.startswith('mean of'))
@@ -58,10 +59,14 @@ def curves(path, rates, published, title, normaliser):
     axes = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
     systems = list(dict.fromkeys((point.system, point.model) for point in published))
     publishers = list(dict.fromkeys(system for system, _ in systems))
+    strangers = list(dict.fromkeys(system for system, _ in others or ()))
     for axis, (joint, name) in zip(axes, panels.items()):
         for model in models:
             colour, style = LINES[model]
             axis.plot(CURVE_RADII, rates[model, joint], style, color=colour, linewidth=2)
+        for system, style in zip(strangers, OTHERS):
+            if (system, joint) in others:
+                axis.plot(CURVE_RADII, others[system, joint], style, color='0.55', linewidth=1.2, zorder=1)
         for point in published:
             if point.joint == joint:
                 rank = publishers.index(point.system)
@@ -80,6 +85,7 @@ def curves(path, rates, published, title, normaliser):
     keys += [Line2D([], [], linestyle='', label='')] * (3 - len(keys))              # a column of three for ours
     keys += [Line2D([], [], linestyle='', label=f'{system}: {model}', **_mark(model, publishers.index(system)))
              for system, model in systems]
+    keys += [Line2D([], [], color='0.55', linestyle=style, label=system) for system, style in zip(strangers, OTHERS)]
     figure.legend(handles=keys, loc='outside lower center', ncols=3, frameon=False)
     save(figure, path)
 

@@ -5,7 +5,7 @@
 
 Writes into OUT (figures.py draws):
     curves.png              detection rates over the radius, beside the published figures
-    heat_maps_success.png   both models' heat maps for the people whom the spatial model helped most
+    heat_maps_success.png   both models' heat maps for the people whom the spatial model helped most; first.png: of two
     heat_maps_failure.png   the same for those whom it hurt most, and for the joint model's largest errors
     poses_synthetic.jpg     joints found on drawn people (synthetic.py), which no FLIC run was trained on
     priors.png              some pairs' priors before and after training, and the learned biases
@@ -163,17 +163,37 @@ def make_curves(material):
     rates = evaluate.curves(material.errors, flic.JOINTS)
     figures.curves(material.out('curves.png'), rates, tables.published_points(),
                    f'{len(predictions.rows)} people of the {split} split; marks beside radii 10 and 20: published '
-                   'figures of left joints\n(paper: Tompson et al. 2014; reference: joint-cnn-mrf, 2018)',
-                   f'‖{NORMALISER}‖')
+                   'figures of left joints,\nread off plots (paper: Tompson et al. 2014; reference: joint-cnn-mrf, 2018)',
+                   f'‖{NORMALISER}‖', other_curves(material))
 
 
-def make_success(material):
+def other_curves(material):
+    """Rates of the systems of --others on all test people, as evaluate.curves gives them, the mean's left out: not all
+    predict all joints.  Their left is what each file takes it for, the person's or the observer's."""
+    truths = {side: evaluate.read_truth(material.options.data, material.manifest, 'test', side)
+              for side in evaluate.SIDES}
+    rates = {}
+    for path in material.options.others:
+        predictions = evaluate.third_party_predictions(
+            evaluate.load_variables(path), None, evaluate.joint_names(evaluate.FLIC_FILE_JOINTS),
+            len(truths['swapped'].joints_xy), path)
+        own, other = evaluate.sides_found(predictions, truths)
+        errors = evaluate.score(predictions, truths['annotated' if own > other else 'swapped'], NORMALISER)
+        rates.update(evaluate.curves(errors, predictions.joints))
+    return {(model, label): rate for (model, label), rate in rates.items() if not label.startswith('mean of')}
+
+
+def make_success(material, n=analysis.N_SHOWN, name='heat_maps_success.png'):
     """Each row: the mean error that both models have in predictions.mat."""
     errors = material.errors_of_both()
-    chosen = analysis.most_helped(*errors, material.films())
-    make_heat_maps(material, [(i, f'helped: {change(errors, i)}') for i in chosen], 'heat_maps_success.png',
+    chosen = analysis.most_helped(*errors, material.films(), n)
+    make_heat_maps(material, [(i, f'helped: {change(errors, i)}') for i in chosen], name,
                    'Whom the spatial model helps most: mean error over the joints, each up to '
                    f'{MAX_RADIUS} %,\npart detector → joint model, in predictions.mat')
+
+
+def make_first(material):
+    make_success(material, 2, 'first.png')
 
 
 def make_failure(material):
@@ -312,9 +332,11 @@ def make_results(material):
         file.write(tables.results(material))
 
 
-FIGURES = {'curves': make_curves, 'heat_maps_success': make_success, 'heat_maps_failure': make_failure,
-           'poses_synthetic': make_poses, 'priors': make_priors, 'priors_torso': make_priors_torso,
-           'errors': make_errors, 'evolution': make_evolution, 'loss': make_loss, 'results': make_results}
+FIGURES = {'first': make_first, 'curves': make_curves, 'heat_maps_success': make_success,
+           'heat_maps_failure': make_failure, 'poses_synthetic': make_poses, 'priors': make_priors,
+           'priors_torso': make_priors_torso, 'errors': make_errors, 'loss': make_loss, 'results': make_results,
+           'evolution': make_evolution}
+USUAL = [name for name in FIGURES if name != 'evolution']               # which needs a run of many checkpoints
 
 
 def parse_arguments():
@@ -323,8 +345,10 @@ def parse_arguments():
     parser.add_argument('--predictions', default='predictions.mat', help='what main.py wrote (default: %(default)s)')
     parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')
     parser.add_argument('--out', default='report', help='folder to write into (default: %(default)s)')
-    parser.add_argument('--only', nargs='+', choices=FIGURES, default=list(FIGURES), metavar='NAME',
-                        help=f'make these alone: {", ".join(FIGURES)}')
+    parser.add_argument('--only', nargs='+', choices=FIGURES, default=USUAL, metavar='NAME',
+                        help=f'make these alone: {", ".join(FIGURES)} (default: all but the last)')
+    parser.add_argument('--others', nargs='+', default=[], metavar='FILE',
+                        help='other systems\' predictions, as evaluate.py reads them: their curves beside ours')
     parser.add_argument('--scales', choices=('single', 'multi'), default='single',
                         help='zooms whose heat maps are averaged: one, or eight (default: %(default)s)')
     return parser.parse_args()

@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT
 from test_evaluate import make_arrays, own_file
 
+import evaluate
 from datasets import arrays, flic
 from engine import heatmaps
 from engine.files import InputError
@@ -60,7 +61,7 @@ def made(tmp_path):
                 'code': 'abc', 'data_id': 'x'}
     (run / 'settings.json').write_text(json.dumps(settings))
     return SimpleNamespace(run=str(run), predictions=str(tmp_path / 'p.mat'), data=str(tmp_path / 'arrays'),
-                           out=str(tmp_path), scales='single')
+                           out=str(tmp_path), scales='single', others=[])
 
 
 # ---------------------------------------------------------------- who is shown
@@ -263,6 +264,24 @@ def test_priors_are_cropped_about_zero_displacement_on_one_scale(monkeypatch):
         height, width = values.shape
         assert left + (col + 0.5) * (right - left) / width == pytest.approx(x)
         assert top + (row + 0.5) * (bottom - top) / height == pytest.approx(y)
+
+
+def test_other_systems_are_scored_by_the_side_they_take(made, tmp_path):
+    """The truth itself with left and right as annotated, and the other way: both are right everywhere."""
+    seen_xy, backward = TRUE_XY + RNG.uniform(-60, 60, (12, 1, 2)), np.arange(12) % 3 == 0
+    make_arrays(tmp_path / 'arrays', seen_xy, backward)
+    annotated_xy = np.where(backward[:, None, None], flic.swap_sides(seen_xy), seen_xy)
+    names = evaluate.joint_names(evaluate.FLIC_FILE_JOINTS)
+    for name, joints_xy in (('person', annotated_xy), ('observer', seen_xy)):
+        pred = np.zeros((12, len(names), 2))                                            # eyes at 0: not predicted
+        pred[:, [names.index(joint) for joint in flic.JOINTS]] = joints_xy
+        np.savez(tmp_path / f'{name}.npz', pred=pred)
+    made.others, material = [str(tmp_path / f'{name}.npz') for name in ('person', 'observer')], report.Material(made)
+    rates = report.other_curves(material)
+    assert {model for model, _ in rates} == {'person', 'observer'} and ('person', 'mean of 9') not in rates
+    assert all((rate[1:] == 100).all() for rate in rates.values())                      # but for rounding at radius 0
+    report.make_curves(material)
+    assert cv2.imread(material.out('curves.png')) is not None
 
 
 # ---------------------------------------------------------------- errors, evolution
