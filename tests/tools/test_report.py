@@ -279,7 +279,7 @@ def test_other_systems_are_scored_by_the_side_they_take(made, tmp_path):
     made.others, material = [str(tmp_path / f'{name}.npz') for name in ('person', 'observer')], report.Material(made)
     rates = report.other_curves(material)
     assert {model for model, _ in rates} == {'person', 'observer'} and ('person', 'mean of 9') not in rates
-    assert all((rate[1:] == 100).all() for rate in rates.values())                      # but for rounding at radius 0
+    assert all((rate[1:] == 100).all() for rate in rates.values())                 # rounding: not at radius 0
     report.make_curves(material)
     assert cv2.imread(material.out('curves.png')) is not None
 
