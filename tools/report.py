@@ -163,7 +163,7 @@ def make_curves(material):
     rates = evaluate.curves(material.errors, flic.JOINTS)
     figures.curves(material.out('curves.png'), rates, tables.published_points(),
                    f'{len(predictions.rows)} people of the {split} split; marks beside radii 10 and 20: published '
-                   'figures of left joints,\nread off plots (paper: Tompson et al. 2014; reference: joint-cnn-mrf, 2018)',
+                   'figures of left joints,\nread off plots (paper: Tompson et al. 2014; reference: joint-cnn-mrf)',
                    f'‖{NORMALISER}‖', other_curves(material))
 
 
