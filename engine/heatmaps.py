@@ -21,6 +21,11 @@ def centre_of(row_col):
     return np.asarray(row_col)[..., ::-1] * STRIDE + STRIDE / 2
 
 
+def cells_of(joints_xy):
+    """[..., 2] pixels -> [..., 2] (column, row), in cells with fractions, as `gaussians` has them."""
+    return np.asarray(joints_xy) / STRIDE - 0.5
+
+
 def render_targets(joints_xy, shape, subcell=False):
     """Target heat maps: the 3x3 binomial [1 2 1] x [1 2 1] / 16 around each joint's cell, cut at the border.
 
@@ -33,7 +38,7 @@ def render_targets(joints_xy, shape, subcell=False):
     row, col = np.moveaxis(cell_of(joints_xy)[..., None], -2, 0)            # each [n, k, 1]
     inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
     if subcell:
-        col, row = np.moveaxis(np.asarray(joints_xy)[..., None] / STRIDE - 0.5, -2, 0)
+        col, row = np.moveaxis(cells_of(joints_xy)[..., None], -2, 0)
     down = _bump(row, height) * inside                                  # [n, k, rows]
     right = _bump(col, width)                                           # [n, k, columns]
     return np.einsum('nkr,nkc->nrck', down, right)

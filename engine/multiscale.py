@@ -47,10 +47,10 @@ def back_matrix(scale, length):
     return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(length))).astype(np.float32)
 
 
-def combine(maps, scales=SCALES, flip=None):
+def combine(maps, scales=SCALES, flip=None, scaled=True):
     """Maps of n frames at S scales, a frame's together, [n * S, h, w, k] -> their mean in the frame, [n, h, w, k].
 
-    flip: as in `scaled_points`, of the k maps; asked for where a scale is negative.
+    flip: as in `scaled_points`, of the k maps; asked for where a scale is negative.  scaled: each map to sum 1 first.
     """
     height, width, k = maps.shape.as_list()[1:]
     down = np.stack([back_matrix(abs(scale), height) for scale in scales])                # [S, h, h]
@@ -61,5 +61,7 @@ def combine(maps, scales=SCALES, flip=None):
     if min(scales) < 0:
         parts = zip(tf.unstack(maps, axis=1), scales)
         maps = tf.stack([part if scale > 0 else tf.gather(part, flip, axis=-1) for part, scale in parts], axis=1)
+    if not scaled:
+        return tf.reduce_mean(maps, axis=1)
     mass = tf.reduce_sum(maps, axis=[2, 3], keepdims=True)
     return tf.reduce_mean(maps / tf.maximum(mass, 1e-12), axis=1)

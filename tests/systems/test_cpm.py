@@ -1,0 +1,261 @@
+"""Convolutional Pose Machines: the network against the published tables, targets, loss and joints against NumPy."""
+import os
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SHARED
+
+import main
+from datasets import lsp
+from engine import batches, crops, towers
+from engine.augmentation import transform
+from engine.tf1 import tf
+from systems import cpm
+
+SIDE, CELLS, K = 368, 46, 14
+# The release's deploy file: 3x3 convolutions of the trunk, in order; 0 is a pooling.
+TRUNK = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 256, 256, 256, 256, 128)
+
+
+def settings(*arguments, **changes):
+    options, *_ = main.understand(['--train', '--system', 'cpm', *arguments])
+    vars(options).update(changes)
+    return options
+
+
+def somebody(seed=0, size=(300, 200)):
+    """A picture of noise, uint8, and a Person in it of whom everything is labelled."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
+    xy = rng.uniform(0.3 * np.array(size), 0.7 * np.array(size), (K, 2)).astype(np.float32)
+    box = np.concatenate([xy.min(0), xy.max(0)])
+    return image, crops.Person(xy, np.full(K, 2, np.uint8), box, *crops.centre_and_scale(box), np.float32(50), '')
+
+
+# --- the network --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(('dataset', 'parameters'), [('lsp', 29_852_058), ('mpii', 29_917_094)])
+def test_layers_and_parameters_are_the_published_ones(tf_graph, dataset, parameters):
+    options = settings('--dataset', dataset)
+    images = tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3])
+    network = cpm.build(images, None, options, training=True)
+    k = len(cpm.joints_of(options))
+    weights = {v.op.name.removesuffix('/weights'): v.shape.as_list() for v in tf.trainable_variables()
+               if v.op.name.endswith('weights')}
+    shapes, channels = [], 3
+    for width in TRUNK:
+        if width:
+            shapes.append([3, 3, channels, width])
+            channels = width
+    assert list(weights.values())[:len(shapes)] == shapes
+    assert [weights[f'stage1/{name}'] for name in ('conv1', 'maps')] == [[1, 1, 128, 512], [1, 1, 512, k + 1]]
+    for stage in range(2, 7):
+        own = [shape for name, shape in weights.items() if name.startswith(f'stage{stage}/')]
+        assert own == [[7, 7, k + 1 + 128 + 1, 128], *[[7, 7, 128, 128]] * 4, [1, 1, 128, 128], [1, 1, 128, k + 1]]
+    assert sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables()) == parameters
+    assert list(network.outputs) == [f'stage{i}' for i in range(1, 7)]
+    assert all(maps.shape.as_list() == [None, CELLS, CELLS, k] for maps in network.outputs.values())
+
+
+def test_every_stage_sees_the_former_one_the_trunk_and_the_centre(tf_graph):
+    options = settings('--width', '2', '--stages', '3')
+    images = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
+    network = cpm.build(tf.constant(images), None, options, training=True)
+    variables = {v.op.name: v for v in tf.trainable_variables()}
+    last = tf.reduce_sum(network.outputs['stage3'] ** 2)
+    gradients = tf.gradients(last, list(variables.values()))
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        reached = dict(zip(variables, session.run(gradients)))
+        maps = session.run(network.parts)
+    assert all(np.abs(gradient).max() > 0 for gradient in reached.values()), reached.keys()
+    concatenated = reached['stage3/conv1/weights'].reshape(49, K + 1 + 4 + 1, 4)
+    assert (np.abs(concatenated).max(axis=(0, 2)) > 0)[[0, K, -1]].all()       # joint, background, centre
+    assert all(np.abs(each[..., K] - 1).mean() < 0.5 for each in maps.values())     # nobody: background everywhere
+
+
+def test_centre_map_is_the_pooled_one(tf_graph):
+    """The release: a Gaussian of 21 pixels over the crop, averaged over 9x9 windows, every 8 pixels."""
+    at = np.arange(SIDE) + 0.5 - SIDE / 2
+    whole = np.exp(-(at[:, None] ** 2 + at ** 2) / (2 * 21 ** 2))
+    expected = np.array([[whole[r:r + 9, c:c + 9].mean() for c in range(0, SIDE, 8)] for r in range(0, SIDE, 8)])
+    with tf_graph() as session:
+        got = session.run(cpm.centre_map(tf.zeros([2, SIDE, SIDE, 3], tf.uint8)))
+    assert got.shape == (2, CELLS, CELLS, 1)
+    np.testing.assert_allclose(got[1, ..., 0], expected, atol=0.03)
+
+
+# --- targets and losses -------------------------------------------------------------------------------------------
+
+def test_targets_by_brute_force():
+    xy = np.random.default_rng(0).uniform(-20, SIDE + 20, (2, K, 2)).astype(np.float32)
+    visible = np.full((2, K), 1, np.uint8)
+    visible[1, 3] = 0
+    xy[1, 3] = 1e6
+    got = cpm.encode(xy, visible, settings())
+    for i, j, r, c in ((0, 0, 5, 9), (0, 13, 45, 0), (1, 7, 20, 40), (1, 2, 0, 0)):
+        distance = np.hypot(8 * c + 4 - xy[i, j, 0], 8 * r + 4 - xy[i, j, 1])
+        assert np.isclose(got['heat_maps'][i, r, c, j], np.exp(-distance ** 2 / (2 * 32 ** 2)), atol=1e-6)
+    np.testing.assert_array_equal(got['heat_maps'][0, ..., K], 1 - got['heat_maps'][0, ..., :K].max(-1))
+    np.testing.assert_array_equal(got['counts'], [[1] * (K + 1), [1, 1, 1, 0, *[1] * (K - 4), 0]])
+    assert {name: (2, *shape) for name, shape in cpm.targets(settings()).items()} == {
+        name: x.shape for name, x in got.items()}
+
+
+def test_losses_and_their_gradient_against_numpy(tf_graph):
+    rng = np.random.default_rng(0)
+    maps, wanted = rng.normal(0, 1, (2, 3, CELLS, CELLS, K + 1))            # two stages; one set of targets
+    wanted, counts = wanted.astype(np.float32), np.ones((3, K + 1), np.float32)
+    counts[1, [4, K]] = 0
+    beliefs = {f'stage{i}': tf.constant(x, tf.float32) for i, x in enumerate((maps, 2 * maps), 1)}
+    network = SimpleNamespace(parts=beliefs)
+    losses = cpm.losses(network, {'heat_maps': tf.constant(wanted), 'counts': tf.constant(counts)}, settings())
+    total = cpm.objective({name: tf.reduce_mean(loss) for name, loss in losses.items()}, settings())
+    with tf_graph() as session:
+        got, got_total, got_gradient = session.run([losses, total, tf.gradients(total, beliefs['stage2'])[0]])
+    expected = {}
+    for name, x in (('stage1', maps), ('stage2', 2 * maps)):
+        expected[name] = [sum(counts[i, j] * ((x[i, ..., j] - wanted[i, ..., j].astype(float)) ** 2).sum()
+                              for j in range(K + 1)) / (K + 1) for i in range(3)]
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-5)
+    np.testing.assert_allclose(got_total, np.mean(expected['stage1']) + np.mean(expected['stage2']), rtol=1e-5)
+    np.testing.assert_allclose(got_gradient, 2 * counts[:, None, None] * (2 * maps - wanted) / (3 * (K + 1)), atol=1e-5)
+
+
+# --- samples and joints -------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('sigma', [7.0, 32.0])
+def test_joints_come_back_from_their_targets(sigma):
+    """Within 0.02 pixels, and within half a cell in the outermost cells, where a peak has one neighbour only."""
+    rng = np.random.default_rng(0)
+    inner, edge = rng.uniform(9, SIDE - 9, (20, K, 2)), rng.uniform(0, 8, (5, K, 2))
+    options, visible = settings(sigma=sigma), np.ones((25, K), np.uint8)
+    maps = cpm.encode(np.concatenate([inner, edge]), visible, options)['heat_maps'][..., :K]
+    poses = [people[0] for people in cpm.decode(maps, options)]
+    got = np.stack([pose.joints_xy for pose in poses])
+    np.testing.assert_allclose(got[:20], inner, atol=0.02)
+    assert np.abs(got[20:] - edge).max() <= 4.01
+    assert all(0.6 < pose.scores.min() <= pose.scores.max() <= 1 for pose in poses)
+
+
+def test_maps_that_say_nothing_have_joints_that_are_numbers():
+    maps = np.stack([np.zeros((CELLS, CELLS, K)), np.full((CELLS, CELLS, K), -1)]).astype(np.float32)
+    for people in cpm.decode(maps, settings()):
+        assert np.isfinite(people[0].joints_xy).all() and not people[0].scores.any() and people[0].score == 0
+
+
+def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
+    image, person = somebody()
+    sample = cpm.test_sample(image, person, settings())
+    assert sample.image.shape == (SIDE, SIDE, 3)
+    first, last = sample.joints_xy.min(0), sample.joints_xy.max(0)
+    assert np.isclose((last - first).max(), 200, atol=0.01)
+    np.testing.assert_allclose((first + last) / 2, SIDE / 2, atol=0.01)
+
+
+def test_what_lies_outside_the_picture_is_black():
+    image, person = somebody()
+    sample = cpm.test_sample(np.full_like(image, 255), person, settings())
+    corner = transform(sample.back, np.array([[0.5, 0.5]]))[0]
+    assert (corner < 0).any() and not sample.image[0, 0].any() and sample.image[SIDE // 2, SIDE // 2].all()
+
+
+def test_training_samples_stay_within_the_published_ranges():
+    image, person = somebody()
+    options, zooms, angles, mirrored = settings('--data_augm'), [], [], 0
+    for seed in range(60):
+        sample = cpm.training_sample(image, person, options, np.random.default_rng(seed))
+        linear = np.linalg.inv(sample.back[:, :2])
+        mirrored += np.linalg.det(linear) < 0
+        zooms.append(np.sqrt(abs(np.linalg.det(linear))) * float(person.scale))
+        angles.append(np.degrees(np.arctan2(linear[1, 0], linear[1, 1])))
+        flip = lsp.FLIP if np.linalg.det(linear) < 0 else range(K)
+        np.testing.assert_allclose(transform(sample.back, sample.joints_xy)[list(flip)], person.joints_xy, atol=1e-3)
+    assert 0.7 <= min(zooms) < 0.8 and 1.2 < max(zooms) <= 1.3
+    assert np.abs(angles).max() <= 40.001 and min(angles) < -30 and max(angles) > 30
+    assert 15 < mirrored < 45
+    plain = cpm.training_sample(image, person, settings(), np.random.default_rng(0))
+    np.testing.assert_array_equal(plain.image, cpm.test_sample(image, person, options).image)
+
+
+@pytest.mark.parametrize(('flags', 'n'), [('', 7), ('--flip_average', 14), ('--scales single', 1),
+                                          ('--scales single --flip_average', 2)])
+def test_the_views_maps_come_back_to_the_first_view(tf_graph, flags, n):
+    """Perfect maps of all views, averaged, give the person's joints in the picture, within a pixel and a half."""
+    image, person = somebody()
+    options = settings(*flags.split())
+    views = cpm.views(image, person, options)
+    assert len(views) == cpm.n_views(options) == n
+    batch = batches.make(cpm, [0] * len(views), options, [1] * len(views), views)
+    maps = batch.targets['heat_maps'][..., :K]
+    with tf_graph() as session:
+        combined = session.run(cpm.combine(tf.constant(maps), options))
+    assert combined.shape == (1, CELLS, CELLS, K)
+    (pose,), = cpm.decode(combined, options)
+    np.testing.assert_allclose(transform(views[0].back, pose.joints_xy), person.joints_xy, atol=1.5)
+
+
+def test_the_rate_is_the_share_within_25_pixels_of_the_crop_of_labelled_joints():
+    rng = np.random.default_rng(0)
+    options, n = settings('--stages', '2'), 6
+    truth = rng.uniform(60, 300, (n, K, 2)).astype(np.float32)
+    error = rng.uniform(-30, 30, (2, n, K, 2))
+    error[1] /= 2
+    visible = (rng.random((n, K)) < 0.8).astype(np.uint8)
+    outputs = {f'stage{i}': cpm.encode(truth + e, np.ones((n, K)), options)['heat_maps'][..., :K]
+               for i, e in enumerate(error, 1)}
+    meter = cpm.meter(options, list(outputs))
+    facts = SimpleNamespace(rows=np.arange(n), joints_xy=truth, visible=visible)
+    meter.add(dict.fromkeys(outputs, 1.0), outputs, facts)
+    means = meter.means()
+    for name, e in zip(outputs, error):
+        hits = [[100 * np.mean(np.hypot(*e[i, j]) <= 25) for i in range(n) if visible[i, j]] for j in range(K)]
+        np.testing.assert_allclose(list(means[f'joints_{name}'].values()), [np.mean(h) for h in hits])
+    assert means['rate_stage2'] > means['rate_stage1'] and list(outputs)[-1] == 'stage2'
+
+
+# --- it learns ----------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def lspet():
+    """Eight pictures of LSP extended and their people, or a skip that says why."""
+    folder = os.path.join(SHARED, 'lspet')
+    if not os.path.exists(os.path.join(folder, 'joints.mat')):
+        pytest.skip(f'real LSP extended is not at {folder} (set POSE_SHARED)')
+    from scipy.io import loadmat
+    joints = loadmat(os.path.join(folder, 'joints.mat'))['joints'].transpose(2, 0, 1)
+    people = []
+    for i in range(8):
+        image = cv2.imread(os.path.join(folder, 'images', f'im{i + 1:05d}.jpg'), cv2.IMREAD_COLOR_RGB)
+        xy, visible = joints[i, :, :2].astype(np.float32), (joints[i, :, 2] > 0).astype(np.uint8)
+        there = xy[visible > 0]
+        box = np.concatenate([there.min(0), there.max(0)])
+        people.append((image, crops.Person(xy, visible, box, *crops.centre_and_scale(box), np.float32(1), '')))
+    return people
+
+
+@pytest.mark.long
+def test_eight_people_are_learnt_by_heart(tf_graph, lspet):
+    """Over 90 % within 25 pixels of the crop; the second stage knows more than the first."""
+    options = settings('--width', '8', '--stages', '2', '--sigma', '16', '--optimizer', 'adam', '--clip_norm', '0',
+                       '--batch_size', '2')
+    samples = [cpm.test_sample(image, person, options) for image, person in lspet]
+    steps = 520
+    tf.set_random_seed(0)
+    tf.train.get_or_create_global_step()
+    batch = batches.placeholders(cpm, options)
+    training = towers.build_training(cpm, batch, ['/cpu:0'], options, 10 * steps)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        for step in range(steps):
+            rows = [(2 * step + i) % 8 for i in (0, 1)]
+            if step % 4 == 0:
+                meter = cpm.meter(options, list(training.outputs))
+            fed = batches.make(cpm, rows, options, [1, 1], [samples[row] for row in rows])
+            _, losses, outputs = session.run([training.step, training.losses, training.outputs],
+                                             batches.feed(batch, fed))
+            meter.add(losses, outputs, batches.facts(fed))
+    means = meter.means()                                                           # of the last four steps: all eight
+    assert means['rate_stage2'] > 90 and means['rate_stage2'] > means['rate_stage1'], means
