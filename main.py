@@ -21,7 +21,7 @@ from tqdm import tqdm
 import datasets
 import systems
 from datasets import arrays
-from engine import batches, checkpoint, convolution, files, pictures, runs, summaries, towers, training
+from engine import batches, checkpoint, convolution, files, pictures, runs, summaries, towers, training, weights
 from engine import options as command_line
 from engine.augmentation import transform
 from engine.files import InputError
@@ -43,11 +43,12 @@ def main():
     manifest = arrays.read_manifest(options.data)
     splits = load_splits(system, options, manifest)
     check_data(manifest, found, options)
-    start = {} if found else system.start(options, splits['train'], manifest)
+    start, trained = ({}, {}) if found else (system.start(options, splits['train'], manifest),
+                                             trained_weights(system, options, origin))
     training.say(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
     graph = build_graph(system, splits, options)
     with tf.Session(config=towers.session_config(options.gpus)) as session:
-        state = initialise(session, graph, start, found, origin)
+        state = initialise(session, graph, start, found, options, trained)
         if options.train:
             settings = command_line.settings_of(options, system)
             runs.write_settings(run, settings, manifest['id'])
@@ -65,7 +66,7 @@ def understand(arguments=None):
     names = systems.names()
     system = systems.load(command_line.system_named(names, arguments))
     options, explicit = command_line.parse(system, names, arguments)
-    if options.restore is None and options.init is None:
+    if options.restore is None and (options.init is None or weights.is_foreign(options.init)):
         return options, system, None, None
     origin = found = None
     if options.init is not None:
@@ -153,19 +154,26 @@ def rows(step, size, n):
     return np.arange(step * size, min((step + 1) * size, n))
 
 
-def initialise(session, graph, start, found, origin):
-    """Fills the variables, from the checkpoint `found` or from the seed, `start` and the checkpoint `origin`; returns
-    the state of training."""
+def trained_weights(system, options, origin):
+    """{variable: array} of what --init names, a checkpoint or another program's file; {} without --init."""
+    if origin:
+        return checkpoint.weights(origin.path)
+    return system.foreign(weights.load(options.init)) if weights.is_foreign(options.init) else {}
+
+
+def initialise(session, graph, start, found, options, trained):
+    """Fills the variables, from the checkpoint `found` or from the seed, `start` and `trained`, {variable: array};
+    returns the state of training."""
     if found:
         checkpoint.restore(session, graph.saver, found)
         return {name: found.state[name] for name in training.initial_state()}
     session.run(tf.global_variables_initializer())
     checkpoint.fill(session, start)
-    if origin:
-        taken, left = checkpoint.fill(session, checkpoint.weights(origin.path))
+    if options.init is not None:
+        taken, left = checkpoint.fill(session, trained)
         if not taken:
-            raise InputError(f'--init {origin.path}: none of its weights fits by name and shape')
-        training.say(f'{len(taken)} variables start from {origin.path}, {len(left)} do not' + ''.join(
+            raise InputError(f'--init {options.init}: none of its weights fits by name and shape')
+        training.say(f'{len(taken)} variables start from {options.init}, {len(left)} do not' + ''.join(
             f'\n  {name}' for name in left))
     return {}
 

@@ -28,7 +28,7 @@ def build(images, width=64, training=False, conv='auto', normalise=True, drop=No
     conv: 'auto' | 'direct' | 'fft', how the convolutions without stride are computed (convolution.py).  Without
     `training`, the filters' transforms are kept: run it within convolution.spectra.
     normalise: False leaves the batch norms out (an ablation).
-    drop: what becomes of the maps before conv5, if anything: layers.spatial_dropout.
+    drop: what becomes of the maps before conv5, if anything: layers.dropout.
     banks: so many of BANKS, the finest first.
     frozen: normalise by the moving averages in training, too, and leave them as they are.
     """

@@ -1,6 +1,8 @@
 """Layers: convolution with bias, batch norm, pooling, and the softmax over a map's cells."""
 import binascii
 
+import numpy as np
+
 from engine import convolution
 from engine.tf1 import tf
 
@@ -17,23 +19,30 @@ def averages_instead():
     return tf.variable_scope(tf.get_variable_scope(), custom_getter=average)
 
 
-def conv(x, size, width, stride=1, method='direct', training=False, padding='SAME', deviation=None):
-    """size x size convolution without bias.  Weights start from a truncated normal, He's if no `deviation` is given.
-
-    padding: 'SAME', or 'CENTRED', the same on every side, which with a stride samples x at 0, stride, 2 stride, ...
-    where SAME pads the end first.
-    method, training: see convolution.conv2d; for those without stride.
-    """
-    shape = [size, size, x.shape[-1].value, width]
+def new_weights(shape, deviation):
+    """The variable `weights` [..., outputs], from a truncated normal, He's if `deviation` is None."""
     if deviation is None:
-        deviation = (2 / (size * size * shape[2])) ** 0.5
+        deviation = (2 / np.prod(shape[:-1])) ** 0.5
     # TensorFlow would draw by the number of operations built so far: any change of the graph would change the start.
     seed = binascii.crc32(tf.get_variable_scope().name.encode())
-    weights = tf.get_variable('weights', shape,
-                              initializer=tf.truncated_normal_initializer(stddev=deviation, seed=seed))
-    if stride > 1:
+    return tf.get_variable('weights', shape, initializer=tf.truncated_normal_initializer(stddev=deviation, seed=seed))
+
+
+def conv(x, size, width, stride=1, method='direct', training=False, padding='SAME', deviation=None,
+         groups=1):
+    """size x size convolution without bias.  Weights start from a truncated normal, He's if no `deviation` is given.
+
+    padding: 'SAME', 'VALID', or 'CENTRED', the same on every side, which with a stride samples x at 0, stride,
+    2 stride, ... where SAME pads the end first.
+    groups: of channels; each group of outputs sees its own of x.
+    method, training: see convolution.conv2d; for 'SAME' without stride and groups.
+    """
+    weights = new_weights([size, size, x.shape[-1].value // groups, width], deviation)
+    if stride > 1 or groups > 1 or padding == 'VALID':
         sides = [size // 2] * 2
-        return tf.nn.conv2d(x, weights, stride, padding if padding == 'SAME' else [[0, 0], sides, sides, [0, 0]])
+        padding = [[0, 0], sides, sides, [0, 0]] if padding == 'CENTRED' else padding
+        parts = zip(tf.split(x, groups, axis=-1), tf.split(weights, groups, axis=-1))
+        return tf.concat([tf.nn.conv2d(part, filters, stride, padding) for part, filters in parts], axis=-1)
     if training or convolution.resolve(method, x, weights) == 'direct':
         return convolution.conv2d(x, weights, method)
     return convolution.conv2d(x, weights, 'fft', convolution.kept_spectrum(weights, x.shape[1:3].as_list()))
@@ -42,6 +51,12 @@ def conv(x, size, width, stride=1, method='direct', training=False, padding='SAM
 def conv_bias(x, size, width, *args, **kwargs):
     """The same plus bias, which starts at 0."""
     y = conv(x, size, width, *args, **kwargs)
+    return y + tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
+
+
+def dense_bias(x, width, deviation=None):
+    """[b, c] -> [b, width]: all numbers with all, plus bias; weights and bias start as those of `conv_bias`."""
+    y = tf.matmul(x, new_weights([x.shape[-1].value, width], deviation))
     return y + tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
 
 
@@ -62,11 +77,13 @@ def batch_norm(x, training):
     return y, {mean: batch_mean, variance: batch_variance}
 
 
-def spatial_dropout(x, rate, seed):
-    """Each whole feature map of each sample is zero with probability `rate`, the others are scaled to make up for it
-    (Tompson et al. 2015): neighbouring cells are too alike for dropout of cells.  seed: int [2], equal ones equal maps.
+def dropout(x, rate, seed):
+    """Each number of [b, c] is zero with probability `rate`, the others are scaled to make up for it.  Of [b, h, w, c]
+    whole feature maps are zero (Tompson et al. 2015): neighbouring cells are too alike for dropout of cells.
+    seed: int [2], equal ones drop the same.
     """
-    uniform = tf.random.stateless_uniform([tf.shape(x)[0], 1, 1, x.shape[-1].value], seed)
+    among = [1] * (x.shape.ndims - 2)
+    uniform = tf.random.stateless_uniform([tf.shape(x)[0], *among, x.shape[-1].value], seed)
     return x * tf.cast(uniform >= rate, tf.float32) / (1 - rate)
 
 

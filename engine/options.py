@@ -3,6 +3,7 @@ import argparse
 import datetime
 import math
 
+from engine import weights
 from engine.files import InputError, natural_float, natural_int, positive_float, positive_int, share
 
 # A change of one of these is a change of the graph or of its data: not allowed when restoring.  Systems add their own.
@@ -63,7 +64,8 @@ def add_training(parser):
     training = parser.add_argument_group('training')
     training.add_argument('--init', type=not_empty, metavar='CHECKPOINT',
                           help='start from the weights of a checkpoint that fit by name and shape, the rest from the '
-                               'seed; settings of the network that are not given are the checkpoint\'s')
+                               'seed; settings of the network that are not given are the checkpoint\'s. Or from '
+                               'another program\'s .npz, where the system knows its layers')
     training.add_argument('--n_epochs', type=natural_int, default=30,
                           help='epochs in all; 0: evaluate the untrained network')
     training.add_argument('--batch_size', type=positive_int, default=14, help='samples a step, over all towers')
@@ -147,7 +149,7 @@ def parse(system, systems, arguments=None):
     explicit = given(build_parser(system, systems), arguments)
     try:
         check(options, explicit, system)
-        if options.restore is None and options.init is None:
+        if options.restore is None and (options.init is None or weights.is_foreign(options.init)):
             system.check_options(options)
     except ValueError as error:
         parser.error(str(error))

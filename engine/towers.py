@@ -14,7 +14,7 @@ from engine.tf1 import tf
 
 SCHEDULE = ((0.7, 1 / 2), (0.8, 1 / 5), (0.9, 1 / 10))              # (from this share of all updates on, rate factor)
 OPTIMISERS = {'adam': tf.train.AdamOptimizer, 'momentum': lambda rate: tf.train.MomentumOptimizer(rate, 0.9),
-              'adagrad': tf.train.AdagradOptimizer}
+              'adagrad': lambda rate: tf.train.AdagradOptimizer(rate, initial_accumulator_value=1e-4)}
 
 # Over all towers: outputs {name: [b, ...]} and losses {name: [b]}, each sample's.  networks: one a tower.
 Inference = collections.namedtuple('Inference', 'outputs losses networks')

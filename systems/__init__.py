@@ -45,6 +45,8 @@ Of the graph:
     learning_rates(options) -> {beginning of variables' names: (factor of their learning rate, how many updates they
                                 stay as they are)}
     start(options, people, manifest) -> {variable: array}                      where variables start, if not by the seed
+    foreign({layer: (weights, bias)}) -> {variable: array}                     what it takes of another program's file
+                                                                               (engine/weights.py), {}: nothing
     combine(output [n * views, ...], options) -> [n, ...]
 
 Of results, in NumPy again:

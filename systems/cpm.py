@@ -41,6 +41,7 @@ RADIUS = 25                                     # of the rate in logs, pixels of
 
 FULL_WIDTH, DEBUG_WIDTH = 64, 16
 TRUNK = ((1, 1), (2, 2), (4, 4, 4, 4), (8, 8, 4, 4, 4, 4, 2))       # times `width`; a pooling between the groups
+VGG = ('conv1_1', 'conv1_2', 'conv2_1', 'conv2_2', 'conv3_1', 'conv3_2', 'conv3_3', 'conv3_4', 'conv4_1', 'conv4_2')
 FLAT = 0.01                                     # deviation of a stage's last weights: maps start near targets of nobody
 
 DEFAULTS = {'n_epochs': 300, 'batch_size': 5, 'optimizer': 'momentum', 'lmbd': 1e-6}
@@ -219,6 +220,17 @@ def learning_rates(options):
 
 def start(options, people, manifest):
     return {}
+
+
+def foreign(weights):
+    """VGG's first ten layers: {name: (weights, bias)} -> {variable: array}.  Its first filters see blue, green, red
+    (Caffe's) in 256ths of what ours do."""
+    result = {}
+    for name in VGG:
+        if name in weights:
+            filters, result[f'{name}/bias'] = weights[name]
+            result[f'{name}/weights'] = filters[:, :, ::-1] * 256 if name == VGG[0] else filters
+    return result
 
 
 def combine(maps, options):

