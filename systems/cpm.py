@@ -209,6 +209,10 @@ def objective(losses, options):
     return tf.add_n(list(losses.values()))
 
 
+def trained(name, options):
+    return True
+
+
 def decays(options):
     return {'weights': options.lmbd}
 
