@@ -275,8 +275,9 @@ def portable(network):
 # --- TensorBoard --------------------------------------------------------------------------------------------------
 
 def maps(targets, outputs):
-    """What is shown: the outputs are maps."""
-    return {**({'target': targets['heat_maps'][..., :-1]} if targets else {}), **outputs}
+    """What is shown: the outputs are maps; what is below 0 is no joint."""
+    return {**({'target': targets['heat_maps'][..., :-1]} if targets else {}),
+            **{name: np.maximum(output, 0) for name, output in outputs.items()}}
 
 
 def pictures(variables):
