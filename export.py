@@ -2,7 +2,7 @@
 
     python export.py --restore RUN_OR_CHECKPOINT --out exported         exported/saved_model/, exported/model.onnx
 
-Neither needs anything of this project.  Inputs, for any number n of frames:
+Neither needs anything of this project.  Inputs, for any number n of pictures, of Tompson's network:
     image               uint8   [n, 480, 720, 3]  RGB
     torso_map           float32 [n, 60, 90, 1]    which of several people is meant: the torso (mean of shoulders and
                                                   hips) as heatmaps.render_targets draws it; only with a spatial model
@@ -10,10 +10,12 @@ Outputs, at one scale:
     joints              float32 [n, 9, 2]         (x, y) pixels in the order of flic.JOINTS, found as by heatmaps.decode
     heat_maps           float32 [n, 60, 90, 9]    the spatial model's, or without one the part detector's
     part_detector_maps  float32 [n, 60, 90, 9]
+Other systems: the image alone, of their input_size, a crop of one person or the whole picture; joints in its pixels and
+in the order of the data set's JOINTS, where one person is to be found; and what their `portable` says.
 
 Before the files get their names they are run on test people of --data, or on drawn ones where there are no arrays, and
-compared with the checkpoint in the graph that main.py evaluates: heat maps must agree within 1e-4 of the highest cell
-(else exit code 1).
+compared with the checkpoint in the graph that main.py evaluates: maps must agree within 1e-4 of the highest cell (else
+exit code 1).
 Frames are taken as they are; main.py's single scale with --data_augm is 1 / 0.95 of that.
 """
 import argparse
@@ -26,15 +28,15 @@ import time
 
 import numpy as np
 
+import datasets
 import systems
 from datasets import arrays, flic, synthetic
-from engine import checkpoint, convolution, files, heatmaps, towers
+from engine import batches, checkpoint, convolution, files, pictures, towers
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
 
 SAVED_MODEL, ONNX = 'saved_model', 'model.onnx'
-OUTPUTS = ('joints', 'heat_maps', 'part_detector_maps')
 TOLERANCE = 1e-4                    # of heat maps, as a share of their highest cell, which is at most 1
 FRAMES = 4                          # to compare on
 OPSET = 17                          # of ONNX: old enough for most runtimes
@@ -46,20 +48,20 @@ def main():
     converter = None if args.saved_model_only else import_converter()
     found = checkpoint.find(args.model_path, args.restore)
     system, options = settings_of(found)
-    inputs, source = frames_to_check(args.data, FRAMES)
+    inputs, source = inputs_to_check(system, options, args.data, FRAMES)
     print(f'{found.path} on {source}:', flush=True)
     with staging(args.out) as folder:
-        graph_def, names = freeze(found, system, options)
+        graph_def, names, outputs = freeze(found, system, options)
         inputs = {name: inputs[name] for name in names}
         with live_network(found, system, options) as run:
             expected, seconds = run(inputs), seconds_a_frame(run, inputs)
         print(f'  {"network":12}{"":11}{seconds:8.3f} s a frame', flush=True)
         path = os.path.join(folder, SAVED_MODEL)
-        write_saved_model(path, graph_def, names)
+        write_saved_model(path, graph_def, names, outputs)
         check(path, saved_model(path), inputs, expected)
         if converter:
             path = os.path.join(folder, ONNX)
-            write_onnx(path, graph_def, names, converter, found)
+            write_onnx(path, graph_def, names, outputs, converter, found, datasets.load(options.dataset).JOINTS)
             check(path, onnx_model(path), inputs, expected)
     print(f'{args.out}: {SAVED_MODEL}' + f', {ONNX}' * bool(converter))
 
@@ -98,26 +100,32 @@ def settings_of(found):
     return system, command_line.take_over(options, {'restore'}, settings, found.path, system)
 
 
-def frames_to_check(folder, n):
-    """({'image', 'torso_map'}, what they are): n test people of the arrays, or n drawn ones if folder is None and there
-    are no arrays."""
-    given = folder or 'arrays'
-    if folder or os.path.exists(os.path.join(given, arrays.MANIFEST)):
-        people = arrays.load_split(given, 'test', arrays.read_manifest(given))
+def inputs_to_check(system, options, folder, n):
+    """({name: array [n, ...]} of what the network takes, what they are): n test people of the arrays, or n drawn ones
+    if folder is None and there are no arrays of the run's data set."""
+    plain, given = argparse.Namespace(**{**vars(options), 'data_augm': False}), folder or 'arrays'
+    manifest = arrays.read_manifest(given) if folder or os.path.exists(os.path.join(given, arrays.MANIFEST)) else {}
+    if folder and manifest['dataset'] != options.dataset:
+        raise InputError(f'--data {folder}: holds {manifest["dataset"]}, the run is of {options.dataset}')
+    if manifest.get('dataset') == options.dataset:
+        people = arrays.samples(arrays.load_split(given, 'test', manifest), system.MOST_PEOPLE)
         if not len(people.images):
             raise InputError(f'--data {given}: no test people')
         people = arrays.spread(people, n)
-        images, joints_xy = people.images[np.arange(len(people.images))], people.joints
-        source = f'{len(images)} test people of {given}'
+        batch = batches.plain_batch(system, people, range(len(people.images)), plain)
+        source = f'{len(people.images)} test people of {given}'
     else:
-        pictures = [synthetic.render(0, index) for index in range(n)]
-        columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
-        images = np.stack([picture.image for picture in pictures])
-        joints_xy = flic.add_torso(np.stack([picture.people[0][:, columns].T for picture in pictures]))
+        drawn = [synthetic.render(0, index) for index in range(n)]
+        batch = batches.make(system, range(n), plain, np.ones(n), [system.test_sample(
+            one.image, pictures.stranger(system, options, one.image, torso_of(one)), plain) for one in drawn])
         source = f'{n} people of synthetic.py'
-    torso_xy = flic.clamp_to_frame(joints_xy)[:, flic.N_JOINTS:]
-    torso_map = heatmaps.render_targets(torso_xy, (flic.MAP_HEIGHT, flic.MAP_WIDTH))
-    return {'image': np.asarray(images), 'torso_map': torso_map}, source
+    return {'image': batch.images, **{name: batch.targets[name] for name in system.GIVEN}}, source
+
+
+def torso_of(drawn):
+    """Middle of the torso of a drawn picture's first person, pixels."""
+    columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
+    return flic.add_torso(drawn.people[0][:, columns].T)[-1]
 
 
 # --- the graph ----------------------------------------------------------------------------------------------------
@@ -135,43 +143,19 @@ def network(system, inputs, options, portable):
     return towers.build_network(system, inputs['image'], inputs, options, training=False, portable=portable)
 
 
-def decode(heat_maps):
-    """heatmaps.decode in the graph: float32 [n, 60, 90, k] -> float32 [n, k, 2] (x, y) pixels.
-
-    In float64 as there: of nearly equal cells float32 leaves few digits.  It is three numbers a map and axis only.
-    """
-    height, width, k = heat_maps.shape.as_list()[1:]
-    maps = tf.reshape(tf.transpose(heat_maps, [0, 3, 1, 2]), [-1, height * width])          # [n k, 5400]
-    cells, first = tf.reshape(maps, [-1]), tf.range(tf.shape(maps)[0]) * (height * width)
-    peak = tf.argmax(maps, axis=1, output_type=tf.int32)                                    # [n k]
-    row, col = peak // width, peak % width
-
-    def along(index, length, stride):
-        """Where the peak lies along an axis, in cells."""
-        steps = [tf.clip_by_value(index + i, 0, length - 1) - index for i in (-1, 0, 1)]
-        three = [tf.cast(tf.gather(cells, first + peak + step * stride), tf.float64) for step in steps]
-        before, at, after = (tf.log(tf.maximum(x, 1e-12 * three[1] + 1e-300)) for x in three)
-        vertex = tf.clip_by_value((before - after) / (2 * tf.minimum(before - 2 * at + after, -1e-12)), -0.5, 0.5)
-        inside = tf.logical_and(index > 0, index < length - 1)
-        return tf.cast(index, tf.float64) + vertex * tf.cast(inside, tf.float64)
-
-    x_y = tf.stack([along(col, width, 1), along(row, height, width)], axis=-1)              # [n k, 2]
-    return tf.reshape(tf.cast(x_y * heatmaps.STRIDE + heatmaps.STRIDE / 2, tf.float32), [-1, k, 2])
-
-
 def freeze(found, system, options):
-    """(GraphDef without variables, names of the inputs it takes); the outputs are the nodes OUTPUTS."""
+    """(GraphDef without variables, names of the inputs it takes, names of its outputs)."""
     with tf.Graph().as_default() as graph, cpu_session() as session:
         inputs = inputs_of(system, options)
         outputs = system.portable(network(system, inputs, options, portable=True))
-        for name, tensor in {'joints': decode(outputs['heat_maps']), **outputs}.items():
+        for name, tensor in outputs.items():
             tf.identity(tensor, name)
         checkpoint.restore(session, tf.train.Saver(), found)
-        frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), OUTPUTS)
-    return fold(frozen), tuple(inputs)
+        frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), list(outputs))
+    return fold(frozen, list(outputs)), tuple(inputs), tuple(outputs)
 
 
-def fold(graph_def):
+def fold(graph_def, outputs):
     """Computes whatever depends on no input (batch norm's factors, the priors' spectra) and puts the values there."""
     with tf.Graph().as_default() as graph, cpu_session() as session:
         tf.import_graph_def(graph_def, name='')
@@ -185,7 +169,7 @@ def fold(graph_def):
     with tf.Graph().as_default() as graph:
         constants = {name: tf.constant(value) for name, value in values.items()}
         tf.import_graph_def(graph_def, constants, name='')
-        return tf.graph_util.extract_sub_graph(graph.as_graph_def(), OUTPUTS)
+        return tf.graph_util.extract_sub_graph(graph.as_graph_def(), outputs)
 
 
 def cpu_session():
@@ -214,18 +198,18 @@ def staging(out):
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_saved_model(path, graph_def, names):
+def write_saved_model(path, graph_def, names, outputs):
     """Raises OSError, as a file would."""
     with tf.Graph().as_default() as graph, cpu_session() as session:
         tf.import_graph_def(graph_def, name='')
-        inputs, outputs = ({name: graph.get_tensor_by_name(f'{name}:0') for name in some} for some in (names, OUTPUTS))
+        inputs, outputs = ({name: graph.get_tensor_by_name(f'{name}:0') for name in some} for some in (names, outputs))
         try:
             tf.saved_model.simple_save(session, path, inputs, outputs)              # as signature serving_default
         except tf.errors.OpError as error:
             raise OSError(checkpoint.reason(error)) from error
 
 
-def write_onnx(path, graph_def, names, converter, found):
+def write_onnx(path, graph_def, names, outputs, converter, found, joints):
     """The ONNX model; its metadata name the joints and the checkpoint.
 
     The converter copies every constant dozens of times (14 GB at full width): it gets large ones as inputs, and their
@@ -236,13 +220,13 @@ def write_onnx(path, graph_def, names, converter, found):
     inputs = (*names, *values)
     converted, _ = tf2onnx.convert.from_graph_def(
         stripped, name='pose', input_names=[f'{name}:0' for name in inputs], opset=OPSET,
-        output_names=[f'{name}:0' for name in OUTPUTS],
-        tensors_to_rename={f'{name}:0': name for name in (*inputs, *OUTPUTS)})
+        output_names=[f'{name}:0' for name in outputs],
+        tensors_to_rename={f'{name}:0': name for name in (*inputs, *outputs)})
     put_values(onnx, converted.graph, values)
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = 'n'
     run, step = os.path.normpath(found.path).split(os.sep)[-2:]
-    onnx.helper.set_model_props(converted, {'joints': ' '.join(flic.JOINTS), 'checkpoint': f'{run}/{step}',
+    onnx.helper.set_model_props(converted, {'joints': ' '.join(joints), 'checkpoint': f'{run}/{step}',
                                             'code': checkpoint.code_version()})
     onnx.checker.check_model(converted)
     onnx.save(converted, path)
@@ -285,16 +269,19 @@ def put_values(onnx, graph, values):
 
 @contextlib.contextmanager
 def live_network(found, system, options):
-    """The checkpoint in the graph that main.py evaluates, its joints by heatmaps.decode."""
+    """The checkpoint in the graph that main.py evaluates, its joints by the system's `decode`."""
     with tf.Graph().as_default(), cpu_session() as session:
         given = inputs_of(system, options)
-        outputs = system.portable(network(system, given, options, portable=False))
+        built = network(system, given, options, portable=False)
+        outputs, answer = system.portable(built), list(built.outputs.values())[-1]
         spectra = convolution.spectra_operations()
         checkpoint.restore(session, tf.train.Saver(), found)
 
         def run(inputs):
-            maps = session.run(outputs, {given[name]: x for name, x in inputs.items()})
-            return {'joints': heatmaps.decode(maps['heat_maps']), **maps}
+            values, joints = session.run([outputs, answer], {given[name]: x for name, x in inputs.items()})
+            if 'joints' in outputs:
+                values['joints'] = np.stack([poses[0].joints_xy for poses in system.decode(joints, options)])
+            return values
 
         with convolution.spectra(session, spectra):
             yield run
@@ -312,7 +299,8 @@ def saved_model(path):
 def onnx_model(path):
     import onnxruntime
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    yield lambda inputs: dict(zip(OUTPUTS, session.run(OUTPUTS, inputs)))
+    names = [output.name for output in session.get_outputs()]
+    yield lambda inputs: dict(zip(names, session.run(names, inputs)))
 
 
 def first(inputs):
@@ -335,13 +323,15 @@ def check(path, opened, inputs, expected):
     with opened as run:
         pairs = [(run(inputs), expected), (run(first(inputs)), first(expected))]
         seconds = seconds_a_frame(run, inputs)
-    maps = [(np.abs(got[name] - want[name]).max(), want[name].max()) for got, want in pairs for name in OUTPUTS[1:]]
-    pixels = max(np.abs(got['joints'] - want['joints']).max() for got, want in pairs)
+    maps = [(np.abs(got[name] - want[name]).max(), np.abs(want[name]).max()) for got, want in pairs for name in want
+            if name != 'joints']
+    joints = [np.abs(got['joints'] - want['joints']).max() for got, want in pairs if 'joints' in want]
     name = os.path.basename(path)
-    print(f'  {name:12}{size(path) / 1e6:8.1f} MB{seconds:8.3f} s a frame; heat maps within '
-          f'{max(difference for difference, _ in maps):.1e}, joints within {pixels:.4f} pixels', flush=True)
+    print(f'  {name:12}{size(path) / 1e6:8.1f} MB{seconds:8.3f} s a frame; maps within '
+          f'{max(difference for difference, _ in maps):.1e}'
+          + (f', joints within {max(joints):.4f} pixels' if joints else ''), flush=True)
     if not all(difference <= TOLERANCE * highest for difference, highest in maps):          # NaN too
-        sys.exit(f'export.py: error: {name}: its heat maps differ from the network\'s by more than {TOLERANCE:.0e} of '
+        sys.exit(f'export.py: error: {name}: its maps differ from the network\'s by more than {TOLERANCE:.0e} of '
                  'their highest cell: nothing was exported')
 
 

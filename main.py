@@ -116,8 +116,7 @@ def load_splits(system, options, manifest):
     if manifest['dataset'] != options.dataset:
         raise InputError(f'--dataset {options.dataset}: --data {options.data} holds {manifest["dataset"]}')
     splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
-    splits = {name: arrays.by_picture(split, system.MOST_PEOPLE) if system.MOST_PEOPLE else arrays.labelled(split)
-              for name, split in splits.items()}
+    splits = {name: arrays.samples(split, system.MOST_PEOPLE) for name, split in splits.items()}
     if options.validation:
         splits = dict(zip(splits, arrays.hold_out(splits['train'])))
     return {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}

@@ -119,6 +119,11 @@ def select(split, rows):
     return Split(Rows(split.images, rows), split.joints[rows], split.people[rows], split.rows[rows], split.split)
 
 
+def samples(split, most):
+    """The Split whose rows are a system's samples: pictures of up to `most` people; if it is None, labelled people."""
+    return by_picture(split, most) if most else labelled(split)
+
+
 def labelled(split):
     """Those of whom at least one joint is labelled."""
     some = split.people['visible'].any(axis=1)
@@ -131,8 +136,8 @@ def by_picture(split, most):
 
     Pictures without anybody stay in the test split alone: there is nobody to be found in them.
     """
-    images, people, k = split.images, split.people, split.joints.shape[1]
-    members = [[] for _ in images.table]
+    (images, files), people, k = whole_pictures(split), split.people, split.joints.shape[1]
+    members = [[] for _ in files]
     for row in np.lexsort((-people['area'], ~people['visible'].any(axis=1))):           # the labelled, large ones first
         if not people['crowd'][row] and len(members[people['picture'][row]]) < most:
             members[people['picture'][row]].append(row)
@@ -141,13 +146,22 @@ def by_picture(split, most):
               ((name, people.dtype[name].subdtype or (people.dtype[name], ())) for name in people.dtype.names)
               if name not in ('file', 'picture')]
     joints, records = np.zeros((len(chosen), most, k, 2), np.float32), np.zeros(len(chosen), [('file', 'U80'), *fields])
-    records['file'] = images.table['file'][chosen]
+    records['file'] = files[chosen]
     for i, picture in enumerate(chosen):
         rows = members[picture]
         joints[i, :len(rows)] = split.joints[rows]
         for name, *_ in fields:
             records[name][i, :len(rows)] = people[name][rows]
-    return Split(Pictures(images.folder, images.table, chosen), joints, records, chosen, split.split)
+    return Split(Rows(images, chosen), joints, records, chosen, split.split)
+
+
+def whole_pictures(split):
+    """(images, their files) of a split's people's pictures, in the order that `picture` of a person counts in."""
+    if isinstance(split.images, Pictures):
+        table = split.images.table
+        return Pictures(split.images.folder, table, np.arange(len(table))), table['file']
+    files, first = np.unique(split.people['file'], return_index=True)                   # FLIC: a frame a person
+    return Rows(split.images, first), files
 
 
 def spread(split, n):

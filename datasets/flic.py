@@ -66,14 +66,16 @@ def clamp_to_frame(joints_xy):
 
 
 def people(stored, joints_xy):
-    """Stored people [n] (PERSON) -> with the fields of crops.Person; unit is the length of NORMALISER."""
+    """Stored people [n] (PERSON) -> with the fields of crops.Person and what arrays.by_picture goes by; unit is the
+    length of NORMALISER."""
     first, last = stored['torsobox'][:, :2], stored['torsobox'][:, 2:]
     middle, height = np.tile((first + last) / 2, 2), (last - first)[:, 1:]
     box = middle + height * UPPER_BODY
     end, beginning = (joints_xy[:, JOINTS.index(joint)] for joint in NORMALISER)
     visible = np.full(joints_xy.shape[:2], VISIBLE, np.uint8)
     return with_fields(stored, visible=visible, box=box, **dict(zip(('centre', 'scale'), centre_and_scale(box))),
-                       unit=np.linalg.norm(end - beginning, axis=-1))
+                       unit=np.linalg.norm(end - beginning, axis=-1), area=np.prod(box[:, 2:] - box[:, :2], axis=-1),
+                       crowd=np.zeros(len(stored), bool), picture=np.unique(stored['file'], return_inverse=True)[1])
 
 
 def check_joints(joints_xy, path):

@@ -109,7 +109,7 @@ def overlay(image, maps, joints, shown):
     """
     grey = cv2.cvtColor(cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     colours = np.array([rgb(joint_colours(joints)[joints[i]]) for i in shown], np.float32)      # [k, 3]
-    maps = np.nan_to_num(maps[..., list(shown)])                                     # [60, 90, k]
+    maps = np.maximum(np.nan_to_num(maps[..., list(shown)]), 0)                      # [60, 90, k]
     maps = maps / np.maximum(maps.max(axis=(0, 1)), 1e-12)
     maps = cv2.resize(maps.astype(np.float32), SIZE).reshape(*grey.shape, -1)        # [240, 360, k]
     opacity = OPACITY * maps.max(axis=-1, keepdims=True)                             # [240, 360, 1]

@@ -4,6 +4,7 @@ import binascii
 import numpy as np
 
 from engine import convolution
+from engine.heatmaps import STRIDE
 from engine.tf1 import tf
 
 EPSILON = 1e-3                          # added to the batch norms' variance
@@ -114,3 +115,41 @@ def squared_distance(maps, targets, weights=None):
     """
     each = tf.reduce_sum(tf.square(maps - targets), axis=[1, 2])                    # [b, k]
     return tf.reduce_mean(each if weights is None else weights * each, axis=1)
+
+
+def peaks(maps, move):
+    """Where each map peaks: float32 [n, h, w, k] -> float64 [n, k, 2] (x, y), in cells.
+
+    move(before, at, after) -> how far the peak lies from its cell's centre along an axis, of the values of the cell and
+    of its neighbours there, float64 [n * k]; at the map's border it is not asked.  In float64, since of nearly equal
+    cells float32 leaves few digits; it is three numbers a map and axis only.
+    """
+    height, width, k = maps.shape.as_list()[1:]
+    maps = tf.reshape(tf.transpose(maps, [0, 3, 1, 2]), [-1, height * width])               # [n k, h w]
+    cells, first = tf.reshape(maps, [-1]), tf.range(tf.shape(maps)[0]) * (height * width)
+    peak = tf.argmax(maps, axis=1, output_type=tf.int32)                                    # [n k]
+
+    def along(index, length, stride):
+        steps = [tf.clip_by_value(index + i, 0, length - 1) - index for i in (-1, 0, 1)]
+        moved = move(*(tf.cast(tf.gather(cells, first + peak + step * stride), tf.float64) for step in steps))
+        inside = tf.logical_and(index > 0, index < length - 1)
+        return tf.cast(index, tf.float64) + moved * tf.cast(inside, tf.float64)
+
+    x_y = tf.stack([along(peak % width, width, 1), along(peak // width, height, width)], axis=-1)
+    return tf.reshape(x_y, [-1, k, 2])
+
+
+def quarter(before, at, after):
+    """The move of heatmaps.quarter_cell."""
+    return 0.25 * tf.sign(after - before)
+
+
+def vertex(before, at, after):
+    """The move of heatmaps.decode: the vertex of the parabola through the logarithms."""
+    before, at, after = (tf.log(tf.maximum(x, 1e-12 * at + 1e-300)) for x in (before, at, after))
+    return tf.clip_by_value((before - after) / (2 * tf.minimum(before - 2 * at + after, -1e-12)), -0.5, 0.5)
+
+
+def decode(maps):
+    """heatmaps.decode in the graph: float32 [n, h, w, k] -> float32 [n, k, 2] (x, y) pixels."""
+    return tf.cast(peaks(maps, vertex) * STRIDE + STRIDE / 2, tf.float32)

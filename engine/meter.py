@@ -2,7 +2,7 @@
 import numpy as np
 
 from engine.augmentation import transform
-from engine.metrics import key_point_rates
+from engine.metrics import key_point_rates, partners
 
 
 class Meter:
@@ -66,6 +66,24 @@ def of_joints(body, names, decode, sums=None):
     return Meter(body.JOINTS, names, measure, sums, body.UNCOUNTED)
 
 
+def of_people(body, names, decode, sums=None):
+    """The same of a system that finds everybody in a picture: of each labelled person, whose sample's arrays begin with
+    an axis of people, the joints of the one found that metrics.partners gives.  Who is found beside counts nothing."""
+    k = len(body.JOINTS)
+
+    def measure(outputs, facts):
+        truth, visible = in_picture(facts.back, facts.joints_xy[:, :, :k]), facts.visible[:, :, :k]
+        measured = {}
+        for name, output in outputs.items():
+            found = [transform(matrix, np.stack([pose.joints_xy for pose in poses])) if poses else np.zeros((0, k, 2))
+                     for matrix, poses in zip(facts.back, decode(output))]
+            pairs = [partners(*person, body.RADIUS) for person in zip(found, truth, visible, facts.unit)]
+            measured[name] = key_point_rates(np.concatenate(pairs), np.concatenate(truth), np.concatenate(visible),
+                                             facts.unit.ravel(), body.RADIUS)
+        return {name: rates for name, (rates, _) in measured.items()}, next(iter(measured.values()))[1]
+    return Meter(body.JOINTS, names, measure, sums, body.UNCOUNTED)
+
+
 def in_picture(back, joints_xy):
-    """Matrices [n, 2, 3], points [n, k, 2] of samples -> of their pictures."""
+    """Matrices [n, 2, 3], points [n, ..., 2] of samples -> of their pictures."""
     return np.stack([transform(matrix, points) for matrix, points in zip(back, joints_xy)])

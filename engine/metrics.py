@@ -3,6 +3,7 @@
 Whoever has no length (not a number, or zero) or no label of a joint is not counted there.
 """
 import numpy as np
+import scipy.optimize
 
 MAX_RADIUS = 20                     # %, of curves
 
@@ -39,10 +40,30 @@ def key_point_rates(pred_xy, truth_xy, visible, unit, radius):
     pred_xy, truth_xy: [n, k, 2] pixels.  visible: [n, k], 0 where not labelled.  unit: [n] pixels.
     Returns (rates [k] in %, 0 where there is nobody, counts [k]: how many people each is a share of).
     """
-    pred_xy, truth_xy, unit = (np.asarray(x, np.float64) for x in (pred_xy, truth_xy, unit))
-    counted = (np.asarray(visible) > 0) & (unit > 0)[:, None]                       # [n, k]; NaN compares false
-    with np.errstate(over='ignore'):
-        squared = np.square(pred_xy - truth_xy).sum(axis=-1)
-        hits = counted & (squared <= np.square(radius * unit)[:, None])
+    hits, counted = hits_of(pred_xy, truth_xy, visible, unit, radius)
     counts = counted.sum(axis=0)
     return 100 * hits.sum(axis=0) / np.maximum(counts, 1), counts
+
+
+def hits_of(pred_xy, truth_xy, visible, unit, radius):
+    """Which errors are <= radius * unit where that is counted: (hits, counted), bool, of arrays that broadcast to
+    [..., k, 2], [..., k, 2], [..., k] and [...]."""
+    unit = np.asarray(unit, np.float64)
+    counted = (np.asarray(visible) > 0) & (unit > 0)[..., None]                     # NaN compares false
+    with np.errstate(over='ignore'):
+        squared = np.square(np.asarray(pred_xy, np.float64) - truth_xy).sum(axis=-1)
+        return counted & (squared <= np.square(radius * unit)[..., None]), counted
+
+
+def partners(found_xy, truth_xy, visible, unit, radius):
+    """People found in a picture [m, k, 2] -> of each of its p people the one found that is theirs, [p, k, 2]; not a
+    number where there is none.
+
+    Each one found is of one person at most, so that most joints are right altogether: errors <= radius * unit.
+    truth_xy: [p, k, 2]; visible: [p, k]; unit: [p], as in `key_point_rates`.
+    """
+    hits, _ = hits_of(found_xy[None], truth_xy[:, None], visible[:, None], unit[:, None], radius)       # [p, m, k]
+    result = np.full(truth_xy.shape, np.nan)
+    person, one = scipy.optimize.linear_sum_assignment(-hits.sum(axis=-1))
+    result[person] = found_xy[one]
+    return result

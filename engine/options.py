@@ -179,6 +179,7 @@ def check(options, explicit, system):
 
 def given(parser, arguments):
     """Names of the options that the command line sets, whatever their value; spoils the parser."""
+    parser._defaults.clear()                                # a system's own
     for action in parser._actions:
         action.default = argparse.SUPPRESS
     return set(vars(parser.parse_args(arguments)))

@@ -209,6 +209,18 @@ def build_graph(system, options):
     return Graph(evaluation, convolution.spectra_operations(), tf.train.Saver())
 
 
+def stranger(system, options, image, points_xy=None):
+    """A crops.Person of whom nothing is known but that the picture shows them; or the system's number of such people.
+
+    points_xy: where all points are said to be, pixels.
+    """
+    height, width = image.shape[:2]
+    person = crops.somebody((0, 0, width, height), system.n_points(options), (0, 0) if points_xy is None else points_xy)
+    if system.MOST_PEOPLE is None:
+        return person
+    return crops.Person(*(np.repeat(np.asarray(part)[None], system.MOST_PEOPLE, axis=0) for part in person))
+
+
 class Finder:
     """Finds poses by a restored graph.  body: the data set's module, whose joints the system finds."""
 
@@ -219,9 +231,7 @@ class Finder:
     def find(self, image, torso_xy=None):
         """The person Found at `torso_xy`, pixels of the picture, or the one inferred.  image: RGB uint8 [h, w, 3]."""
         system, options, given = self.system, self.options, torso_xy is not None
-        height, width = image.shape[:2]
-        person = crops.somebody((0, 0, width, height), system.n_points(options), torso_xy or (0, 0))
-        views = system.views(image, person, options)
+        views = system.views(image, stranger(system, options, image, torso_xy), options)
         batch = batches.make(system, [0] * len(views), options, np.ones(len(views)), views)
         outputs, inferred_xy, back = self.run(batches.feed(self.graph.evaluation.batch, batch), given)
         name, answer = list(outputs.items())[-1]

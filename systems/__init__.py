@@ -60,7 +60,8 @@ Of results, in NumPy again:
                                                                                MOST_PEOPLE, those found, best first
     meter(options, names, sums=None) -> Meter                                  losses and rates of an epoch;
                                                                                meter.of_joints is most systems'
-    portable(network) -> {name: tensor}                                        outputs of an exported model
+    portable(network) -> {name: tensor}                                        outputs of an exported model; where
+                                                                               one person is found, `joints` [n, k, 2]
     maps(targets, outputs) -> {name: [n, h, w, m]}                             those of both that are maps, for pictures
                                                                                of them; {}: none
     pictures({tag: array}) -> (tag, image), ...                                for TensorBoard
@@ -70,6 +71,8 @@ import importlib
 import pkgutil
 
 import numpy as np
+
+import datasets
 
 # outputs {name: [b, ...]}.  layers {name: activation}.  statistics {moving average: this batch's value}.
 # parts: whatever else the system's own functions need.
@@ -82,6 +85,53 @@ def pose(joints_xy, scores):
     """A Pose whose score is the mean of its joints'."""
     return Pose(joints_xy, scores, float(np.mean(scores)))
 
+
+# --- what most systems have in common: they import it -------------------------------------------------------------
+
+def joints_of(options):
+    """Names of the joints that are predicted."""
+    return datasets.load(options.dataset).JOINTS
+
+
+def flip_of(options):
+    """In a mirrored picture joint i is where joint flip[i] was."""
+    return datasets.load(options.dataset).FLIP[:len(joints_of(options))]
+
+
+def n_points(options):
+    return len(datasets.load(options.dataset).POINTS)
+
+
+def check_options(options):
+    """Nothing contradicts anything else."""
+
+
+def takes_anchor(options):
+    """No: the crop says who is meant, or everybody is."""
+    return False
+
+
+def trained(name, options):
+    """Everything is."""
+    return True
+
+
+def decays(options):
+    """Of convolutions and matrices, not of biases or batch norm."""
+    return {'weights': options.lmbd}
+
+
+def learning_rates(options):
+    """All variables learn alike."""
+    return {}
+
+
+def start(options, people, manifest):
+    """By the seed."""
+    return {}
+
+
+# --- which there are ----------------------------------------------------------------------------------------------
 
 def names():
     """The systems there are."""

@@ -352,7 +352,7 @@ def rates(maps, joints_xy, options):
 
 def portable(network):
     answer = list(network.outputs.values())[-1]
-    return {'heat_maps': answer, 'part_detector_maps': network.outputs['pd']}
+    return {'joints': layers.decode(answer), 'heat_maps': answer, 'part_detector_maps': network.outputs['pd']}
 
 
 # --- TensorBoard --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import main
 import model
 import spatial_model
 from datasets import arrays, flic
-from engine import checkpoint, convolution, heatmaps
+from engine import checkpoint, convolution, heatmaps, layers
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -198,7 +198,7 @@ def test_a_file_that_differs_is_not_exported(factor, run, tmp_path, monkeypatch)
     (out / 'model.onnx').write_text('earlier')
     with pytest.raises(SystemExit) as stop:
         export_main(monkeypatch, '--restore', run[0], '--out', out, '--saved_model_only')
-    assert 'heat maps differ' in stop.value.code                        # a text: printed, exit code 1
+    assert 'maps differ' in stop.value.code                        # a text: printed, exit code 1
     assert os.listdir(out) == ['model.onnx'] and (out / 'model.onnx').read_text() == 'earlier'
 
 
@@ -227,7 +227,8 @@ def test_a_missing_converter_is_named(run, tmp_path, monkeypatch):
 
 
 def test_frames_of_the_arrays(arrays_folder):
-    frames, source = export.frames_to_check(arrays_folder, 3)
+    options, system, *_ = main.understand(['--train', '--use_sm', '--data_augm'])
+    frames, source = export.inputs_to_check(system, options, arrays_folder, 3)
     people = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
     assert source == f'3 test people of {arrays_folder}' and len(frames['image']) == 3
     np.testing.assert_array_equal(frames['image'][0], people.images[0])
@@ -250,7 +251,7 @@ def test_decode_equals_heatmaps_decode(tf_graph):
     maps[14, 20, 30:32] = 2                                                 # a plateau of two
     with tf_graph() as session:
         given = tf.placeholder(tf.float32, [None, 60, 90, 9])
-        decoded = export.decode(given)
+        decoded = layers.decode(given)
         assert decoded.shape.as_list() == [None, 9, 2]
         for n in (1, 30):
             np.testing.assert_allclose(session.run(decoded, {given: maps[:n]}), heatmaps.decode(maps[:n]), atol=1e-3)

@@ -1,0 +1,129 @@
+"""Each system through the scripts: trains on two towers, goes on exactly, finds joints in a picture, is exported.
+
+On the embedded people, by networks so narrow and shallow that a step takes a moment; within this process, since a
+process of one's own would take longer than the work.
+"""
+import collections
+import json
+import os
+import shutil
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+import export
+import main
+import systems
+from datasets import flic
+from engine import files
+from engine.tf1 import tf
+
+# arguments: what makes the network small.  shallow: {what is set to: value}, for what no option makes smaller.
+Case = collections.namedtuple('Case', 'arguments shallow', defaults=({},))
+SYSTEMS = {
+    'tompson': Case(['--use_sm', '--width', '2', '--scales', 'single'], {'model.CHANNELS': (1, 1, 1, 1, 1)}),
+    'hrnet': Case(['--width', '4', '--flip_average'], {'systems.hrnet.MODULES': (1, 1, 1), 'systems.hrnet.BLOCKS': 1}),
+}
+COMMON = ('--data_augm', '--batch_size', '8', '--n_epochs', '2', '--train_examples', '15', '--test_examples', '3')
+
+
+def test_all_systems_are_here():
+    assert set(SYSTEMS) == set(systems.names())
+
+
+def call(script, *arguments):
+    """A script's main with these arguments, in a graph of its own; returns its exit code."""
+    with pytest.MonkeyPatch.context() as patch, tf.Graph().as_default():
+        patch.setattr(sys, 'argv', [script.__name__, *map(str, arguments)])
+        try:
+            return (script.run_main if script is main else script.main)() or 0
+        except files.InputError as error:
+            pytest.fail(str(error))
+
+
+@pytest.fixture(scope='module', params=SYSTEMS)
+def trained(request, arrays_folder, tmp_path_factory):
+    """(system's name, folder) after two epochs of two updates on two towers, of which one had but 7 people."""
+    case, folder = SYSTEMS[request.param], tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in case.shallow.items():
+            patch.setattr(name, value)
+        assert call(main, '--train', '--system', request.param, '--dataset', 'flic', '--gpus', 0, 1, *case.arguments,
+                    *COMMON, *places(folder, arrays_folder), '--run', 'whole') == 0
+        yield request.param, folder
+
+
+def places(folder, arrays_folder):
+    return ('--data', arrays_folder, '--model_path', folder / 'models', '--tb_folder', folder / 'tb',
+            '--predictions', folder / 'predictions.mat')
+
+
+def lines(folder, run, kind):
+    with open(folder / 'models' / run / f'{kind}.jsonl', encoding='utf-8') as file:
+        records = [json.loads(line) for line in file]
+    return [{name: value for name, value in record.items() if 'seconds' not in name and 'per_s' not in name}
+            for record in records]
+
+
+def test_trains_on_two_towers(trained):
+    name, folder = trained
+    steps, epochs = lines(folder, 'whole', 'steps'), lines(folder, 'whole', 'log')
+    assert [record['step'] for record in steps] == [1, 2, 3, 4] and [record['epoch'] for record in epochs] == [1, 2]
+    answer = [key for key in steps[0] if key.startswith('loss_')][-1]
+    assert answer.removeprefix('loss_') in systems.load(name).OUTPUTS
+    assert all(np.isfinite(record[answer]) and record['gradient_norm'] > 0 for record in steps)
+    assert all(0 <= epochs[-1][split][answer.replace('loss', 'rate')] <= 100 for split in ('train', 'test'))
+    kinds = {kind for kind in os.listdir(folder / 'tb' / 'whole') if os.listdir(folder / 'tb' / 'whole' / kind)}
+    assert kinds == {'train', 'test', 'train_iter'}
+
+
+def test_goes_on_exactly(trained, arrays_folder):
+    """From the checkpoint of the first epoch the second is what it was, to the last bit of every variable."""
+    _, folder = trained
+    models = folder / 'models'
+    shutil.copytree(models / 'whole', models / 'stopped', ignore=shutil.ignore_patterns('step-00000004'))
+    assert call(main, '--train', '--restore', models / 'stopped', *places(folder, arrays_folder)) == 0
+    for kind in ('steps', 'log'):
+        assert lines(folder, 'stopped', kind) == lines(folder, 'whole', kind)
+    for whole, stopped in zip(*(variables(models / run / 'step-00000004') for run in ('whole', 'stopped'))):
+        assert whole[0] == stopped[0]
+        np.testing.assert_array_equal(whole[1], stopped[1], err_msg=whole[0])
+
+
+def variables(checkpoint):
+    reader = tf.train.load_checkpoint(str(checkpoint / 'model'))
+    return [(name, reader.get_tensor(name)) for name in sorted(reader.get_variable_to_shape_map())]
+
+
+def test_finds_joints_in_a_picture(trained, tmp_path):
+    name, folder = trained
+    image = np.random.default_rng(0).integers(256, size=(200, 300, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'someone.png'), image)
+    assert call(main, '--restore', folder / 'models' / 'whole', '--predict', tmp_path / 'someone.png', '--overlay',
+                '--out', tmp_path / 'poses') == 0
+    assert cv2.imread(str(tmp_path / 'poses' / 'someone_pose.jpg')) is not None
+    with open(tmp_path / 'poses' / 'poses.json', encoding='utf-8') as file:
+        document = json.load(file)
+    assert document['info']['system'] == name and len(document['images']) == 1
+    people = document['annotations']
+    most = systems.load(name).MOST_PEOPLE or 1
+    assert 1 <= len(people) <= most
+    assert all(len(person['keypoints']) == 3 * len(flic.JOINTS) and person['image_id'] == 1 for person in people)
+
+
+def test_is_exported(trained, arrays_folder, tmp_path):
+    """export.py compares what it wrote with the network itself."""
+    _, folder = trained
+    assert call(export, '--restore', folder / 'models' / 'whole', '--out', tmp_path / 'out', '--data', arrays_folder,
+                '--saved_model_only') == 0
+    assert (tmp_path / 'out' / 'saved_model' / 'saved_model.pb').exists()
+
+
+@pytest.mark.long
+def test_is_exported_to_onnx(trained, arrays_folder, tmp_path):
+    _, folder = trained
+    assert call(export, '--restore', folder / 'models' / 'whole', '--out', tmp_path / 'out', '--data',
+                arrays_folder) == 0
+    assert (tmp_path / 'out' / 'model.onnx').exists()
