@@ -284,6 +284,8 @@ def write_source(finder, source, options, document, bar):
             pose = finder.find(image, options.torso)
             drawn = drawing.draw_pose(image, pose.joints_xy, pose.scores, finder.body, pose.torso_xy)
             drawing.write_picture(os.path.join(options.out, f'{name}_pose.jpg'), drawn)
+            if options.overlay and pose.maps is None:
+                raise InputError(f'--overlay: {options.system} has no maps')
             if options.overlay:
                 sheet = map_sheet(image, pose.maps, finder.body.JOINTS, pose.matrix)
                 drawing.write_picture(os.path.join(options.out, f'{name}_maps.jpg'), sheet)

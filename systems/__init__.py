@@ -131,6 +131,11 @@ def start(options, people, manifest):
     return {}
 
 
+def foreign(weights):
+    """Nothing."""
+    return {}
+
+
 # --- which there are ----------------------------------------------------------------------------------------------
 
 def names():

@@ -54,7 +54,7 @@ FIXED_IN_TRAINING = ('data_augm',)
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ()
 
 n_points, takes_anchor, check_options = systems.n_points, systems.takes_anchor, systems.check_options
-start, trained = systems.start, systems.trained
+start, foreign, trained = systems.start, systems.foreign, systems.trained
 decays, learning_rates, predictor = systems.decays, systems.learning_rates, towers.predictor
 
 
