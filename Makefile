@@ -53,7 +53,7 @@ test: lint
 	$(RUN) -m pytest -q -m 'not long' tests
 
 test-long: $(VENV)/stamp
-	$(RUN) -m pytest -q -m long tests
+	FUZZ=1 $(RUN) -m pytest -q -m 'long or fuzz' tests
 
 clean:
 	rm -rf $(DEMO) $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,9 @@
 """Makes the project's modules importable, and finds the shared real data."""
+import json
 import os
-import subprocess
 import sys
 
+import forked
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -29,13 +30,85 @@ def flic_predictions():
     return folder
 
 
+def make_arrays(out, people, *options):
+    """Arrays and priors of so many synthetic people, made by the scripts themselves; returns their folder."""
+    forked.run(['data.py', '--synthetic', people, '--out', out, *options], check=True)
+    forked.run(['pairwise_distr.py', '--data', out], check=True)
+    return str(out)
+
+
 @pytest.fixture(scope='session')
 def arrays_folder(tmp_path_factory):
-    """Arrays and priors of 20 synthetic people (16 train, 4 test), made by the scripts themselves."""
-    out = tmp_path_factory.mktemp('made') / 'arrays'
-    for script in (['data.py', '--synthetic', '20', '--out', str(out)], ['pairwise_distr.py', '--data', str(out)]):
-        subprocess.run([sys.executable, os.path.join(ROOT, script[0]), *script[1:]], check=True, capture_output=True)
-    return str(out)
+    """20 people: 16 train, 4 test."""
+    return make_arrays(tmp_path_factory.mktemp('made') / 'arrays', 20)
+
+
+@pytest.fixture(scope='session')
+def arrays_of_26(tmp_path_factory):
+    """26 people, 21 of them for training: --validation holds two of these out."""
+    return make_arrays(tmp_path_factory.mktemp('made') / 'arrays', 26)
+
+
+class Runs:
+    """A folder for runs on the small arrays."""
+
+    def __init__(self, folder, arrays_folder):
+        self.folder, self.arrays_folder = folder, arrays_folder
+
+    def places(self):
+        return ['--data', self.arrays_folder, '--model_path', str(self.folder / 'models'),
+                '--predictions', str(self.folder / 'predictions.mat')]
+
+    def run(self, *arguments, stdout=None, **environment):
+        return forked.run(['tests/narrow_main.py', *self.places(), *arguments], stdout=stdout,
+                          env={**os.environ, **environment})
+
+    def steps(self, run):
+        """[(step, losses, gradient norm, rate)] of a run's steps.jsonl: everything but the time."""
+        with open(self.folder / 'models' / run / 'steps.jsonl') as file:
+            return [{k: v for k, v in json.loads(line).items() if k != 'seconds'} for line in file]
+
+    def epochs(self, run):
+        with open(self.folder / 'models' / run / 'log.jsonl') as file:
+            return [{k: v for k, v in json.loads(line).items() if k not in ('seconds', 'img_per_s')} for line in file]
+
+    def weights(self, run):
+        """{name: array} of the newest checkpoint."""
+        from engine.tf1 import tf
+        newest = sorted(self.checkpoints(run))[-1]
+        reader = tf.train.NewCheckpointReader(str(self.folder / 'models' / run / newest / 'model'))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+    def checkpoints(self, run):
+        return [name for name in os.listdir(self.folder / 'models' / run) if name.startswith('step-')]
+
+
+PLAIN = ['--width', '4', '--batch_size', '3', '--train_examples', '10', '--tb_folder', '']
+# With moving averages, dropout, a schedule and drawn augmentation: all in the checkpoint, or following from the step.
+SETTINGS = [*PLAIN, '--use_sm', '--data_augm', '--average_weights', 0.9, '--spatial_dropout', 0.3,
+            '--schedule', 'cosine', '--warm_up', 3, '--zoom', 0.7, 1.4, '--shift', 20, '--colour', 0.2,
+            '--dropout_boxes', 2, '--targets', 'subcell', '--norm_decay', 0.8, '--n_epochs', 2, '--keep', 2]
+
+
+@pytest.fixture(scope='session')
+def whole(tmp_path_factory, arrays_folder):
+    """Runs, with an uninterrupted one of 2 epochs of 4 steps, the last step of each one sample, and its whole.mat."""
+    runs = Runs(tmp_path_factory.mktemp('runs'), arrays_folder)
+    runs.result = runs.run('--train', *SETTINGS, '--run', 'whole', '--predictions', runs.folder / 'whole.mat')
+    assert runs.result.returncode == 0, runs.result.stderr
+    return runs
+
+
+@pytest.fixture(scope='session')
+def untrained(tmp_path_factory, arrays_folder):
+    """A folder as main.py leaves it: models_ex with the runs `pd` and `sm` of the narrow network, which have seen no
+    batch, and the latter's predictions.mat."""
+    folder = tmp_path_factory.mktemp('untrained')
+    for run in ('pd', 'sm'):
+        forked.run(['tests/narrow_main.py', '--train', '--width', 4, '--n_epochs', 0, '--run', run, '--data',
+                    arrays_folder, '--tb_folder', '', *(['--use_sm'] if run == 'sm' else ['--test_examples', 1])],
+                   cwd=folder, check=True)
+    return folder
 
 
 @pytest.fixture

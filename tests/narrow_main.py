@@ -1,8 +1,10 @@
 """main.py with a network so narrow that a step takes a moment, for the tests: `python narrow_main.py --width 4 ...`.
 
-NAN_FROM=s in the environment makes the targets of every batch from step s on not a number.
+NAN_FROM=s in the environment makes the targets of every batch from step s on not a number; STOP_AT=s sends SIGTERM,
+or the signal STOP_BY, to this process when the batch of step s is made, which is a few steps ahead.
 """
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -13,14 +15,20 @@ from engine import batches, files
 
 model.CHANNELS = (1, 1, 1, 1, 1)
 
-if 'NAN_FROM' in os.environ:
-    def poisoned(system, split, step, options, make=batches.training_batch):
-        batch = make(system, split, step, options)
-        if step < int(os.environ['NAN_FROM']):
-            return batch
-        return batch._replace(targets={name: maps * float('nan') for name, maps in batch.targets.items()})
+NEVER = 2 ** 31
+NAN_FROM, STOP_AT = (int(os.environ.get(name, NEVER)) for name in ('NAN_FROM', 'STOP_AT'))
 
-    batches.training_batch = poisoned
+
+def training_batch(system, split, step, options, make=batches.training_batch):
+    if step == STOP_AT:
+        os.kill(os.getpid(), int(os.environ.get('STOP_BY', signal.SIGTERM)))
+    batch = make(system, split, step, options)
+    if step < NAN_FROM:
+        return batch
+    return batch._replace(targets={name: maps * float('nan') for name, maps in batch.targets.items()})
+
+
+batches.training_batch = training_batch
 
 if __name__ == '__main__':
     files.run_script(main.run_main)

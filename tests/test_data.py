@@ -1,16 +1,13 @@
 """data.py: counts of the real FLIC, the backward swap, and real faults."""
 import json
 import os
-import resource
 import shutil
-import subprocess
-import sys
 
 import cv2
+import forked
 import numpy as np
 import pytest
 import scipy.io
-from conftest import ROOT
 
 import data
 import main
@@ -28,11 +25,7 @@ def flic_like(tmp_path):
 
 
 def run(*arguments, limit=None):
-    def set_limit():
-        if limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    return subprocess.run([sys.executable, os.path.join(ROOT, 'data.py'), *map(str, arguments)], text=True,
-                          capture_output=True, preexec_fn=set_limit)
+    return forked.run(['data.py', *arguments], file_size=limit)
 
 
 def refused(result, out, *words):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import forked
 import numpy as np
 import pytest
 import scipy.io
@@ -440,7 +441,7 @@ def test_published_figures(real_arrays, flic_predictions, cli, system, elbow, wr
 # ---------------------------------------------------------------- the program
 
 def run(folder, *argv):
-    return subprocess.run([sys.executable, SCRIPT, *argv], cwd=folder, capture_output=True, text=True, timeout=60)
+    return forked.run(['evaluate.py', *argv], cwd=folder)
 
 
 def test_end_to_end(body, tmp_path):

@@ -160,9 +160,12 @@ def test_saved_model_equals_the_network(exported, run, inputs, tmp_path):
         assert_same(dict(np.load(tmp_path / f'out_{n}.npz')), run[1](first(inputs, n)))
 
 
-@pytest.mark.parametrize('arguments', [
-    [], ['--use_sm', '--self_connections', '--no_batch_norm', '--loss', 'squared'],
-    ['--use_sm', '--average_weights', '0.9']], ids=['detector', 'ablations', 'averages'])
+OTHERS = [[], ['--use_sm', '--self_connections', '--no_batch_norm', '--loss', 'squared'],
+          ['--use_sm', '--average_weights', '0.9']]
+
+
+@pytest.mark.parametrize('arguments', [['--average_weights', '0.9']] + [
+    pytest.param(arguments, marks=pytest.mark.long) for arguments in OTHERS], ids=' '.join)
 def test_other_networks(arguments, inputs, tmp_path, monkeypatch):
     """Without a spatial model there is no torso to say; an earlier export is replaced whole."""
     folder, live = make_run(str(tmp_path / 'run'), *arguments)
@@ -175,15 +178,15 @@ def test_other_networks(arguments, inputs, tmp_path, monkeypatch):
     export_main(monkeypatch, '--restore', folder, '--out', out, '--saved_model_only')
     assert sorted(os.listdir(out)) == ['notes.txt', 'saved_model']
     assert sorted(os.listdir(out / 'saved_model')) == ['saved_model.pb', 'variables']
-    needed = {name: x for name, x in inputs.items() if name == 'image' or arguments}
+    needed = {name: x for name, x in inputs.items() if name == 'image' or '--use_sm' in arguments}
     with export.saved_model(str(out / 'saved_model')) as exported:
         assert_same(exported(needed), live(inputs))
-        if arguments:
+        if '--use_sm' in arguments:
             with pytest.raises(Exception, match='torso_map'):
                 exported({'image': inputs['image']})
 
 
-@pytest.mark.parametrize('factor', [1.001, np.nan])
+@pytest.mark.parametrize('factor', [1.001, pytest.param(np.nan, marks=pytest.mark.long)])
 def test_a_file_that_differs_is_not_exported(factor, run, tmp_path, monkeypatch):
     network, out = export.network, tmp_path / 'out'
 

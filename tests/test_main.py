@@ -3,16 +3,17 @@ import ast
 import importlib
 import os
 import pkgutil
-import subprocess
-import sys
 
+import forked
 import numpy as np
 import pytest
 from conftest import ROOT
 
 import main
+import model
 import systems
-from engine import checkpoint, convolution, towers
+from datasets import arrays
+from engine import checkpoint, convolution, pictures, towers
 from engine.files import InputError
 from engine.tf1 import tf
 
@@ -20,38 +21,66 @@ from engine.tf1 import tf
 def run(folder, arrays_folder, *arguments):
     places = ['--data', arrays_folder, '--model_path', folder / 'models', '--tb_folder', '',
               '--predictions', folder / 'predictions.mat']
-    return subprocess.run([sys.executable, os.path.join(ROOT, 'tests', 'narrow_main.py'),
-                           *map(str, [*arguments, *places])], capture_output=True, text=True)
+    return forked.run(['tests/narrow_main.py', *arguments, *places])
 
 
 # ---------------------------------------------------------------- --init
 
-def test_training_starts_from_weights_that_fit(arrays_folder, tmp_path):
+@pytest.fixture
+def narrow(monkeypatch):
+    monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
+
+
+def started(arguments, graph, with_origin=True):
+    """{name: value} of a graph's variables where a training with these arguments begins."""
+    options, system, found, origin = main.understand(arguments)
+    people = arrays.load_split(options.data, 'train', manifest := arrays.read_manifest(options.data))
+    tf.set_random_seed(options.seed)
+    graph = graph(system, options)
+    with tf.Session() as session:
+        main.initialise(session, graph, system.start(options, people, manifest), found, origin)
+        variables = tf.global_variables()
+        return options, {v.op.name: value for v, value in zip(variables, session.run(variables))}
+
+
+def test_training_starts_from_weights_that_fit(narrow, untrained, arrays_folder, capsys):
     """A detector's weights go into a joint model, which takes its width over; the rest is as the seed makes it."""
-    detector = ['--train', '--width', '4', '--n_epochs', '1', '--batch_size', '8', '--seed', '5', '--run', 'detector']
-    assert run(tmp_path, arrays_folder, *detector).returncode == 0
-    joint = ['--train', '--use_sm', '--n_epochs', '0', '--seed', '7']
-    done = run(tmp_path, arrays_folder, *joint, '--init', 'detector', '--run', 'joint')
-    assert done.returncode == 0, done.stderr
-    assert run(tmp_path, arrays_folder, *joint, '--width', '4', '--run', 'plain').returncode == 0
-    origin, started, plain = (checkpoint.weights(checkpoint.find(str(tmp_path / 'models'), name).path)
-                              for name in ('detector', 'joint', 'plain'))
-    assert started.keys() == plain.keys() and started.keys() > origin.keys() and started['global_step'] == 0
-    for name in started.keys() - {'global_step'}:
-        np.testing.assert_array_equal(started[name], origin.get(name, plain[name]), err_msg=name)
-    left = sorted(started.keys() - origin.keys())
-    assert f'{len(origin) - 1} variables start from' in done.stdout and f'{len(left)} do not' in done.stdout
-    assert [line.strip() for line in done.stdout.splitlines() if line.startswith('  ')] == left
+    joint = ['--train', '--use_sm', '--seed', '7', '--data', arrays_folder]
+    origin = checkpoint.weights(checkpoint.find(str(untrained / 'models_ex'), 'pd').path)
+    results = []
+    for more in (['--init', str(untrained / 'models_ex' / 'pd')], ['--width', '4']):
+        with tf.Graph().as_default():
+            options, values = started([*joint, *more], pictures.build_graph)
+            assert options.width == 4
+            results.append(values)
+    (found, plain), said = results, capsys.readouterr().out
+    assert found.keys() == plain.keys() and found.keys() > origin.keys() - {'global_step'}
+    for name in found:
+        np.testing.assert_array_equal(found[name], origin.get(name, plain[name]), err_msg=name)
+    assert any((found[name] != plain[name]).any() for name in origin.keys() & plain.keys())
+    left = sorted(found.keys() - origin.keys())
+    assert f'{len(origin) - 1} variables start from' in said and f'{len(left)} do not' in said
+    assert [line.strip() for line in said.splitlines() if line.startswith('  ')] == left
     assert any(name.startswith('spatial_model/energies') for name in left)
 
 
-def test_the_published_weights_are_a_start(arrays_folder, tmp_path):
-    done = subprocess.run(
-        [sys.executable, 'main.py', '--train', '--init', 'pretrained/flic', '--n_epochs', '0', '--run', 'tuned',
-         '--data', arrays_folder, '--model_path', tmp_path, '--tb_folder', '', '--scales', 'single',
-         '--predictions', tmp_path / 'predictions.mat'], cwd=ROOT, capture_output=True, text=True)
+def test_the_published_weights_are_a_start(tf_graph, arrays_folder, capsys):
+    published = checkpoint.weights(checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path)
+    options, values = started(['--train', '--init', os.path.join(ROOT, 'pretrained', 'flic'), '--data', arrays_folder],
+                              pictures.build_graph)
+    assert ' 0 do not' in capsys.readouterr().out
+    assert (options.width, options.use_sm) == (8, True)
+    assert values.keys() == published.keys() - {'global_step'}
+    for name, value in values.items():
+        np.testing.assert_array_equal(value, published[name], err_msg=name)
+
+
+@pytest.mark.long
+def test_a_training_that_starts_from_the_published_weights(arrays_folder, tmp_path):
+    done = forked.run(['main.py', '--train', '--init', 'pretrained/flic', '--n_epochs', 0, '--run', 'tuned', '--data',
+                       arrays_folder, '--model_path', tmp_path, '--tb_folder', '', '--scales', 'single',
+                       '--predictions', tmp_path / 'predictions.mat'], cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert ' 0 do not' in done.stdout
     found = checkpoint.find(str(tmp_path), 'tuned')
     assert (found.state['settings']['width'], found.state['settings']['use_sm'], found.state['step']) == (8, True, 0)
     published = checkpoint.weights(checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path)
@@ -65,14 +94,15 @@ def test_going_on_from_weights_only_names_the_way(arrays_folder, tmp_path):
     assert done.returncode == 2 and '--init' in done.stderr.splitlines()[-1]
 
 
-def test_weights_that_fit_nowhere_are_refused(arrays_folder, tmp_path):
-    """A network in which every layer has another width, and a name that nothing has."""
-    done = run(tmp_path, arrays_folder, '--train', '--width', '4', '--n_epochs', '0', '--no_batch_norm', '--run', 'a')
-    assert done.returncode == 0, done.stderr
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.get_variable('part_detector/conv1_full/weights', [5, 5, 3, 5])
-        taken, left = checkpoint.fill(session, checkpoint.weights(checkpoint.find(str(tmp_path / 'models'), 'a').path))
-    assert taken == [] and left == ['part_detector/conv1_full/weights']
+def test_weights_that_fit_nowhere_are_refused(untrained, arrays_folder, tmp_path, tf_graph):
+    """A network in which the layer has another width."""
+    found = checkpoint.find(str(untrained / 'models_ex'), 'pd')
+    tf.get_variable('part_detector/conv1_full/weights', [5, 5, 3, 5])
+    with tf_graph() as session:
+        taken, left = checkpoint.fill(session, checkpoint.weights(found.path))
+        assert taken == [] and left == ['part_detector/conv1_full/weights']
+        with pytest.raises(InputError, match='none of its weights fits'):
+            main.initialise(session, None, {}, None, found)
     done = run(tmp_path, arrays_folder, '--train', '--init', 'nowhere', '--run', 'c')
     assert done.returncode == 2 and '--init: nowhere: no checkpoint there' in done.stderr
 

@@ -1,22 +1,21 @@
 """Damaged files thrown at every loader: each case ends in a sound result or in one line that names the file.
 
 A sound result has the right shapes and types; where the file carries a checksum, it equals the undamaged one's.
-A case that takes longer than HANG seconds fails.  `CASES` says how many there are of each kind.
+A case that takes longer than HANG seconds fails.  `CASES` says how many there are of each kind; a short run takes a
+quarter of them, `make test-long` all.
 """
 import contextlib
 import faulthandler
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import cv2
 import hypothesis
 import numpy as np
 import pytest
 import scipy.io
-from conftest import ROOT
+from conftest import make_arrays
 from hypothesis import strategies
 
 import data
@@ -29,6 +28,7 @@ from engine.files import InputError
 from systems import tompson
 
 HANG = 20
+SHARE = 1 if 'FUZZ' in os.environ else 4
 CASES = {'jpeg': 120, 'examples': 60, 'npy': 80, 'split': 80, 'manifest': 60, 'priors': 60, 'predictions.mat': 60,
          'third party': 60, 'checkpoint': 60, 'logs': 30, 'options': 120}
 
@@ -66,9 +66,9 @@ def damaged(content, damage):
 def fuzz(kind, *more):
     """Decorator: runs a test on CASES[kind] cases of (damage, *more), always the same ones."""
     def decorate(test):
-        limited = hypothesis.settings(max_examples=CASES[kind], derandomize=True, database=None, deadline=None,
+        limited = hypothesis.settings(max_examples=CASES[kind] // SHARE, derandomize=True, database=None, deadline=None,
                                       suppress_health_check=list(hypothesis.HealthCheck))(test)
-        return hypothesis.given(DAMAGE, *more)(limited)
+        return pytest.mark.fuzz(hypothesis.given(DAMAGE, *more)(limited))
     return decorate
 
 
@@ -110,9 +110,7 @@ def write(path, content):
 def made(tmp_path_factory):
     """Folder of small real files: synthetic FLIC, its arrays and priors, predictions, a checkpoint."""
     folder = tmp_path_factory.mktemp('made')
-    out = str(folder / 'arrays')
-    for script, *arguments in (['data.py', '--synthetic', '6', '--out', out], ['pairwise_distr.py', '--data', out]):
-        subprocess.run([sys.executable, os.path.join(ROOT, script), *arguments], check=True, capture_output=True)
+    make_arrays(folder / 'arrays', 6)
     frame = cv2.imread(str(next((folder / 'arrays' / 'synthetic_FLIC' / 'images').iterdir())))
     cv2.imwrite(str(folder / 'progressive.jpg'), frame, (cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 40))
     cv2.imwrite(str(folder / 'baseline.jpg'), frame, (cv2.IMWRITE_JPEG_QUALITY, 40))
@@ -316,7 +314,8 @@ WORDS = strategies.one_of(
     strategies.integers(-2 ** 70, 2 ** 70).map(str), strategies.floats().map(str), strategies.text(max_size=8))
 
 
-@hypothesis.settings(max_examples=CASES['options'], derandomize=True, database=None, deadline=None)
+@pytest.mark.fuzz
+@hypothesis.settings(max_examples=CASES['options'] // SHARE, derandomize=True, database=None, deadline=None)
 @hypothesis.given(strategies.lists(WORDS, max_size=6))
 def test_options(words):
     try:

@@ -34,7 +34,7 @@ def test_peaks_come_back_to_their_pixel(tf_graph):
     assert np.abs(found - xy).max() < 0.5                                                   # pixels; a cell is 8
     for i, scale in enumerate(multiscale.SCALES):
         down, right = (multiscale.back_matrix(scale, n) for n in (60, 90))
-        one = np.einsum('Rr,nrck,Cc->nRCk', down, maps[i::len(multiscale.SCALES)], right)
+        one = np.einsum('Rr,nrck,Cc->nRCk', down, maps[i::len(multiscale.SCALES)], right, optimize=True)
         assert np.abs(heatmaps.decode(one) - xy).max() < 1.5, scale
 
 

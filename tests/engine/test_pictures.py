@@ -2,16 +2,14 @@
 import collections
 import json
 import os
-import subprocess
-import sys
 
 import cv2
+import forked
 import numpy as np
 import pytest
 import scipy.io
 import scipy.signal
 import simplejpeg
-from conftest import ROOT
 
 import spatial_model
 import systems
@@ -23,23 +21,10 @@ from engine.files import InputError
 from systems import tompson
 
 FRAME = (480, 720)
-NARROW = [sys.executable, os.path.join(ROOT, 'tests', 'narrow_main.py')]
 
 
 def run(folder, *arguments):
-    return subprocess.run([*NARROW, *map(str, arguments)], cwd=folder, capture_output=True, text=True)
-
-
-@pytest.fixture(scope='module')
-def trained(arrays_folder, tmp_path_factory):
-    """A folder with two runs of the narrow network, 'sm' and 'pd', that have seen two and no batches."""
-    folder = tmp_path_factory.mktemp('runs')
-    common = ['--train', '--width', '4', '--data', arrays_folder, '--tb_folder', '', '--test_examples', '1']
-    for name, more in (('sm', ['--use_sm', '--n_epochs', '1', '--train_examples', '8', '--batch_size', '4']),
-                       ('pd', ['--n_epochs', '0'])):
-        made = run(folder, *common, *more, '--run', name)
-        assert made.returncode == 0, made.stderr
-    return folder
+    return forked.run(['tests/narrow_main.py', *arguments], cwd=folder)
 
 
 def parse(arguments):
@@ -387,7 +372,7 @@ def test_poses_are_drawn_on_any_size(shape):
 
 # --- through the command line -------------------------------------------------------------------------------------
 
-def test_a_folder_with_bad_pictures(trained, tmp_path):
+def test_a_folder_with_bad_pictures(untrained, tmp_path):
     folder, out = tmp_path / 'in', tmp_path / 'out'
     folder.mkdir()
     (folder / 'a.jpg').write_bytes(encoded('.jpg', shapes(301, 167)))
@@ -395,7 +380,7 @@ def test_a_folder_with_bad_pictures(trained, tmp_path):
     (folder / 'b.jpg').write_bytes(encoded('.jpg', shapes())[:-200])
     (folder / 'c.png').write_bytes(b'no picture')
     (folder / 'd.png').write_bytes(encoded('.png', shapes(33, 41)))
-    done = run(tmp_path, '--restore', trained / 'models_ex' / 'sm', '--predict', folder, '--overlay', '--out', out)
+    done = run(tmp_path, '--restore', untrained / 'models_ex' / 'sm', '--predict', folder, '--overlay', '--out', out)
     assert done.returncode == 1, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith('main.py:')]
     assert len(lines) == 2 and 'b.jpg' in lines[0] and 'c.png' in lines[1]
@@ -429,13 +414,13 @@ def check_coco(poses):
         np.testing.assert_allclose(person['bbox'][:2], points[:, :2].min(axis=0))
 
 
-@pytest.mark.parametrize('scales', ['multi', 'single'])
-def test_a_frame_gives_the_joints_of_the_evaluation(trained, arrays_folder, tmp_path, scales):
+@pytest.mark.parametrize('scales', [pytest.param('multi', marks=pytest.mark.long), 'single'])
+def test_a_frame_gives_the_joints_of_the_evaluation(untrained, arrays_folder, tmp_path, scales):
     """The same frame and torso, as a picture and as a row of the arrays; then the same torso inferred by both."""
     manifest = arrays.read_manifest(arrays_folder)
     people = arrays.spread(arrays.load_split(arrays_folder, 'test', manifest), 1)
     (tmp_path / 'frame.png').write_bytes(encoded('.png', people.images[0][..., ::-1]))
-    common = ['--restore', trained / 'models_ex' / 'sm', '--scales', scales]
+    common = ['--restore', untrained / 'models_ex' / 'sm', '--scales', scales]
     x, y = flic.clamp_to_frame(people.joints[0, flic.N_JOINTS])
     for given, inferring in ((['--torso', f'{x},{y}'], []), ([], ['--infer_torso'])):
         done = run(tmp_path, *common, '--predict', 'frame.png', '--out', 'out', *given)
@@ -450,10 +435,10 @@ def test_a_frame_gives_the_joints_of_the_evaluation(trained, arrays_folder, tmp_
             np.testing.assert_allclose(pose['torso'], [x, y], atol=0.01)
 
 
-def test_without_a_spatial_model(trained, tmp_path):
+def test_without_a_spatial_model(untrained, tmp_path):
     image = np.ascontiguousarray(synthetic.render(0, 2).image[:, 100:500])
     (tmp_path / 'one.png').write_bytes(encoded('.png', image[..., ::-1]))
-    run_pd = trained / 'models_ex' / 'pd'
+    run_pd = untrained / 'models_ex' / 'pd'
     done = run(tmp_path, '--restore', run_pd, '--predict', 'one.png')
     assert done.returncode == 0, done.stderr
     (pose,) = poses_of(tmp_path / 'poses')['annotations']
@@ -474,9 +459,9 @@ def write_video(path, n, code):
 
 
 @pytest.mark.parametrize(('name', 'code'), [('clip.avi', 'MJPG'), ('clip.mp4', 'mp4v')])
-def test_videos(trained, tmp_path, name, code):
+def test_videos(untrained, tmp_path, name, code):
     write_video(tmp_path / name, 4, code)
-    done = run(tmp_path, '--restore', trained / 'models_ex' / 'sm', '--predict', name, '--scales', 'single',
+    done = run(tmp_path, '--restore', untrained / 'models_ex' / 'sm', '--predict', name, '--scales', 'single',
                '--torso', '50,30')
     assert done.returncode == 0, done.stderr
     out = tmp_path / 'poses'

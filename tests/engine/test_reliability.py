@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -19,9 +18,10 @@ import sys
 import threading
 import time
 
+import forked
 import numpy as np
 import pytest
-from conftest import ROOT, unordered_reads
+from conftest import ROOT, make_arrays, unordered_reads
 from tqdm import tqdm
 
 import evaluate
@@ -192,7 +192,7 @@ def signal_self(number):
     return lambda: os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize('step', [2, 6, 11])
+@pytest.mark.parametrize('step', [6, 11])
 def test_stopped_after_a_step_and_resumed_equals_uninterrupted(whole, tmp_path, capsys, step):
     run = tmp_path / 'run'
     assert train_toy(run, at={step: signal_self(signal.SIGTERM)}) == 143
@@ -202,6 +202,7 @@ def test_stopped_after_a_step_and_resumed_equals_uninterrupted(whole, tmp_path, 
     assert_equal_runs(run, whole)
 
 
+@pytest.mark.long
 def test_stopped_after_every_step_equals_uninterrupted(whole, tmp_path):
     for _ in range(TOTAL - 1):
         step = names(tmp_path / 'run')[-1:] or [0]
@@ -299,7 +300,7 @@ def train_until_killed(run, kind, n):
     count = itertools.count(1)
 
     def count_down(x=None, *_):
-        if next(count) >= n:
+        if next(count) >= int(n):
             os.kill(os.getpid(), signal.SIGKILL)
         return x
 
@@ -316,19 +317,17 @@ def train_until_killed(run, kind, n):
                            total=40 * STEPS, save_minutes=0, keep=2))
 
 
-def test_killed_at_10_random_moments_of_one_run_equals_uninterrupted(tmp_path, monkeypatch):
-    monkeypatch.setenv('PYTHONPATH', os.pathsep.join([ROOT, os.path.join(ROOT, 'tests'), os.path.dirname(__file__)]))
-    processes = multiprocessing.get_context('forkserver')               # forks a process that has imported TensorFlow
-    processes.set_forkserver_preload(['test_reliability'])
+@pytest.mark.parametrize('rounds', [3, pytest.param(10, marks=pytest.mark.long)])
+def test_killed_at_random_moments_of_one_run_equals_uninterrupted(tmp_path, rounds):
     rng, run = random.Random(0), tmp_path / 'run'
-    for round_ in range(10):
+    code = 'import sys, test_reliability; test_reliability.train_until_killed(*sys.argv[1:])'
+    path = os.pathsep.join([ROOT, os.path.join(ROOT, 'tests'), os.path.dirname(__file__)])
+    for round_ in range(rounds):
         kind = MOMENTS[round_ % 3]
         n = rng.randrange(1, 120 if kind == 'file' else 12)             # a save changes the file system a dozen times
-        process = processes.Process(target=train_until_killed, args=(run, kind, n))
-        process.start()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
-    assert 5 < names(run)[-1] < 40 * STEPS
+        killed = forked.run(['-c', code, run, kind, n], env={**os.environ, 'PYTHONPATH': path})
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert 0 < names(run)[-1] < 40 * STEPS
     assert train_toy(run, total=40 * STEPS, save_minutes=0, keep=2) is None
     assert not [name for name in os.listdir(run) if name.endswith(checkpoint.PARTIAL)]
     assert train_toy(tmp_path / 'whole', total=40 * STEPS) is None
@@ -675,10 +674,7 @@ def test_no_size_limit_leaves_half_a_checkpoint(tmp_path):
 @pytest.fixture(scope='module')
 def two_runs_of_data(tmp_path_factory):
     """Arrays of two runs of data.py with equal counts."""
-    folders = [str(tmp_path_factory.mktemp('arrays') / f'seed_{seed}') for seed in (1, 2)]
-    for seed, folder in enumerate(folders):
-        subprocess.run([sys.executable, os.path.join(ROOT, 'data.py'), '--synthetic', '6', '--seed', str(seed), '--out',
-                        folder], check=True, capture_output=True)
+    folders = [make_arrays(tmp_path_factory.mktemp('arrays') / f'seed_{seed}', 6, '--seed', seed) for seed in (1, 2)]
     assert arrays.read_manifest(folders[0])['counts'] == arrays.read_manifest(folders[1])['counts']
     return folders
 
@@ -800,10 +796,9 @@ class CommandLine:
                        '--predictions', str(folder / 'predictions.mat')]
 
     def start(self, *arguments, code=None, **keywords):
-        script = ['-c', code] if code else [os.path.join(ROOT, 'tests', 'narrow_main.py')]
-        return subprocess.Popen([sys.executable, *script, *map(str, arguments), *self.places], text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **keywords,
-                                env={**os.environ, 'PYTHONPATH': os.path.join(ROOT, 'tests')})
+        script = ['-c', code] if code else ['tests/narrow_main.py']
+        return forked.start([*script, *arguments, *self.places], **keywords,
+                            env={**os.environ, 'PYTHONPATH': os.path.join(forked.ROOT, 'tests')})
 
     def run(self, *arguments, **keywords):
         """Returns (exit code, lines of stderr that are no progress bars)."""
@@ -860,17 +855,18 @@ def test_killed_10_times_equals_uninterrupted(command_line):
 def test_a_full_disk_warns_and_ends_in_exit_code_1(command_line):
     code, lines = command_line.run(
         *command_line.SETTINGS, '--n_epochs', 1, '--run', 'full',
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, LIMIT[1])))
+        file_size=30_000)
     assert code == 1 and not names(command_line.models / 'full')
     assert len(lines) == 3 and all(line.startswith('warning: checkpoint not written') for line in lines)
     assert len(log_of(command_line.models / 'full', 'steps')) == 3      # trained on all the same
 
 
-@pytest.mark.parametrize(('kind', 'step'), [('train', 4), ('multiscale', 0)])
-def test_a_source_of_batches_that_raises_is_one_line(command_line, kind, step):
-    code, lines = command_line.run(kind, step, *command_line.SETTINGS, '--n_epochs', 2, '--run', 'broken', code=BROKEN)
+@pytest.mark.parametrize(('kind', 'n_epochs', 'kept'), [('train', 2, [0, 3]), ('multiscale', 0, [0])])
+def test_a_source_of_batches_that_raises_is_one_line(command_line, kind, n_epochs, kept):
+    code, lines = command_line.run(kind, 4, *command_line.SETTINGS, '--gpus', 0, '--n_epochs', n_epochs,
+                                   '--run', 'broken', code=BROKEN)
     assert code == 1 and len(lines) == 1 and 'the picture of row 3' in lines[0], lines
-    assert names(command_line.models / 'broken') == ([0, 3] if kind == 'train' else [0, 3, 6])
+    assert names(command_line.models / 'broken') == kept
 
 
 def test_data_killed_while_it_writes_leaves_no_arrays_and_the_next_run_sweeps(tmp_path):

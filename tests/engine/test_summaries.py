@@ -173,9 +173,10 @@ def test_images_decode_to_the_size_stated(written, tag, shape):
     assert image.shape == shape and (event.height, event.width) == shape[:2] and event.step == 2
 
 
-def test_without_spatial_model_nothing_of_it_on_two_towers(tmp_path):
+@pytest.mark.parametrize('gpus', [['0'], pytest.param(['0', '1'], marks=pytest.mark.long)])
+def test_without_spatial_model_nothing_of_it(tmp_path, gpus):
     with tf.Graph().as_default(), tf.Session() as session:
-        graph, splits, options = build(['--data_augm', '--gpus', '0', '1'])
+        graph, splits, options = build(['--data_augm', '--gpus', *gpus])
         session.run(tf.global_variables_initializer())
         session.run(graph.spectra[0])
         writer = summaries.Writer(str(tmp_path), tompson, JOINTS, graph, splits, options)

@@ -39,8 +39,9 @@ def numbers(variables, seed=0):
     return {v.op.name: rng.normal(float(v.op.name.endswith('scale')), 0.1, v.shape) for v in variables}
 
 
-@pytest.mark.parametrize(('n', 'devices'), [(4, (0, 1)), (3, (1, 2)), (1, (0, 1))])
-def test_two_towers_equal_one(n, devices, monkeypatch):
+@pytest.mark.parametrize(('n', 'devices', 'use_sm'), [(3, (1, 2), False)] + [
+    pytest.param(*case, marks=pytest.mark.long) for case in ((4, (0, 1), True), (3, (1, 2), True), (1, (0, 1), True))])
+def test_two_towers_equal_one(n, devices, use_sm, monkeypatch):
     """Same averaged gradients and losses on one batch, batch norm in inference mode, on two CPU devices."""
     build_towers = towers.build_towers
     monkeypatch.setattr(towers, 'build_towers', lambda *a, training: build_towers(*a, training=False))
@@ -49,7 +50,7 @@ def test_two_towers_equal_one(n, devices, monkeypatch):
         with tf.Graph().as_default():
             tf.train.get_or_create_global_step()
             batch = placeholders()
-            training = towers.build_training(tompson, batch, names, settings(), 100)
+            training = towers.build_training(tompson, batch, names, settings(use_sm=use_sm), 100)
             if len(names) == 2:
                 used = {op.device for op in tf.get_default_graph().get_operations()}
                 assert {f'/device:CPU:{device}' for device in devices} <= used
@@ -58,12 +59,12 @@ def test_two_towers_equal_one(n, devices, monkeypatch):
                 values = numbers(tf.trainable_variables())
                 for variable in tf.trainable_variables():
                     variable.load(values[variable.op.name], session)
-                results.append(session.run([training.losses['pd'], training.losses['sm'], training.outputs['sm'],
+                results.append(session.run([*training.losses.values(), *training.outputs.values(),
                                             [gradient for gradient, _ in training.gradients]],
                                            batches.feed(batch, make_batch(n))))
-    for one, two in zip(results[0][:3], results[1][:3]):
+    for one, two in zip(results[0][:-1], results[1][:-1]):
         np.testing.assert_allclose(one, two, rtol=2e-4, atol=1e-7)
-    for one, two in zip(results[0][3], results[1][3]):
+    for one, two in zip(results[0][-1], results[1][-1]):
         # The last bias has a zero gradient (softmax ignores it): rounding is all there is.
         np.testing.assert_allclose(one, two, rtol=1e-2, atol=2e-4 * np.abs(one).max() + 1e-6)
 
@@ -84,11 +85,11 @@ def test_every_sample_counts_once_whatever_the_split(tf_graph):
 def test_training_with_more_towers_than_samples(tf_graph):
     tf.train.get_or_create_global_step()
     batch = placeholders()
-    training = towers.build_training(tompson, batch, ['/cpu:0'] * 3, settings(), 100)
+    training = towers.build_training(tompson, batch, ['/cpu:0'] * 3, settings(use_sm=False), 100)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
-        finite, _, loss, maps = session.run([training.finite, training.step, training.losses['sm'],
-                                             training.outputs['sm']], batches.feed(batch, make_batch(2)))
+        finite, _, loss, maps = session.run([training.finite, training.step, training.losses['pd'],
+                                             training.outputs['pd']], batches.feed(batch, make_batch(2)))
         assert finite and np.isfinite(loss) and len(maps) == 2
         assert all(np.isfinite(value).all() for value in session.run(tf.global_variables()))
 
@@ -96,14 +97,19 @@ def test_training_with_more_towers_than_samples(tf_graph):
 FETCHED = ('step', 'finite', 'losses', 'norm', 'rate', 'outputs')                              # at each update
 
 
-@pytest.mark.parametrize('changes', [{}, {'use_sm': False}, {'loss': 'squared'}, {'no_batch_norm': True},
-                                     {'conv': 'direct'}, {'self_connections': True, 'optimizer': 'momentum'},
-                                     {'average_weights': 0.9, 'spatial_dropout': 0.2},
-                                     {'train_only': 'detector'}, {'train_only': 'spatial', 'average_weights': 0.9}])
-def test_no_variable_is_read_in_no_order_with_its_update(tf_graph, changes):
+AVERAGED = {'average_weights': 0.9, 'spatial_dropout': 0.2}
+GRAPHS = [(1, {**AVERAGED, 'conv': 'fft'}), (2, AVERAGED)] + [
+    pytest.param(2, changes, marks=pytest.mark.long) for changes in (
+        {}, {'use_sm': False}, {'loss': 'squared'}, {'no_batch_norm': True}, {**AVERAGED, 'conv': 'fft'},
+        {'self_connections': True, 'optimizer': 'momentum'}, {'train_only': 'detector'},
+        {'train_only': 'spatial', 'average_weights': 0.9})]
+
+
+@pytest.mark.parametrize(('n_towers', 'changes'), GRAPHS)
+def test_no_variable_is_read_in_no_order_with_its_update(tf_graph, n_towers, changes):
     tf.train.get_or_create_global_step()
     options = settings(**changes)
-    training = towers.build_training(tompson, placeholders(), ['/cpu:0', '/cpu:0'], options, 100)
+    training = towers.build_training(tompson, placeholders(), ['/cpu:0'] * n_towers, options, 100)
     assert training.losses.keys() == training.outputs.keys() == ({'pd', 'sm'} if options.use_sm else {'pd'})
     untrained = {'detector': ['spatial_model/'], 'spatial': ['part_detector/']}.get(options.train_only, [])
     assert unordered_reads(tf.nest.flatten([getattr(training, name) for name in FETCHED]), untrained) == []
@@ -118,13 +124,14 @@ def test_a_read_in_no_order_is_found(tf_graph):
     assert len(unordered_reads([step, second])) == 1
 
 
-@pytest.mark.parametrize(('part', 'other'), [('detector', 'spatial_model/'), ('spatial', 'part_detector/')])
+@pytest.mark.parametrize(('part', 'other'), [pytest.param('detector', 'spatial_model/', marks=pytest.mark.long),
+                                             ('spatial', 'part_detector/')])
 def test_train_only_changes_one_part(tf_graph, part, other):
     """One update of each: the other part's variables stay, its batch norms' averages too where maps are fixed, and the
     trained part's all move, their averages after them; fixed maps are what evaluation shows."""
     tf.train.get_or_create_global_step()
     batch, options = placeholders(), settings(train_only=part, average_weights=0.5)
-    training = towers.build_training(tompson, batch, ['/cpu:0', '/cpu:0'], options, 100)
+    training = towers.build_training(tompson, batch, ['/cpu:0'], options, 100)
     inference = towers.build_inference(tompson, batch, ['/cpu:0'], options)
     assert {v.op.name.split('/')[0] + '/' for _, v in training.gradients}.isdisjoint({other})
     fed = batches.feed(batch, make_batch(3))
@@ -146,7 +153,7 @@ def test_train_only_changes_one_part(tf_graph, part, other):
 
 def test_towers_drop_other_maps_each_step_and_inference_none(tf_graph):
     step = tf.train.get_or_create_global_step()
-    batch, options, devices = placeholders(), settings(spatial_dropout=0.5), ['/cpu:0', '/cpu:0']
+    batch, options, devices = placeholders(), settings(spatial_dropout=0.5, use_sm=False), ['/cpu:0'] * 2
     training = towers.build_training(tompson, batch, devices, options, 100)
     inference = towers.build_inference(tompson, batch, devices, options)
     fed = batches.feed(batch, tf.nest.map_structure(lambda x: np.concatenate([x, x]), make_batch(1)))  # the same twice
@@ -269,7 +276,7 @@ def test_inference_reads_the_averages_and_training_the_weights(tf_graph):
     """They start as equals; then weights of zero leave inference as it was, and averages of zero make it uniform."""
     tf.train.get_or_create_global_step()
     tf.set_random_seed(0)
-    batch, options = placeholders(), settings(average_weights=0.9)
+    batch, options = placeholders(), settings(average_weights=0.9, use_sm=False)
     training = towers.build_training(tompson, batch, ['/cpu:0'], options, 100)
     inference = towers.build_inference(tompson, batch, ['/cpu:0', '/cpu:0'], options)
     trainable = tf.trainable_variables()
@@ -280,15 +287,15 @@ def test_inference_reads_the_averages_and_training_the_weights(tf_graph):
         session.run(tf.global_variables_initializer())
         for one, other in zip(*session.run([trainable, averages])):
             np.testing.assert_array_equal(one, other)
-        first = session.run(inference.outputs['sm'], fed)
+        first = session.run(inference.outputs['pd'], fed)
         for variable in trainable:
             variable.load(np.zeros(variable.shape), session)
-        np.testing.assert_array_equal(session.run(inference.outputs['sm'], fed), first)
-        uniform = session.run(training.outputs['sm'], fed)
+        np.testing.assert_array_equal(session.run(inference.outputs['pd'], fed), first)
+        uniform = session.run(training.outputs['pd'], fed)
         np.testing.assert_allclose(uniform, 1 / 5400, rtol=1e-4)
         for variable in averages:
             variable.load(np.zeros(variable.shape), session)
-        np.testing.assert_allclose(session.run(inference.outputs['sm'], fed), 1 / 5400, rtol=1e-4)
+        np.testing.assert_allclose(session.run(inference.outputs['pd'], fed), 1 / 5400, rtol=1e-4)
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
@@ -351,6 +358,7 @@ def test_absent_gpus_become_the_cpu_and_one_line_says_so():
     assert len(lines) == 1 and '2 of 2 towers on the CPU' in lines[0]
 
 
+@pytest.mark.long
 def test_without_the_auxiliary_loss_the_spatial_model_s_trains_the_detector(tf_graph):
     """Gradients are those of the spatial model's loss alone, and reach every filter of the detector through it."""
     tf.train.get_or_create_global_step()
@@ -372,10 +380,11 @@ def test_without_the_auxiliary_loss_the_spatial_model_s_trains_the_detector(tf_g
     assert len(reached) == 14 and min(reached) > 0
 
 
-ABLATIONS = [{'loss': 'squared'}, {'self_connections': True}, {'no_batch_norm': True, 'use_sm': False}]
+ABLATIONS = [{'loss': 'squared'}, pytest.param({'self_connections': True}, marks=pytest.mark.long),
+             {'no_batch_norm': True, 'use_sm': False}]
 
 
-@pytest.mark.parametrize('changes', ABLATIONS, ids=lambda changes: ' '.join(changes))
+@pytest.mark.parametrize('changes', ABLATIONS, ids=' '.join)
 def test_ablated_networks_train(tf_graph, changes):
     """Updates are finite, move every kind of variable, and lower what is minimised on one batch."""
     tf.set_random_seed(0)

@@ -63,12 +63,8 @@ scipy.io.savemat(o.predictions, {'flic_pred_pd': pd.transpose(2, 1, 0), 'flic_pr
 
 
 @pytest.fixture(scope='session')
-def people(tmp_path_factory):
-    """Arrays and priors of 26 synthetic people, 21 of them for training: two are held out."""
-    out = str(tmp_path_factory.mktemp('made') / 'arrays')
-    for script in (['data.py', '--synthetic', '26', '--out', out], ['pairwise_distr.py', '--data', out]):
-        subprocess.run([sys.executable, os.path.join(ROOT, script[0]), *script[1:]], check=True, capture_output=True)
-    return out
+def people(arrays_of_26):
+    return arrays_of_26
 
 
 @pytest.fixture
@@ -303,6 +299,7 @@ def test_table_of_the_command_line(run, capsys):
     assert '2 held-out training people after 2 updates of 7' in text and len(run.calls()) == 2
 
 
+@pytest.mark.long
 def test_with_main_itself(run, people, monkeypatch):
     """Trained, restored and scored by the real program with a narrow network."""
     monkeypatch.setattr(ablations, 'MAIN', os.path.join(ROOT, 'tests', 'narrow_main.py'))

@@ -1,9 +1,6 @@
 """benchmark.py: the plain implementations say what ours say, and rounds alternate."""
-import subprocess
-import sys
-
+import forked
 import numpy as np
-from conftest import ROOT
 
 import main
 import pairwise_distr
@@ -79,5 +76,5 @@ def test_rounds_alternate_and_medians_leave_the_warm_up_out():
 
 
 def test_help():
-    done = subprocess.run([sys.executable, '-m', 'tools.benchmark', '--help'], capture_output=True, text=True, cwd=ROOT)
+    done = forked.run(['-m', 'tools.benchmark', '--help'], cwd=forked.ROOT)
     assert done.returncode == 0 and '--quick' in done.stdout and 'spatial' in done.stdout

@@ -4,14 +4,12 @@ import inspect
 import json
 import os
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import cv2
+import forked
 import numpy as np
 import pytest
-from conftest import ROOT
 from test_evaluate import make_arrays, own_file
 
 import evaluate
@@ -369,9 +367,8 @@ def test_helped_table_counts_joints(made):
                                            ('models/a_run/settings.json', 'settings.json')])
 def test_bad_input_is_one_line(made, tmp_path, damage, named):
     (tmp_path / damage).write_bytes(b'\x00damaged')
-    command = [sys.executable, '-m', 'tools.report', '--run', made.run, '--predictions', made.predictions,
-               '--data', made.data, '--out', str(tmp_path / 'out'), '--only', 'results', 'loss']
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    result = forked.run(['-m', 'tools.report', '--run', made.run, '--predictions', made.predictions,
+                         '--data', made.data, '--out', tmp_path / 'out', '--only', 'results', 'loss'], cwd=forked.ROOT)
     assert result.returncode == 2 and named in result.stderr and len(result.stderr.splitlines()) == 1
 
 
@@ -387,33 +384,28 @@ def test_predictions_without_spatial_model_have_no_heat_maps(made, tmp_path):
 
 # ---------------------------------------------------------------- the network
 
-@pytest.fixture(scope='module')
-def untrained(tmp_path_factory, arrays_folder):
+@pytest.fixture
+def of_untrained(untrained, arrays_folder, tmp_path):
     """Options of report.py for the narrow, untrained network on the drawn test people."""
-    folder = tmp_path_factory.mktemp('untrained')
-    predictions = str(folder / 'predictions.mat')
-    subprocess.run([sys.executable, os.path.join(ROOT, 'tests', 'narrow_main.py'), '--train', '--n_epochs', '0',
-                    '--width', '4', '--use_sm', '--data', arrays_folder, '--model_path', str(folder), '--run', 'a_run',
-                    '--tb_folder', '', '--predictions', predictions], check=True, capture_output=True)
-    return SimpleNamespace(run=str(folder / 'a_run'), predictions=predictions, data=arrays_folder, out=str(folder),
-                           scales='multi')
+    return SimpleNamespace(run=str(untrained / 'models_ex' / 'sm'), predictions=str(untrained / 'predictions.mat'),
+                           data=arrays_folder, out=str(tmp_path), scales='multi')
 
 
-def test_restored_network_finds_what_main_wrote(untrained, monkeypatch):
+def test_restored_network_finds_what_main_wrote(of_untrained, monkeypatch):
     import model
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))             # as narrow_main.py
-    material = report.Material(untrained)
+    material = report.Material(of_untrained)
     split_name, predictions, _ = material.predicted
-    split = arrays.load_split(untrained.data, split_name, material.manifest)
-    with report.restored(untrained.run, 'multi') as network:
+    split = arrays.load_split(of_untrained.data, split_name, material.manifest)
+    with report.restored(of_untrained.run, 'multi') as network:
         for i, row in enumerate(predictions.rows[:2]):
             found = heatmaps.decode(np.stack(network.maps(split, row)), network.subcell)
             for model_name, found_xy in zip((PART_DETECTOR, JOINT_MODEL), found):
                 np.testing.assert_allclose(found_xy, predictions.models[model_name][i], atol=0.1)
 
 
-def test_pairs_of_an_untrained_network_are_those_of_the_start(untrained):
-    start, trained, biases = report.read_pairs(report.Material(untrained))
+def test_pairs_of_an_untrained_network_are_those_of_the_start(of_untrained):
+    start, trained, biases = report.read_pairs(report.Material(of_untrained))
     assert start.shape == (81, 120, 180) and biases.shape == (81, 60, 90)
     np.testing.assert_allclose(trained, start, rtol=1e-5)
     np.testing.assert_allclose(start.max(axis=(1, 2)), 1, rtol=1e-5)                # 'exact': each pair's largest
