@@ -1,6 +1,6 @@
 """FLIC's examples.mat and pictures -> the arrays that training reads (their layout: datasets/arrays.py).
 
-    python data.py --meta data_FLIC.mat --images images_FLIC --out arrays
+    python data.py --meta FLIC/examples.mat --images FLIC/images --out arrays      # as FLIC.zip unpacks
     python data.py --synthetic 400 --out arrays       # no FLIC at hand: render 400 people in its format first
 
 People who face backwards (left hip left of the right hip) have left and right exchanged, so that "left" is
@@ -135,8 +135,8 @@ def report(people):
 
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--meta', default='data_FLIC.mat', help='FLIC\'s examples.mat (default: %(default)s)')
-    parser.add_argument('--images', default='images_FLIC', help='folder of its pictures (default: %(default)s)')
+    parser.add_argument('--meta', default='FLIC/examples.mat', help='FLIC\'s examples.mat (default: %(default)s)')
+    parser.add_argument('--images', default='FLIC/images', help='folder of its pictures (default: %(default)s)')
     parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
     parser.add_argument('--synthetic', type=files.positive_int, metavar='N',
                         help='render N people in FLIC\'s format into OUT/synthetic_FLIC and use these')

@@ -100,7 +100,7 @@ def add_evaluation(parser):
     evaluation.add_argument('--validation', action='store_true',
                             help='hold out a tenth of the training people and evaluate on them: for choosing settings')
     evaluation.add_argument('--predictions', type=not_empty, default='predictions.mat', metavar='FILE',
-                            help='where they are written')
+                            help='where the test people\'s joints are written, for evaluate.py')
     places = parser.add_argument_group('places')
     places.add_argument('--data', type=not_empty, default='arrays', help='folder of data.py and pairwise_distr.py')
     places.add_argument('--model_path', type=not_empty, default='models_ex', help='folder of all runs')

@@ -1,0 +1,45 @@
+"""README and docs/: what they link to exists, and what they tell people to type is understood."""
+import glob
+import os
+import re
+import shlex
+
+import pytest
+from conftest import ROOT
+
+import main
+
+PAGES = sorted(os.path.relpath(path, ROOT) for pattern in ('README.md', 'docs/*.md', 'report/*.md', 'pretrained/*/*.md')
+               for path in glob.glob(os.path.join(ROOT, pattern)))
+
+
+def text_of(page):
+    with open(os.path.join(ROOT, page), encoding='utf-8') as file:
+        return file.read()
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r'\]\(([^)]+)\)', text_of(page)):
+        if not link.startswith('http'):
+            path, _, heading = link.partition('#')
+            target = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
+            assert os.path.exists(os.path.join(ROOT, target)), link
+            headings = [re.sub(r'[^a-z0-9 -]', '', line.strip('# ').lower()).replace(' ', '-')
+                        for line in text_of(target).splitlines() if line.startswith('#')] if heading else ['']
+            assert heading in headings, link
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_commands_are_understood(page, monkeypatch):
+    """Every call of main.py: its options are known and go together; --restore and --predict name what is there."""
+    monkeypatch.chdir(ROOT)
+    for line in re.findall(r'python main\.py ([^`;&|#\n]+)', text_of(page)):
+        words = shlex.split(line)
+        if any(word.startswith(('...', 'RUN', 'models_ex')) or '/RUN' in word for word in words):
+            continue                                                        # a place to be filled in
+        system = main.systems.load(main.command_line.system_named(main.systems.names(), words))
+        options, _ = main.command_line.parse(system, main.systems.names(), words)
+        for place in (options.restore, options.init):
+            assert place is None or not place.startswith('pretrained') or os.path.isdir(place), line
+        assert options.predict in (None, 'picture.jpg', 'group.jpg') or os.path.exists(options.predict), line
