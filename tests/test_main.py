@@ -3,6 +3,7 @@ import ast
 import importlib
 import os
 import pkgutil
+from types import SimpleNamespace
 
 import forked
 import numpy as np
@@ -38,7 +39,8 @@ def started(arguments, graph, with_origin=True):
     tf.set_random_seed(options.seed)
     graph = graph(system, options)
     with tf.Session() as session:
-        main.initialise(session, graph, system.start(options, people, manifest), found, origin)
+        main.initialise(session, graph, system.start(options, people, manifest), found, options,
+                        main.trained_weights(system, options, origin))
         variables = tf.global_variables()
         return options, {v.op.name: value for v, value in zip(variables, session.run(variables))}
 
@@ -99,10 +101,11 @@ def test_weights_that_fit_nowhere_are_refused(untrained, arrays_folder, tmp_path
     found = checkpoint.find(str(untrained / 'models_ex'), 'pd')
     tf.get_variable('part_detector/conv1_full/weights', [5, 5, 3, 5])
     with tf_graph() as session:
-        taken, left = checkpoint.fill(session, checkpoint.weights(found.path))
+        weights = checkpoint.weights(found.path)
+        taken, left = checkpoint.fill(session, weights)
         assert taken == [] and left == ['part_detector/conv1_full/weights']
         with pytest.raises(InputError, match='none of its weights fits'):
-            main.initialise(session, None, {}, None, found)
+            main.initialise(session, None, {}, None, SimpleNamespace(init='pd'), weights)
     done = run(tmp_path, arrays_folder, '--train', '--init', 'nowhere', '--run', 'c')
     assert done.returncode == 2 and '--init: nowhere: no checkpoint there' in done.stderr
 
