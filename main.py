@@ -93,13 +93,13 @@ def understand(arguments=None):
 
 def predict_pictures(options, system, found):
     """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
-    sources = pictures.find_sources(options, system)
+    chosen = pictures.find_sources(options, system)
     graph = pictures.build_graph(system, options)
     with tf.Session(config=towers.session_config(options.gpus)) as session:
         checkpoint.restore(session, graph.saver, found)
         with convolution.spectra(session, graph.spectra):
             finder = pictures.Finder(session, graph, system, datasets.load(options.dataset), options)
-            return pictures.write_poses(finder, sources, options, found)
+            return pictures.write_poses(finder, chosen, options, found)
 
 
 def check_data(manifest, found, options):

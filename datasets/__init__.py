@@ -5,6 +5,7 @@ Every data set has a module, found by its name (`--dataset flic`), with
     POINTS      names of the points that the arrays hold, JOINTS first
     FLIP        in a mirrored picture point i is where point FLIP[i] was
     LIMBS       pairs of joints to draw a line between
+    SIDES       which side is left, in words
     LAYOUT      {kind: (dtype, shape of one)} of the arrays that data.py writes (arrays.py)
     MEASURE     name of the rate in logs and TensorBoard
     RADIUS      errors up to RADIUS * unit count as hits there; arrays.py says what a person's unit is

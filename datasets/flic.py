@@ -26,6 +26,7 @@ TORSO_CORNERS = (0, 3, 6, 7)        # lsho rsho lhip rhip: torso = their mean
 FLIP = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)   # in a mirrored picture joint i is where joint FLIP[i] was
 LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (0, 3), (0, 6), (3, 7), (6, 7), (8, 0), (8, 3))
 NORMALISER = ('lhip', 'rsho')            # rates are in % of the distance between these two
+SIDES = 'left is the person\'s own left if seen from the front: people seen from behind come out exchanged'
 MEASURE, RADIUS, UNCOUNTED = 'detection rate at radius 10', 0.1, ()
 PAIRS = tuple((j, v) for j in range(N_MAPS) for v in range(N_MAPS) if v != j)      # 90 x (joint, condjoint)
 COLUMNS = (0, 1, 2, 3, 4, 5, 6, 9, 16)         # those of FLIC's 29 coordinates that are JOINTS, in order

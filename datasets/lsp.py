@@ -13,5 +13,6 @@ FLIP = (5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13)
 LIMBS = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (9, 10), (10, 11), (8, 12), (9, 12), (12, 13),
          (2, 8), (3, 9))
 LAYOUT = arrays.annotations(len(JOINTS))
+SIDES = 'left is the person\'s own left'
 MEASURE, RADIUS, UNCOUNTED = 'PCK@0.2', 0.2, ()
 people, check_joints = annotations.people, annotations.check_joints

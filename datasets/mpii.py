@@ -11,5 +11,6 @@ FLIP = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
 LIMBS = ((0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (10, 11), (11, 12), (12, 7), (7, 13),
          (13, 14), (14, 15))
 LAYOUT = arrays.annotations(len(JOINTS))
+SIDES = 'left is the person\'s own left'
 MEASURE, RADIUS, UNCOUNTED = 'PCKh@0.5', 0.5, ('pelvis', 'thorax')
 people, check_joints = annotations.people, annotations.check_joints

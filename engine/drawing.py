@@ -13,38 +13,48 @@ from engine.palette import joint_colours, rgb, side_colour
 LETTERS = 0.45                          # OpenCV's font scale on a picture 720 pixels long
 LEGIBLE = 640                           # least long side of a picture with letters on it
 SIZE = 360, 240                         # width and height of TensorBoard's pictures, pixels
+WEAK = 0.3                              # score below which a joint is drawn weakly
 OPACITY = 0.8                           # of a map's peak over the frame
 TRUTH, TRUNK = rgb(palette.TRUTH), rgb(palette.SIDES[''])
 
 
-def draw_skeleton(image, joints_xy, body, width=3, colour=None):
-    """Draws limbs and joints into a copy of an RGB picture; joints_xy: [k, 2] pixels of that picture."""
+def draw_skeleton(image, joints_xy, body, width=3, colour=None, weak=()):
+    """Draws limbs and joints into a copy of an RGB picture; joints_xy: [k, 2] pixels of that picture.
+
+    weak: indices of joints that are drawn as rings, and whose limbs are thin.
+    """
     image = np.ascontiguousarray(image).copy()
     far = 2 * max(image.shape)
     points = [tuple(round(16 * v) for v in xy.tolist()) for xy in np.clip(joints_xy, -far, far)]        # 1/16 pixels
     for a, b in body.LIMBS:
         limb = colour or rgb(side_colour(body.JOINTS[a], body.JOINTS[b]))
-        cv2.line(image, points[a], points[b], limb, width, cv2.LINE_AA, 4)
-    for point in points:
-        cv2.circle(image, point, 16 * (width + 1), colour or TRUTH, -1, cv2.LINE_AA, 4)
+        thickness = 1 if {a, b} & set(weak) else width
+        cv2.line(image, points[a], points[b], limb, thickness, cv2.LINE_AA, 4)
+    for joint, point in enumerate(points):
+        cv2.circle(image, point, 16 * (width + 1), colour or TRUTH, 1 if joint in weak else -1, cv2.LINE_AA, 4)
     return image
 
 
-def draw_pose(image, joints_xy, scores, body, anchor_xy=None):
-    """Skeleton, name and score of each joint, and a cross at the point that said who was meant.
+def draw_poses(image, people, body):
+    """Each person's skeleton, and a cross at the point that said who was meant; of one person also the joints' names
+    and scores.
 
-    image: RGB uint8 [h, w, 3]; joints_xy [k, 2], anchor_xy [2] pixels of it; scores [k], 0..1.  Lines and letters go
-    with the picture's size; a small picture is enlarged by a whole number, so that they can be read.
-    Returns a new picture.
+    image: RGB uint8 [h, w, 3].  people: with joints_xy [k, 2], pixels of it, scores [k], 0..1, torso_xy [2] or None.
+    Lines and letters go with the picture's size; a small picture is enlarged by a whole number, so that they can be
+    read.  Joints with a score below WEAK are drawn weakly.  Returns a new picture.
     """
     factor = -(-LEGIBLE // max(image.shape[:2]))
-    image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR) if factor > 1 else image
-    joints_xy, unit = np.asarray(joints_xy) * factor, max(image.shape[:2]) / 720
-    image = draw_skeleton(image, joints_xy, body, max(1, round(3 * unit)))
-    if anchor_xy is not None:
-        at = np.rint(np.asarray(anchor_xy) * factor).astype(int).tolist()
-        cv2.drawMarker(image, at, TRUNK, cv2.MARKER_CROSS, round(16 * unit), max(1, round(2 * unit)), cv2.LINE_AA)
-    for name, text, (left, bottom, width, height) in place_labels(image, joints_xy, scores, body.JOINTS, unit):
+    image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    unit = max(image.shape[:2]) / 720
+    for person in people:
+        joints_xy = np.asarray(person.joints_xy) * factor
+        weak = np.flatnonzero(np.asarray(person.scores) < WEAK).tolist()
+        image = draw_skeleton(image, joints_xy, body, max(1, round(3 * unit)), weak=weak)
+        if person.torso_xy is not None:
+            at = np.rint(np.asarray(person.torso_xy) * factor).astype(int).tolist()
+            cv2.drawMarker(image, at, TRUNK, cv2.MARKER_CROSS, round(16 * unit), max(1, round(2 * unit)), cv2.LINE_AA)
+    labels = place_labels(image, joints_xy, people[0].scores, body.JOINTS, unit) if len(people) == 1 else ()
+    for name, text, (left, bottom, width, height) in labels:
         image[max(bottom - height, 0):bottom, left:left + width] //= 3              # dark below the letters
         corner = left + round(2 * unit), bottom - round(4 * unit)
         write_text(image, text, corner, LETTERS * unit, rgb(side_colour(name)))
@@ -94,11 +104,14 @@ def sheet(tiles, columns):
     return np.vstack([np.hstack(tiles[i:i + columns]) for i in range(0, len(tiles), columns)])
 
 
-def write_picture(path, image):
-    """RGB -> .jpg or .png, by the path's ending, atomically."""
+def write_picture(path, image, comment=b''):
+    """RGB -> .jpg or .png, by the path's ending, atomically.  comment: of a .jpg only."""
     _, encoded = cv2.imencode(os.path.splitext(path)[1], image[..., ::-1])
+    content = encoded.tobytes()
+    if comment:                                         # its segment comes right after the start of the picture's
+        content = content[:2] + b'\xff\xfe' + (len(comment) + 2).to_bytes(2, 'big') + comment + content[2:]
     with files.atomic(path) as partial, open(partial, 'wb') as file:
-        file.write(encoded.tobytes())
+        file.write(content)
 
 
 def overlay(image, maps, joints, shown):

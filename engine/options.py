@@ -11,10 +11,10 @@ FIXED = ('system', 'dataset')
 FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_examples', 'validation', 'norm_decay',
                      'average_weights', 'schedule', 'lr_steps', 'warm_up', 'clip_norm')
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
-CALL = ('train', 'restore', 'predict', 'torso', 'overlay', 'out', 'model_path', 'tb_folder', 'run', 'data',
-        'predictions', 'verify')
+PICTURES_ONLY = ('torso', 'overlay', 'frames', 'no_smoothing', 'out')
+CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder', 'run', 'data', 'predictions',
+        'verify')
 DEFAULT_SYSTEM = 'tompson'
-PICTURES_ONLY = ('torso', 'overlay', 'out')
 TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'batch_size')
 
 
@@ -53,10 +53,14 @@ def add_calls(parser, system, systems):
     what.add_argument('--dataset', choices=system.DATASETS, default=system.DATASETS[0], help='whose joints and arrays')
     pictures = parser.add_argument_group('pictures of your own', 'with --restore; no arrays are needed')
     pictures.add_argument('--predict', type=not_empty, metavar='PATH',
-                          help='picture, folder of pictures or video whose joints to find')
+                          help='whose joints to find: a picture, a folder of pictures, a video, a camera\'s number '
+                               '(until Ctrl-C), or - for a picture on standard input')
     pictures.add_argument('--torso', type=point, metavar='X,Y',
                           help='middle of the torso of the person meant, in pixels; without it, it is inferred')
     pictures.add_argument('--overlay', action='store_true', help='also write each picture\'s heat maps')
+    pictures.add_argument('--frames', action='store_true', help='of a video, also write each frame as a picture')
+    pictures.add_argument('--no_smoothing', action='store_true',
+                          help='of a video, write the joints as found in each frame')
     pictures.add_argument('--out', type=not_empty, default='poses', metavar='FOLDER', help='where they are written')
 
 

@@ -2,6 +2,8 @@
 import collections
 import json
 import os
+import signal
+import time
 
 import cv2
 import forked
@@ -15,7 +17,7 @@ import spatial_model
 import systems
 import torso
 from datasets import arrays, flic, synthetic
-from engine import batches, crops, drawing, heatmaps, multiscale, pictures
+from engine import batches, crops, drawing, heatmaps, multiscale, pictures, results, sources
 from engine import options as command_line
 from engine.files import InputError
 from systems import tompson
@@ -38,8 +40,8 @@ def options_of(*arguments):
     return options
 
 
-def poses_of(folder):
-    with open(os.path.join(folder, 'poses.json'), encoding='utf-8') as file:
+def poses_of(folder, name=results.POSES):
+    with open(os.path.join(folder, name), encoding='utf-8') as file:
         return json.load(file)
 
 
@@ -125,23 +127,23 @@ def written(path, content):
 def test_lossless_pictures_are_read_as_rgb(tmp_path, ending):
     image = shapes()
     path = written(tmp_path / f'a{ending}', encoded(ending, image[..., ::-1]))
-    np.testing.assert_array_equal(pictures.read_picture(path), image)
+    np.testing.assert_array_equal(sources.read_picture(path), image)
 
 
 def test_grey_deep_and_transparent_pictures(tmp_path):
     image = shapes()
     grey = image[..., 0]
     for ending in ('.png', '.jpg'):
-        found = pictures.read_picture(written(tmp_path / f'grey{ending}', encoded(ending, grey)))
+        found = sources.read_picture(written(tmp_path / f'grey{ending}', encoded(ending, grey)))
         assert found.shape == image.shape and np.abs(found.astype(int) - grey[..., None]).max() < 30
     for ending in ('.png', '.tiff'):
-        deep = pictures.read_picture(written(tmp_path / f'deep{ending}', encoded(ending, grey.astype(np.uint16) * 257)))
+        deep = sources.read_picture(written(tmp_path / f'deep{ending}', encoded(ending, grey.astype(np.uint16) * 257)))
         assert deep.dtype == np.uint8 and np.abs(deep.astype(int) - grey[..., None]).max() <= 1
     alpha = np.zeros(grey.shape, np.uint8)
     alpha[:, 35:], alpha[:, 60:] = 128, 255
     for name, scale, dtype in (('a', 1, np.uint8), ('b', 257, np.uint16)):
         content = encoded('.png', np.dstack([image[..., ::-1], alpha]).astype(dtype) * dtype(scale))
-        found = pictures.read_picture(written(tmp_path / f'{name}.png', content))
+        found = sources.read_picture(written(tmp_path / f'{name}.png', content))
         np.testing.assert_allclose(found, image * (alpha / 255)[..., None], atol=1)
 
 
@@ -155,10 +157,10 @@ def with_orientation(content, orientation):
 def test_jpegs_are_turned_as_exif_says(tmp_path):
     image = shapes(48, 64)
     content = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=98)
-    plain = pictures.read_picture(written(tmp_path / 'plain.jpg', content))
+    plain = sources.read_picture(written(tmp_path / 'plain.jpg', content))
     np.testing.assert_array_equal(plain, simplejpeg.decode_jpeg(content, 'RGB'))         # as data.py reads frames
     for orientation, turned in ((1, plain), (3, plain[::-1, ::-1]), (6, np.rot90(plain, -1)), (8, np.rot90(plain))):
-        found = pictures.read_picture(written(tmp_path / 'turned.jpg', with_orientation(content, orientation)))
+        found = sources.read_picture(written(tmp_path / 'turned.jpg', with_orientation(content, orientation)))
         assert found.shape == turned.shape
         assert np.abs(found.astype(int) - turned).mean() < 2
 
@@ -168,28 +170,28 @@ def test_jpegs_are_turned_as_exif_says(tmp_path):
 def test_truncated_pictures_are_unreadable(tmp_path, ending, share, capfd):
     content = encoded(ending, np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8))
     path = written(tmp_path / f'cut{ending}', content[:int(share * len(content))])
-    with pytest.raises(pictures.Unreadable, match=f'cut{ending}'):
-        pictures.read_picture(path)
+    with pytest.raises(sources.Unreadable, match=f'cut{ending}'):
+        sources.read_picture(path)
     assert capfd.readouterr().err == ''                                 # the codecs' own words are not shown
 
 
 def test_what_is_no_picture_is_unreadable(tmp_path):
     for name, content in (('empty.png', b''), ('text.jpg', b'hello'), ('start.jpg', b'\xff\xd8'),
                           ('head.png', b'\x89PNG\r\n\x1a\n')):
-        with pytest.raises(pictures.Unreadable, match=name):
-            pictures.read_picture(written(tmp_path / name, content))
+        with pytest.raises(sources.Unreadable, match=name):
+            sources.read_picture(written(tmp_path / name, content))
     (tmp_path / 'folder.jpg').mkdir()
     for name in ('folder.jpg', 'absent.jpg'):
-        with pytest.raises(pictures.Unreadable, match=name):
-            pictures.read_picture(str(tmp_path / name))
+        with pytest.raises(sources.Unreadable, match=name):
+            sources.read_picture(str(tmp_path / name))
 
 
 def test_a_jpeg_that_asks_for_gigabytes_is_refused(tmp_path):
     content = bytearray(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)))
     at = content.index(b'\xff\xc0') + 5
     content[at:at + 4] = b'\xff\xdc\xff\xdc'                             # 65500 x 65500
-    with pytest.raises(pictures.Unreadable, match='65500x65500'):
-        pictures.read_picture(written(tmp_path / 'huge.jpg', bytes(content)))
+    with pytest.raises(sources.Unreadable, match='65500x65500'):
+        sources.read_picture(written(tmp_path / 'huge.jpg', bytes(content)))
 
 
 # --- which pictures -----------------------------------------------------------------------------------------------
@@ -199,14 +201,14 @@ def test_a_jpeg_that_asks_for_gigabytes_is_refused(tmp_path):
     (['a.jpg', 'a.png', 'c.jpg'], ['a.jpg', 'a.png', 'c']),
     (['a.jpg', 'a.jpg.png', 'a.png'], ['a.jpg', 'a.jpg.png', 'a.png'])])
 def test_names_do_not_collide(files, names):
-    assert pictures.unique_names(files) == names
+    assert sources.unique_names(files) == names
 
 
 def test_folders_are_listed_by_name(tmp_path):
     for name in ('b.PNG', 'a.jpeg', '.hidden.jpg', 'notes.txt', 'c.tif'):
         (tmp_path / name).write_bytes(b'')
-    sources = pictures.find_sources(options_of('--predict', tmp_path, '--out', tmp_path / 'out'), tompson)
-    assert [source.name for source in sources] == ['a', 'b', 'c'] and (tmp_path / 'out').is_dir()
+    found = pictures.find_sources(options_of('--predict', tmp_path, '--out', tmp_path / 'out'), tompson)
+    assert [source.name for source in found] == ['a', 'b', 'c'] and (tmp_path / 'out').is_dir()
     with pytest.raises(InputError, match='pictures themselves'):
         pictures.find_sources(options_of('--predict', tmp_path, '--out', f'{tmp_path}/.'), tompson)
 
@@ -364,7 +366,7 @@ def test_labels_do_not_cover_each_other():
 def test_poses_are_drawn_on_any_size(shape):
     image = np.zeros((*shape, 3), np.uint8)
     xy = np.random.default_rng(0).uniform(-0.5, 1.5, (9, 2)) * shape[::-1]
-    drawn = drawing.draw_pose(image, xy, np.linspace(0, 1, 9), flic, [0, 0])
+    drawn = drawing.draw_poses(image, [pictures.Found(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None)], flic)
     factor = drawn.shape[0] // shape[0]
     assert drawn.shape == (shape[0] * factor, shape[1] * factor, 3) and max(drawn.shape) >= 640
     assert drawn.any() and not image.any()
@@ -380,17 +382,25 @@ def test_a_folder_with_bad_pictures(untrained, tmp_path):
     (folder / 'b.jpg').write_bytes(encoded('.jpg', shapes())[:-200])
     (folder / 'c.png').write_bytes(b'no picture')
     (folder / 'd.png').write_bytes(encoded('.png', shapes(33, 41)))
+    long = 246 * 'e'                                                                # _pose.jpg makes it too long a name
+    for name in (long, 'f'):
+        (folder / f'{name}.png').write_bytes(encoded('.png', shapes()))
+    out.mkdir()
+    (out / 'f_pose.jpg').write_bytes(b'somebody else\'s')
     done = run(tmp_path, '--restore', untrained / 'models_ex' / 'sm', '--predict', folder, '--overlay', '--out', out)
     assert done.returncode == 1, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith('main.py:')]
-    assert len(lines) == 2 and 'b.jpg' in lines[0] and 'c.png' in lines[1]
-    assert 'Traceback' not in done.stderr and '3 pictures, 2 unreadable' in done.stdout
+    assert len(lines) == 4 and all(name in line for name, line in zip(('b.jpg', 'c.png', long, 'f_pose.jpg'), lines))
+    assert 'Traceback' not in done.stderr and '3 pictures, 4 failed' in done.stdout
+    assert (out / 'f_pose.jpg').read_bytes() == b'somebody else\'s'
+    os.unlink(out / 'f_pose.jpg')
     names = ['a.jpg', 'a.png', 'd']
     assert sorted(os.listdir(out)) == sorted([f'{name}_{kind}.jpg' for name in names for kind in ('maps', 'pose')]
-                                             + ['poses.json'])
-    assert all(pictures.read_picture(str(out / name)).size for name in os.listdir(out) if name.endswith('.jpg'))
+                                             + ['coco_results.json', 'poses.json'])
+    assert all(sources.read_picture(str(out / name)).size for name in os.listdir(out) if name.endswith('.jpg'))
     poses = poses_of(out)
-    assert poses['info']['unreadable'] == ['b.jpg', 'c.png'] and len(poses['info']['scales']) == 8
+    assert poses['info']['unreadable'] == ['b.jpg', 'c.png', f'{long}.png', 'f.png']
+    assert len(poses['info']['scales']) == 8
     assert [(image['file_name'], image['width'], image['height']) for image in poses['images']] \
         == [('a.jpg', 167, 301), ('a.png', 400, 90), ('d.png', 41, 33)]
     check_coco(poses)
@@ -400,18 +410,22 @@ def test_a_folder_with_bad_pictures(untrained, tmp_path):
 def check_coco(poses):
     """What readers of COCO key points rely on."""
     (category,) = poses['categories']
-    assert category['keypoints'] == list(flic.JOINTS)
+    assert category['keypoints'] == ['left_shoulder', 'left_elbow', 'left_wrist', 'right_shoulder', 'right_elbow',
+                                     'right_wrist', 'left_hip', 'right_hip', 'nose']
+    assert 'own left' in poses['info']['sides']
     assert {tuple(pair) for pair in category['skeleton']} == {(a + 1, b + 1) for a, b in flic.LIMBS}
     sizes = {image['id']: (image['width'], image['height']) for image in poses['images']}
     assert len(sizes) == len(poses['images']) == len(poses['annotations'])
     for person in poses['annotations']:
-        points = np.array(person['keypoints']).reshape(9, 3)
+        points, found = np.array(person['keypoints']).reshape(9, 3), np.array(person['scores']) >= results.NOT_FOUND
         inside = ((points[:, :2] >= 0) & (points[:, :2] < sizes[person['image_id']])).all(axis=1)
-        np.testing.assert_array_equal(points[:, 2], np.where(inside, 2, 1))
-        assert person['category_id'] == category['id'] and person['num_keypoints'] == 9
+        np.testing.assert_array_equal(points[:, 2], np.where(found, np.where(inside, 2, 1), 0))
+        assert not points[~found].any() and person['num_keypoints'] == found.sum()
+        assert person['category_id'] == category['id']
         assert len(person['scores']) == 9 and all(0 <= score <= 1 for score in person['scores'])
         np.testing.assert_allclose(person['score'], np.mean(person['scores']), atol=1e-4)
-        np.testing.assert_allclose(person['bbox'][:2], points[:, :2].min(axis=0))
+        if found.any():
+            np.testing.assert_allclose(person['bbox'][:2], points[found, :2].min(axis=0))
 
 
 @pytest.mark.parametrize('scales', [pytest.param('multi', marks=pytest.mark.long), 'single'])
@@ -428,8 +442,8 @@ def test_a_frame_gives_the_joints_of_the_evaluation(untrained, arrays_folder, tm
         evaluated = run(tmp_path, *common, '--data', arrays_folder, '--test_examples', 1, *inferring)
         assert evaluated.returncode == 0, evaluated.stderr
         expected = scipy.io.loadmat(tmp_path / 'predictions.mat')['flic_pred_sm'][..., 0].T           # [9, 2]
-        (pose,) = poses_of(tmp_path / 'out')['annotations']
-        np.testing.assert_allclose(np.array(pose['keypoints']).reshape(9, 3)[:, :2], expected, atol=0.02)
+        (pose,), (result,) = poses_of(tmp_path / 'out')['annotations'], poses_of(tmp_path / 'out', results.RESULTS)
+        np.testing.assert_allclose(np.array(result['keypoints']).reshape(9, 3)[:, :2], expected, atol=0.02)
         assert pose['torso_source'] == ('given' if given else 'inferred')
         if given:
             np.testing.assert_allclose(pose['torso'], [x, y], atol=0.01)
@@ -450,6 +464,25 @@ def test_without_a_spatial_model(untrained, tmp_path):
         assert refused.returncode == 2 and message in refused.stderr
 
 
+@pytest.mark.long
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
+def test_what_was_found_survives(untrained, tmp_path, number):
+    (tmp_path / 'in').mkdir()
+    for i in range(50):
+        (tmp_path / 'in' / f'{i}.png').write_bytes(encoded('.png', shapes(33, 41)))
+    process = forked.start(['tests/narrow_main.py', '--restore', untrained / 'models_ex' / 'sm', '--predict', 'in'],
+                           cwd=tmp_path)
+    written = tmp_path / 'poses' / results.POSES
+    while process.poll() is None and not (written.exists() and poses_of(written.parent)['images']):
+        time.sleep(0.05)
+    process.send_signal(number)
+    said = process.communicate()[1]
+    assert process.returncode == (143 if number == signal.SIGTERM else -9)
+    poses = poses_of(written.parent)
+    assert 1 <= len(poses['images']) == len(poses['annotations']) < 50
+    assert number == signal.SIGKILL or 'stopped: poses/poses.json has what was found' in said
+
+
 def write_video(path, n, code):
     video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 12, (102, 76))
     assert video.isOpened()
@@ -462,17 +495,17 @@ def write_video(path, n, code):
 def test_videos(untrained, tmp_path, name, code):
     write_video(tmp_path / name, 4, code)
     done = run(tmp_path, '--restore', untrained / 'models_ex' / 'sm', '--predict', name, '--scales', 'single',
-               '--torso', '50,30')
+               '--torso', '50,30', *(['--frames', '--no_smoothing'] if code == 'MJPG' else []))
     assert done.returncode == 0, done.stderr
     out = tmp_path / 'poses'
     frames = [f'clip_{i:06d}' for i in range(1, 5)]
-    assert sorted(os.listdir(out)) == sorted([f'{frame}_pose.jpg' for frame in frames]
-                                             + ['clip_pose.mp4', 'poses.json'])
+    written = [f'{frame}_pose.jpg' for frame in frames if code == 'MJPG']
+    assert sorted(os.listdir(out)) == sorted([*written, 'clip_pose.mp4', 'coco_results.json', 'poses.json'])
     poses = poses_of(out)
     check_coco(poses)
     assert [(image['file_name'], image['video'], image['frame']) for image in poses['images']] \
         == [(frame, name, i) for i, frame in enumerate(frames, 1)]
-    assert all(person['torso'] == [50, 30] for person in poses['annotations'])
+    assert all(person['torso'] == [50, 30] and person['track'] == 1 for person in poses['annotations'])
     video = cv2.VideoCapture(str(out / 'clip_pose.mp4'))
     assert round(video.get(cv2.CAP_PROP_FPS)) == 12
     assert [video.read()[0] for _ in range(5)] == [True] * 4 + [False]
@@ -482,15 +515,15 @@ def test_videos_that_cannot_be_read(tmp_path, monkeypatch):
     write_video(tmp_path / 'whole.avi', 4, 'MJPG')
     content = (tmp_path / 'whole.avi').read_bytes()
     for name, part in (('cut.avi', content[:len(content) // 2]), ('junk.mp4', b'junk' * 50), ('empty.avi', b'')):
-        source = pictures.Source(written(tmp_path / name, part), 'x', True)
-        with pytest.raises(pictures.Unreadable, match=name):
-            collections.deque(pictures.frames(source), maxlen=0)
+        source = sources.Source(written(tmp_path / name, part), 'x', True)
+        with pytest.raises(sources.Unreadable, match=name):
+            collections.deque(sources.frames(source), maxlen=0)
     # Damaged in the middle: as many frames as there are, then the complaint.
     capture = cv2.VideoCapture
     monkeypatch.setattr(cv2, 'VideoCapture', lambda path: Stopping(capture(path), 2, 4000))
     seen = []
-    with pytest.raises(pictures.Unreadable, match='ends after 2 of 4000 frames'):
-        seen.extend(pictures.frames(pictures.Source(str(tmp_path / 'whole.avi'), 'x', True)))
+    with pytest.raises(sources.Unreadable, match='ends after 2 of 4000 frames'):
+        seen.extend(sources.frames(sources.Source(str(tmp_path / 'whole.avi'), 'x', True)))
     assert [name for name, *_ in seen] == ['x_000001', 'x_000002']
 
 

@@ -1,0 +1,132 @@
+"""What --predict writes: poses.json and coco_results.json, as they grow, and never over somebody else's files.
+
+What is written bears MARK, a JPEG as a comment, a video in a box of its own, poses.json in its head.  A file of the
+same name without it is a user's, and left as it is.
+"""
+import os
+import re
+
+import numpy as np
+
+from engine import checkpoint, drawing, files
+from engine.files import InputError
+
+POSES, RESULTS = 'poses.json', 'coco_results.json'
+MARK = b'pose found by main.py --predict'
+NEAR = 4096                             # bytes from either end within which the mark is
+PARTS = {'sho': 'shoulder', 'elb': 'elbow', 'wri': 'wrist', 'hip': 'hip', 'kne': 'knee', 'ank': 'ankle', 'eye': 'eye',
+         'ear': 'ear'}
+NOT_FOUND = 0.1                         # a joint with a lower score is not found: v = 0
+
+
+def standard_name(joint):
+    """'lsho' -> 'left_shoulder', as COCO spells it; what has no side stays as it is."""
+    side, part = {'l': 'left_', 'r': 'right_'}.get(joint[0]), PARTS.get(joint[1:])
+    return side + part if side and part else joint
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+def check_ours(path):
+    """InputError if there is a file that this module did not write."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 'rb') as file:
+            start = file.read(NEAR)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - NEAR))
+            ours = MARK in start or MARK in file.read(NEAR)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f'{path}: cannot be written: {error.strerror}') from error
+    if not ours:
+        raise InputError(f'{path}: is there, and not from an earlier --predict: it is left as it is')
+
+
+def write_picture(path, image):
+    check_ours(path)
+    drawing.write_picture(path, image, MARK)
+
+
+def remove_stale(out, source):
+    """Removes what an earlier call wrote about a source; InputError names what is in the way."""
+    names = [f'{source.name}_{kind}' for kind in ('pose.jpg', 'maps.jpg', 'pose.mp4')]
+    if source.is_video:
+        frame = re.compile(re.escape(source.name) + r'_\d{6,}_(pose|maps)\.jpg')
+        names += [name for name in os.listdir(out) if frame.fullmatch(name)]
+    for path in (os.path.join(out, name) for name in names):
+        try:
+            if os.path.lexists(path):
+                check_ours(path)
+                os.unlink(path)
+        except OSError as error:
+            raise InputError(f'{path}: cannot be removed: {error.strerror}') from error
+
+
+# --- documents ----------------------------------------------------------------------------------------------------
+
+class Results:
+    """Both documents of one folder.
+
+    head: info and categories of poses.json.  numbers: {file's name: its image_id}, of others they count on.
+    Both files are written anew after each picture, from the hundredth on after every hundredth part of those there are:
+    a process that is killed leaves all but the last of them, and the whole costs little more than writing it once.
+    """
+
+    def __init__(self, out, head, numbers=None):
+        self.paths = [os.path.join(out, name) for name in (POSES, RESULTS)]
+        check_ours(self.paths[0])
+        if not os.path.exists(self.paths[0]) and os.path.lexists(self.paths[1]):
+            check_ours(self.paths[1])
+        self.document = {'info': head['info'], 'images': [], 'categories': head['categories'], 'annotations': []}
+        self.results, self.numbers, self.written = [], numbers or {}, 0
+
+    def add(self, image, people):
+        """image: of poses.json, without its id.  people: its annotations, without those that are counted."""
+        images, annotations = self.document['images'], self.document['annotations']
+        id_ = self.numbers.get(image['file_name'], len(images) + 1)
+        images.append({'id': id_, **image})
+        for person in people:
+            keypoints = person.pop('guesses')
+            annotations.append({'id': len(annotations) + 1, 'image_id': id_, 'category_id': 1, **person})
+            self.results.append({'image_id': id_, 'category_id': 1, 'keypoints': keypoints, 'score': person['score']})
+        if len(images) - self.written > len(images) // 100:
+            self.write()
+
+    def write(self):
+        for path, content in zip(self.paths, (self.document, self.results)):
+            with files.atomic(path) as partial:
+                checkpoint.write_json(partial, content)
+        self.written = len(self.document['images'])
+
+
+def head(body, info):
+    """info and categories.  body: the data set's module; info: what else is to be said."""
+    return {'info': {'description': f'{MARK.decode()}: COCO key points with scores (engine/pictures.py)', **info,
+                     'coordinates': 'x right, y down, pixels of the picture as shown; pixel i covers [i, i+1)',
+                     'visibility': '2: within the picture, 1: beyond its edge, 0: not found (score below '
+                                   f'{NOT_FOUND}; x = y = 0)',
+                     'sides': body.SIDES},
+            'categories': [{'id': 1, 'name': 'person', 'supercategory': 'person',
+                            'keypoints': [standard_name(joint) for joint in body.JOINTS],
+                            'skeleton': [[a + 1, b + 1] for a, b in body.LIMBS]}]}
+
+
+def person(joints_xy, scores, score, shape, **more):
+    """One annotation.  joints_xy [k, 2] pixels of the picture of `shape` (height, width); scores [k].
+
+    `guesses` are the key points of coco_results.json: evaluations do not look at v there, and want every joint.
+    """
+    xy = np.round(np.asarray(joints_xy, float), 2)
+    seen = np.where(((xy >= 0) & (xy < shape[1::-1])).all(axis=1), 2, 1)
+    found = np.where(np.asarray(scores) < NOT_FOUND, 0, seen)
+    there = xy[found > 0] if found.any() else xy
+    (left, top), (right, bottom) = there.min(axis=0).tolist(), there.max(axis=0).tolist()
+    box = [left, top, round(right - left, 2), round(bottom - top, 2)]
+    return {'iscrowd': 0, 'keypoints': flat(xy * (found > 0)[:, None], found), 'num_keypoints': int((found > 0).sum()),
+            'scores': [round(float(one), 4) for one in scores], 'score': round(float(score), 4), 'bbox': box,
+            'area': round(box[2] * box[3], 2), **more, 'guesses': flat(xy, found)}
+
+
+def flat(xy, v):
+    """[k, 2], [k] -> [x1, y1, v1, x2, ...]."""
+    return [number for (x, y), flag in zip(xy.tolist(), v.tolist()) for number in (x, y, flag)]

@@ -1,0 +1,94 @@
+"""poses.json as readers of COCO take it, and nobody else's file overwritten."""
+import contextlib
+import io
+import json
+import os
+
+import numpy as np
+import pytest
+
+from datasets import coco, flic, lsp, mpii
+from engine import results, sources
+from engine.files import InputError
+
+XY = np.array([(40, 20), (50, 60), (55, 90), (10, 20), (5, 60), (-3, 90), (38, 99), (12, 99), (25, 5)], float)
+SCORES = np.array([0.9, 0.8, 0.05, 0.9, 0.8, 0.7, 0.6, 0.5, 0.99])
+
+
+def document(folder, numbers=None):
+    return results.Results(str(folder), results.head(flic, {'unreadable': []}), numbers)
+
+
+def read(folder, name):
+    with open(os.path.join(folder, name), encoding='utf-8') as file:
+        return json.load(file)
+
+
+def test_standard_names():
+    assert [results.standard_name(joint) for joint in coco.JOINTS] == [
+        'nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder', 'left_elbow',
+        'right_elbow', 'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee', 'right_knee', 'left_ankle',
+        'right_ankle']                                                          # as the annotations of COCO have them
+    assert {results.standard_name(joint) for joint in (*lsp.JOINTS, *mpii.JOINTS)} >= {'neck', 'head', 'right_ankle'}
+
+
+def test_pycocotools_reads_both_files(tmp_path):
+    tools = pytest.importorskip('pycocotools.coco', reason='pycocotools is not installed')
+    written = document(tmp_path, {'000000000785.jpg': 785})
+    for name in ('000000000785.jpg', 'b.jpg'):
+        people = [results.person(XY, SCORES, 0.7, (100, 60), torso=None, torso_source=None)] * (1 + (name == 'b.jpg'))
+        written.add({'file_name': name, 'width': 60, 'height': 100}, [dict(person) for person in people])
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = tools.COCO(str(tmp_path / results.POSES))
+        found = truth.loadRes(str(tmp_path / results.RESULTS))
+    assert sorted(truth.getImgIds()) == [2, 785] and len(found.getAnnIds()) == 3
+    (one,) = found.loadAnns(found.getAnnIds(785))
+    np.testing.assert_allclose(np.array(one['keypoints']).reshape(9, 3)[:, :2], XY)
+    (own,) = truth.loadAnns(truth.getAnnIds(785))
+    v = [2, 2, 0, 2, 2, 1, 2, 2, 2]
+    np.testing.assert_array_equal(own['keypoints'][2::3], v)
+    np.testing.assert_array_equal(own['keypoints'][6:9], 0)
+    assert own['num_keypoints'] == 8 and own['bbox'] == [-3, 5, 53, 94]
+
+
+def test_files_are_whole_after_each_picture(tmp_path):
+    """And a long video is not written anew for each of its frames."""
+    written, sizes = document(tmp_path), []
+    for i in range(400):
+        written.add({'file_name': str(i), 'width': 60, 'height': 100}, [])
+        sizes.append(len(read(tmp_path, results.POSES)['images']) if i < 20 or i % 37 == 0 else None)
+    assert sizes[:20] == list(range(1, 21))
+    assert all(size is None or size >= 0.97 * (i + 1) for i, size in enumerate(sizes))
+
+
+def test_others_files_stay(tmp_path):
+    image = np.zeros((20, 30, 3), np.uint8)
+    source = sources.Source('a.jpg', 'a', False)
+    for name in ('a_pose.jpg', 'a_maps.jpg'):
+        results.write_picture(str(tmp_path / name), image)
+    assert np.array_equal(sources.read_picture(str(tmp_path / 'a_pose.jpg')), image)        # the mark hurts nobody
+    results.remove_stale(str(tmp_path), source)
+    assert os.listdir(tmp_path) == []
+    for name in ('a_pose.jpg', 'a_pose.mp4', results.POSES):
+        (tmp_path / name).write_bytes(b'my own')
+        with pytest.raises(InputError, match=f'{name}: is there, and not from'):
+            document(tmp_path) if name == results.POSES else results.remove_stale(str(tmp_path), source)
+        assert (tmp_path / name).read_bytes() == b'my own'
+        os.unlink(tmp_path / name)
+    (tmp_path / results.RESULTS).write_text('[1]')
+    with pytest.raises(InputError, match=results.RESULTS):
+        document(tmp_path)
+    os.unlink(tmp_path / results.RESULTS)
+    document(tmp_path).write()
+    document(tmp_path).write()                                                              # its own it replaces
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(InputError, match='pipe'):
+        results.write_picture(str(tmp_path / 'pipe'), image)
+
+
+def test_frames_of_an_earlier_call_go(tmp_path):
+    image = np.zeros((20, 30, 3), np.uint8)
+    for name in ('v_000001_pose.jpg', 'v_000001_maps.jpg', 'v_12_pose.jpg', 'w_000001_pose.jpg'):
+        results.write_picture(str(tmp_path / name), image)
+    results.remove_stale(str(tmp_path), sources.Source('v.mp4', 'v', True))
+    assert sorted(os.listdir(tmp_path)) == ['v_12_pose.jpg', 'w_000001_pose.jpg']

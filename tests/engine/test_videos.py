@@ -1,0 +1,49 @@
+"""Videos are written by what there is, marked, and read back."""
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from engine import results, videos
+
+SIZE = 102, 75
+
+
+def write(path, n=6):
+    notes = []
+    with videos.writer(str(path), SIZE, 12.5, results.MARK, notes.append) as show:
+        for i in range(n):
+            show(np.full((*SIZE[::-1], 3), (40 * i, 20, 20), np.uint8))
+    return notes
+
+
+def check(path, n=6):
+    video = cv2.VideoCapture(str(path))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5, abs=0.1)
+    frames = [video.read()[1] for _ in range(n)]
+    assert not video.read()[0]
+    for i, frame in enumerate(frames):
+        assert frame.shape[0] == 76 and abs(int(frame[30, 50, 2]) - 40 * i) < 12 and frame[30, 50, 0] < 45
+    results.check_ours(str(path))
+    return round(video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, 'little').decode()
+
+
+def test_without_pyav_the_codec_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'av', None)
+    notes = write(tmp_path / 'a.mp4')
+    code = check(tmp_path / 'a.mp4')
+    assert code == 'avc1' or (len(notes) == 1 and 'pip install av' in notes[0])
+
+
+def test_with_pyav_it_is_h264(tmp_path):
+    pytest.importorskip('av', reason='PyAV is not installed')
+    assert write(tmp_path / 'a.mp4') == []
+    assert check(tmp_path / 'a.mp4').lower() in ('avc1', 'h264')
+
+
+def test_an_error_leaves_no_video(tmp_path):
+    with pytest.raises(RuntimeError), videos.writer(str(tmp_path / 'a.mp4'), SIZE, 25, b'', lambda _: None) as show:
+        show(np.zeros((*SIZE[::-1], 3), np.uint8))
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
