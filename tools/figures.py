@@ -6,6 +6,7 @@ the 720x480 frame, (x right, y down); a heat map is [60, 90], its cell (r, c) co
 `heat_maps` gets maps and joints only, never a frame: FLIC's frames are films' and are not for publication.
 """
 import collections
+import textwrap
 
 import numpy as np
 from matplotlib import patheffects
@@ -80,13 +81,15 @@ def curves(path, rates, published, title, normaliser, others=None):
         axis.set_xlabel(f'radius in % of {normaliser}')
     figure.suptitle(title)
     figure.supylabel('detection rate in %')
-    keys = [Line2D([], [], color=LINES[model][0], linestyle=LINES[model][1], label=f'ours: {model}', linewidth=2)
-            for model in models]
-    keys += [Line2D([], [], linestyle='', label='')] * (3 - len(keys))              # a column of three for ours
-    keys += [Line2D([], [], linestyle='', label=f'{system}: {model}', **_mark(model, publishers.index(system)))
-             for system, model in systems]
-    keys += [Line2D([], [], color='0.55', linestyle=style, label=system) for system, style in zip(strangers, OTHERS)]
-    figure.legend(handles=keys, loc='outside lower center', ncols=3, frameon=False)
+    columns = [[Line2D([], [], color=LINES[model][0], linestyle=LINES[model][1], label=f'ours: {model}', linewidth=2)
+                for model in models]]
+    columns += [[Line2D([], [], linestyle='', label=f'{system}: {model}', **_mark(model, rank))
+                 for system, model in systems if system == publisher] for rank, publisher in enumerate(publishers)]
+    columns += [[Line2D([], [], color='0.55', linestyle=style, label=system)
+                 for system, style in zip(strangers, OTHERS)]] if strangers else []
+    longest, empty = max(map(len, columns)), [Line2D([], [], linestyle='', label='')]
+    keys = [key for column in columns for key in column + empty * (longest - len(column))]
+    figure.legend(handles=keys, loc='outside lower center', ncols=len(columns), frameon=False, fontsize=9)
     save(figure, path)
 
 
@@ -202,20 +205,21 @@ def errors(path, films, heights, title):
 
     films, heights: [(name, how many, {model: rate in %})]; of each, models are joined by a line: what the last gains.
     """
-    figure = Figure(figsize=(10, 1.4 + 0.22 * max(len(films), 8)), layout='constrained')
-    left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
-    for axis, rows, what in ((left, films, 'mean of all joints, film by film (people)'),
-                             (right, heights, 'wrists by their height (wrists)')):
+    figure = Figure(figsize=(8, 2.4 + 0.2 * (len(films) + len(heights))), layout='constrained')
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(len(heights) + 1, len(films) + 1))
+    for axis, rows, what in ((above, heights, 'wrists by their height (wrists)'),
+                             (below, films, 'mean of all joints, film by film (people)')):
         names = [f'{name.replace("-", " ")} ({n})' for name, n, _ in rows]
         for y, (_, _, rates) in enumerate(rows):
             axis.plot(list(rates.values()), [y] * len(rates), color='0.7', zorder=1)
             for model, rate in rates.items():
                 axis.plot(rate, y, 'o', color=LINES[model][0], label=model if y == 0 else None)
-        axis.set(yticks=range(len(rows)), xlim=(0, 100), xlabel='%', title=what, ylim=(-0.8, len(rows) - 0.2))
+        axis.set(yticks=range(len(rows)), xlim=(0, 100), title=what, ylim=(-0.8, len(rows) - 0.2))
         axis.set_yticklabels(names, fontsize=8)
         axis.grid(axis='x', alpha=0.3)
-    left.legend(loc='lower left')
-    figure.suptitle(title)
+    below.set_xlabel('%')
+    below.legend(loc='lower left')
+    figure.suptitle(title, fontsize=11)
     save(figure, path)
 
 
@@ -251,5 +255,5 @@ def priors(path, names, start, trained, biases, title, reach=(30, 38)):
         axis.tick_params(labelleft=False)
     figure.colorbar(prior, ax=axes[:2], label='softplus(energy)', shrink=0.8)
     figure.colorbar(bias, ax=axes[2], label='softplus(bias)')
-    figure.suptitle(title)
+    figure.suptitle(textwrap.fill(title, 16 * len(names) + 16))
     save(figure, path)
