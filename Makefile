@@ -50,10 +50,10 @@ lint: $(VENV)/stamp
 	$(VENV)/bin/ruff check .
 
 test: lint
-	$(RUN) -m pytest -q -m 'not long' tests
+	$(RUN) -m pytest -q -rs -m 'not long' tests
 
 test-long: $(VENV)/stamp
-	FUZZ=1 $(RUN) -m pytest -q -m 'long or fuzz' tests
+	FUZZ=1 $(RUN) -m pytest -q -rs -m 'long or fuzz' tests
 
 clean:
 	rm -rf $(DEMO) $(VENV) .pytest_cache .ruff_cache .hypothesis

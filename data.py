@@ -7,7 +7,6 @@ People who face backwards (left hip left of the right hip) have left and right e
 always the side on the picture's right.  Joints are written as annotated, in pixels; for a heat map, one outside
 the frame moves to the nearest cell.  Nothing appears under a final name before every array is complete.
 """
-import argparse
 import binascii
 import concurrent.futures
 import contextlib
@@ -15,15 +14,19 @@ import datetime
 import glob
 import json
 import os
+import re
 
 import numpy as np
 from tqdm import tqdm
 
 from datasets import arrays, flic
-from engine import files, jpeg
+from engine import files, interrupts, jpeg
 from engine.files import InputError
 
 ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
+OURS = '|'.join(map(re.escape, [arrays.MANIFEST, *(arrays.file_name(kind, split) for kind in flic.LAYOUT
+                                                   for split in arrays.SPLITS)]))
+
 
 def decode(path):
     """One frame, uint8 [480, 720, 3] RGB.  Strict: a truncated or corrupt JPEG is an error, never half a picture."""
@@ -49,11 +52,23 @@ def write_rows(job):
     return len(paths)
 
 
+@contextlib.contextmanager
+def pool_of(workers):
+    """A pool of processes that end with this one, and at an error after the job in hand."""
+    with concurrent.futures.ProcessPoolExecutor(workers, initializer=interrupts.end_with_parent,
+                                                initargs=(os.getpid(),)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
 def find_bad(people, images, workers):
     """Decodes every frame once; returns {file: reason} of those that cannot be used."""
     files = sorted(set(people.file))
     paths = [os.path.join(images, file) for file in files]
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+    with pool_of(workers) as pool:
         reasons = list(tqdm(pool.map(problem, paths, chunksize=16), total=len(paths), desc='check', unit='img'))
     return {file: reason for file, reason in zip(files, reasons) if reason}
 
@@ -70,13 +85,9 @@ def write_split(folder, split, people, images, workers):
         [people.file, people.torsobox, people.backward, people.row], dtype=flic.PERSON)
     jobs = [(partial['x'], i, [os.path.join(images, file) for file in people.file[i:i + ROWS_A_JOB]])
             for i in range(0, n, ROWS_A_JOB)]
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool, tqdm(total=n, desc=split, unit='img') as bar:
-        try:
-            for done in concurrent.futures.as_completed([pool.submit(write_rows, job) for job in jobs]):
-                bar.update(done.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with pool_of(workers) as pool, tqdm(total=n, desc=split, unit='img') as bar:
+        for done in concurrent.futures.as_completed([pool.submit(write_rows, job) for job in jobs]):
+            bar.update(done.result())
     return {partial[kind]: final[kind] for kind in final}
 
 
@@ -85,7 +96,7 @@ def write_arrays(folder, people, images, workers, settings):
     written = {}
     try:
         os.makedirs(folder, exist_ok=True)
-        for stale in glob.glob(os.path.join(glob.escape(folder), '*.partial')):
+        for stale in files.leftovers(folder, OURS):
             os.unlink(stale)
         for split in arrays.SPLITS:
             written.update(write_split(folder, split, select(people, people.split == split), images, workers))
@@ -134,7 +145,7 @@ def report(people):
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = files.Parser(description=__doc__)
     parser.add_argument('--meta', default='FLIC/examples.mat', help='FLIC\'s examples.mat (default: %(default)s)')
     parser.add_argument('--images', default='FLIC/images', help='folder of its pictures (default: %(default)s)')
     parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
@@ -162,12 +173,13 @@ def main():
     if options.skip_bad:
         bad = find_bad(people, images, options.workers)
         left_out = np.isin(people.file, list(bad))
-        print(f'left out: {left_out.sum()} people on {len(bad)} pictures', *bad.values(), sep='\n  ')
+        print(f'left out: {left_out.sum()} people on {len(bad)} pictures',
+              *map(files.printable, bad.values()), sep='\n  ')
         people = select(people, ~left_out)
     for split in arrays.SPLITS:
         if not (people.split == split).any():
             raise InputError(f'{meta}: no {split} people')
-    print(report(people))
+    print(files.printable(report(people)))
     settings = {'meta': os.path.basename(meta), 'synthetic': options.synthetic, 'seed': options.seed,
                 'skip_bad': options.skip_bad}
     manifest = write_arrays(options.out, people, images, options.workers, settings)

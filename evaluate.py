@@ -35,7 +35,7 @@ import numpy as np
 from datasets.arrays import SPLITS, file_name, load_array, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import palette
-from engine.files import InputError, atomic, load_mat, run_script
+from engine.files import InputError, Parser, atomic, load_mat, open_npz, run_script
 from engine.metrics import MAX_RADIUS, area_under_curve, detection_rate, normalised_errors
 
 MODELS = {'flic_pred_pd': 'part detector', 'flic_pred_sm': 'joint model'}
@@ -161,7 +161,7 @@ def load_variables(path):
     if not path.lower().endswith('.npz'):
         return load_mat(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_npz(path) as file:
             return dict(file)
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
@@ -285,7 +285,7 @@ def joint_names(text):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument('predictions_mat', nargs='?', metavar='predictions.mat', help='what main.py wrote')
     parser.add_argument('--data', default='arrays', help='folder that data.py wrote (default: %(default)s)')
     parser.add_argument('--out', default='curves', metavar='STEM',

@@ -22,7 +22,6 @@ import argparse
 import contextlib
 import logging
 import os
-import shutil
 import sys
 import time
 
@@ -50,7 +49,7 @@ def main():
     system, options = settings_of(found)
     inputs, source = inputs_to_check(system, options, args.data, FRAMES)
     print(f'{found.path} on {source}:', flush=True)
-    with staging(args.out) as folder:
+    with files.staging(args.out, replaced=(SAVED_MODEL, ONNX)) as folder:
         graph_def, names, outputs = freeze(found, system, options)
         inputs = {name: inputs[name] for name in names}
         with live_network(found, system, options) as run:
@@ -67,7 +66,7 @@ def main():
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = files.Parser(description=__doc__)
     parser.add_argument('--restore', required=True, metavar='RUN_OR_CHECKPOINT',
                         help='a checkpoint\'s folder; or a run\'s folder or name: its newest checkpoint')
     parser.add_argument('--out', default='exported', metavar='FOLDER',
@@ -178,25 +177,6 @@ def cpu_session():
 
 
 # --- the files ----------------------------------------------------------------------------------------------------
-
-@contextlib.contextmanager
-def staging(out):
-    """Yields a folder within `out`; what it holds replaces an earlier export when the block ends without an error."""
-    partial = os.path.join(out, f'{os.getpid()}.partial')
-    try:
-        os.makedirs(partial)
-        yield partial
-        for name in (SAVED_MODEL, ONNX):
-            written, final = os.path.join(partial, name), os.path.join(out, name)
-            if os.path.lexists(final):
-                os.rename(final, f'{written}.old')
-            if os.path.exists(written):
-                os.rename(written, final)
-    except OSError as error:
-        raise InputError(f'--out {out}: cannot be written: {error.strerror or error}') from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
 
 def write_saved_model(path, graph_def, names, outputs):
     """Raises OSError, as a file would."""

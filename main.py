@@ -38,13 +38,13 @@ def main():
     options, system, found, origin = understand()
     if options.predict:
         return predict_pictures(options, system, found)
-    run = runs.open_run(options, found)
     runs.check_writable(options.predictions)
     manifest = arrays.read_manifest(options.data)
     splits = load_splits(system, options, manifest)
     check_data(manifest, found, options)
     start, trained = ({}, {}) if found else (system.start(options, splits['train'], manifest),
                                              trained_weights(system, options, origin))
+    run = runs.open_run(options, found)                         # from here on there is something on disk
     training.say(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
     graph = build_graph(system, splits, options)
     with tf.Session(config=towers.session_config(options.gpus)) as session:
@@ -75,6 +75,8 @@ def understand(arguments=None):
         found = checkpoint.find(options.model_path, options.restore or None)
     settings = (origin or found).state['settings']
     stored = settings.get('system', options.system)
+    if stored not in names:
+        raise InputError(f'{(origin or found).path}: of a system that is not here: {stored!r:.80}')
     if 'system' not in explicit and stored != options.system:
         system, arguments = systems.load(stored), sys.argv[1:] if arguments is None else arguments
         options, explicit = command_line.parse(system, names, ['--system', stored, *arguments])
@@ -104,8 +106,8 @@ def predict_pictures(options, system, found):
 
 def check_data(manifest, found, options):
     """Training goes on with the arrays it began with; evaluating on others is worth a note."""
-    if found and found.state['data_id'] != manifest['id']:
-        difference = f'arrays {manifest["id"]}, but {found.path} was trained on {found.state["data_id"]}'
+    if found and found.state.get('data_id') != manifest['id']:
+        difference = f'arrays {manifest["id"]}, but {found.path} was trained on {found.state.get("data_id")}'
         if options.train:
             raise InputError(f'--data {options.data}: {difference}')
         training.say(f'note: {options.data}: {difference}')
@@ -124,7 +126,7 @@ def load_splits(system, options, manifest):
 
 def build_graph(system, splits, options):
     """Input streams, towers for training and for evaluation with shared variables, and the saver; a Graph."""
-    devices = towers.device_names(options.gpus, training.say)
+    devices = towers.device_names(options.gpus, training.say if options.gpus_named else None)
     n = {split: len(splits[split].images) for split in splits}
     steps = batches.steps_per_epoch(n['train'], options.batch_size)
     total = steps * options.n_epochs
@@ -165,7 +167,7 @@ def initialise(session, graph, start, found, options, trained):
     returns the state of training."""
     if found:
         checkpoint.restore(session, graph.saver, found)
-        return {name: found.state[name] for name in training.initial_state()}
+        return {name: found.state.get(name, value) for name, value in training.initial_state().items()}
     session.run(tf.global_variables_initializer())
     checkpoint.fill(session, start)
     if options.init is not None:

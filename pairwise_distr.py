@@ -6,7 +6,6 @@ Each of the 90 ordered pairs (joint, condjoint) of the ten maps gets one float32
 `joint_condjoint`: the histogram over people of cell(joint) - cell(condjoint) as (row, col), zero displacement at
 [60, 90], smoothed by the 9x9 binomial and normalised to sum 1.  `--figure FILE.png` draws those given the torso.
 """
-import argparse
 import os
 
 import numpy as np
@@ -60,7 +59,7 @@ def load(path, data_id=None):
     data_id: if given, a file made from other arrays is refused.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with files.open_npz(path) as file:
             made_from = str(file['data_id'])
             histograms = [file[flic.pair_name(*pair)] for pair in flic.PAIRS]
     except FileNotFoundError:
@@ -95,7 +94,7 @@ def draw(path, histograms):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = files.Parser(description=__doc__)
     parser.add_argument('--data', default='arrays', help='folder that data.py wrote (default: %(default)s)')
     parser.add_argument('--figure', metavar='FILE.png', help='also draw the priors given the torso')
     options = parser.parse_args()

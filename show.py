@@ -34,7 +34,7 @@ def picture_path(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = files.Parser(description=__doc__)
     parser.add_argument('predictions', help='predictions.mat of main.py')
     parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')
     parser.add_argument('--out', type=picture_path, default='poses.jpg', help='picture to write (default: %(default)s)')

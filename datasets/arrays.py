@@ -20,7 +20,7 @@ import numpy as np
 
 import datasets
 from engine import jpeg
-from engine.files import InputError, checksum, open_npy, spot_checksum
+from engine.files import InputError, check_regular, checksum, open_npy, spot_checksum
 
 MANIFEST = 'manifest.json'
 SPLITS = ('train', 'test')
@@ -51,22 +51,31 @@ def file_name(kind, split, dataset='flic'):
 def read_manifest(folder):
     """The manifest as a dictionary; says how to make it where it is absent."""
     path = os.path.join(folder, MANIFEST)
+    check_regular(path)
     try:
         with open(path, encoding='utf-8') as file:
             manifest = json.load(file)
         manifest.setdefault('dataset', 'flic')                  # that of arrays from before there were others
-        for key in ('id', 'counts', 'checksums', 'spots', 'settings'):
-            manifest[key]
-        counts = [int(manifest[kind][split]) for split in SPLITS for kind in ('counts', 'pictures') if kind in manifest]
-        if manifest['dataset'] not in datasets.NAMES or (manifest['dataset'] != 'flic' and not manifest['images']):
-            raise ValueError('dataset or images')
-        if min(counts) < 0 or not isinstance(manifest['checksums'], dict) or not isinstance(manifest['spots'], dict):
-            raise ValueError('counts or checksums')
+        check_types(manifest)
     except FileNotFoundError:
         raise InputError(f'{path}: no such file (run data.py first, or name the arrays\' folder with --data)') from None
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f'{path}: not a manifest of data.py: {error!r}') from error
     return manifest
+
+
+def check_types(manifest):
+    """ValueError or KeyError for what data.py does not write, whatever wrote it."""
+    counts = [manifest[kind][split] for split in SPLITS for kind in ('counts', 'pictures') if kind in manifest]
+    sums = [*manifest['checksums'].items(), *manifest['spots'].items()]
+    sound = {'id': isinstance(manifest['id'], str), 'settings': isinstance(manifest['settings'], dict),
+             'counts': 'counts' in manifest and all(type(count) is int and count >= 0 for count in counts),
+             'checksums': all(isinstance(crc, str) for _, crc in sums),
+             'dataset': manifest['dataset'] in datasets.NAMES,
+             'images': manifest['dataset'] == 'flic' or (isinstance(manifest['images'], str) and manifest['images'])}
+    for name, good in sound.items():
+        if not good:
+            raise ValueError(f'{name} is {manifest.get(name)!r:.80}')
 
 
 def load_split(folder, split, manifest, verify=False):
@@ -78,10 +87,37 @@ def load_split(folder, split, manifest, verify=False):
     name = manifest['dataset']
     body = datasets.load(name)
     stored = {kind: load_array(folder, kind, split, manifest, verify) for kind in body.LAYOUT}
+    stored = {kind: Frames(array) if kind == 'x' else np.array(array) for kind, array in stored.items()}
     body.check_joints(stored['joints'], os.path.join(folder, file_name('joints', split, name)))
     people = body.people(stored['people'], stored['joints'])
     images = stored['x'] if 'x' in stored else Pictures(manifest['images'], stored['pictures'], people['picture'])
     return Split(images, stored['joints'], people, np.arange(len(people)), split)
+
+
+class Frames:
+    """The rows of a .npy file, read when they are asked for.  Not mapped: of a file that is cut short meanwhile, mapped
+    rows end the process by a bus error without a word; here they are an InputError that names it."""
+
+    def __init__(self, array):
+        """array: a memory map of the whole file, checked."""
+        self.path, self.offset, self.dtype, self.shape = array.filename, array.offset, array.dtype, array.shape
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        rows = np.arange(self.shape[0])[index]
+        return self._row(rows) if np.ndim(rows) == 0 else np.stack([self._row(row) for row in rows])
+
+    def _row(self, row):
+        n = int(np.prod(self.shape[1:]))
+        try:
+            values = np.fromfile(self.path, self.dtype, n, offset=self.offset + int(row) * n * self.dtype.itemsize)
+        except OSError as error:
+            raise InputError(f'{self.path}: {error.strerror}') from error
+        if values.size < n:
+            raise InputError(f'{self.path}: has been cut short: row {row} is not there any more')
+        return values.reshape(self.shape[1:])
 
 
 class Pictures:

@@ -29,6 +29,7 @@ from engine.tf1 import tf
 STATE, PARTIAL, OLD = 'state.json', '.partial', '.old'
 OPTIMISER = re.compile(r'(.*/)?(Ada(m|m_1|grad)|Momentum|beta[12]_power(_\d+)?|skipped)')   # what only training needs
 NAME = re.compile(rf'step-(\d{{8,}})({OLD})?')
+OURS = r'step-\d{8,}|settings\.json|(log|steps)\.jsonl'            # what a run's folder holds
 
 Checkpoint = collections.namedtuple('Checkpoint', 'path state')
 
@@ -111,12 +112,10 @@ def prune(run, keep, step, best):
 
 def sweep(run):
     """Removes what a killed process left half-written: folders and files."""
-    for name in os.listdir(run):
-        if name.endswith(PARTIAL):
-            path = os.path.join(run, name)
-            shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+    for path in files.leftovers(run, OURS):
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def list_run(run):
@@ -155,11 +154,37 @@ def is_sound(path):
 
 def read_state(path):
     """The verified content of one checkpoint's state.json."""
+    files.check_regular(os.path.join(path, STATE))
     with open(os.path.join(path, STATE), encoding='utf-8') as file:
         state = json.load(file)
     if state.pop('crc') != _crc(state):
         raise ValueError('its checksum differs')
+    check_types(state)
     return state
+
+
+def check_types(state):
+    """ValueError if a state with the right checksum is nevertheless none that `save` writes."""
+    best, sums = state.get('best'), state['files']
+    sound = {
+        'step': _is_count(state['step']),
+        'settings': isinstance(state['settings'], dict),
+        'code': isinstance(state['code'], str),
+        'files': isinstance(sums, dict) and 'model.index' in sums and all(
+            isinstance(crc, str) and name == os.path.basename(name) for name, crc in sums.items()),
+        'best': best is None or (isinstance(best, dict) and _is_count(best.get('step'))
+                                 and isinstance(best.get('rate'), int | float)),
+        **{name: _is_count(state.get(name, 0)) for name in ('epochs_logged', 'bad_steps')},
+        **{name: isinstance(state.get(name, ''), str) for name in ('data_id', 'code')},
+        'sums': isinstance(state.get('sums'), dict | None),
+        'time': isinstance(state.get('time', 0), int | float)}
+    for name, good in sound.items():
+        if not good:
+            raise ValueError(f'{name} is {state[name]!r:.80}')
+
+
+def _is_count(value):
+    return type(value) is int and value >= 0
 
 
 def find(model_path, name=None, option='--restore'):
@@ -173,7 +198,7 @@ def find(model_path, name=None, option='--restore'):
         try:
             return load(path)
         except InputError as error:
-            print(f'warning: passed over: {error}', file=sys.stderr)
+            print(files.printable(f'warning: passed over: {error}'), file=sys.stderr)
     where = name or model_path
     raise InputError(f'{option}: {where}: ' + ('no usable checkpoint' if paths else 'no checkpoint there'))
 

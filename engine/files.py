@@ -3,9 +3,16 @@ import argparse
 import binascii
 import contextlib
 import os
+import re
+import shutil
 import sys
+import zipfile
 
 import numpy as np
+
+from engine import interrupts
+
+LARGEST_NPZ = 1 << 28                   # bytes, unpacked: twenty times what the priors take
 
 
 class InputError(Exception):
@@ -15,7 +22,8 @@ class InputError(Exception):
 def run_script(main):
     """Runs `main()`; an InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
     try:
-        sys.exit(main())
+        with interrupts.announced():
+            sys.exit(main())
     except InputError as error:
         sys.exit(_complain(error, 2))
     except KeyboardInterrupt:
@@ -24,8 +32,23 @@ def run_script(main):
 
 def _complain(message, code):
     program = os.path.basename(sys.argv[0])
-    print(f'{program}: error: {" ".join(str(message).split())}', file=sys.stderr)
+    print(f'{program}: error: {printable(" ".join(str(message).split()))}', file=sys.stderr)
     return code
+
+
+def printable(text):
+    """Text as it may go to a terminal: what a file or its name holds cannot move the cursor or hide a line."""
+    return ''.join(c if c.isprintable() or c == '\n' else ascii(c)[1:-1] for c in str(text))
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows a script's docstring as it is, and says what is wrong in one line, and where to read on."""
+
+    def __init__(self, formatter_class=argparse.RawDescriptionHelpFormatter, **keywords):
+        super().__init__(formatter_class=formatter_class, **keywords)
+
+    def error(self, message):
+        self.exit(2, f'{self.prog}: error: {printable(" ".join(message.split()))} (--help lists the options)\n')
 
 
 def positive_int(text):
@@ -80,6 +103,45 @@ def atomic(path):
             os.unlink(partial)
 
 
+def leftovers(folder, names):
+    """Paths in `folder` of what killed processes left half-written of files or folders whose names match `names`; not
+    those of anybody else, whatever their endings."""
+    ours = re.compile(rf'({names})\.\d+\.partial')
+    return [os.path.join(folder, name) for name in os.listdir(folder) if ours.fullmatch(name)]
+
+
+@contextlib.contextmanager
+def staging(out, replaced=()):
+    """Yields a folder within the folder `out`; what it holds moves up when the block ends without an error, and takes
+    the place of what is there by the names `replaced`.  Else `out` is as it was."""
+    partial, new = os.path.join(out, f'staging.{os.getpid()}.partial'), not os.path.isdir(out)
+    try:
+        os.makedirs(out, exist_ok=True)
+        for path in leftovers(out, 'staging'):
+            shutil.rmtree(path)
+        os.mkdir(partial)
+        yield partial
+        written = os.listdir(partial)
+        for name in sorted({*replaced, *written}):
+            if os.path.lexists(os.path.join(out, name)):
+                os.rename(os.path.join(out, name), os.path.join(partial, f'{name}.old'))
+            if name in written:
+                os.rename(os.path.join(partial, name), os.path.join(out, name))
+    except OSError as error:
+        raise InputError(f'--out {out}: cannot be written: {error.strerror or error}') from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if new:
+            with contextlib.suppress(OSError):                          # stays if it holds anything
+                os.rmdir(out)
+
+
+def check_regular(path):
+    """Refuses what is there but no file: a pipe would be waited for, for ever."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f'{path}: not a file')
+
+
 def create_npy(path, dtype, shape):
     """Makes a .npy file of that layout with all its blocks on disk: a full disk is an error here,
     not a bus error when the memory map is written to."""
@@ -91,6 +153,7 @@ def create_npy(path, dtype, shape):
 
 def open_npy(path, dtype=None, shape=None):
     """Read-only memory map of a .npy file (never a pickle); dtype and shape (None: any) are checked."""
+    check_regular(path)
     try:
         array = np.load(path, mmap_mode='r', allow_pickle=False)
     except FileNotFoundError:
@@ -107,8 +170,21 @@ def open_npy(path, dtype=None, shape=None):
     return array
 
 
+def open_npz(path):
+    """The arrays of a .npz file, read when they are asked for (never pickles).  One that is small and unpacks to
+    gigabytes is refused before it does.  Raises ValueError, OSError or zipfile.BadZipFile."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError('not a file')
+    with zipfile.ZipFile(path) as packed:
+        size = sum(entry.file_size for entry in packed.infolist())
+    if size > LARGEST_NPZ:
+        raise ValueError(f'unpacks to {size / 1e9:.1f} GB')
+    return np.load(path, allow_pickle=False)
+
+
 def load_mat(path):
     """{name: array} of a .mat file up to version 7."""
+    check_regular(path)
     import concurrent.futures
     import multiprocessing
 
@@ -125,6 +201,7 @@ def load_mat(path):
 
 def checksum(path):
     """CRC-32 of the whole file, eight hexadecimal digits."""
+    check_regular(path)
     crc = 0
     with open(path, 'rb') as file:
         while block := file.read(1 << 22):

@@ -2,9 +2,10 @@
 import argparse
 import datetime
 import math
+import shlex
 
 from engine import weights
-from engine.files import InputError, natural_float, natural_int, positive_float, positive_int, share
+from engine.files import InputError, Parser, natural_float, natural_int, positive_float, positive_int, share
 
 # A change of one of these is a change of the graph or of its data: not allowed when restoring.  Systems add their own.
 FIXED = ('system', 'dataset')
@@ -13,21 +14,22 @@ FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
 PICTURES_ONLY = ('torso', 'overlay', 'frames', 'no_smoothing', 'out')
 CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder', 'run', 'data', 'predictions',
-        'verify')
+        'verify', 'gpus_named')
+PLACES = ('data', 'model_path', 'tb_folder', 'predictions')
 DEFAULT_SYSTEM = 'tompson'
 TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'batch_size')
 
 
 def system_named(names, arguments=None):
     """The value of --system, before anything else of the command line is understood."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = Parser(prog='main.py', add_help=False)
     parser.add_argument('--system', choices=names, default=DEFAULT_SYSTEM)
     return parser.parse_known_args(arguments)[0].system
 
 
 def build_parser(system, systems):
     """system: the module whose options are understood; systems: names of all."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='main.py', formatter_class=HelpFormatter,
         description='Trains and evaluates a pose estimator: by default the part detector and the spatial model of '
                     'Tompson et al. 2014. Say --train, --restore or both; with --restore, options not given are those '
@@ -110,6 +112,9 @@ def add_evaluation(parser):
     places.add_argument('--model_path', type=not_empty, default='models_ex', help='folder of all runs')
     places.add_argument('--run', metavar='NAME', help='name of this run (default: its time of start)')
     places.add_argument('--tb_folder', default='tb', help='folder of the TensorBoard summaries; \'\': none')
+    places.add_argument('--tb_details', action='store_true',
+                        help='summaries also of each layer\'s weights, gradients and activations, and of each joint: '
+                             'TensorBoard needs a minute for them')
     places.add_argument('--verify', action='store_true', help='compare the arrays\' full checksums first')
 
 
@@ -157,6 +162,7 @@ def parse(system, systems, arguments=None):
             system.check_options(options)
     except ValueError as error:
         parser.error(str(error))
+    options.gpus_named = 'gpus' in explicit
     if options.run is None:
         options.run = datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')
     return options, explicit
@@ -199,6 +205,7 @@ def take_over(options, explicit, settings, where, system):
 
     A run of before an option existed had its default.
     """
+    check_settings(settings, where, system)
     settings = {**settings_of(build_parser(system, ()).parse_args([]), system), **settings}
     fixed = (*FIXED, *system.FIXED)
     if options.train:
@@ -212,15 +219,53 @@ def take_over(options, explicit, settings, where, system):
             setattr(options, name, stored)
         elif getattr(options, name) != stored and name in fixed:
             raise InputError(f'--{name} {getattr(options, name)}: the run of {where} has {stored}')
+    options.gpus_named |= options.gpus != [0]
     return checked(options, where, system)
 
 
 def take_over_network(options, explicit, settings, where, system):
     """Of a checkpoint that a training starts from: what shapes the graph, where it is not given."""
+    check_settings(settings, where, system)
     for name in system.FIXED:
         if name in settings and name not in explicit:
             setattr(options, name, settings[name])
     return checked(options, where, system)
+
+
+def check_settings(settings, where, system):
+    """InputError if a checkpoint's settings hold what the command line could not have given."""
+    for action in build_parser(system, systems=None)._actions:
+        value = settings.get(action.dest, action.default)
+        if value != action.default and not could_be_given(action, value):
+            raise InputError(f'{where}: state.json is damaged: setting {action.dest} is {value!r:.80}')
+
+
+def could_be_given(action, value):
+    """Whether a value of JSON is what the words of some command line would be turned into."""
+    if action.nargs == 0:                               # a flag, or --debug for a --width
+        return isinstance(value, bool) or not isinstance(action.const, bool)
+    several = action.nargs is not None
+    if several and (not isinstance(value, list) or len(value) != (action.nargs if isinstance(action.nargs, int)
+                                                                  else max(1, len(value)))):
+        return False
+    return all(_could_be_one(action, item) for item in (value if several else [value]))
+
+
+def _could_be_one(action, item):
+    try:
+        same = (action.type or str)(':'.join(map(str, item)) if isinstance(item, list) else str(item)) == item
+    except (ValueError, argparse.ArgumentTypeError):
+        return False
+    return same and not isinstance(item, bool) and (action.choices is None or item in action.choices)
+
+
+def command_to_go_on(run, options):
+    """What to type to go on with a stopped training, to the same places."""
+    parser = argparse.ArgumentParser()
+    add_evaluation(parser)
+    places = [(name, getattr(options, name)) for name in PLACES if getattr(options, name) != parser.get_default(name)]
+    return shlex.join(['python', 'main.py', '--train', '--restore', run, *(word for name, value in places
+                                                                           for word in (f'--{name}', value))])
 
 
 def checked(options, where, system):

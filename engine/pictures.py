@@ -117,7 +117,8 @@ def complain(message):
 def build_graph(system, options):
     """The graph of the evaluation alone, to be fed with one picture's views; returns a Graph."""
     batch = batches.placeholders(system, options)
-    evaluation = towers.build_evaluation(system, batch, towers.device_names(options.gpus, training.say), options)
+    devices = towers.device_names(options.gpus, training.say if options.gpus_named else None)
+    evaluation = towers.build_evaluation(system, batch, devices, options)
     return Graph(evaluation, convolution.spectra_operations(), tf.train.Saver())
 
 

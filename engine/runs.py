@@ -1,4 +1,5 @@
 """Run folders: opened by one process at a time, never overwritten, never rewound."""
+import contextlib
 import fcntl
 import os
 
@@ -6,7 +7,7 @@ from engine import checkpoint, files
 from engine.files import InputError
 from engine.tf1 import tf
 
-LOCKS = []                              # open files that hold the locks of this process
+LOCKS = {}                              # {run: open file} that hold the locks of this process
 
 
 def open_run(options, found):
@@ -35,14 +36,33 @@ def open_run(options, found):
 
 def lock(run):
     """One process at a time trains in a run's folder; the lock ends with the process, however it ends."""
+    files.check_regular(os.path.join(run, 'lock'))
     try:
-        file = open(os.path.join(run, 'lock'), 'a')         # noqa: SIM115 (stays open)
+        _take_lock(run)
+    except OSError as error:
+        raise InputError(f'{run}: cannot be used: {error.strerror}') from error
+
+
+def _take_lock(run):
+    file = open(os.path.join(run, 'lock'), 'a')             # noqa: SIM115 (stays open)
+    try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(f'{run}: another process trains in this folder') from None
-    except OSError as error:
-        raise InputError(f'{run}: cannot be used: {error.strerror}') from error
-    LOCKS.append(file)
+    LOCKS[run] = file
+
+
+def keep_lock(run):
+    """Takes a lock anew whose file somebody has deleted; returns whether it was gone.  InputError: another process was
+    faster.  Runs that this process has not locked are left alone, and what cannot be written is found out elsewhere."""
+    if run not in LOCKS:
+        return False
+    path = os.path.join(run, 'lock')
+    with contextlib.suppress(OSError):
+        if not os.path.exists(path) or not os.path.samestat(os.stat(path), os.fstat(LOCKS[run].fileno())):
+            _take_lock(run)
+            return True
+    return False
 
 
 def refuse_to_rewind(found):

@@ -27,13 +27,13 @@ Training = collections.namedtuple('Training', 'step finite losses norm rate outp
 
 
 def device_names(gpus, log=print):
-    """One device string a tower; GPUs that this machine lacks become the CPU, and one line says so.
+    """One device string a tower; GPUs that this machine lacks become the CPU, and one line says so, if there is a log.
 
     The session sees the GPUs named only (`visible_gpus`), and numbers them from 0.
     """
     visible = visible_gpus(gpus)
     absent = [gpu for gpu in gpus if gpu not in visible]
-    if absent:
+    if absent and log:
         log(f'GPU {", ".join(map(str, absent))} not found: '
             f'{len(absent)} of {len(gpus)} tower{"s" * (len(gpus) > 1)} on the CPU')
     return [f'/gpu:{visible.index(gpu)}' if gpu in visible else '/cpu:0' for gpu in gpus]

@@ -12,7 +12,8 @@ import time
 
 from tqdm import tqdm
 
-from engine import batches, checkpoint, convolution, files
+from engine import batches, checkpoint, convolution, files, runs
+from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
 
@@ -89,7 +90,7 @@ class Log:
 def say(message, file=None):
     """Prints beside the progress bars; a full disk or a closed pipe costs the line, not the run."""
     with contextlib.suppress(OSError):
-        tqdm.write(message, file=file or sys.stdout)
+        tqdm.write(files.printable(message), file=file or sys.stdout)
         (file or sys.stdout).flush()
 
 
@@ -113,7 +114,7 @@ class Trainer:
         self.state = {**initial_state(), **state}
         self.meter = new_meter(self.state['sums'])
         self.log = Log(run, self.state)
-        self.saved_at, self.path = time.time(), None            # path: the checkpoint of the present state
+        self.saved_at, self.path = time.monotonic(), None            # path: the checkpoint of the present state
 
     def train(self):
         """Trains to the end; raises Stop on a signal, on bad numbers and on a failure within the graph."""
@@ -127,7 +128,7 @@ class Trainer:
 
     def run_epochs(self):
         state, graph = self.state, self.graph
-        self.epoch_began, self.samples = time.time(), 0
+        self.epoch_began, self.samples = time.monotonic(), 0
         self.session.run(*graph.start_training(state['step'], graph.total_steps))
         if state['step'] == 0:
             self.save()                                 # from here on, a killed run can be restored
@@ -153,17 +154,17 @@ class Trainer:
                 bar.set_postfix(loss=f'{self.step():.3f}', refresh=False)
                 bar.update()
                 self.stop_if_asked()
-                if self.state['step'] % steps and time.time() - self.saved_at > 60 * self.options.save_minutes:
+                if self.state['step'] % steps and time.monotonic() - self.saved_at > 60 * self.options.save_minutes:
                     self.save()
 
     def step(self):
         """One update; returns the loss of its answer."""
         training, batch = self.graph.training, self.graph.batch
-        began = time.time()
+        began = time.monotonic()
         fetched = self.session.run({
             'step': training.step, 'finite': training.finite, 'losses': training.losses, 'norm': training.norm,
             'rate': training.rate, 'outputs': training.outputs, 'facts': batches.facts(batch)})
-        seconds = time.time() - began
+        seconds = time.monotonic() - began
         self.state['step'] += 1
         self.path = None
         losses = {name: float(loss) for name, loss in fetched['losses'].items()}
@@ -202,7 +203,7 @@ class Trainer:
 
     def finish_epoch(self, epoch):
         """Evaluates on the test people, logs the epoch's line, notes the best rate of people held out, saves."""
-        seconds = time.time() - self.epoch_began
+        seconds = time.monotonic() - self.epoch_began
         means = {'train': self.meter.means(), 'test': self.evaluate().means()}
         rate = means['test'][f'rate_{self.answer}']
         self.state['epochs_logged'], self.path = epoch, None
@@ -210,14 +211,14 @@ class Trainer:
         if self.options.validation and (not former or rate > former['rate']):    # never chosen on test people
             self.state['best'] = {'step': self.state['step'], 'rate': rate}
         img_per_s = self.samples / seconds
-        spent = time.time() - self.epoch_began                                  # evaluation included
+        spent = time.monotonic() - self.epoch_began                                  # evaluation included
         left = (self.graph.total_steps - self.state['step']) * self.options.batch_size
         say(epoch_line(epoch, means, img_per_s, left * spent / self.samples if self.samples else None))
         self.log.write('log', {'epoch': epoch, 'step': self.state['step'], **means, 'img_per_s': round(img_per_s, 3),
                                'seconds': round(seconds, 1)})
         self.summaries.epoch(self.session, self.state['step'], means)
         self.meter, self.state['sums'] = self.new_meter(), None
-        self.epoch_began, self.samples = time.time(), 0
+        self.epoch_began, self.samples = time.monotonic(), 0
         if not self.save():
             self.state['best'] = former                                         # the best of those on disk
 
@@ -240,8 +241,8 @@ class Trainer:
             return
         if not self.saved():
             raise Stop(1)
-        say(f'stopped at step {self.state["step"]}, saved in {self.path}; go on with: '
-            f'--train --restore {self.run} --data {self.options.data}', sys.stderr)
+        say(f'stopped at step {self.state["step"]}, saved in {self.path}; go on with:\n'
+            f'{command_line.command_to_go_on(self.run, self.options)}', sys.stderr)
         raise Stop(self.signals.code)
 
     def saved(self):
@@ -250,14 +251,25 @@ class Trainer:
 
     def save(self):
         """Writes a checkpoint; returns whether that worked.  If not, training goes on and tries again."""
+        self.check_lock()
         try:
             self.path = checkpoint.save(self.session, self.graph.saver, self.run, self.state, self.options.keep)
         except OSError as error:
             warn(f'checkpoint not written: {error}')
-            self.saved_at = time.time() - 60 * self.options.save_minutes + RETRY_SECONDS
+            self.saved_at = time.monotonic() - 60 * self.options.save_minutes + RETRY_SECONDS
             return False
-        self.saved_at = time.time()
+        self.saved_at = time.monotonic()
         return True
+
+
+    def check_lock(self):
+        """Somebody may have deleted the lock's file; two processes must not write into one folder."""
+        try:
+            if runs.keep_lock(self.run):
+                warn(f'{self.run}: its lock was deleted, and is made anew')
+        except InputError as error:
+            warn(f'training stopped, nothing was saved since the last checkpoint: {error}')
+            raise Stop(1) from None
 
 
 def epoch_line(epoch, means, img_per_s, eta):

@@ -13,7 +13,7 @@ import zipfile
 
 import numpy as np
 
-from engine.files import InputError
+from engine.files import InputError, check_regular
 
 NAMES = re.compile(r'(.+?)[/_](W|w|weights|0|b|bias|biases|1)(:0)?')
 WEIGHTS = ('W', 'w', 'weights', '0')
@@ -38,6 +38,7 @@ def is_foreign(path):
 
 def load(path):
     """{layer: (weights float32, bias float32)} of a file; InputError says what is wrong with it."""
+    check_regular(path)
     try:
         with zipfile.ZipFile(path) as file:
             arrays = {name.removesuffix('.npy'): read(file, name) for name in file.namelist()}

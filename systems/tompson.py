@@ -366,8 +366,8 @@ def pictures(variables):
     """The first filters, and priors and biases as the spatial model uses them: through softplus."""
     for bank in model.BANKS:
         if f'conv1_{bank}/weights' in variables:
-            yield f'conv1_{bank}/filters', drawing.filter_grid(variables[f'conv1_{bank}/weights'])
-    for kind, name in (('priors', 'spatial_model/energies'), ('biases', 'spatial_model/biases')):
+            yield f'network/conv1_{bank}_filters', drawing.filter_grid(variables[f'conv1_{bank}/weights'])
+    for kind, name in (('priors', 'spatial_model/energies'), ('more/biases', 'spatial_model/biases')):
         for (joint, condjoint), values in zip(spatial_model.PAIRS_TO_JOINTS, variables.get(name, ())):
             label = f'{flic.MAPS[joint]} given {flic.MAPS[condjoint]}'
             values = np.logaddexp(0, spatial_model.BETA * values) / spatial_model.BETA

@@ -65,6 +65,12 @@ class Process:
     def kill(self):
         self.send_signal(signal.SIGKILL)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.communicate()
+
     def communicate(self, timeout=None):
         """(stdout, stderr), once the process has ended; asked for once."""
         self.wait(timeout)

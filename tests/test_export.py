@@ -92,7 +92,7 @@ def small():
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    return make_run(str(tmp_path_factory.mktemp('models') / 'small'), '--use_sm')
+    return make_run(str(tmp_path_factory.mktemp('models') / 'small'), '--use_sm', '--average_weights', '0.9')
 
 
 @pytest.fixture(scope='module')
@@ -160,12 +160,10 @@ def test_saved_model_equals_the_network(exported, run, inputs, tmp_path):
         assert_same(dict(np.load(tmp_path / f'out_{n}.npz')), run[1](first(inputs, n)))
 
 
-OTHERS = [[], ['--use_sm', '--self_connections', '--no_batch_norm', '--loss', 'squared'],
-          ['--use_sm', '--average_weights', '0.9']]
-
-
-@pytest.mark.parametrize('arguments', [['--average_weights', '0.9']] + [
-    pytest.param(arguments, marks=pytest.mark.long) for arguments in OTHERS], ids=' '.join)
+@pytest.mark.long
+@pytest.mark.parametrize('arguments', [
+    [], ['--use_sm', '--self_connections', '--no_batch_norm', '--loss', 'squared'], ['--average_weights', '0.9'],
+    ['--use_sm']], ids=' '.join)
 def test_other_networks(arguments, inputs, tmp_path, monkeypatch):
     """Without a spatial model there is no torso to say; an earlier export is replaced whole."""
     folder, live = make_run(str(tmp_path / 'run'), *arguments)

@@ -351,7 +351,7 @@ def listed(values):
 # ---------------------------------------------------------------- command line
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = files.Parser(description=__doc__)
     parser.add_argument('--table', action='store_true', help='print the results so far, run nothing')
     parser.add_argument('--variants', nargs='+', choices=list(VARIANTS), default=list(VARIANTS), metavar='NAME',
                         help=f'any of: {", ".join(VARIANTS)} (default: all)')

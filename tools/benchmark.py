@@ -9,7 +9,6 @@ map as the filter, tf.map_fn for augmentation, Python loops over scales, people 
 Times are medians of wall-clock seconds over 5 rounds after a warm-up; rows whose round takes more than 50 s have 3
 rounds, the first included.  The data are synthetic people, made in a temporary folder.
 """
-import argparse
 import collections
 import concurrent.futures
 import contextlib
@@ -539,7 +538,7 @@ def note(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = files.Parser(description=__doc__)
     parser.add_argument('--quick', action='store_true', help='small sizes, one repetition: within a minute')
     parser.add_argument('--pieces', nargs='+', choices=PIECES, default=list(PIECES), metavar='PIECE',
                         help=f'any of {" ".join(PIECES)} (default: all)')

@@ -6,7 +6,6 @@
 Of several, loss and rate of the test people (with --validation, of those held out) by epoch, a line a run, named as its
 folder is.
 """
-import argparse
 import contextlib
 import itertools
 import json
@@ -15,7 +14,7 @@ import os
 import numpy as np
 
 from engine import palette
-from engine.files import InputError, atomic, run_script
+from engine.files import InputError, Parser, atomic, run_script
 from evaluate import MODELS
 
 SMOOTH = 20                             # updates in the running mean that is drawn over the thin line of each
@@ -86,7 +85,7 @@ def draw_runs(axis_loss, axis_rate, *runs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument('runs', nargs='+', metavar='run', help='a run\'s folder, with steps.jsonl and log.jsonl')
     parser.add_argument('--out', default='loss.png', help='picture to write (default: %(default)s)')
     options = parser.parse_args()

@@ -7,7 +7,6 @@ The result is a checkpoint like any other (checkpoint.py), TensorFlow's own form
 go on from it, but a new one can start there (--train --init).  Of weights that have a moving average
 (--average_weights) only that is kept.  With --half they are stored in half precision and half the size.
 """
-import argparse
 import os
 import shutil
 
@@ -23,22 +22,23 @@ LOGS = ('settings.json', 'log.jsonl', 'steps.jsonl')
 def publish(found, out, half=False):
     """Writes a Checkpoint's weights, and what logs its run has, into the folder `out`; returns the new checkpoint."""
     state = {name: value for name, value in found.state.items() if name not in ('files', 'time')}
-    try:
-        os.makedirs(out, exist_ok=True)
-        if checkpoint.list_run(out):
-            raise InputError(f'--out {out}: holds a checkpoint already')
+    if checkpoint.list_run(out):
+        raise InputError(f'--out {out}: holds a checkpoint already')
+    for name in LOGS:
+        if os.path.lexists(os.path.join(out, name)):
+            raise InputError(f'--out {out}: holds a {name} already')
+    with files.staging(out) as folder:
         for log in (os.path.join(os.path.dirname(os.path.abspath(found.path)), name) for name in LOGS):
             if os.path.exists(log):
-                shutil.copy(log, out)
+                shutil.copy(log, folder)
         with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
             weights = checkpoint.weights(found.path)
             if half:
                 weights = {name: halved(name, value) for name, value in weights.items()}
             variables = [tf.get_variable(name, initializer=value) for name, value in weights.items()]
             session.run(tf.global_variables_initializer())
-            return checkpoint.save(session, tf.train.Saver(variables), out, {**state, 'weights_only': True}, keep=1)
-    except OSError as error:
-        raise InputError(f'--out {out}: cannot be written: {error}') from error
+            path = checkpoint.save(session, tf.train.Saver(variables), folder, {**state, 'weights_only': True}, keep=1)
+    return os.path.join(out, os.path.basename(path))
 
 
 def halved(name, value):
@@ -51,7 +51,7 @@ def halved(name, value):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = files.Parser(description=__doc__)
     parser.add_argument('run', help='a run\'s folder (its newest checkpoint is taken), or a checkpoint\'s')
     parser.add_argument('--out', required=True, metavar='FOLDER', help='where the weights go')
     parser.add_argument('--half', action='store_true', help='store weights in half precision')

@@ -19,7 +19,6 @@ No frame of FLIC is shown.  Errors and rates are those of evaluate.py: distances
 right swapped for people seen from behind.  People are chosen by predictions.mat, which usually is the mean of eight
 zooms; the maps shown, and what their captions say, are of one zoom, or of as many with --scales multi.
 """
-import argparse
 import collections
 import contextlib
 import functools
@@ -340,7 +339,7 @@ USUAL = [name for name in FIGURES if name != 'evolution']               # which 
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = files.Parser(description=__doc__)
     parser.add_argument('--run', required=True, help='a run\'s folder, with its logs and checkpoints')
     parser.add_argument('--predictions', default='predictions.mat', help='what main.py wrote (default: %(default)s)')
     parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')

@@ -5,6 +5,7 @@ project's own.  A few faults go through the command line with the network of nar
 """
 import argparse
 import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -118,7 +119,7 @@ def toy_trainer(run, faults=None, at=None, total=TOTAL, **options):
     os.makedirs(run, exist_ok=True)
     settings = argparse.Namespace(**{'keep': 3, 'validation': True, 'save_minutes': 1e9, 'batch_size': BATCH,
                                      'decode': 'argmax', 'model_path': os.path.dirname(run), 'data': 'arrays',
-                                     **options})
+                                     'tb_folder': 'tb', 'predictions': 'predictions.mat', **options})
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
         graph = toy_graph(faults or {}, total)
@@ -261,7 +262,8 @@ def die_at(monkeypatch, n):
         monkeypatch.setattr(os, name, mortal(getattr(os, name)))
 
 
-@pytest.mark.parametrize(('keep', 'step'), [(1, 7), (1, 6), (2, 7), (2, 6), (2, 5)])
+@pytest.mark.parametrize(('keep', 'step'), [(1, 7), (1, 6), (2, 5)] + [
+    pytest.param(2, step, marks=pytest.mark.long) for step in (6, 7)])
 def test_killed_at_any_change_of_the_file_system_in_a_save(tmp_path, monkeypatch, keep, step):
     """Checkpoints of steps 3 to 6 (the newest `keep` of them), then a save of `step`: the next one, the same again, or
     an earlier one, of a run that went on from there."""
@@ -503,6 +505,35 @@ def test_leftovers_are_swept(whole, tmp_path):
     assert sorted(os.listdir(run)) == sorted([*before, 'step-00000012.backup', 'step-00000013'])
 
 
+# ---------------------------------------------------------------- clocks and locks
+
+def test_saves_go_on_when_the_clock_goes_back(tmp_path, monkeypatch):
+    """A second passes at each look at the monotonic clock; the other one goes back an hour each time."""
+    later, earlier = itertools.count(), itertools.count(10 ** 9, -3600)
+    monkeypatch.setattr(time, 'monotonic', lambda: next(later))
+    monkeypatch.setattr(time, 'time', lambda: next(earlier))
+    assert train_toy(tmp_path / 'run', save_minutes=1e-3, keep=99) is None
+    assert names(tmp_path / 'run') == list(range(TOTAL + 1))
+
+
+def test_a_lock_deleted_under_a_training_is_made_anew_or_ends_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runs, 'LOCKS', {})
+    run, others = tmp_path / 'run', []
+    run.mkdir()
+
+    def take():
+        (run / 'lock').unlink()
+        others.append(open(run / 'lock', 'a'))                              # noqa: SIM115 (stays open)
+        fcntl.flock(others[0], fcntl.LOCK_EX)
+
+    runs.lock(str(run))
+    assert train_toy(run, at={4: (run / 'lock').unlink, 7: take}, save_minutes=0) == 1
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == 2 and 'its lock was deleted' in warnings[0] and 'another process trains' in warnings[1]
+    assert names(run)[-1] == 6
+    others[0].close()
+
+
 # ---------------------------------------------------------------- numbers
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 1e30])      # 1e30 squared overflows
@@ -624,8 +655,9 @@ def test_training_outlasts_what_keeps_it_from_saving(whole, disk, capsys, monkey
     assert_equal_runs(run, whole, logs=())
 
 
-@pytest.mark.parametrize('how', [None, signal.SIGTERM])
-@pytest.mark.parametrize('obstacle', OBSTACLES)
+@pytest.mark.parametrize(('obstacle', 'how'), [(obstacle, None) for obstacle in OBSTACLES] + [
+    pytest.param(obstacle, signal.SIGTERM, marks=[pytest.mark.long] * (obstacle is not fill))
+    for obstacle in OBSTACLES])
 def test_a_last_save_that_fails_is_exit_code_1(whole, disk, capsys, obstacle, how):
     run = disk / 'run'
     begin, end = obstacle(run)
@@ -762,23 +794,22 @@ def test_a_histogram_that_is_none_is_refused(tmp_path, fault, word):
 # ---------------------------------------------------------------- through the command line
 
 BROKEN = """
+import os
 import sys
-import numpy as np
 import narrow_main
 
-def breaks(make, first):
-    def made(system, split, step, options):
-        if split.split == 'train' and len(split.images) == 13 and step == first:
-            raise ValueError('the picture of row 3\\ncannot be read')
-        return make(system, split, step, options)
-    return made
+def views_batch(*_):
+    raise ValueError('the picture of row 3\\ncannot be read')
 
-kind, step = sys.argv.pop(1), int(sys.argv.pop(1))
-if kind == 'train':
-    narrow_main.batches.training_batch = breaks(narrow_main.batches.training_batch, step)
+def save(session, saver, run, state, keep, original=narrow_main.main.checkpoint.save):
+    path = original(session, saver, run, state, keep)
+    if state['step'] == 3:
+        os.truncate(sys.argv[sys.argv.index('--data') + 1] + '/x_train_flic.npy', 100000)
+    return path
+
+if sys.argv.pop(1) == 'cut':
+    narrow_main.main.checkpoint.save = save
 else:
-    def views_batch(*_):
-        raise ValueError('the picture of row 3\\ncannot be read')
     narrow_main.batches.views_batch = views_batch
 narrow_main.files.run_script(narrow_main.main.run_main)
 """
@@ -861,25 +892,38 @@ def test_a_full_disk_warns_and_ends_in_exit_code_1(command_line):
     assert len(log_of(command_line.models / 'full', 'steps')) == 3      # trained on all the same
 
 
-@pytest.mark.parametrize(('kind', 'n_epochs', 'kept'), [('train', 2, [0, 3]), ('multiscale', 0, [0])])
-def test_a_source_of_batches_that_raises_is_one_line(command_line, kind, n_epochs, kept):
-    code, lines = command_line.run(kind, 4, *command_line.SETTINGS, '--gpus', 0, '--n_epochs', n_epochs,
-                                   '--run', 'broken', code=BROKEN)
+def test_a_source_of_batches_that_raises_is_one_line(command_line):
+    code, lines = command_line.run('raises', *command_line.SETTINGS, '--gpus', 0, '--n_epochs', 0, '--run', 'broken',
+                                   code=BROKEN)
     assert code == 1 and len(lines) == 1 and 'the picture of row 3' in lines[0], lines
-    assert names(command_line.models / 'broken') == kept
+    assert names(command_line.models / 'broken') == [0]
+
+
+def test_an_array_cut_short_under_a_training_is_one_line_and_the_checkpoint_stays(tmp_path, arrays_folder):
+    data = tmp_path / 'arrays'
+    shutil.copytree(arrays_folder, data, ignore=shutil.ignore_patterns('synthetic_FLIC'))
+    command_line = CommandLine(tmp_path, str(data))
+    code, lines = command_line.run('cut', *command_line.SETTINGS, '--gpus', 0, '--n_epochs', 9, '--run', 'cut',
+                                   code=BROKEN)
+    assert code == 1 and len(lines) == 1 and 'x_train_flic.npy: has been cut short' in lines[0], lines
+    assert 'the last checkpoint is kept' in lines[0] and names(command_line.models / 'cut')[-1] >= 3
 
 
 def test_data_killed_while_it_writes_leaves_no_arrays_and_the_next_run_sweeps(tmp_path):
-    command = [sys.executable, os.path.join(ROOT, 'data.py'), '--synthetic', '30', '--out', str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = ['data.py', '--synthetic', '30', '--out', tmp_path]
+    process = forked.start(command)
     while process.poll() is None and not list(tmp_path.glob('*.partial')):
         time.sleep(0.01)
     process.kill()
-    assert process.wait() == -signal.SIGKILL and list(tmp_path.glob('*.partial'))
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and list(tmp_path.glob('*.partial'))
+    for mine in ('film.partial', 'film.mkv.12.partial', 'x_train_flic.npy.partial'):
+        (tmp_path / mine).touch()
     with pytest.raises(InputError, match=r'run data.py first'):
         arrays.read_manifest(str(tmp_path))
-    subprocess.run(command, check=True, capture_output=True)
+    forked.run(command, check=True)
     manifest = arrays.read_manifest(str(tmp_path))
-    assert not list(tmp_path.glob('*.partial'))
+    assert sorted(path.name for path in tmp_path.glob('*.partial')) == ['film.mkv.12.partial', 'film.partial',
+                                                                        'x_train_flic.npy.partial']
     for split in arrays.SPLITS:
         arrays.load_split(str(tmp_path), split, manifest, verify=True)

@@ -46,7 +46,7 @@ def written(tmp_path_factory):
     """(session, graph, folder) after one epoch's summaries at step 2, with the streams never started."""
     folder = str(tmp_path_factory.mktemp('tb') / 'run')
     with tf.Graph().as_default(), tf.Session() as session:
-        graph, splits, options = build(['--use_sm'])
+        graph, splits, options = build(['--use_sm', '--tb_details'])
         session.run(tf.global_variables_initializer())
         session.run(graph.spectra[0])
         writer = summaries.Writer(folder, tompson, JOINTS, graph, splits, options)
@@ -57,7 +57,12 @@ def written(tmp_path_factory):
         after, rows = session.run(tf.global_variables()), rows + [session.run(graph.batch.rows)]
         writer.step(3, FIGURES)
         writer.close()
-        yield {'session': session, 'graph': graph, 'writer': writer, 'before': before, 'after': after, 'rows': rows,
+        options.tb_details = False
+        plain = summaries.Writer(folder + '_plain', tompson, JOINTS, graph, splits, options)
+        plain.epoch(session, 2, MEANS)
+        plain.step(3, FIGURES)
+        yield {'plain': {kind: read(os.path.join(folder + '_plain', kind)) for kind in (*arrays.SPLITS, 'train_iter')},
+               'session': session, 'graph': graph, 'writer': writer, 'before': before, 'after': after, 'rows': rows,
                **{kind: read(os.path.join(folder, kind)) for kind in ('train', 'test', 'train_iter')}}
 
 
@@ -68,7 +73,7 @@ def writer():
     inference = SimpleNamespace(outputs={'pd': None, 'sm': None})
     return summaries.Writer('', tompson, JOINTS, SimpleNamespace(evaluation=SimpleNamespace(inference=inference)),
                             {'train': somebody, 'test': somebody},
-                            SimpleNamespace(data_augm=False, batch_size=1, targets='cell'))
+                            SimpleNamespace(data_augm=False, batch_size=1, targets='cell', tb_details=False))
 
 
 def read(folder):
@@ -81,17 +86,18 @@ def scalars(events):
 
 def expected_tags(split):
     """(histograms, images) of a split's folder, written out independently of the graph."""
-    activations = {f'{layer}/activation' for layer in [*LAYERS, 'conv6', 'spatial_model']}
-    images = {f'person_{k}/{name}_{model}' for k in (0, 1) for name in ('all', *JOINTS)
-              for model in ('target', 'pd', 'sm')}
+    activations = {f'more/{layer}/activation' for layer in [*LAYERS, 'conv6', 'spatial_model']}
+    images = {f'person_{k}/{model}' for k in (0, 1) for model in ('target', 'pd', 'sm')}
+    images |= {f'more/person_{k}/{name}_{model}' for k in (0, 1) for name in JOINTS for model in ('target', 'pd', 'sm')}
     if split == 'test':
         return activations, images
-    variables = {f'{layer}/{name}' for layer in LAYERS for name in ('weights', 'bias', *NORM)}
-    variables |= {'conv6/weights', 'conv6/bias'} | {f'spatial_model/{name}' for name in (*NORM, 'energies', 'biases')}
+    variables = {f'more/{layer}/{name}' for layer in LAYERS for name in ('weights', 'bias', *NORM)}
+    variables |= {'more/conv6/weights', 'more/conv6/bias'}
+    variables |= {f'more/spatial_model/{name}' for name in (*NORM, 'energies', 'biases')}
     gradients = {f'{name}/gradient' for name in variables if name.endswith(('weights', 'energies'))}
-    pairs = {f'{kind}/{joint}_given_{other}' for kind in ('priors', 'biases') for joint in JOINTS for other in MAPS
+    pairs = {f'{kind}/{joint}_given_{other}' for kind in ('priors', 'more/biases') for joint in JOINTS for other in MAPS
              if other != joint}
-    return activations | variables | gradients, images | pairs | {f'conv1_{bank}/filters' for bank in BANKS}
+    return activations | variables | gradients, images | pairs | {f'network/conv1_{bank}_filters' for bank in BANKS}
 
 
 @pytest.mark.parametrize('split', arrays.SPLITS)
@@ -102,9 +108,20 @@ def test_tags_are_those_of_the_table(written, split):
     assert set(tags['images']) == images
     figures = {f'{tag}/{name}' for tag in histograms for name in ('max', 'mean', 'min', 'std', 'positive')}
     norms = {f'{tag}/norm' for tag in histograms if tag.endswith('gradient')}
-    rates = {f'det_rate_{model}/{joint}' for model in ('pd', 'sm') for joint in JOINTS}
+    rates = {f'rate_{model}/{joint}' for model in ('pd', 'sm') for joint in JOINTS}
     main_tags = {f'main/{name}_{model}' for name in ('loss', 'det_rate') for model in ('pd', 'sm')}
     assert set(tags['scalars']) == figures | norms | rates | main_tags
+
+
+@pytest.mark.parametrize('split', arrays.SPLITS)
+def test_without_details_what_matters_is_there_and_comes_first(written, split):
+    _, images = expected_tags(split)
+    tags, detailed = written['plain'][split].Tags(), written[split].Tags()
+    assert tags['histograms'] == [] and set(tags['images']) == {tag for tag in images if not tag.startswith('more/')}
+    assert set(tags['scalars']) == {tag for tag in detailed['scalars'] if not tag.startswith('more/')}
+    for some in (tags, detailed, written['plain']['train_iter'].Tags()):        # TensorBoard sorts by the first part
+        assert min(tag.split('/')[0] for tag in some['scalars'] + some['images']) == 'main'
+    assert scalars(written['plain'][split])['main/loss_pd'] == scalars(written[split])['main/loss_pd']
 
 
 @pytest.mark.parametrize('split', arrays.SPLITS)
@@ -113,7 +130,7 @@ def test_main_figures_are_those_given(written, split):
     for model in ('pd', 'sm'):
         assert found[f'main/loss_{model}'] == [(2, MEANS[split][f'loss_{model}'])]
         assert found[f'main/det_rate_{model}'] == [(2, 40.0)]
-        assert [found[f'det_rate_{model}/{joint}'] for joint in JOINTS] == [[(2, float(i))] for i in range(9)]
+        assert [found[f'rate_{model}/{joint}'] for joint in JOINTS] == [[(2, float(i))] for i in range(9)]
 
 
 def test_update_figures_are_those_given(written):
@@ -134,8 +151,8 @@ def test_figures_of_a_variable_are_numpys(written):
     found = scalars(written['train'])
     for name, figure in (('max', value.max()), ('mean', value.mean()), ('min', value.min()), ('std', value.std()),
                          ('positive', np.mean(value > 0))):
-        assert found[f'conv4_half/weights/{name}'] == [(2, pytest.approx(figure, rel=1e-5))]
-    histogram = written['train'].Histograms('conv4_half/weights')[0].histogram_value
+        assert found[f'more/conv4_half/weights/{name}'] == [(2, pytest.approx(figure, rel=1e-5))]
+    histogram = written['train'].Histograms('more/conv4_half/weights')[0].histogram_value
     assert histogram.num == value.size == sum(histogram.bucket)
     assert histogram.sum_squares == pytest.approx((value ** 2).sum(), rel=1e-5)
     below = np.interp(0, histogram.bucket_limit, np.cumsum(histogram.bucket)) / value.size
@@ -158,25 +175,26 @@ def test_gradient_norms_predict_the_loss(written):
 
     drop = loss(start - rate / 2 * direction) - loss(start + rate / 2 * direction)
     variable.load(start, session)
-    norm = scalars(written['train'])['conv6/weights/gradient/norm'][0][1]
+    norm = scalars(written['train'])['more/conv6/weights/gradient/norm'][0][1]
     assert norm == pytest.approx(np.linalg.norm(direction), rel=1e-4)
     assert -drop == pytest.approx(rate * norm ** 2, rel=0.05)
 
 
-@pytest.mark.parametrize('tag, shape', [('person_1/all_sm', (240, 360, 3)), ('person_0/lwri_target', (240, 360, 3)),
+@pytest.mark.parametrize('tag, shape', [('person_1/sm', (240, 360, 3)), ('more/person_0/lwri_target', (240, 360, 3)),
                                         ('priors/lsho_given_torso', (240, 360, 3)),
-                                        ('biases/nose_given_rhip', (240, 360, 3)),
-                                        ('conv1_half/filters', (240, 240, 3))])
+                                        ('more/biases/nose_given_rhip', (240, 360, 3)),
+                                        ('network/conv1_half_filters', (240, 240, 3))])
 def test_images_decode_to_the_size_stated(written, tag, shape):
     event, = written['train'].Images(tag)
     image = cv2.imdecode(np.frombuffer(event.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == shape and (event.height, event.width) == shape[:2] and event.step == 2
 
 
-@pytest.mark.parametrize('gpus', [['0'], pytest.param(['0', '1'], marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize('gpus', [['0'], ['0', '1']])
 def test_without_spatial_model_nothing_of_it(tmp_path, gpus):
     with tf.Graph().as_default(), tf.Session() as session:
-        graph, splits, options = build(['--data_augm', '--gpus', *gpus])
+        graph, splits, options = build(['--data_augm', '--tb_details', '--gpus', *gpus])
         session.run(tf.global_variables_initializer())
         session.run(graph.spectra[0])
         writer = summaries.Writer(str(tmp_path), tompson, JOINTS, graph, splits, options)
@@ -213,22 +231,27 @@ def test_a_folder_that_cannot_be_made_costs_one_warning(writer, tmp_path, capsys
     writer.close()
     warning, = capsys.readouterr().err.splitlines()
     assert warning.startswith('warning: ') and str(tmp_path / 'tb') in warning
+    (tmp_path / 'tb').unlink()
+    writer.step(3, FIGURES)                             # as soon as there is a way, on it goes
+    assert [step for step, _ in scalars(read(str(tmp_path / 'tb' / 'run' / 'train_iter')))['main/lr']] == [3]
 
 
-def test_a_full_disk_costs_one_warning(writer, tmp_path, capfd):
+def test_a_full_disk_costs_one_warning_and_the_figures_of_that_time(writer, tmp_path, capfd):
     writer.folder = str(tmp_path)
-    writer.step(1, {'lr': 1})
+    for step in (1, 2, 3):
+        writer.step(step, {'lr': step})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
     try:
-        for step in range(2, 200):
+        for step in range(4, 20):
             writer.step(step, {'lr': step})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert writer.failed
+    for step in (20, 21):
+        writer.step(step, {'lr': step})
     assert len(capfd.readouterr().err.splitlines()) == 1
-    steps = [step for step, _ in scalars(read(str(tmp_path / 'train_iter')))['main/lr']]
-    assert steps == list(range(1, len(steps) + 1)) and len(steps) > 20
+    assert [step for step, _ in scalars(read(str(tmp_path / 'train_iter')))['main/lr']] == [1, 2, 3, 20, 21]
+    assert len(os.listdir(tmp_path / 'train_iter')) == 2                # no empty ones between
 
 
 @pytest.mark.parametrize('values', [np.zeros(3), np.full((2, 2), 0.7), np.float32([1, 1 + 1.2e-7]),

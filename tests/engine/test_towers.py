@@ -98,7 +98,7 @@ FETCHED = ('step', 'finite', 'losses', 'norm', 'rate', 'outputs')               
 
 
 AVERAGED = {'average_weights': 0.9, 'spatial_dropout': 0.2}
-GRAPHS = [(1, {**AVERAGED, 'conv': 'fft'}), (2, AVERAGED)] + [
+GRAPHS = [(1, AVERAGED), (2, AVERAGED)] + [
     pytest.param(2, changes, marks=pytest.mark.long) for changes in (
         {}, {'use_sm': False}, {'loss': 'squared'}, {'no_batch_norm': True}, {**AVERAGED, 'conv': 'fft'},
         {'self_connections': True, 'optimizer': 'momentum'}, {'train_only': 'detector'},

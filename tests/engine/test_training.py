@@ -9,6 +9,7 @@ import pytest
 import scipy.io
 import scipy.ndimage
 from conftest import PLAIN, SETTINGS, Runs, make_arrays
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import main
 import model
@@ -27,7 +28,7 @@ def test_whole_run_leaves_everything(whole):
     assert len(whole.steps('whole')) == 8 and len(whole.epochs('whole')) == 2
     assert set(whole.checkpoints('whole')) == {'step-00000004', 'step-00000008'}
     found = scipy.io.loadmat(whole.folder / 'whole.mat')
-    assert found['flic_pred_pd'].shape == found['flic_pred_sm'].shape == (2, 9, 4)
+    assert found['flic_pred_pd'].shape == (2, 9, 4) and 'flic_pred_sm' not in found
     assert found['index'].ravel().tolist() == [0, 1, 2, 3]
     scored = forked.run(['evaluate.py', whole.folder / 'whole.mat', '--data', whole.arrays_folder,
                          '--out', whole.folder / 'curves'])
@@ -68,7 +69,7 @@ def assert_equal(runs, run, other):
 @pytest.mark.long
 def test_two_towers_stopped_by_ctrl_c_and_resumed_equal_uninterrupted(whole):
     """On two towers, the last step of each epoch one sample for both."""
-    settings = [*PLAIN, '--use_sm', '--data_augm', '--gpus', '0', '1', '--train_examples', '13', '--n_epochs', 4]
+    settings = [*SETTINGS, '--use_sm', '--gpus', '0', '1', '--train_examples', '13', '--n_epochs', 4]
     assert whole.run('--train', *settings, '--run', 'towers').returncode == 0
     assert whole.run('--train', *settings, '--run', 'again').returncode == 0
     assert_equal(whole, 'again', 'towers')
@@ -83,8 +84,8 @@ def test_restore_without_training_evaluates(whole):
     path = whole.folder / 'again.mat'
     result = whole.run('--restore', 'whole', '--predictions', path)
     assert result.returncode == 0, result.stderr
-    before = scipy.io.loadmat(whole.folder / 'whole.mat')['flic_pred_sm']
-    np.testing.assert_allclose(scipy.io.loadmat(path)['flic_pred_sm'], before, atol=1e-2)
+    before = scipy.io.loadmat(whole.folder / 'whole.mat')['flic_pred_pd']
+    np.testing.assert_allclose(scipy.io.loadmat(path)['flic_pred_pd'], before, atol=1e-2)
 
 
 def test_going_back_in_a_run_is_refused(whole):
@@ -113,44 +114,45 @@ def test_one_process_at_a_time_trains_in_a_folder(whole):
 
 
 @pytest.fixture(scope='module')
-def detector(whole):
-    """A run of the part detector alone whose output nobody reads any more."""
+def piped(whole):
+    """A plain run whose output nobody reads any more, with TensorBoard's summaries."""
     reader, writer = os.pipe()
     os.close(reader)
-    whole.detector = whole.run('--train', *PLAIN, '--n_epochs', 1, '--run', 'pd', '--predictions',
-                               whole.folder / 'pd.mat', stdout=writer)
+    whole.piped = whole.run('--train', *PLAIN, '--n_epochs', 1, '--run', 'piped', '--tb_folder', whole.folder / 'tb',
+                            '--predictions', whole.folder / 'piped.mat', stdout=writer)
     os.close(writer)
     return whole
 
 
-def test_a_closed_pipe_costs_the_lines_not_the_run(detector):
-    assert detector.detector.stderr == '' and 'step-00000004' in detector.checkpoints('pd')
+def test_a_closed_pipe_costs_the_lines_not_the_run(piped):
+    assert piped.piped.stderr == '' and 'step-00000004' in piped.checkpoints('piped') and piped.piped.returncode == 0
 
 
-def test_part_detector_alone(detector):
-    assert detector.detector.returncode == 0
-    found = scipy.io.loadmat(detector.folder / 'pd.mat')
-    assert 'flic_pred_pd' in found and 'flic_pred_sm' not in found
-    assert all('loss_pd' in step and 'loss_sm' not in step for step in detector.steps('pd'))
-    for epoch in detector.epochs('pd'):
+def test_the_part_detector_alone_leaves_nothing_of_a_spatial_model(piped):
+    assert all('loss_pd' in step and 'loss_sm' not in step for step in piped.steps('piped'))
+    for epoch in piped.epochs('piped'):
         assert all(means.keys() == {'loss_pd', 'rate_pd', 'joints_pd'} for means in (epoch['train'], epoch['test']))
+    for kind in ('train', 'test', 'train_iter'):
+        tags = EventAccumulator(str(piped.folder / 'tb' / 'piped' / kind)).Reload().Tags()
+        tags = [*tags['scalars'], *tags['images'], *tags['histograms']]
+        assert 'main/loss_pd' in tags and not [tag for tag in tags if 'sm' in tag or 'spatial' in tag or 'given' in tag]
 
 
-def test_numbers_that_are_not_finite_stop_the_run_with_the_evidence(detector):
+def test_numbers_that_are_not_finite_stop_the_run_with_the_evidence(piped):
     """And another seed is another run."""
-    result = detector.run('--train', *PLAIN, '--n_epochs', 3, '--run', 'nan', '--seed', 1, NAN_FROM='1')
+    result = piped.run('--train', *PLAIN, '--n_epochs', 3, '--run', 'nan', '--seed', 1, NAN_FROM='1')
     assert result.returncode == 3
     assert 'step 11' in result.stderr and 'loss_pd nan' in result.stderr and 'synthetic-0-' in result.stderr
     assert result.stderr.count('update skipped') == 9
-    assert all(np.isfinite(value).all() for value in detector.weights('nan').values())
-    first, other = (detector.steps(run)[0] for run in ('nan', 'pd'))
+    assert all(np.isfinite(value).all() for value in piped.weights('nan').values())
+    first, other = (piped.steps(run)[0] for run in ('nan', 'piped'))
     assert np.isfinite(first['loss_pd']) and first['loss_pd'] != other['loss_pd'] and first['lr'] == other['lr']
 
 
 @pytest.mark.parametrize(('arguments', 'word'), [
     (['--train', '--run', 'whole'], 'holds a run already'),
     (['--restore', 'no_such_run'], 'no checkpoint there'),
-    (['--train', '--restore', 'pd', '--use_sm'], '--use_sm True: the run of'),
+    (['--train', '--restore', 'whole', '--use_sm'], '--use_sm True: the run of'),
     (['--train', '--restore', 'whole', '--seed', '9'], '--seed 9: the run of'),
     (['--train', '--restore', 'whole', '--zoom', '0.7', '1.3'], '--zoom [0.7, 1.3]: the run of'),
     (['--restore', 'whole', '--no_batch_norm'], '--no_batch_norm True: the run of'),
@@ -159,8 +161,8 @@ def test_numbers_that_are_not_finite_stop_the_run_with_the_evidence(detector):
     (['--restore', 'whole', '--predictions', 'nowhere/p.mat'], 'not a folder that can be written to'),
     (['--train', '--data', 'nowhere', '--run', 'x'], 'run data.py first'),
 ])
-def test_refused_in_one_line(detector, arguments, word):
-    result = detector.run(*arguments)
+def test_refused_in_one_line(whole, arguments, word):
+    result = whole.run(*arguments)
     assert result.returncode == 2 and word in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
 
@@ -213,7 +215,7 @@ def test_predictions_at_a_single_scale_are_those_of_the_log(whole, monkeypatch):
         tf.train.Saver().restore(session, os.path.join(newest.path, 'model'))
         people = batches.plain_batch(system, people, np.arange(len(people.images)), options)
         outputs = session.run(inference.outputs, batches.feed(batch, people))
-    assert list(outputs) == ['pd', 'sm']
+    assert list(outputs) == ['pd']
     for name, maps in outputs.items():
         row_col = [(np.arange(n) + 0.5 - n / 2) / 0.95 + n / 2 - 0.5 for n in maps.shape[1:3]]       # zoomed cells
         at = np.meshgrid(range(len(maps)), *row_col, range(9), indexing='ij')
@@ -221,7 +223,7 @@ def test_predictions_at_a_single_scale_are_those_of_the_log(whole, monkeypatch):
         np.testing.assert_allclose(found[f'flic_pred_{name}'].transpose(2, 1, 0), heatmaps.decode(back),
                                    atol=0.05)                                                        # pixels
     several = scipy.io.loadmat(whole.folder / 'whole.mat')
-    assert np.abs(found['flic_pred_sm'] - several['flic_pred_sm']).max() > 1
+    assert np.abs(found['flic_pred_pd'] - several['flic_pred_pd']).max() > 1
 
 
 # ---------------------------------------------------------------- held-out people

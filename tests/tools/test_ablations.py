@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
+import forked
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -73,6 +75,7 @@ def run(tmp_path, people, monkeypatch):
     program = tmp_path / 'stand_in.py'
     program.write_text(f'import sys; sys.path.insert(0, {ROOT!r})\n{STAND_IN}')
     monkeypatch.setattr(ablations, 'MAIN', str(program))
+    monkeypatch.setattr(ablations, 'subprocess', SimpleNamespace(Popen=lambda command: forked.start(command[1:])))
     monkeypatch.setattr(signal, 'signal', lambda *_: None)                # pytest's own handlers stay
     monkeypatch.setenv('CALLS', str(tmp_path / 'calls'))
 

@@ -54,8 +54,10 @@ def test_same_predictions(folder, arrays_folder):
                  '--predictions', 'again.mat', '--tb_folder', '', '--batch_size', 3)
     assert again.returncode == 0, again.stderr
     first, second = (scipy.io.loadmat(folder / name) for name in ('run.mat', 'again.mat'))
-    for name in ('flic_pred_pd', 'flic_pred_sm'):
+    names = [name for name in first if name.startswith('flic_pred')]
+    for name in names:
         np.testing.assert_array_equal(first[name], second[name])
+    assert names
 
 
 def test_half_precision(tmp_path):
@@ -92,6 +94,26 @@ def test_no_training_from_them(folder, arrays_folder):
     assert result.returncode == 2
     assert 'error: --restore' in result.stderr and 'weights only' in result.stderr
     assert result.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('there', ['settings.json', 'log.jsonl', 'steps.jsonl'])
+def test_nothing_is_overwritten(folder, there):
+    out = folder / 'weights' / there.split('.')[0]
+    out.mkdir()
+    (out / there).write_text('mine')
+    result = call(PUBLISH, folder, 'models_ex/run', '--out', out)
+    assert result.returncode == 2 and f'holds a {there} already' in result.stderr
+    assert os.listdir(out) == [there] and (out / there).read_text() == 'mine'
+
+
+def test_a_full_disk_leaves_nothing(folder):
+    (folder / 'weights' / 'some').mkdir()
+    (folder / 'weights' / 'some' / 'README.md').write_text('mine')
+    for out in ('some', 'none'):
+        result = forked.run([*PUBLISH, 'models_ex/run', '--out', f'weights/{out}'], cwd=folder, file_size=20_000,
+                            env={**os.environ, 'PYTHONPATH': forked.ROOT})
+        assert result.returncode == 2 and f'--out weights/{out}: cannot be written' in result.stderr
+    assert os.listdir(folder / 'weights' / 'some') == ['README.md'] and not (folder / 'weights' / 'none').exists()
 
 
 def test_never_over_another(folder):

@@ -1,0 +1,314 @@
+"""Files that are somebody else's, pipes in place of files, bombs, escapes, streams that are closed, signals."""
+import argparse
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import forked
+import numpy as np
+import pytest
+
+import evaluate
+import main
+import pairwise_distr
+import systems
+from datasets import arrays
+from engine import checkpoint, files, runs
+from engine import options as command_line
+from engine.files import InputError
+from systems import tompson
+
+PRETRAINED = os.path.join(forked.ROOT, 'pretrained', 'flic')
+
+
+# ---------------------------------------------------------------- what is written beside other files
+
+def test_staging_replaces_sweeps_and_leaves_the_rest_alone(tmp_path):
+    (tmp_path / 'staging.123.partial').mkdir()                          # of a killed process
+    (tmp_path / 'film.123.partial').mkdir()                             # of somebody else
+    (tmp_path / 'notes').write_text('mine')
+    (tmp_path / 'old').write_text('earlier')
+    with files.staging(str(tmp_path), ['old', 'model']) as folder, open(os.path.join(folder, 'model'), 'w') as file:
+        file.write('new')
+    assert sorted(os.listdir(tmp_path)) == ['film.123.partial', 'model', 'notes']
+    assert (tmp_path / 'model').read_text() == 'new'
+
+
+@pytest.mark.parametrize('error', [OSError(28, 'No space left on device'), KeyboardInterrupt()])
+def test_staging_that_fails_leaves_things_as_they_were(tmp_path, error):
+    (tmp_path / 'there').mkdir()
+    (tmp_path / 'there' / 'model').write_text('earlier')
+    for out in ('there', 'new'):
+        with pytest.raises((InputError, KeyboardInterrupt)), files.staging(str(tmp_path / out), ['model']) as folder:
+            open(os.path.join(folder, 'model'), 'w').close()
+            raise error
+    assert os.listdir(tmp_path) == ['there'] and os.listdir(tmp_path / 'there') == ['model']
+    assert (tmp_path / 'there' / 'model').read_text() == 'earlier'
+
+
+def test_only_our_own_leftovers_are_swept(tmp_path):
+    ours = [f'step-00000012.{n}.partial' for n in (1, 22)] + ['settings.json.7.partial']
+    others = ['film.mkv.partial', 'film.12.partial', 'step-00000012.partial', 'step-12.1.partial.txt', 'partial']
+    for name in ours + others:
+        (tmp_path / name).touch()
+    checkpoint.sweep(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == sorted(others)
+
+
+# ---------------------------------------------------------------- what is no file, or not what it seems
+
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path, arrays_folder):
+    pipe = str(tmp_path / 'pipe.npz')
+    os.mkfifo(pipe)
+    for load in (files.open_npy, files.load_mat, files.checksum, evaluate.load_variables, pairwise_distr.load):
+        with pytest.raises(InputError, match=r'pipe.npz: .*not a file'):
+            load(pipe)
+    for name in (arrays.MANIFEST, 'x_test_flic.npy', 'people_test_flic.npy'):
+        folder = tmp_path / name.split('.')[0]
+        folder.mkdir()
+        for other in os.listdir(arrays_folder):
+            if other != name and other != 'synthetic_FLIC':
+                os.link(os.path.join(arrays_folder, other), folder / other)
+        os.mkfifo(folder / name)
+        with pytest.raises(InputError, match=f'{name}: not a file'):
+            arrays.load_split(str(folder), 'test', arrays.read_manifest(str(folder)))
+    os.mkfifo(tmp_path / 'lock')
+    with pytest.raises(InputError, match='lock: not a file'):
+        runs.lock(str(tmp_path))
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
+    assert 10 * 90 * 120 * 180 * 4 < files.LARGEST_NPZ < 1 << 30
+    monkeypatch.setattr(files, 'LARGEST_NPZ', 1 << 20)
+    array = io.BytesIO()
+    np.save(array, np.zeros(1 << 21, np.uint8))
+    with zipfile.ZipFile(tmp_path / 'bomb.npz', 'w', zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr('pred.npy', array.getvalue())
+    assert os.path.getsize(tmp_path / 'bomb.npz') < 10_000
+    for load in (evaluate.load_variables, pairwise_distr.load):
+        with pytest.raises(InputError, match=r'bomb.npz: .*unpacks to'):
+            load(str(tmp_path / 'bomb.npz'))
+
+
+def test_an_array_cut_short_meanwhile_is_an_error_that_names_it(arrays_folder, tmp_path):
+    for name in os.listdir(arrays_folder):
+        if name != 'synthetic_FLIC':
+            with open(os.path.join(arrays_folder, name), 'rb') as source, open(tmp_path / name, 'wb') as file:
+                file.write(source.read())
+    split = arrays.load_split(str(tmp_path), 'train', arrays.read_manifest(str(tmp_path)))
+    whole = np.load(tmp_path / 'x_train_flic.npy')
+    np.testing.assert_array_equal(split.images[[3, 1]], whole[[3, 1]])
+    np.testing.assert_array_equal(split.images[-1], whole[-1])
+    np.testing.assert_array_equal(split.images[2:4], whole[2:4])
+    assert len(split.images) == len(whole) and split.images.shape == whole.shape
+    for name in os.listdir(tmp_path):
+        os.truncate(tmp_path / name, os.path.getsize(tmp_path / name) // 2)
+    np.testing.assert_array_equal(split.images[1], whole[1])
+    with pytest.raises(InputError, match=r'x_train_flic.npy: has been cut short: row 15'):
+        split.images[15]
+    assert np.isfinite(split.joints).all() and split.people['file'][-1]             # small: in memory
+
+
+# ---------------------------------------------------------------- right checksum, wrong content
+
+@pytest.fixture
+def published(tmp_path):
+    """A copy of the published checkpoint, and a function that changes its state.json and sets the checksum right."""
+    found = checkpoint.find('', PRETRAINED)
+    folder = tmp_path / 'models' / 'run' / os.path.basename(found.path)
+    folder.mkdir(parents=True)
+    for name in os.listdir(found.path):
+        if name != checkpoint.STATE:
+            os.link(os.path.join(found.path, name), folder / name)
+
+    def rewrite(**changes):
+        state = {**found.state, **changes}
+        state['settings'] = changes.get('settings', {**found.state['settings'], **changes.pop('some', {})})
+        state.pop('some', None)
+        (folder / checkpoint.STATE).write_text(json.dumps({**state, 'crc': checkpoint._crc(state)}))
+        return str(folder)
+    return rewrite
+
+
+@pytest.mark.parametrize('changes', [
+    {'step': -1}, {'step': '7'}, {'step': True}, {'settings': []}, {'settings': None}, {'files': {}}, {'files': []},
+    {'files': {'model.index': 7}}, {'files': {'../../x': '0', 'model.index': '0'}}, {'best': {'step': 'a', 'rate': 1}},
+    {'best': 7}, {'sums': [1]}, {'epochs_logged': 1.5}, {'data_id': ['a']}, {'code': None}, {'time': 'now'}],
+    ids=str)
+def test_a_state_of_wrong_types_is_damaged(published, changes):
+    path = published(**changes)
+    with pytest.raises(InputError, match=f'state.json is damaged: .*{next(iter(changes))}'):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize('some', [
+    {'width': '16'}, {'width': -1}, {'width': 16.5}, {'width': True}, {'width': [16]}, {'use_sm': 1}, {'lr': 'nan'},
+    {'lr': None}, {'zoom': [0.5]}, {'zoom': 0.5}, {'zoom': ['0.5', 1]}, {'gpus': []}, {'gpus': [-1]},
+    {'optimizer': 'sgd'}, {'optimizer': {}}, {'dataset': '../x'}, {'seed': 1e999}], ids=str)
+def test_settings_that_no_command_line_could_give_are_refused(published, some):
+    path = published(some=some)
+    for arguments in (['--restore', path], ['--train', '--init', path]):
+        with pytest.raises(InputError, match=f'setting {next(iter(some))} is'):
+            main.understand(arguments)
+
+
+def test_settings_of_every_option_are_taken_as_they_were_stored(published):
+    words = ['--train', '--use_sm', '--data_augm', '--gpus', '0', '1', '--zoom', '0.7', '1.4', '--train_examples', '9',
+             '--lr', '1', '--lr_steps', '170:0.1', '200:0.01', '--colour', '0.2']
+    options, explicit = command_line.parse(tompson, systems.names(), words)
+    settings = json.loads(json.dumps(command_line.settings_of(options, tompson)))
+    restored, _ = command_line.parse(tompson, systems.names(), ['--train', '--restore', 'x'])
+    command_line.take_over(restored, {'train', 'restore'}, settings, 'x', tompson)
+    assert command_line.settings_of(restored, tompson) == settings and explicit
+
+
+@pytest.mark.parametrize('system', ['../evil', 'nobody', ['tompson'], 7, None])
+def test_a_checkpoint_of_no_system_is_refused(published, system):
+    with pytest.raises(InputError, match='of a system that is not here'):
+        main.understand(['--restore', published(some={'system': system})])
+
+
+@pytest.mark.parametrize('changes', [
+    {'id': ['a']}, {'id': 7}, {'counts': {'train': '16', 'test': 4}}, {'counts': {'train': -1, 'test': 4}},
+    {'counts': {'train': True, 'test': 4}}, {'counts': [16, 4]}, {'counts': None}, {'checksums': []},
+    {'spots': {'x_test_flic.npy': 7}}, {'settings': 3}, {'dataset': 'nobody'}, {'dataset': ['flic']},
+    {'dataset': 'mpii'}, {'dataset': 'mpii', 'images': 7}], ids=str)
+def test_a_manifest_of_wrong_types_is_none(arrays_folder, tmp_path, changes):
+    with open(os.path.join(arrays_folder, arrays.MANIFEST)) as file:
+        (tmp_path / arrays.MANIFEST).write_text(json.dumps({**json.load(file), **changes}))
+    with pytest.raises(InputError, match='not a manifest'):
+        arrays.read_manifest(str(tmp_path))
+
+
+# ---------------------------------------------------------------- the terminal
+
+def test_nothing_from_a_file_moves_the_cursor(tmp_path):
+    done = forked.run(['evaluate.py', 'x.mat', '--data', 'a\x1b[2Kb\x07'], cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith('evaluate.py: error: a\\x1b[2Kb\\x07/manifest.json: no such')
+    assert files.printable('h\u00fc\x1b]0;x\x07\ud800\n') == 'h\u00fc\\x1b]0;x\\x07\\ud800\n'
+
+
+def test_closed_streams_cost_their_lines_only(tmp_path):
+    code = ('import engine, os, sys; file = open("a", "w"); print("out"); print("err", file=sys.stderr); '
+            'file.write(str(file.fileno()))')
+    done = subprocess.run(['sh', '-c', 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, code], cwd=tmp_path,
+                          env={**os.environ, 'PYTHONPATH': forked.ROOT})
+    assert done.returncode == 0 and int((tmp_path / 'a').read_text()) > 2
+    done = subprocess.run(['sh', '-c', 'exec "$0" "$1" absent.mat 2>&-', sys.executable,
+                           os.path.join(forked.ROOT, 'evaluate.py')], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ''
+
+
+@pytest.mark.parametrize('script', ['main.py', 'data.py', 'evaluate.py', 'pairwise_distr.py', 'show.py', 'export.py'])
+def test_wrong_usage_is_one_line_and_a_hint(script):
+    done = forked.run([script, '--no_such_option'])
+    assert done.returncode == 2 and done.stderr.count('\n') == 1
+    assert done.stderr.startswith(f'{script}: error: ') and '--help' in done.stderr
+
+
+# ---------------------------------------------------------------- signals
+
+def wait_until(condition, process):
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def test_ctrl_c_is_heard_while_the_main_thread_is_in_a_long_call():
+    code = ('import hashlib; from engine import files; '
+            'files.run_script(lambda: (print("on", flush=True), hashlib.pbkdf2_hmac("sha256", b"", b"", 2 ** 31 - 1)))')
+    process = forked.start(['-c', code], env={**os.environ, 'PYTHONPATH': forked.ROOT})
+    try:
+        wait_until(lambda: os.pread(process.output.fileno(), 9, 0), process)
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: b'Ctrl-C heard' in os.pread(process.errors.fileno(), 999, 0), process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children') as file:
+        return file.read().split()
+
+
+def runs_still(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rpartition(')')[2].split()[0] not in 'ZX'
+    except OSError:
+        return False
+
+
+def test_workers_end_with_their_parent(tmp_path):
+    """kill -9 of data.py, while its workers write: nobody is left."""
+    process = forked.start(['data.py', '--synthetic', 60, '--workers', 2, '--out', tmp_path])
+    wait_until(lambda: list(tmp_path.glob('x_*.partial')) and len(children(process.pid)) == 2, process)
+    workers = children(process.pid)
+    process.kill()
+    process.communicate()
+    while any(map(runs_still, workers)):                                # for ever, if they do not
+        time.sleep(0.01)
+
+
+# ---------------------------------------------------------------- runs
+
+def test_a_deleted_lock_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, 'LOCKS', {})
+    run = str(tmp_path)
+    assert not runs.keep_lock(run)                                      # was never taken
+    runs.lock(run)
+    assert not runs.keep_lock(run)
+    (tmp_path / 'lock').unlink()
+    assert runs.keep_lock(run) and not runs.keep_lock(run) and (tmp_path / 'lock').exists()
+    first = runs.LOCKS.pop(run)
+    (tmp_path / 'lock').unlink()
+    runs.lock(run)                                                      # somebody else
+    other, runs.LOCKS[run] = runs.LOCKS[run], first
+    with pytest.raises(InputError, match='another process trains in this folder'):
+        runs.keep_lock(run)
+    other.close()
+
+
+@pytest.mark.parametrize('places', [{}, {'data': 'my arrays', 'model_path': '/m', 'tb_folder': '',
+                                         'predictions': 'a;b.mat'}])
+def test_the_line_to_go_on_with_leads_to_the_same_places(places):
+    words = [word for name, value in places.items() for word in (f'--{name}', value)]
+    options, _ = command_line.parse(tompson, systems.names(), ['--train', *words])
+    line = command_line.command_to_go_on('models ex/run', options)
+    assert '\n' not in line
+    program, script, *words = shlex.split(line)
+    again, explicit = command_line.parse(tompson, systems.names(), words)
+    assert (program, script, again.train, again.restore) == ('python', 'main.py', True, 'models ex/run')
+    assert all(getattr(again, name) == getattr(options, name) for name in command_line.PLACES)
+    assert explicit == {'train', 'restore', *places}
+
+
+def test_a_training_without_arrays_or_priors_leaves_nothing_behind(tmp_path, arrays_folder):
+    (tmp_path / 'no_priors').mkdir()
+    for name in os.listdir(arrays_folder):
+        if name.endswith(('flic.npy', '.json')):
+            os.link(os.path.join(arrays_folder, name), tmp_path / 'no_priors' / name)
+    for data, word in (('nowhere', 'run data.py first'), ('no_priors', 'run pairwise_distr.py first')):
+        done = forked.run(['main.py', '--train', '--use_sm', '--data', data], cwd=tmp_path)
+        assert done.returncode == 2 and word in done.stderr and done.stdout == ''
+        assert os.listdir(tmp_path) == ['no_priors']
+
+
+def test_only_gpus_that_were_asked_for_are_missed():
+    def named(*words):
+        return command_line.parse(tompson, systems.names(), ['--train', *words])[0].gpus_named
+
+    assert named('--gpus', '0') and named('--gpus', '0', '1') and not named()
+    options, _ = command_line.parse(tompson, systems.names(), ['--train', '--restore', 'x'])
+    for gpus, asked in (([0], False), ([0, 1], True)):
+        restored = argparse.Namespace(**vars(options))
+        settings = {**command_line.settings_of(options, tompson), 'gpus': gpus}
+        command_line.take_over(restored, {'train', 'restore'}, settings, 'x', tompson)
+        assert restored.gpus_named is asked and 'gpus_named' not in command_line.settings_of(restored, tompson)
