@@ -63,7 +63,7 @@ def make_run(folder, *arguments):
                 saved[variable.op.name + '/average'] = variable
                 saved[variable.op.name] = tf.get_variable('last/' + variable.op.name, trainable=False,
                                                           initializer=np.full(variable.shape, 0.1, np.float32))
-                session.run(saved[variable.op.name].initializer)
+            session.run([saved[variable.op.name].initializer for variable in tf.trainable_variables()])
         checkpoint.save(session, tf.train.Saver(saved), folder, {
             'step': 7, 'best': None, 'code': 'x', 'settings': command_line.settings_of(options, system)}, 1)
 
@@ -152,6 +152,7 @@ def test_onnx_equals_the_network(exported, run, inputs):
     assert metadata['joints'].split() == list(flic.JOINTS) and metadata['checkpoint'] == 'small/step-00000007'
 
 
+@pytest.mark.long
 def test_saved_model_equals_the_network(exported, run, inputs, tmp_path):
     np.savez(tmp_path / 'inputs.npz', **inputs)
     subprocess.run([sys.executable, '-c', PLAIN_TENSORFLOW_2, exported / 'saved_model', tmp_path / 'inputs.npz',

@@ -428,25 +428,26 @@ def check_coco(poses):
             np.testing.assert_allclose(person['bbox'][:2], points[found, :2].min(axis=0))
 
 
-@pytest.mark.parametrize('scales', [pytest.param('multi', marks=pytest.mark.long), 'single'])
-def test_a_frame_gives_the_joints_of_the_evaluation(untrained, arrays_folder, tmp_path, scales):
-    """The same frame and torso, as a picture and as a row of the arrays; then the same torso inferred by both."""
+@pytest.mark.parametrize(('scales', 'infer'), [('single', False)] + [
+    pytest.param(*case, marks=pytest.mark.long) for case in (('single', True), ('multi', False), ('multi', True))])
+def test_a_frame_gives_the_joints_of_the_evaluation(untrained, arrays_folder, tmp_path, scales, infer):
+    """The same frame and torso, given or inferred by both, as a picture and as a row of the arrays."""
     manifest = arrays.read_manifest(arrays_folder)
     people = arrays.spread(arrays.load_split(arrays_folder, 'test', manifest), 1)
     (tmp_path / 'frame.png').write_bytes(encoded('.png', people.images[0][..., ::-1]))
     common = ['--restore', untrained / 'models_ex' / 'sm', '--scales', scales]
     x, y = flic.clamp_to_frame(people.joints[0, flic.N_JOINTS])
-    for given, inferring in ((['--torso', f'{x},{y}'], []), ([], ['--infer_torso'])):
-        done = run(tmp_path, *common, '--predict', 'frame.png', '--out', 'out', *given)
-        assert done.returncode == 0, done.stderr
-        evaluated = run(tmp_path, *common, '--data', arrays_folder, '--test_examples', 1, *inferring)
-        assert evaluated.returncode == 0, evaluated.stderr
-        expected = scipy.io.loadmat(tmp_path / 'predictions.mat')['flic_pred_sm'][..., 0].T           # [9, 2]
-        (pose,), (result,) = poses_of(tmp_path / 'out')['annotations'], poses_of(tmp_path / 'out', results.RESULTS)
-        np.testing.assert_allclose(np.array(result['keypoints']).reshape(9, 3)[:, :2], expected, atol=0.02)
-        assert pose['torso_source'] == ('given' if given else 'inferred')
-        if given:
-            np.testing.assert_allclose(pose['torso'], [x, y], atol=0.01)
+    given, inferring = ([], ['--infer_torso']) if infer else (['--torso', f'{x},{y}'], [])
+    done = run(tmp_path, *common, '--predict', 'frame.png', '--out', 'out', *given)
+    assert done.returncode == 0, done.stderr
+    evaluated = run(tmp_path, *common, '--data', arrays_folder, '--test_examples', 1, *inferring)
+    assert evaluated.returncode == 0, evaluated.stderr
+    expected = scipy.io.loadmat(tmp_path / 'predictions.mat')['flic_pred_sm'][..., 0].T           # [9, 2]
+    (pose,), (result,) = poses_of(tmp_path / 'out')['annotations'], poses_of(tmp_path / 'out', results.RESULTS)
+    np.testing.assert_allclose(np.array(result['keypoints']).reshape(9, 3)[:, :2], expected, atol=0.02)
+    assert pose['torso_source'] == ('given' if given else 'inferred')
+    if given:
+        np.testing.assert_allclose(pose['torso'], [x, y], atol=0.01)
 
 
 def test_without_a_spatial_model(untrained, tmp_path):

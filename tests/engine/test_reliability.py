@@ -312,11 +312,11 @@ def train_until_killed(run, kind, n):
     if kind == 'file':
         for name in ('mkdir', 'rename', 'replace', 'unlink', 'rmdir', 'fsync'):
             setattr(os, name, counted(getattr(os, name)))
-    steps = range(40 * STEPS + 1)
+    steps = range(20 * STEPS + 1)
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         sys.exit(train_toy(run, faults=dict.fromkeys(steps, count_down) if kind == 'batch' else None,
                            at=dict.fromkeys(steps, count_down) if kind == 'update' else None,
-                           total=40 * STEPS, save_minutes=0, keep=2))
+                           total=20 * STEPS, save_minutes=0, keep=2))
 
 
 @pytest.mark.parametrize('rounds', [3, pytest.param(10, marks=pytest.mark.long)])
@@ -329,10 +329,10 @@ def test_killed_at_random_moments_of_one_run_equals_uninterrupted(tmp_path, roun
         n = rng.randrange(1, 120 if kind == 'file' else 12)             # a save changes the file system a dozen times
         killed = forked.run(['-c', code, run, kind, n], env={**os.environ, 'PYTHONPATH': path})
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert 0 < names(run)[-1] < 40 * STEPS
-    assert train_toy(run, total=40 * STEPS, save_minutes=0, keep=2) is None
+    assert 0 < names(run)[-1] < 20 * STEPS
+    assert train_toy(run, total=20 * STEPS, save_minutes=0, keep=2) is None
     assert not [name for name in os.listdir(run) if name.endswith(checkpoint.PARTIAL)]
-    assert train_toy(tmp_path / 'whole', total=40 * STEPS) is None
+    assert train_toy(tmp_path / 'whole', total=20 * STEPS) is None
     assert_equal_runs(run, tmp_path / 'whole')
 
 
