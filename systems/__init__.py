@@ -64,7 +64,8 @@ Of results, in NumPy again:
                                                                                one person is found, `joints` [n, k, 2]
     maps(targets, outputs) -> {name: [n, h, w, m]}                             those of both that are maps, for pictures
                                                                                of them; {}: none
-    pictures({tag: array}) -> (tag, image), ...                                for TensorBoard; more/..: --tb_details
+    pictures({tag: array}) -> (tag, image), ...                                for TensorBoard, behind main/;
+                                                                               more/...: with --tb_details
 """
 import collections
 import importlib

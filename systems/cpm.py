@@ -281,4 +281,4 @@ def maps(targets, outputs):
 
 
 def pictures(variables):
-    yield 'conv1_1/filters', drawing.filter_grid(variables['conv1_1/weights'])
+    yield 'network/conv1_1_filters', drawing.filter_grid(variables['conv1_1/weights'])

@@ -249,4 +249,4 @@ def maps(targets, outputs):
 
 
 def pictures(variables):
-    yield 'conv1/filters', drawing.filter_grid(variables['conv1/weights'])
+    yield 'network/conv1_filters', drawing.filter_grid(variables['conv1/weights'])

@@ -291,4 +291,4 @@ def maps(targets, outputs):
 
 
 def pictures(variables):
-    yield 'stem/filters', drawing.filter_grid(variables['stem/conv1/weights'])
+    yield 'network/stem_filters', drawing.filter_grid(variables['stem/conv1/weights'])
