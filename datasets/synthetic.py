@@ -91,10 +91,15 @@ def write_jpeg(path, image):
 
 
 def write_mat(path, examples):
-    """Struct array `examples` [1, n]; the header's 116 bytes of text, else a time stamp, are always the same."""
+    """Struct array `examples` [1, n]."""
     structs = np.array([tuple(example.values()) for example in examples], [(key, object) for key in examples[0]])
+    save_mat(path, {'examples': structs[None]})
+
+
+def save_mat(path, variables):
+    """A .mat file; the header's 116 bytes of text, else a time stamp, are always the same."""
     stream = io.BytesIO()
-    savemat(stream, {'examples': structs[None]}, do_compression=True)
+    savemat(stream, variables, do_compression=True)
     with atomic(path) as partial, open(partial, 'wb') as file:
         file.write(HEADER + stream.getvalue()[len(HEADER):])
 
@@ -138,7 +143,7 @@ def torsobox(rng, pose):
 def sample_pose(rng, centre_x, sizes):
     """Pose near column `centre_x`, torso of `sizes` pixels, in the frame; 1 in 100 with its lowest joint just below."""
     while True:
-        pose = _pose(rng, rng.normal(centre_x, 45), np.exp(rng.uniform(*np.log(sizes))))
+        pose = upper_body(rng, rng.normal(centre_x, 45), np.exp(rng.uniform(*np.log(sizes))))
         joints_xy = np.stack([pose.xy[name] for name in COLUMNS])
         if (joints_xy >= 5).all() and (joints_xy <= (WIDTH - 6, HEIGHT - 6)).all():
             break
@@ -148,7 +153,7 @@ def sample_pose(rng, centre_x, sizes):
     return pose
 
 
-def _pose(rng, x, size):
+def upper_body(rng, x, size):
     """Any upper body: built upright about the point between the shoulders, then leaned, scaled and moved."""
     yaw, backward = np.clip(rng.normal(0, 0.42), -1, 1), rng.random() < 0.065
     gaze = np.clip(yaw + rng.normal(0, 0.25), -0.85, 0.85)
@@ -159,9 +164,9 @@ def _pose(rng, x, size):
         body[letter + 'hip'] = np.array([side * hip, 1 + rng.normal(0, 0.015)])
         body[letter + 'elb'], body[letter + 'wri'] = _arm(rng, body[letter + 'sho'], side)
         face[letter + 'eye'] = (0.165 * np.sin(gaze + 0.42 * side), -0.035)
-    tilt = _rotation(rng.normal(0, 7))
+    tilt = rotation(rng.normal(0, 7))
     body.update({name: tilt @ (point + np.array([0, -0.27])) + (0, -0.15) for name, point in face.items()})
-    lean = _rotation(rng.normal(0, 6)) * size
+    lean = rotation(rng.normal(0, 6)) * size
     top = rng.uniform(max(0.66 * size, HEIGHT - 2.8 * size), HEIGHT - 1.05 * size)       # no feet in the frame
     return Pose({name: lean @ point + (x, top) for name, point in body.items()}, size, yaw, gaze, backward)
 
@@ -179,7 +184,7 @@ def letters(backward):
     return {1: 'r', -1: 'l'} if backward else {1: 'l', -1: 'r'}
 
 
-def _rotation(degrees):
+def rotation(degrees):
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[c, -s], [s, c]])
 
@@ -266,9 +271,17 @@ def draw_person(canvas, rng, pose, style):
 
 
 def _draw_legs(canvas, pose, style):
+    """Down to the ankles of a whole body, else out of the frame."""
     middle = (pose.xy['lhip'] + pose.xy['rhip']) / 2
     for letter in 'lr':
         hip = lerp(middle, pose.xy[letter + 'hip'], 0.68)
+        if letter + 'kne' in pose.xy:
+            knee, ankle = pose.xy[letter + 'kne'], pose.xy[letter + 'ank']
+            limb(canvas, ankle, ankle + (0.02 * pose.size, 0.09 * pose.size), 0.07 * pose.size, 0.09 * pose.size,
+                 darker(style.trousers, 0.5))
+            limb(canvas, knee, ankle, 0.13 * pose.size, 0.08 * pose.size, style.trousers)
+            limb(canvas, hip, knee, 0.19 * pose.size, 0.13 * pose.size, style.trousers)
+            continue
         foot = hip + 0.4 * (hip - middle) + (0, 2 * pose.size)
         limb(canvas, hip, foot, 0.19 * pose.size, 0.1 * pose.size, style.trousers)
 
@@ -278,7 +291,7 @@ def _draw_arm(canvas, pose, style, letter):
     shoulder, elbow, wrist = (pose.xy[letter + joint] for joint in ('sho', 'elb', 'wri'))
     radius = pose.size * np.array([0.098, 0.08, 0.056])
     hand = wrist + (wrist - elbow) / np.hypot(*(wrist - elbow)) * 0.11 * pose.size
-    thumb = wrist + _rotation(-40 if (letter == 'l') != pose.backward else 40) @ (hand - wrist)
+    thumb = wrist + rotation(-40 if (letter == 'l') != pose.backward else 40) @ (hand - wrist)
     limb(canvas, shoulder, elbow, radius[0], radius[1], style.skin)
     limb(canvas, wrist, thumb, 0.4 * radius[2], 0.4 * radius[2], style.skin)
     limb(canvas, wrist, hand, radius[2], 1.1 * radius[2], style.skin)
@@ -401,14 +414,14 @@ def _draw_leaves(rng, image, palette):
     """Foliage, a crowd, lights: a cloud of ellipses."""
     centre, colours, largest = rng.uniform(0, (360, 240)), [pick(rng, palette)], rng.uniform(4, 16)
     for position in rng.normal(centre, (60, 45), (rng.integers(20, 60), 2)):
-        axes = _rotation(rng.uniform(0, 180)) * rng.uniform(2, largest, 2)
+        axes = rotation(rng.uniform(0, 180)) * rng.uniform(2, largest, 2)
         fill(image, ellipse(position, *axes), pick(rng, colours))
 
 
 def _draw_rods(rng, image, palette):
     """Poles, rails, branches: some as thick and coloured as arms, most upright or nearly level."""
     for start in rng.uniform(0, (360, 240), (rng.integers(1, 6), 2)):
-        end = start + _rotation(rng.choice([0, 90, 45]) + rng.normal(0, 15)) @ (0, rng.uniform(40, 250))
+        end = start + rotation(rng.choice([0, 90, 45]) + rng.normal(0, 15)) @ (0, rng.uniform(40, 250))
         cv2.line(image, *np.int32([start, end]).tolist(), pick(rng, palette), int(rng.integers(1, 9)), cv2.LINE_AA)
 
 
