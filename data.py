@@ -1,11 +1,20 @@
-"""FLIC's examples.mat and pictures -> the arrays that training reads (their layout: datasets/arrays.py).
+"""A data set's annotations and pictures -> the arrays that training reads (their layout: datasets/arrays.py).
 
     python data.py --meta FLIC/examples.mat --images FLIC/images --out arrays      # as FLIC.zip unpacks
-    python data.py --synthetic 400 --out arrays       # no FLIC at hand: render 400 people in its format first
+    python data.py --synthetic 400 --out arrays       # no FLIC at hand: draw 400 people in its format first
+    python data.py --dataset lsp --meta lsp/joints.mat lspet/joints.mat --images lsp/images lspet/images --out arrays
+    python data.py --dataset parse --meta parse/labels.mat --images parse --out arrays
+    python data.py --dataset mpii --meta train.json valid.json --images mpii/images --out arrays
+    python data.py --dataset coco --meta person_keypoints_{train,val}2017.json --images {train,val}2017 --out arrays
+    python data.py --dataset coco --synthetic 400 --out arrays
 
-People who face backwards (left hip left of the right hip) have left and right exchanged, so that "left" is
-always the side on the picture's right.  Joints are written as annotated, in pixels; for a heat map, one outside
-the frame moves to the nearest cell.  Nothing appears under a final name before every array is complete.
+FLIC's frames have one size and become one array, 5 GB, that is mapped into memory.  FLIC people who face backwards
+(left hip left of the right hip) have left and right exchanged, so that "left" is always the side on the picture's
+right; and for a heat map, a joint outside the frame moves to the nearest cell.  Pictures of the other sets stay where
+they are, and must stay there: each is decoded once to see that it is whole, and again whenever it is trained on.
+Joints are written as annotated, in pixels.  Nothing appears under a final name before every array is complete.
+
+What is read of each set, and who is a test person, its module says: datasets/{flic,lsp,mpii,coco}.py.
 """
 import binascii
 import concurrent.futures
@@ -19,13 +28,17 @@ import re
 import numpy as np
 from tqdm import tqdm
 
-from datasets import arrays, flic
+import datasets
+from datasets import annotations, arrays, flic
 from engine import files, interrupts, jpeg
 from engine.files import InputError
 
 ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
-OURS = '|'.join(map(re.escape, [arrays.MANIFEST, *(arrays.file_name(kind, split) for kind in flic.LAYOUT
-                                                   for split in arrays.SPLITS)]))
+SETS = {'flic': 'flic', 'lsp': 'lsp', 'parse': 'lsp', 'mpii': 'mpii', 'coco': 'coco'}   # who reads what
+NAMED = 5                                           # pictures that are named where many are missing
+OURS = '|'.join(map(re.escape, [arrays.MANIFEST, *(
+    arrays.file_name(kind, split, name) for name in datasets.NAMES for kind in datasets.load(name).LAYOUT
+    for split in arrays.SPLITS)]))
 
 
 def decode(path):
@@ -67,10 +80,49 @@ def pool_of(workers):
 def find_bad(people, images, workers):
     """Decodes every frame once; returns {file: reason} of those that cannot be used."""
     files = sorted(set(people.file))
-    paths = [os.path.join(images, file) for file in files]
-    with pool_of(workers) as pool:
-        reasons = list(tqdm(pool.map(problem, paths, chunksize=16), total=len(paths), desc='check', unit='img'))
+    reasons = in_parallel(problem, [os.path.join(images, file) for file in files], workers)
     return {file: reason for file, reason in zip(files, reasons) if reason}
+
+
+def in_parallel(function, jobs, workers):
+    """The function's results, in order, of processes, with a progress bar."""
+    with pool_of(workers) as pool:
+        return list(tqdm(pool.map(function, jobs, chunksize=16), total=len(jobs), desc='check', unit='img'))
+
+
+def seen(path):
+    """(width, height) of a whole picture, or what is wrong with it."""
+    try:
+        return jpeg.read(path).shape[1::-1]
+    except InputError as error:
+        return str(error)
+
+
+def look(part, root, workers, skip, what):
+    """Decodes every picture once, writes down its size, and leaves out those that are absent, damaged or not of the
+    annotated size, if `skip`; else they are an error.  Returns the Annotated of the others."""
+    found = in_parallel(seen, [os.path.join(root, file) for file in part.pictures['file']], workers)
+    reasons = [size if isinstance(size, str) else mismatch(os.path.join(root, entry['file']), entry, size)
+               for entry, size in zip(part.pictures, found)]
+    for entry, size, reason in zip(part.pictures, found, reasons):
+        if not reason:
+            entry['width'], entry['height'] = size
+    bad = [reason for reason in reasons if reason]
+    if bad and not skip:
+        raise InputError(f'{len(bad)} of {len(reasons)} {what} pictures cannot be used: {"; ".join(bad[:NAMED])}'
+                         f'{"; ..." * (len(bad) > NAMED)} (--skip_missing leaves them out)')
+    good = annotations.of_pictures(part, np.array([not reason for reason in reasons], bool))
+    if bad:
+        print(f'{what}: left out: {len(part.people) - len(good.people)} people on {len(bad)} pictures', *map(files.printable, bad[:NAMED]),
+              *['...'] * (len(bad) > NAMED), sep='\n  ')
+    return good
+
+
+def mismatch(path, entry, size):
+    """What is wrong with a picture's size, or None."""
+    if entry['width'] and tuple(size) != (entry['width'], entry['height']):
+        return '{}: is {}x{}, annotated as {}x{}'.format(path, *size, entry['width'], entry['height'])
+    return None
 
 
 def write_split(folder, split, people, images, workers):
@@ -91,16 +143,31 @@ def write_split(folder, split, people, images, workers):
     return {partial[kind]: final[kind] for kind in final}
 
 
-def write_arrays(folder, people, images, workers, settings):
-    """Writes both splits and the manifest, all or nothing; returns the manifest."""
+def write_annotated(folder, split, part, dataset):
+    """Writes the arrays of one split of a set whose pictures stay where they are; returns {temporary: final path}."""
+    written = {}
+    for kind, array in zip(('pictures', 'joints', 'people'), part):
+        final = os.path.join(folder, arrays.file_name(kind, split, dataset))
+        written[f'{final}.{os.getpid()}.partial'] = final
+        with open(f'{final}.{os.getpid()}.partial', 'wb') as file:
+            np.save(file, array)
+    return written
+
+
+def write_arrays(folder, write, facts):
+    """Writes both splits, each by write(split) -> {temporary path: final path}, and the manifest, all or nothing.
+
+    facts: what the manifest says beside checksums and id.  Returns the manifest.
+    """
     written = {}
     try:
         os.makedirs(folder, exist_ok=True)
+        refuse_other_set(folder, facts['dataset'])
         for stale in files.leftovers(folder, OURS):
             os.unlink(stale)
         for split in arrays.SPLITS:
-            written.update(write_split(folder, split, select(people, people.split == split), images, workers))
-        manifest = make_manifest(written, people, settings)
+            written.update(write(split))
+        manifest = make_manifest(written, facts)
         with contextlib.suppress(FileNotFoundError):            # from here until the new one: no finished arrays
             os.unlink(os.path.join(folder, arrays.MANIFEST))
         for partial, path in written.items():
@@ -115,13 +182,22 @@ def write_arrays(folder, people, images, workers, settings):
     return manifest
 
 
-def make_manifest(written, people, settings):
-    """Counts, settings and checksums; `id` names this content: equal arrays have equal ids."""
+def refuse_other_set(folder, dataset):
+    """Another set's arrays would be lost."""
+    try:
+        there = arrays.read_manifest(folder)['dataset']
+    except InputError:
+        return
+    if there != dataset:
+        raise InputError(f'--out {folder}: holds the arrays of {there}, which would be lost: name another folder')
+
+
+def make_manifest(written, facts):
+    """Facts and checksums; `id` names this content: equal arrays have equal ids."""
     checksums = {os.path.basename(path): files.checksum(partial) for partial, path in written.items()}
     id_ = f'{binascii.crc32(json.dumps(checksums, sort_keys=True).encode()):08x}'
-    return {'id': id_, 'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-            'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS},
-            'settings': settings, 'checksums': checksums,
+    return {'id': id_, 'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'), **facts,
+            'checksums': checksums,
             'spots': {os.path.basename(path): files.spot_checksum(partial) for partial, path in written.items()}}
 
 
@@ -144,30 +220,73 @@ def report(people):
     return '\n'.join(lines)
 
 
+def report_annotated(splits):
+    """The counts that a reader can check against the set's."""
+    lines = []
+    for split, part in splits.items():
+        visible, crowd = part.people['visible'], part.people['crowd']
+        lines.append(f'{split:<6}{len(part.people):7d} people ({visible.any(axis=1).sum()} with joints) on '
+                     f'{len(part.pictures)} pictures; joints: {(visible == 2).sum()} visible, {(visible == 1).sum()} '
+                     f'hidden, {(visible[~crowd] == 0).sum()} without label')
+    return '\n'.join(lines)
+
+
 def parse_options():
     parser = files.Parser(description=__doc__)
-    parser.add_argument('--meta', default='FLIC/examples.mat', help='FLIC\'s examples.mat (default: %(default)s)')
-    parser.add_argument('--images', default='FLIC/images', help='folder of its pictures (default: %(default)s)')
+    parser.add_argument('--dataset', choices=SETS, default='flic', help='(default: %(default)s)')
+    parser.add_argument('--meta', nargs='+', metavar='FILE', help='the set\'s annotations; two files of MPII and COCO: '
+                        'training, test; several of LSP are joined (default: FLIC/examples.mat)')
+    parser.add_argument('--images', nargs='+', metavar='FOLDER', help='of the pictures, one for each FILE or one for '
+                        'all (default: FLIC/images)')
     parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
     parser.add_argument('--synthetic', type=files.positive_int, metavar='N',
-                        help='render N people in FLIC\'s format into OUT/synthetic_FLIC and use these')
+                        help='draw N people in the set\'s format into OUT/synthetic_SET and use these')
     parser.add_argument('--seed', type=files.natural_int, default=0,
                         help='seed of --synthetic (default: %(default)s)')
-    parser.add_argument('--skip_bad', action='store_true',
-                        help='leave people on missing or damaged pictures out, and list them')
+    parser.add_argument('--skip_missing', '--skip_bad', dest='skip_bad', action='store_true',
+                        help='leave people on missing or damaged pictures out, and say which')
     parser.add_argument('--workers', type=files.positive_int, default=len(os.sched_getaffinity(0)),
                         help='processes (default: all cores, here %(default)s)')
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.synthetic and (options.meta or options.images):
+        parser.error('--synthetic draws --meta and --images itself')
+    if options.dataset == 'flic':
+        options.meta, options.images = options.meta or ['FLIC/examples.mat'], options.images or ['FLIC/images']
+    if not options.synthetic and not (options.meta and options.images):
+        parser.error(f'--dataset {options.dataset}: say --meta FILE and --images FOLDER, or --synthetic N')
+    n = len(options.meta or ())
+    if n > {'flic': 1, 'lsp': n}.get(options.dataset, 2) or len(options.images or ()) not in (0, 1, n):
+        parser.error(f'--meta, --images: {n} files and {len(options.images)} folders do not go together')
+    return options
+
+
+def sources(options):
+    """(paths of annotations, folders of pictures, one for each): those given, or drawn ones."""
+    if not options.synthetic:
+        return options.meta, options.images * (len(options.meta) // len(options.images))
+    from datasets import synthetic, synthetic_sets
+    name = SETS[options.dataset]
+    folder = os.path.join(options.out, f'synthetic_{name.upper()}')
+    if name == 'flic':
+        synthetic.write_flic(folder, options.synthetic, options.seed)
+        return [os.path.join(folder, 'examples.mat')], [os.path.join(folder, 'images')]
+    metas, images = synthetic_sets.write(name, folder, options.synthetic, options.seed)
+    return metas, [images] * len(metas)
 
 
 def main():
     options = parse_options()
-    meta, images = options.meta, options.images
-    if options.synthetic:
-        from datasets import synthetic
-        folder = os.path.join(options.out, 'synthetic_FLIC')
-        synthetic.write_flic(folder, options.synthetic, options.seed)
-        meta, images = os.path.join(folder, 'examples.mat'), os.path.join(folder, 'images')
+    metas, images = sources(options)
+    settings = {'meta': ' '.join(map(os.path.basename, metas)), 'synthetic': options.synthetic, 'seed': options.seed,
+                'skip_bad': options.skip_bad}
+    manifest = (make_frames if options.dataset == 'flic' else make_annotated)(metas, images, options, settings)
+    size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
+    print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB')
+
+
+def make_frames(metas, images, options, settings):
+    """FLIC's arrays; returns their manifest."""
+    (meta,), (images,) = metas, images
     people = flic.read_annotations(meta)
     people = select(people, people.split != '')
     if options.skip_bad:
@@ -176,15 +295,33 @@ def main():
         print(f'left out: {left_out.sum()} people on {len(bad)} pictures',
               *map(files.printable, bad.values()), sep='\n  ')
         people = select(people, ~left_out)
-    for split in arrays.SPLITS:
-        if not (people.split == split).any():
-            raise InputError(f'{meta}: no {split} people')
+    check_both({split: (people.split == split).sum() for split in arrays.SPLITS}, meta)
     print(files.printable(report(people)))
-    settings = {'meta': os.path.basename(meta), 'synthetic': options.synthetic, 'seed': options.seed,
-                'skip_bad': options.skip_bad}
-    manifest = write_arrays(options.out, people, images, options.workers, settings)
-    size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
-    print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB')
+    facts = {'dataset': 'flic', 'settings': settings,
+             'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS}}
+    return write_arrays(options.out, lambda split: write_split(
+        options.out, split, select(people, people.split == split), images, options.workers), facts)
+
+
+def make_annotated(metas, images, options, settings):
+    """The arrays of a set whose pictures stay where they are; returns their manifest."""
+    name = SETS[options.dataset]
+    root, splits = datasets.load(name).read(metas, images)
+    splits = {split: look(part, root, options.workers, options.skip_bad, split) for split, part in splits.items()}
+    check_both({split: part.people['visible'].any(axis=1).sum() for split, part in splits.items()}, metas[0])
+    for part in splits.values():
+        annotations.check_joints(part.joints, metas[0])
+    print(report_annotated(splits))
+    facts = {'dataset': name, 'settings': {**settings, 'source': options.dataset}, 'images': root,
+             'counts': {split: len(part.people) for split, part in splits.items()},
+             'pictures': {split: len(part.pictures) for split, part in splits.items()}}
+    return write_arrays(options.out, lambda split: write_annotated(options.out, split, splits[split], name), facts)
+
+
+def check_both(counts, meta):
+    for split, n in counts.items():
+        if not n:
+            raise InputError(f'{meta}: no {split} people')
 
 
 if __name__ == '__main__':

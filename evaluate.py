@@ -1,10 +1,11 @@
-"""Detection rates and curves of predicted joints: seconds, no TensorFlow.
+"""Measures of predicted joints: seconds, no TensorFlow.
 
     python evaluate.py predictions.mat                                    what main.py wrote
     python evaluate.py --predictions NewellARXIV16.mat --normaliser torsobox          another system's file
 
-Prints one Markdown table and writes `curves.png` and `curves.csv` (see --out).  The truth is read from the arrays
-of data.py (--data): exact pixel coordinates, never heat maps.
+Of LSP, MPII and COCO, where --data holds their arrays, it prints the tables of datasets/measures.py.  Of FLIC, which
+all that follows is about, it prints one Markdown table and writes `curves.png` and `curves.csv` (see --out).  The truth
+is read from the arrays of data.py (--data): exact pixel coordinates, never heat maps.
 
 Detection rate of joint i at radius r, in %: the share of people with 100 * ||p_i - g_i|| / ||normaliser|| <= r, where p
 is the prediction, g the truth, and the normaliser of each person is one of
@@ -32,7 +33,9 @@ import os
 
 import numpy as np
 
-from datasets.arrays import SPLITS, file_name, load_array, read_manifest
+import datasets
+from datasets import annotations, measures
+from datasets.arrays import SPLITS, file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import palette
 from engine.files import InputError, Parser, atomic, load_mat, open_npz, run_script
@@ -86,10 +89,10 @@ def table(errors, joints, normaliser, sides):
     recipe = [str(len(error)), normaliser, sides]
     body = [[label, *(f'{value:.1f}' for value in values[:, group].mean(axis=1)), *recipe]
             for label, group in row_groups(joints)]
-    return _markdown([*header, 'people', 'normaliser', 'sides'], body)
+    return markdown([*header, 'people', 'normaliser', 'sides'], body)
 
 
-def _markdown(header, body):
+def markdown(header, body):
     """Padded so that it reads well in a terminal too; all columns but the first to the right."""
     widths = [max(map(len, column)) for column in zip(header, *body)]
     rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
@@ -211,19 +214,18 @@ def read_split_name(variables, manifest, path):
     return split
 
 
-def own_predictions(variables, n_people, path):
-    """What main.py wrote, as Predictions; n_people: people in the split's arrays."""
+def own_predictions(variables, n_people, path, dataset='flic', joints=JOINTS):
+    """What main.py wrote, as Predictions; n_people: people in the split's arrays; joints: those of the data set."""
     rows = person_rows(variables, n_people, path)
-    models = {}
-    for key, model in MODELS.items():
-        if key in variables or key == 'flic_pred_pd':
-            pred = variables.get(key)
-            if not is_numeric(pred, 3) or pred.shape != (2, N_JOINTS, len(rows)):
-                found = f'is {pred.dtype} {pred.shape}' if isinstance(pred, np.ndarray) else 'is absent or no array'
-                raise InputError(f'{path}: `{key}` {found}, expected numbers (2, {N_JOINTS}, {len(rows)})')
-            models[model] = pred.transpose(2, 1, 0)                                 # [n, 9, 2]
-            check_finite(models[model], JOINTS, f'{path}: `{key}`')
-    return Predictions(models, JOINTS, rows)
+    models, mark = {}, f'{dataset}_pred_'
+    for key in [key for key in variables if key.startswith(mark)] or [f'{mark}pd']:
+        pred, wanted = variables.get(key), (2, len(joints), len(rows))
+        if not is_numeric(pred, 3) or pred.shape != wanted:
+            found = f'is {pred.dtype} {pred.shape}' if isinstance(pred, np.ndarray) else 'is absent or no array'
+            raise InputError(f'{path}: `{key}` {found}, expected numbers {wanted}')
+        models[MODELS.get(key, key.removeprefix(mark))] = pred.transpose(2, 1, 0)      # [n, k, 2]
+        check_finite(pred.transpose(2, 1, 0), joints, f'{path}: `{key}`')
+    return Predictions(models, joints, rows)
 
 
 def person_rows(variables, n_people, path):
@@ -338,6 +340,8 @@ def main():
     third_party = args.predictions is not None
     path = args.predictions if third_party else args.predictions_mat
     manifest = read_manifest(args.data)
+    if manifest['dataset'] != 'flic':
+        return print_tables(args, manifest, path)
     variables = load_variables(path)
     split = 'test' if third_party else read_split_name(variables, manifest, path)
     truth = read_truth(args.data, manifest, split, args.sides)
@@ -360,6 +364,26 @@ def main():
     write_csv(f'{args.out}.csv', rates, n_people, args.normaliser, args.sides)
     plot(f'{args.out}.png', rates, f'{split} split, {n_people} people, sides {args.sides}', args.normaliser)
     print(f'curves: {args.out}.png, {args.out}.csv')
+    return None
+
+
+def print_tables(args, manifest, path):
+    """Of a data set that is measured otherwise (datasets/measures.py)."""
+    dataset = manifest['dataset']
+    if dataset == 'coco':
+        table, everybody = load_array(args.data, 'pictures', 'test', manifest), load_split(args.data, 'test', manifest)
+        results = annotations.load_json(path)
+        with_results = {result['image_id'] for result in results}
+        made = [measures.precision_table(table, everybody, results)]
+        print(f'test split, {len(table)} pictures, {len(table) - len(with_results)} of them without results\n')
+    else:
+        variables = load_variables(path)
+        split = read_split_name(variables, manifest, path)
+        people = load_split(args.data, split, manifest)
+        found = own_predictions(variables, len(people.joints), path, dataset, datasets.load(dataset).JOINTS)
+        made = measures.tables(dataset, found.models, people.joints[found.rows], people.people[found.rows])
+        print(f'{split} split, {len(found.rows)} people\n')
+    print('\n\n'.join(markdown(header, rows) for _, header, rows in made))
 
 
 if __name__ == '__main__':

@@ -15,10 +15,10 @@ import os
 import sys
 
 import numpy as np
-import scipy.io
 from tqdm import tqdm
 
 import datasets
+import results
 import systems
 from datasets import arrays
 from engine import batches, checkpoint, convolution, files, pictures, runs, summaries, towers, training, weights
@@ -190,28 +190,25 @@ def train(session, graph, system, splits, options, run, state):
 
 
 def predict(session, graph, system, options, manifest, people):
-    """Joints of the test people, all views averaged -> predictions.mat (see evaluate.py)."""
+    """Joints of the test people, all views averaged -> the files of results.py."""
     session.run(*graph.start_views(0, -(-graph.n_test // graph.people_a_call)))
     run_next = system.predictor(session, graph.evaluation, options)
     found, done = {name: [] for name in graph.evaluation.combined}, 0
     with (training.Signals() as signals, convolution.spectra(session, graph.spectra),
-          tqdm(total=graph.n_test, desc='multi-scale', unit='img', disable=None) as bar):
+          tqdm(total=graph.n_test, desc='predictions', unit='img', disable=None) as bar):
         while done < graph.n_test:
             outputs, _, back = run_next()
             for name, output in outputs.items():
-                found[name] += [transform(matrix, poses[0].joints_xy)
+                found[name] += [[pose._replace(joints_xy=transform(matrix, pose.joints_xy)) for pose in poses]
                                 for matrix, poses in zip(back, system.decode(output, options))]
             bar.update(len(output))
             done += len(output)
             if signals.code is not None:
                 training.say('stopped before the predictions were complete: --restore evaluates again', sys.stderr)
                 raise training.Stop(signals.code)
-    predicted = {f'{options.dataset}_pred_{name}': np.stack(joints_xy).transpose(2, 1, 0)      # 2 x k x n
-                 for name, joints_xy in found.items()}
-    with files.atomic(options.predictions) as partial, open(partial, 'wb') as file:
-        scipy.io.savemat(file, {**predicted, 'index': people.rows, 'split': people.split, 'data_id': manifest['id']})
-    training.say(f'{options.predictions}: {graph.n_test} people; now: python evaluate.py {options.predictions} '
-                 f'--data {options.data}')
+    path, tables = results.write(options, manifest, people, found, system.OUTPUTS)
+    training.say('\n\n'.join([*tables, f'{path}: {graph.n_test} {"pictures" if system.MOST_PEOPLE else "people"}; '
+                              f'now: python evaluate.py {path} --data {options.data}']))
 
 
 def run_main():

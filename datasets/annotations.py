@@ -1,7 +1,21 @@
-"""What the data sets share whose pictures have any size: one form for their readers' results."""
+"""What the data sets share whose pictures have any size: the form of what their readers return.
+
+Each of them has `read(metas, folders)`: metas, paths of annotations; folders, one of pictures for each.  It returns
+(root, {'train': Annotated, 'test': Annotated}); file names are relative to the folder `root`.  Sizes of pictures that
+the annotations do not say are 0 until the pictures are seen (data.py).  Coordinates are as annotated.
+"""
+import collections
+import json
+import os
+
 import numpy as np
 
+from datasets.arrays import PICTURE, record
+from engine.crops import centre_and_scale
 from engine.files import InputError
+
+# The arrays of one split (arrays.py): pictures PICTURE [m], joints float32 [n, k, 2], people record(k) [n].
+Annotated = collections.namedtuple('Annotated', 'pictures joints people')
 
 
 def people(stored, joints_xy):
@@ -10,7 +24,104 @@ def people(stored, joints_xy):
 
 
 def check_joints(joints_xy, path):
-    """Refuses joints that are NaN or absurd: training crops would be, too."""
+    """Refuses joints that are NaN or absurd: crops of them would be, too."""
     bad = ~(np.abs(joints_xy) < 1e5).all(axis=(1, 2))                                   # NaN compares false
     if bad.any():
         raise InputError(f'{path}: sample {np.argmax(bad)}: a joint is NaN or far outside the picture')
+
+
+def annotated(files, picture, joints_xy, visible, **fields):
+    """An Annotated.
+
+    files: m names of pictures.  picture: [n], which of them each person is in.  joints_xy [n, k, 2]; visible [n, k].
+    fields: others of record(k), [n, ...]; box must be among them; centre and scale are its, if they are not; `ids`,
+    `heights`, `widths`: of the pictures.
+    """
+    visible, joints_xy = np.asarray(visible, np.uint8), np.asarray(joints_xy, np.float32)
+    pictures, records = np.zeros(len(files), PICTURE), np.zeros(len(picture), record(visible.shape[1]))
+    pictures['file'] = check_names(files)
+    for name, key in (('id', 'ids'), ('height', 'heights'), ('width', 'widths')):
+        pictures[name] = fields.pop(key, 0)
+    box = np.asarray(fields['box'], np.float32)
+    fields = {**dict(zip(('centre', 'scale'), centre_and_scale(box))), 'visible': visible, 'picture': picture, **fields}
+    for name, values in fields.items():
+        records[name] = values
+    records['file'] = pictures['file'][records['picture']]
+    return Annotated(pictures, np.where(visible[..., None] > 0, joints_xy, 0), records)
+
+
+def check_names(files):
+    """The names of pictures, which must be relative and fit PICTURE."""
+    for file in files:
+        if not isinstance(file, str) or not 0 < len(file) <= 80 or file.startswith('/') or '..' in file.split('/'):
+            raise InputError(f'picture {file!r}: not the name of a file of at most 80 characters')
+    return files
+
+
+def box_of(joints_xy, visible, larger=1.2):
+    """Boxes [n, 4] around the labelled of joints [n, k, 2], enlarged about their middles."""
+    labelled = np.asarray(visible)[..., None] > 0
+    low = np.where(labelled, joints_xy, np.inf).min(axis=1)
+    high = np.where(labelled, joints_xy, -np.inf).max(axis=1)
+    box = np.concatenate([low, high], axis=1)
+    box[~np.isfinite(box).all(axis=1)] = 0                                              # nobody's
+    middle, half = (box[:, :2] + box[:, 2:]) / 2, larger * (box[:, 2:] - box[:, :2]) / 2
+    return np.concatenate([middle - half, middle + half], axis=1)
+
+
+def distance(joints_xy, visible, a, b):
+    """[n]: from joint a to joint b, not a number where one is not labelled."""
+    length = np.linalg.norm(np.subtract(joints_xy[:, a], joints_xy[:, b], dtype=np.float64), axis=-1)
+    return np.where((np.asarray(visible)[:, [a, b]] > 0).all(axis=1), length, np.nan)
+
+
+def joined(parts):
+    """Several Annotateds as one."""
+    first = np.cumsum([0] + [len(part.pictures) for part in parts])
+    pictures, joints, records = (np.concatenate(arrays) for arrays in zip(*parts))
+    records['picture'] += np.repeat(first[:-1], [len(part.people) for part in parts]).astype(np.int32)
+    return Annotated(pictures, joints, records)
+
+
+def of_pictures(part, chosen):
+    """The Annotated of some of the pictures; chosen: [m] bool."""
+    place = np.cumsum(chosen) - 1
+    kept = chosen[part.people['picture']]
+    records = part.people[kept]
+    records['picture'] = place[records['picture']]
+    return Annotated(part.pictures[chosen], part.joints[kept], records)
+
+
+def tenth(part):
+    """{'train', 'test'}: every tenth picture is a test one, where the set does not say which are."""
+    test = np.arange(len(part.pictures)) % 10 == 1
+    return {'train': of_pictures(part, ~test), 'test': of_pictures(part, test)}
+
+
+def common_root(folders):
+    """(the folder that all lie in, each one's path from there, '' or ending in '/')."""
+    root = os.path.commonpath([os.path.abspath(folder) for folder in folders])
+    inner = [os.path.relpath(os.path.abspath(folder), root) for folder in folders]
+    return root, ['' if path == '.' else path + '/' for path in inner]
+
+
+def load_json(path):
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f'{path}: not a readable .json file: {error}') from error
+
+
+def understood(read):
+    """Decorates a reader (path, ...): whatever goes wrong in a foreign file names it."""
+    def reader(path, *more):
+        try:
+            return read(path, *more)
+        except InputError as error:
+            raise error if str(error).startswith(str(path)) else InputError(f'{path}: {error}') from None
+        except Exception as error:                      # a foreign file can hold anything
+            raise InputError(f'{path}: not as this data set has it: {type(error).__name__}: {error}') from error
+    return reader

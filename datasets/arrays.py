@@ -181,8 +181,9 @@ def by_picture(split, most):
     fields = [(name, base, (most, *shape)) for name, (base, shape) in
               ((name, people.dtype[name].subdtype or (people.dtype[name], ())) for name in people.dtype.names)
               if name not in ('file', 'picture')]
-    joints, records = np.zeros((len(chosen), most, k, 2), np.float32), np.zeros(len(chosen), [('file', 'U80'), *fields])
-    records['file'] = files[chosen]
+    joints = np.zeros((len(chosen), most, k, 2), np.float32)
+    records = np.zeros(len(chosen), [('file', 'U80'), ('picture', '<i4'), *fields])
+    records['file'], records['picture'] = files[chosen], chosen
     for i, picture in enumerate(chosen):
         rows = members[picture]
         joints[i, :len(rows)] = split.joints[rows]

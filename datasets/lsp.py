@@ -1,10 +1,20 @@
 """Leeds Sports Pose (Johnson and Everingham 2010, 2011): whole bodies in sports, fourteen joints.  PARSE (Ramanan 2006)
-has the same joints.
+has the same joints, and is read as LSP.
 
-LSP has no boxes: a person's is that of the labelled joints, enlarged; so the test people's crops know of the truth, as
-those of published results that crop by it do.  unit is the distance between left shoulder and right hip, the torso's.
+Three files are read, told apart by their axes:
+    LSP             joints.mat, 3 x 14 x 2000: x, y, 1 where hidden; images/im0001.jpg ...; the first half trains
+    LSP-extended    joints.mat, 14 x 3 x 10000: x, y, 0 where not labelled, whose x, y are not in the picture;
+                    images/im00001.jpg ...; all train
+    PARSE           labels.mat, ptsAll 14 x 2 x 305; im0001.jpg ...; the first 100 train
+
+They have no boxes: a person's is that of the labelled joints, enlarged by a fifth; so the test people's crops know of
+the truth, as those of published results that crop by it do.  unit is the distance between left shoulder and right hip.
 """
+import numpy as np
+
 from datasets import annotations, arrays
+from engine.crops import HIDDEN, NOT_LABELLED, VISIBLE
+from engine.files import InputError, load_mat
 
 JOINTS = ('rank', 'rkne', 'rhip', 'lhip', 'lkne', 'lank', 'rwri', 'relb', 'rsho', 'lsho', 'lelb', 'lwri', 'neck',
           'head')
@@ -14,5 +24,38 @@ LIMBS = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (9, 10)
          (2, 8), (3, 9))
 LAYOUT = arrays.annotations(len(JOINTS))
 SIDES = 'left is the person\'s own left'
+TORSO = ('lsho', 'rhip')
 MEASURE, RADIUS, UNCOUNTED = 'PCK@0.2', 0.2, ()
 people, check_joints = annotations.people, annotations.check_joints
+
+
+def read(metas, folders):
+    """See annotations.py; several files are joined."""
+    root, inner = annotations.common_root(folders)
+    parts = [read_one(meta, folder) for meta, folder in zip(metas, inner)]
+    return root, {split: annotations.joined([part[split] for part in parts]) for split in arrays.SPLITS}
+
+
+@annotations.understood
+def read_one(path, folder):
+    """One of the three files -> {'train', 'test'}; folder: what its pictures' names begin with."""
+    variables = load_mat(path)
+    points = variables.get('joints', variables.get('ptsAll'))
+    shape = np.shape(points)[:2]
+    if shape == (3, 14):
+        points, n_train, name = points.transpose(2, 1, 0), points.shape[2] // 2, 'im{:04d}.jpg'
+        visible = np.where(points[..., 2] == 1, HIDDEN, VISIBLE)
+    elif shape == (14, 3):
+        points, n_train, name = points.transpose(2, 0, 1), points.shape[2], 'im{:05d}.jpg'
+        visible = np.where(points[..., 2] == 0, NOT_LABELLED, VISIBLE)
+    elif shape == (14, 2):
+        points, n_train, name = points.transpose(2, 0, 1), 100, 'im{:04d}.jpg'
+        visible = np.full(points.shape[:2], VISIBLE)
+    else:
+        raise InputError('holds no `joints` (3 x 14 x n or 14 x 3 x n) and no `ptsAll` (14 x 2 x n)')
+    xy = points[..., :2]
+    whole = annotations.annotated(
+        [folder + name.format(i + 1) for i in range(len(xy))], np.arange(len(xy)), xy, visible,
+        box=annotations.box_of(xy, visible), unit=annotations.distance(xy, visible, *map(JOINTS.index, TORSO)))
+    train = np.arange(len(xy)) < n_train
+    return {'train': annotations.of_pictures(whole, train), 'test': annotations.of_pictures(whole, ~train)}

@@ -1,8 +1,21 @@
-"""MPII Human Pose (Andriluka et al. 2014): everyday activities, sixteen joints.
+"""MPII Human Pose (Andriluka et al. 2014): everyday activities, sixteen joints, often several people a picture.
 
-unit is the head's size, 0.6 of the head box's diagonal, by which PCKh is normalised.
+Two forms are read:
+    the official .mat     RELEASE: the training people (img_train) that have joints; every tenth picture is a test one,
+                          as the official test people have no public joints
+    HRNet's .json         lists of people: image, joints, joints_vis, center, scale; two files, train.json and
+                          valid.json, or one, of which every tenth picture is a test one
+
+unit is the head's size, 0.6 of the head box's diagonal, by which PCKh is normalised.  HRNet's form has no head boxes,
+and needs none: top of the head and upper neck lie 0.4 of the diagonal on either side of the box's middle (of five
+people looked at, the squared diagonals that follow are whole numbers, as a box of whole pixels has them), so the size
+is 0.75 of their distance.  The box is the square of 200 * scale pixels around the centre.
 """
+import numpy as np
+
 from datasets import annotations, arrays
+from engine.crops import HIDDEN, NOT_LABELLED, VISIBLE
+from engine.files import InputError, load_mat
 
 JOINTS = ('rank', 'rkne', 'rhip', 'lhip', 'lkne', 'lank', 'pelvis', 'thorax', 'neck', 'head', 'rwri', 'relb', 'rsho',
           'lsho', 'lelb', 'lwri')
@@ -14,3 +27,73 @@ LAYOUT = arrays.annotations(len(JOINTS))
 SIDES = 'left is the person\'s own left'
 MEASURE, RADIUS, UNCOUNTED = 'PCKh@0.5', 0.5, ('pelvis', 'thorax')
 people, check_joints = annotations.people, annotations.check_joints
+HEAD = ('head', 'neck')
+HEAD_SIZE = 0.6                                         # of the head box's diagonal
+HEAD_LINE = 0.8                                         # the distance between HEAD's joints, of the same
+
+
+def read(metas, folders):
+    """See annotations.py."""
+    root, inner = annotations.common_root(folders)
+    parts = [(read_json if path.endswith('.json') else read_mat)(path, folder) for path, folder in zip(metas, inner)]
+    return root, dict(zip(arrays.SPLITS, parts)) if len(parts) == 2 else annotations.tenth(annotations.joined(parts))
+
+
+@annotations.understood
+def read_json(path, folder):
+    """One of HRNet's files -> Annotated."""
+    people = annotations.load_json(path)
+    if people and 'joints' not in people[0]:
+        raise InputError('has no joints: a file of test people?')
+    xy, visible = (np.array([person[key] for person in people], float) for key in ('joints', 'joints_vis'))
+    return build([folder + person['image'] for person in people], xy, np.where(visible > 0, VISIBLE, NOT_LABELLED),
+                 [person['center'] for person in people], [person['scale'] for person in people])
+
+
+@annotations.understood
+def read_mat(path, folder):
+    """The official file -> Annotated of the training people with joints."""
+    release = load_mat(path)['RELEASE'][0, 0]
+    files, xy, visible, centres, scales, heads = [], [], [], [], [], []
+    for picture, is_train in zip(release['annolist'].ravel(), release['img_train'].ravel()):
+        for person in picture['annorect'].ravel() if is_train else ():
+            points, scale = field(person, 'annopoints'), field(person, 'scale')
+            if points is None or scale is None or field(points, 'point') is None:
+                continue
+            one_xy, one_visible = np.zeros((len(JOINTS), 2)), np.full(len(JOINTS), NOT_LABELLED)
+            for point in points['point'].ravel():
+                joint, seen = int(point['id'].item()), field(point, 'is_visible')
+                one_xy[joint] = point['x'].item(), point['y'].item()
+                one_visible[joint] = HIDDEN if seen is not None and str(seen) == '0' else VISIBLE
+            position = field(person, 'objpos')
+            files.append(folder + str(field(field(picture, 'image'), 'name')))
+            xy.append(one_xy)
+            visible.append(one_visible)
+            centres.append([position[axis].item() for axis in 'xy'])
+            scales.append(float(scale))
+            heads.append(HEAD_SIZE * np.hypot(*(float(field(person, b)) - float(field(person, a))
+                                                for a, b in (('x1', 'x2'), ('y1', 'y2')))))
+    if not files:
+        raise InputError('holds no training people with joints')
+    return build(files, np.stack(xy), np.stack(visible), centres, scales, heads)
+
+
+def field(struct, name):
+    """What a MATLAB struct [1, 1] holds under a name, None where that is absent or empty."""
+    value = struct[name] if name in (struct.dtype.names or ()) else np.empty(0)
+    if not value.size:
+        return None
+    return value.ravel()[0]
+
+
+def build(files, joints_xy, visible, centres, scales, heads=None):
+    """People in the order of their pictures' first appearance -> Annotated; heads: their sizes, if known."""
+    names = list(dict.fromkeys(files))
+    place = {name: i for i, name in enumerate(names)}
+    centres, scales = np.asarray(centres, np.float32), np.asarray(scales, np.float32)
+    half = 100 * scales[:, None]
+    line = annotations.distance(joints_xy, visible, *map(JOINTS.index, HEAD))
+    return annotations.annotated(
+        names, [place[file] for file in files], joints_xy, visible, centre=centres, scale=scales,
+        box=np.concatenate([centres - half, centres + half], axis=1), area=4 * half[:, 0] ** 2,
+        unit=HEAD_SIZE / HEAD_LINE * line if heads is None else heads)

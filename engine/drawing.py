@@ -18,20 +18,23 @@ OPACITY = 0.8                           # of a map's peak over the frame
 TRUTH, TRUNK = rgb(palette.TRUTH), rgb(palette.SIDES[''])
 
 
-def draw_skeleton(image, joints_xy, body, width=3, colour=None, weak=()):
+def draw_skeleton(image, joints_xy, body, width=3, colour=None, weak=(), visible=None):
     """Draws limbs and joints into a copy of an RGB picture; joints_xy: [k, 2] pixels of that picture.
 
-    weak: indices of joints that are drawn as rings, and whose limbs are thin.
+    weak: indices of joints that are drawn as rings, and whose limbs are thin.  visible [k]: 0 leaves a joint and its
+    limbs out.
     """
     image = np.ascontiguousarray(image).copy()
     far = 2 * max(image.shape)
     points = [tuple(round(16 * v) for v in xy.tolist()) for xy in np.clip(joints_xy, -far, far)]        # 1/16 pixels
-    for a, b in body.LIMBS:
+    shown = np.ones(len(points), bool) if visible is None else np.asarray(visible) > 0
+    for a, b in (limb for limb in body.LIMBS if shown[list(limb)].all()):
         limb = colour or rgb(side_colour(body.JOINTS[a], body.JOINTS[b]))
         thickness = 1 if {a, b} & set(weak) else width
         cv2.line(image, points[a], points[b], limb, thickness, cv2.LINE_AA, 4)
-    for joint, point in enumerate(points):
-        cv2.circle(image, point, 16 * (width + 1), colour or TRUTH, 1 if joint in weak else -1, cv2.LINE_AA, 4)
+    for joint in np.flatnonzero(shown).tolist():
+        kind = 1 if joint in weak else -1
+        cv2.circle(image, points[joint], 16 * (width + 1), colour or TRUTH, kind, cv2.LINE_AA, 4)
     return image
 
 

@@ -67,3 +67,26 @@ def partners(found_xy, truth_xy, visible, unit, radius):
     person, one = scipy.optimize.linear_sum_assignment(-hits.sum(axis=-1))
     result[person] = found_xy[one]
     return result
+
+
+def stick_ends(xy, sticks):
+    """[n, k, 2] -> [n, s, 2, 2]: both ends of each stick, each end the mean of some joints' positions."""
+    return np.stack([np.stack([xy[:, list(end)].mean(axis=1) for end in stick], axis=1) for stick in sticks], axis=1)
+
+
+def correct_parts(pred_xy, truth_xy, visible, sticks, share=0.5):
+    """PCP: of each stick, the share of people who have it right, by two measures.
+
+    strict: each end is within `share` of the stick's true length of where it should be.  relaxed: the mean of both
+    ends' distances is, as some evaluation codes have it.
+    pred_xy, truth_xy: [n, k, 2].  visible: [n, k], 0 where not labelled.  sticks: pairs of ends, tuples of joints.
+    Returns (strict [s] in %, relaxed [s] in %, counts [s]: people with the stick's joints labelled).
+    """
+    pred, truth = (stick_ends(np.asarray(xy, np.float64), sticks) for xy in (pred_xy, truth_xy))
+    errors = np.linalg.norm(pred - truth, axis=-1)                                  # [n, s, 2]
+    within = share * np.linalg.norm(truth[:, :, 0] - truth[:, :, 1], axis=-1)       # [n, s]
+    counted = np.stack([(np.asarray(visible)[:, [*a, *b]] > 0).all(axis=1) for a, b in sticks], axis=1)
+    counts = counted.sum(axis=0)
+    strict, relaxed = (100 * (counted & right).sum(axis=0) / np.maximum(counts, 1)
+                       for right in ((errors <= within[..., None]).all(axis=2), errors.mean(axis=2) <= within))
+    return strict, relaxed, counts
