@@ -55,7 +55,7 @@ def render(seed, index, people=1, length=None):
     length: of the first person's longer side, pixels; by default anything from 200 to 600.
     """
     rng = np.random.default_rng([seed, index, people])
-    n = rng.integers(1, people, endpoint=True)
+    n = rng.integers(1, people if index > 1 else 1, endpoint=True)          # two people make a train and a test set
     light = np.array([rng.choice([-1.0, 1.0]), 0.9])
     ambient = cv2.resize(rng.integers(95, 145, (3, 4), np.uint8), (WIDTH, HEIGHT))
     canvas, bodies = Canvas(background(rng), ambient, light), []
@@ -153,13 +153,15 @@ def write(dataset, folder, n, seed):
 def pictures(images, n, seed, name, **how):
     """Draws pictures until there are n people; yields (index, file, image's (height, width), Bodies)."""
     with tqdm(total=n, desc='drawing', unit=' people', disable=None) as bar:
+        left = n
         for index in itertools.count():
-            if bar.n >= n:
+            if not left:
                 return
             image, bodies = render(seed, index, **how)
             file = name.format(index + 1)
             write_jpeg(os.path.join(images, file), image)
-            bodies = bodies[:n - bar.n]                             # the last picture may leave somebody out
+            bodies = bodies[:left]                                  # the last picture may leave somebody out
+            left -= len(bodies)
             yield index, file, image.shape[:2], bodies
             bar.update(len(bodies))
 
