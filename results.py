@@ -10,9 +10,11 @@ import os
 import numpy as np
 import scipy.io
 
+import datasets
 from datasets import arrays, measures
 from engine import files
 from evaluate import markdown
+from systems import Pose
 
 
 def write(options, manifest, split, found, titles):
@@ -23,19 +25,44 @@ def write(options, manifest, split, found, titles):
     """
     if options.dataset == 'coco':
         return write_coco(options, manifest, split, list(found.values())[-1])
-    first = {name: [people[0] for people in of_rows] for name, of_rows in found.items()}
-    joints_xy = {name: np.stack([pose.joints_xy for pose in poses]) for name, poses in first.items()}
+    if split.people['visible'].ndim == 2:
+        rows, own = split.rows, {name: [people[0] for people in of_rows] for name, of_rows in found.items()}
+    else:
+        rows, own = of_annotated(split, found, len(datasets.load(options.dataset).JOINTS))
+    joints_xy = {name: np.stack([pose.joints_xy for pose in poses]) for name, poses in own.items()}
     scores = {f'{options.dataset}_score_{name}': np.stack([pose.scores for pose in poses]).T
-              for name, poses in first.items()}
+              for name, poses in own.items()}
     predicted = {f'{options.dataset}_pred_{name}': xy.transpose(2, 1, 0) for name, xy in joints_xy.items()}
     with files.atomic(options.predictions) as partial, open(partial, 'wb') as file:
-        scipy.io.savemat(file, {**predicted, **scores, 'index': split.rows, 'split': split.split,
+        scipy.io.savemat(file, {**predicted, **scores, 'index': rows, 'split': split.split,
                                 'data_id': manifest['id']})
     if options.dataset == 'flic':
         return options.predictions, []
-    made = measures.tables(options.dataset, {titles[name]: xy for name, xy in joints_xy.items()}, split.joints,
-                           split.people)
+    everybody = arrays.load_split(options.data, split.split, manifest)
+    made = measures.tables(options.dataset, {titles[name]: xy for name, xy in joints_xy.items()},
+                           everybody.joints[rows], everybody.people[rows])
     return options.predictions, [markdown(header, rows) for _, header, rows in made]
+
+
+def of_annotated(split, found, k):
+    """Of people found in whole pictures, those meant by the annotated ones.
+
+    Returns (the annotated ones' rows in the arrays, {output: [Pose of k joints]}).
+    """
+    people = split.people
+    of_picture, place = np.nonzero(people['visible'].any(axis=2))
+    centres = people['centre'][of_picture, place]
+    return people['rows'][of_picture, place], {
+        name: [nearest(of_rows[i], centre, k) for i, centre in zip(of_picture, centres)]
+        for name, of_rows in found.items()}
+
+
+def nearest(poses, centre, k):
+    """The Pose whose joints' mean is nearest to the middle of an annotated box: so FLIC's torso says who is meant.
+    Where nobody is found, all k joints are in that middle."""
+    if not poses:
+        return Pose(np.tile(centre, (k, 1)), np.zeros(k), 0.0)
+    return min(poses, key=lambda pose: np.linalg.norm(pose.joints_xy.mean(axis=0) - centre))
 
 
 def write_coco(options, manifest, split, found):

@@ -168,7 +168,8 @@ def labelled(split):
 
 def by_picture(split, most):
     """The Split whose rows are pictures: all fields of their people begin with an axis of `most` people, padded with
-    people of whom nothing is visible.  Of more people in a picture the smallest are left out; groups always.
+    people of whom nothing is visible; `rows` is their rows in the arrays.  Of more people in a picture the smallest are
+    left out; groups always.
 
     Pictures without anybody stay in the test split alone: there is nobody to be found in them.
     """
@@ -182,11 +183,11 @@ def by_picture(split, most):
               ((name, people.dtype[name].subdtype or (people.dtype[name], ())) for name in people.dtype.names)
               if name not in ('file', 'picture')]
     joints = np.zeros((len(chosen), most, k, 2), np.float32)
-    records = np.zeros(len(chosen), [('file', 'U80'), ('picture', '<i4'), *fields])
+    records = np.zeros(len(chosen), [('file', 'U80'), ('picture', '<i4'), ('rows', '<i4', most), *fields])
     records['file'], records['picture'] = files[chosen], chosen
     for i, picture in enumerate(chosen):
         rows = members[picture]
-        joints[i, :len(rows)] = split.joints[rows]
+        joints[i, :len(rows)], records['rows'][i, :len(rows)] = split.joints[rows], split.rows[rows]
         for name, *_ in fields:
             records[name][i, :len(rows)] = people[name][rows]
     return Split(Rows(images, chosen), joints, records, chosen, split.split)
