@@ -1,0 +1,268 @@
+"""Readers of LSP, PARSE, MPII and COCO: hand-made files, the real samples, drawn sets read back, and faults."""
+import json
+import os
+import shutil
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+from conftest import SHARED
+
+import data
+from datasets import arrays, coco, lsp, mpii, synthetic_sets
+from engine import crops
+from engine.files import InputError
+
+
+def shared(name):
+    """A folder of real samples, or a skip that says why."""
+    folder = os.path.join(SHARED, name)
+    if not os.path.isdir(folder):
+        pytest.skip(f'real samples are not at {folder} (set POSE_SHARED)')
+    return folder
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, 'argv', ['data.py', *map(str, arguments), '--workers', '1'])
+    data.main()
+
+
+def load(folder, split):
+    return arrays.load_split(str(folder), split, arrays.read_manifest(str(folder)), verify=True)
+
+
+# --- LSP and PARSE ------------------------------------------------------------------------------------------------
+
+def test_both_axis_orders_and_their_visibilities(tmp_path):
+    rng = np.random.default_rng(0)
+    xy, flag = rng.uniform(1, 90, (4, 14, 2)), rng.integers(0, 2, (4, 14))
+    points = np.concatenate([xy, flag[..., None]], axis=2)                              # [n, 14, 3]
+    (tmp_path / 'lsp').mkdir()
+    scipy.io.savemat(tmp_path / 'lsp' / 'joints.mat', {'joints': points.transpose(2, 1, 0)})            # 3 x 14 x n
+    scipy.io.savemat(tmp_path / 'joints.mat', {'joints': points.transpose(1, 2, 0)})                    # 14 x 3 x n
+    root, parts = lsp.read([str(tmp_path / 'lsp' / 'joints.mat'), str(tmp_path / 'joints.mat')],
+                           [str(tmp_path / 'lsp' / 'images'), str(tmp_path / 'images')])
+    assert root == str(tmp_path)
+    assert parts['train'].people['file'].tolist() == ['lsp/images/im0001.jpg', 'lsp/images/im0002.jpg',
+                                                      *(f'images/im{i:05d}.jpg' for i in (1, 2, 3, 4))]
+    assert parts['test'].people['file'].tolist() == ['lsp/images/im0003.jpg', 'lsp/images/im0004.jpg']
+    original = np.concatenate([parts['train'].people['visible'][:2], parts['test'].people['visible']])
+    np.testing.assert_array_equal(original, np.where(flag == 1, crops.HIDDEN, crops.VISIBLE))
+    extended = parts['train'].people['visible'][2:]
+    np.testing.assert_array_equal(extended, np.where(flag == 0, crops.NOT_LABELLED, crops.VISIBLE))
+    np.testing.assert_allclose(parts['train'].joints[2:], np.where(flag[..., None], xy, 0), rtol=1e-6)
+    np.testing.assert_allclose(parts['test'].joints, xy[2:], rtol=1e-6)
+    one, labelled = parts['train'].people[3], xy[1][flag[1] == 1]
+    middle, half = (labelled.max(axis=0) + labelled.min(axis=0)) / 2, 0.6 * np.ptp(labelled, axis=0)
+    np.testing.assert_allclose(one['box'], [*middle - half, *middle + half], rtol=1e-5)
+    np.testing.assert_allclose(one['scale'], 2 * half.max() / 200, rtol=1e-5)
+    torso = xy[2:, lsp.JOINTS.index('lsho')] - xy[2:, lsp.JOINTS.index('rhip')]
+    np.testing.assert_allclose(parts['test'].people['unit'], np.hypot(*torso.T), rtol=1e-6)
+
+
+def test_real_lspet_and_parse(tmp_path, monkeypatch, capsys):
+    lspet, parse = shared('lspet'), shared('parse')
+    with pytest.raises(InputError, match=r'9000 of 10000 train pictures cannot be used: .*im01001.jpg.*--skip_missing'):
+        run(monkeypatch, '--dataset', 'lsp', '--meta', f'{lspet}/joints.mat', '--images', f'{lspet}/images', '--out',
+            tmp_path / 'a')
+    assert not (tmp_path / 'a' / arrays.MANIFEST).exists()
+    run(monkeypatch, '--dataset', 'lsp', '--meta', f'{lspet}/joints.mat', f'{parse}/labels.mat', '--images',
+        f'{lspet}/images', parse, '--out', tmp_path / 'a', '--skip_missing')
+    assert 'left out: 9000 people on 9000 pictures' in capsys.readouterr().out
+    train, test = load(tmp_path / 'a', 'train'), load(tmp_path / 'a', 'test')
+    assert len(train.people) == 1100 and len(test.people) == 205
+    truth = scipy.io.loadmat(f'{lspet}/joints.mat')['joints'][..., :1000].transpose(2, 0, 1)
+    np.testing.assert_array_equal(train.people['visible'][:1000] > 0, truth[..., 2] == 1)
+    np.testing.assert_allclose(train.joints[:1000][truth[..., 2] == 1], truth[truth[..., 2] == 1][:, :2], rtol=1e-6)
+    truth = scipy.io.loadmat(f'{parse}/labels.mat')['ptsAll'].transpose(2, 0, 1)
+    np.testing.assert_allclose(np.concatenate([train.joints[1000:], test.joints]), truth, rtol=1e-6)
+    np.testing.assert_array_equal(test.images[3], cv2.imread(f'{parse}/im0104.jpg', cv2.IMREAD_COLOR_RGB))
+
+
+# --- MPII ---------------------------------------------------------------------------------------------------------
+
+def test_real_mpii_sample(tmp_path, monkeypatch):
+    folder = shared('mpii_sample')
+    run(monkeypatch, '--dataset', 'mpii', '--meta', f'{folder}/test_mpii.json', '--images', folder, '--out', tmp_path)
+    with open(f'{folder}/test_mpii.json', encoding='utf-8') as file:
+        people = {person['image']: person for person in json.load(file)}
+    for split, n in (('train', 4), ('test', 1)):
+        part = load(tmp_path, split)
+        assert len(part.people) == n
+        for joints_xy, record in zip(part.joints, part.people):
+            person = people.pop(str(record['file']))
+            seen = np.array(person['joints_vis']) == 1
+            np.testing.assert_array_equal(record['visible'], 2 * seen)
+            np.testing.assert_allclose(joints_xy[seen], np.array(person['joints'])[seen], rtol=1e-6)
+            np.testing.assert_allclose(record['centre'], person['center'])
+            np.testing.assert_allclose(record['box'][2:] - record['box'][:2], 200 * person['scale'], rtol=1e-5)
+            squared = float(record['unit'] / 0.6) ** 2          # of a head box of whole pixels; joints have 4 decimals
+            assert abs(squared - round(squared)) < 0.05 and 30 < record['unit'] < 200
+    assert not people
+
+
+def official(tmp_path):
+    """A .mat in the official form: pictures of two people, one without joints, one of a test person, twelve more."""
+    def points(*some):
+        return {'point': np.array([(float(x), float(y), float(joint), seen) for joint, x, y, seen in some],
+                                  [('x', object), ('y', object), ('id', object), ('is_visible', object)])}
+
+    def person(x, **more):
+        return {'x1': x, 'y1': 20.0, 'x2': x + 30, 'y2': 60.0, 'scale': 1.5, 'objpos': {'x': x + 5, 'y': 90.0}, **more}
+
+    def people(*some):
+        names = sorted({name for one in some for name in one})
+        return np.array([[tuple(one.get(name, np.empty((0, 0))) for name in names) for one in some]],
+                        [(name, object) for name in names])[0]
+
+    two = people(person(100.0, annopoints=points((9, 1, 2, '1'), (8, 3, 4, '0'), (0, 5, 6, np.empty((0, 0))))),
+                 person(200.0, annopoints=points((15, 7, 8, 1), (6, 9, 10, 0))))
+    bare = people({'x1': 1.0, 'y1': 2.0, 'x2': 3.0, 'y2': 4.0})
+    more = [people(person(10.0 * i, annopoints=points((3, i, i, '1')))) for i in range(12)]
+    rects = [two, bare, people(person(1.0)), *more]
+    names = [f'{i:03d}.jpg' for i in range(len(rects))]
+    annolist = np.array([({'name': name}, rect) for name, rect in zip(names, rects)],
+                        [('image', object), ('annorect', object)])
+    trained = np.array([1, 1, 0] + 12 * [1])
+    scipy.io.savemat(tmp_path / 'mpii.mat', {'RELEASE': {'annolist': annolist, 'img_train': trained}})
+    return str(tmp_path / 'mpii.mat')
+
+
+def test_the_official_file(tmp_path):
+    _, parts = mpii.read([official(tmp_path)], [str(tmp_path)])
+    assert parts['train'].people['file'].tolist() == ['000.jpg', '000.jpg', *(f'{i:03d}.jpg' for i in range(4, 13)),
+                                                      '014.jpg']
+    assert parts['test'].people['file'].tolist() == ['003.jpg', '013.jpg']              # every tenth picture
+    first, second = parts['train'].people[:2]
+    assert {mpii.JOINTS[i]: int(v) for i, v in enumerate(first['visible']) if v} == {'head': 2, 'neck': 1, 'rank': 2}
+    assert {mpii.JOINTS[i]: int(v) for i, v in enumerate(second['visible']) if v} == {'lwri': 2, 'pelvis': 1}
+    assert parts['train'].joints[0, 8].tolist() == [3, 4] and parts['train'].joints[1, 15].tolist() == [7, 8]
+    np.testing.assert_allclose(first['unit'], 0.6 * 50)                                 # a box of 30 x 40
+    assert second['centre'].tolist() == [205, 90] and second['box'].tolist() == [55, -60, 355, 240]
+
+
+# --- COCO ---------------------------------------------------------------------------------------------------------
+
+def test_real_coco_sample_against_pycocotools(tmp_path, monkeypatch, capsys):
+    from pycocotools.coco import COCO
+    folder = shared('coco_sample')
+    path = f'{folder}/test_coco.json'
+    run(monkeypatch, '--dataset', 'coco', '--meta', path, path, '--images', folder, '--out', tmp_path)
+    truth, part = COCO(path), load(tmp_path, 'test')
+    table = arrays.load_array(str(tmp_path), 'pictures', 'test', arrays.read_manifest(str(tmp_path)))
+    assert sorted(table['id'].tolist()) == sorted(truth.getImgIds()) and len(part.people) == len(truth.getAnnIds())
+    for joints_xy, record in zip(part.joints, part.people):
+        annotation, = truth.loadAnns([int(record['id'])])
+        points = np.reshape(annotation['keypoints'], (17, 3))
+        np.testing.assert_array_equal(record['visible'], points[:, 2])
+        np.testing.assert_array_equal(joints_xy[points[:, 2] > 0], points[points[:, 2] > 0, :2])
+        x, y, width, height = annotation['bbox']
+        np.testing.assert_allclose(record['box'], [x, y, x + width, y + height], rtol=1e-5)
+        np.testing.assert_allclose(record['unit'], annotation['area'] ** 0.5, rtol=1e-6)
+        assert truth.loadImgs([annotation['image_id']])[0]['file_name'] == record['file']
+    assert len(arrays.labelled(part).people) == sum(a['num_keypoints'] > 0 for a in truth.dataset['annotations'])
+    pictures = arrays.by_picture(part, 30)
+    assert len(pictures.joints) == len(table) and pictures.joints.shape[1:] == (30, 17, 2)
+    np.testing.assert_array_equal(np.sort(pictures.people['id'][pictures.people['id'] > 0]), np.sort(part.people['id']))
+
+
+# --- drawn sets ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(('name', 'body', 'how'), [('lsp', lsp, {'length': 150}), ('mpii', mpii, {'people': 2}),
+                                                   ('coco', coco, {'people': 4})])
+def test_drawn_people_are_read_back(name, body, how, tmp_path, monkeypatch):
+    run(monkeypatch, '--dataset', name, '--synthetic', '8', '--out', tmp_path)
+    found = 0
+    for split in arrays.SPLITS:
+        part = load(tmp_path, split)
+        found += len(part.people)
+        for row, record in enumerate(part.people):
+            index = int(''.join(filter(str.isdigit, os.path.basename(str(record['file']))))) - 1
+            image, bodies = synthetic_sets.render(0, index, **how)
+            assert part.images[row].shape == image.shape
+            assert np.abs(part.images[row].astype(int) - image).mean() < 6              # it was a JPEG meanwhile
+            truth = [synthetic_sets.joints_of(one, body.JOINTS) for one in bodies]
+            best = min(np.abs(part.joints[row] - xy).max() for xy, _ in truth)
+            assert best < 0.01
+    assert found == 8
+    again = tmp_path / 'again'
+    run(monkeypatch, '--dataset', name, '--synthetic', '8', '--out', again)
+    assert arrays.read_manifest(str(again))['id'] == arrays.read_manifest(str(tmp_path))['id']
+
+
+def test_drawn_left_is_left():
+    """Who faces us has the left side on the picture's right; who does not, the other way round; limbs hang together."""
+    for index in range(6):
+        _, (body,) = synthetic_sets.render(3, index)
+        facing = body.visible['nose'] > 0
+        for joint in ('sho', 'hip'):
+            assert (body.xy['l' + joint][0] > body.xy['r' + joint][0]) == facing
+        height = np.linalg.norm(body.xy['top'] - (body.xy['lank'] + body.xy['rank']) / 2)
+        for side in 'lr':
+            for a, b in (('hip', 'kne'), ('kne', 'ank')):
+                assert 0.1 < np.linalg.norm(body.xy[side + a] - body.xy[side + b]) / height < 0.4
+
+
+# --- faults -------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Paths of a drawn MPII set: (folder, its two files, pictures)."""
+    metas, images = synthetic_sets.write('mpii', str(tmp_path / 'set'), 6, 0)
+    return tmp_path, metas, images
+
+
+@pytest.mark.parametrize(('spoil', 'words'), [
+    (lambda folder, metas, images: open(metas[0], 'w').close(), 'train.json: not a readable .json'),
+    (lambda folder, metas, images: shutil.copy(os.path.join(images, '000000001.jpg'), metas[1]), 'valid.json'),
+    (lambda folder, metas, images: edit(metas[0], lambda people: people[0].pop('joints_vis')), 'joints_vis'),
+    (lambda folder, metas, images: edit(metas[0], lambda people: people[0].update(image='/etc/x.jpg')), '/etc/x.jpg'),
+    (lambda folder, metas, images: edit(metas[0], lambda people: people[0]['joints'].__setitem__(3, [float('nan'), 1])),
+     'NaN'),
+    (lambda folder, metas, images: os.unlink(os.path.join(images, '000000001.jpg')), '000000001.jpg: No such file'),
+    (lambda folder, metas, images: os.truncate(os.path.join(images, '000000001.jpg'), 3000), 'not a whole JPEG'),
+])
+def test_faults_name_the_file(drawn, spoil, words, monkeypatch):
+    folder, metas, images = drawn
+    spoil(folder, metas, images)
+    with pytest.raises(InputError) as raised:
+        run(monkeypatch, '--dataset', 'mpii', '--meta', *metas, '--images', images, '--out', folder / 'out')
+    assert words in str(raised.value)
+    assert not os.path.exists(folder / 'out' / arrays.MANIFEST)
+
+
+def edit(path, change):
+    with open(path, encoding='utf-8') as file:
+        content = json.load(file)
+    change(content)
+    with open(path, 'w', encoding='utf-8') as file:
+        json.dump(content, file)
+
+
+def test_a_picture_of_another_size_is_refused(tmp_path, monkeypatch):
+    (train, val), images = synthetic_sets.write('coco', str(tmp_path / 'set'), 6, 0)
+    edit(train, lambda content: content['images'][0].update(width=77))
+    arguments = ('--dataset', 'coco', '--meta', train, val, '--images', images, '--out', tmp_path / 'out')
+    with pytest.raises(InputError, match=r'000000000001.jpg: is \d+x\d+, annotated as 77x'):
+        run(monkeypatch, *arguments)
+    run(monkeypatch, *arguments, '--skip_missing')
+    assert '000000000001.jpg' not in load(tmp_path / 'out', 'train').people['file']
+
+
+def test_other_sets_arrays_are_not_lost(drawn, monkeypatch):
+    folder, metas, images = drawn
+    run(monkeypatch, '--dataset', 'mpii', '--meta', *metas, '--images', images, '--out', folder / 'out')
+    with pytest.raises(InputError, match='holds the arrays of mpii'):
+        run(monkeypatch, '--dataset', 'lsp', '--synthetic', '4', '--out', folder / 'out')
+    assert load(folder / 'out', 'test').people.size
+
+
+def test_a_picture_that_changed_later_is_an_error(drawn, monkeypatch):
+    folder, metas, images = drawn
+    run(monkeypatch, '--dataset', 'mpii', '--meta', *metas, '--images', images, '--out', folder / 'out')
+    train = load(folder / 'out', 'train')
+    cv2.imwrite(os.path.join(images, str(train.people['file'][0])), np.zeros((20, 30, 3), np.uint8))
+    with pytest.raises(InputError, match='is 30x20, expected'):
+        train.images[0]
