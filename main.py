@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 import datasets
-import results
+import predictions
 import systems
 from datasets import arrays
 from engine import batches, checkpoint, convolution, files, pictures, runs, summaries, towers, training, weights
@@ -190,7 +190,7 @@ def train(session, graph, system, splits, options, run, state):
 
 
 def predict(session, graph, system, options, manifest, people):
-    """Joints of the test people, all views averaged -> the files of results.py."""
+    """Joints of the test people, all views averaged -> the files of predictions.py."""
     session.run(*graph.start_views(0, -(-graph.n_test // graph.people_a_call)))
     run_next = system.predictor(session, graph.evaluation, options)
     found, done = {name: [] for name in graph.evaluation.combined}, 0
@@ -206,7 +206,7 @@ def predict(session, graph, system, options, manifest, people):
             if signals.code is not None:
                 training.say('stopped before the predictions were complete: --restore evaluates again', sys.stderr)
                 raise training.Stop(signals.code)
-    path, tables = results.write(options, manifest, people, found, system.OUTPUTS)
+    path, tables = predictions.write(options, manifest, people, found, system.OUTPUTS)
     training.say('\n\n'.join([*tables, f'{path}: {graph.n_test} {"pictures" if system.MOST_PEOPLE else "people"}; '
                               f'now: python evaluate.py {path} --data {options.data}']))
 
