@@ -57,7 +57,9 @@ def parts(body, found, joints_xy, people):
 
 
 def table_rows(labels, columns):
-    return [[label, *(f'{value:.1f}' for value in values)] for label, values in zip(labels, zip(*columns))]
+    """What cannot be said (nobody is of that kind) is a dash."""
+    return [[label, *(f'{value:.1f}' if value >= 0 else '-' for value in values)]
+            for label, values in zip(labels, zip(*columns))]
 
 
 # --- COCO ---------------------------------------------------------------------------------------------------------
