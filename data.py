@@ -113,8 +113,8 @@ def look(part, root, workers, skip, what):
                          f'{"; ..." * (len(bad) > NAMED)} (--skip_missing leaves them out)')
     good = annotations.of_pictures(part, np.array([not reason for reason in reasons], bool))
     if bad:
-        print(f'{what}: left out: {len(part.people) - len(good.people)} people on {len(bad)} pictures', *map(files.printable, bad[:NAMED]),
-              *['...'] * (len(bad) > NAMED), sep='\n  ')
+        print(f'{what}: left out: {len(part.people) - len(good.people)} people on {len(bad)} pictures',
+              *map(files.printable, bad[:NAMED]), *['...'] * (len(bad) > NAMED), sep='\n  ')
     return good
 
 
