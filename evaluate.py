@@ -367,13 +367,26 @@ def main():
     return None
 
 
+@annotations.understood
+def read_results(path):
+    """People as COCO's result files have them."""
+    results = annotations.load_json(path)
+    for result in results:
+        points = np.asarray(result['keypoints'], float)
+        if points.shape != (3 * len(datasets.load('coco').JOINTS),) or not np.isfinite([*points, result['score']]).all():
+            raise InputError(f'who is in picture {result["image_id"]} has other than 17 finite joints and a score')
+    return results
+
+
 def print_tables(args, manifest, path):
     """Of a data set that is measured otherwise (datasets/measures.py)."""
     dataset = manifest['dataset']
     if dataset == 'coco':
         table, everybody = load_array(args.data, 'pictures', 'test', manifest), load_split(args.data, 'test', manifest)
-        results = annotations.load_json(path)
+        results = read_results(path)
         with_results = {result['image_id'] for result in results}
+        if strangers := with_results - set(table['id'].tolist()):
+            raise InputError(f'{path}: picture {min(strangers)} is none of the test split\'s')
         made = [measures.precision_table(table, everybody, results)]
         print(f'test split, {len(table)} pictures, {len(table) - len(with_results)} of them without results\n')
     else:

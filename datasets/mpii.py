@@ -57,15 +57,14 @@ def read_mat(path, folder):
     files, xy, visible, centres, scales, heads = [], [], [], [], [], []
     for picture, is_train in zip(release['annolist'].ravel(), release['img_train'].ravel()):
         for person in picture['annorect'].ravel() if is_train else ():
-            points, scale = field(person, 'annopoints'), field(person, 'scale')
-            if points is None or scale is None or field(points, 'point') is None:
+            points, scale, position = (field(person, name) for name in ('annopoints', 'scale', 'objpos'))
+            if points is None or scale is None or position is None or field(points, 'point') is None:
                 continue
             one_xy, one_visible = np.zeros((len(JOINTS), 2)), np.full(len(JOINTS), NOT_LABELLED)
             for point in points['point'].ravel():
                 joint, seen = int(point['id'].item()), field(point, 'is_visible')
                 one_xy[joint] = point['x'].item(), point['y'].item()
                 one_visible[joint] = HIDDEN if seen is not None and str(seen) == '0' else VISIBLE
-            position = field(person, 'objpos')
             files.append(folder + str(field(field(picture, 'image'), 'name')))
             xy.append(one_xy)
             visible.append(one_visible)

@@ -12,6 +12,7 @@ import evaluate
 import predictions
 from datasets import arrays, coco, lsp, measures, mpii
 from engine import metrics
+from engine.files import InputError
 from systems import Pose
 
 
@@ -172,6 +173,20 @@ def test_perfect_predictions_of_coco_by_person_and_by_picture(tmp_path, monkeypa
     capsys.readouterr()
     call(monkeypatch, evaluate, path, '--data', tmp_path / 'arrays')
     assert '| AP        | 100.0 |' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    ({'image_id': 999999}, '999999 is none of'), ({'keypoints': [1, 2, 3]}, '17 finite'),
+    ({'score': float('nan')}, '17 finite'), (None, 'KeyError')])
+def test_foreign_results_are_refused(change, words, tmp_path, monkeypatch):
+    manifest = drawn('coco', tmp_path / 'arrays', monkeypatch)
+    table = arrays.load_array(str(tmp_path / 'arrays'), 'pictures', 'test', manifest)
+    result = {**measures.coco_result(table['id'][0], np.zeros((17, 2)), np.ones(17), 1), **(change or {})}
+    if change is None:
+        del result['keypoints']
+    (tmp_path / 'p.json').write_text(json.dumps([result]))
+    with pytest.raises(InputError, match=words):
+        call(monkeypatch, evaluate, tmp_path / 'p.json', '--data', tmp_path / 'arrays')
 
 
 def test_who_is_meant_in_a_picture():
