@@ -370,10 +370,10 @@ def main():
 @annotations.understood
 def read_results(path):
     """People as COCO's result files have them."""
-    results = annotations.load_json(path)
+    results, k = annotations.load_json(path), len(datasets.load('coco').JOINTS)
     for result in results:
         points = np.asarray(result['keypoints'], float)
-        if points.shape != (3 * len(datasets.load('coco').JOINTS),) or not np.isfinite([*points, result['score']]).all():
+        if points.shape != (3 * k,) or not np.isfinite([*points, result['score']]).all():
             raise InputError(f'who is in picture {result["image_id"]} has other than 17 finite joints and a score')
     return results
 
