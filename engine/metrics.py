@@ -3,7 +3,6 @@
 Whoever has no length (not a number, or zero) or no label of a joint is not counted there.
 """
 import numpy as np
-import scipy.optimize
 
 MAX_RADIUS = 20                     # %, of curves
 
@@ -62,9 +61,10 @@ def partners(found_xy, truth_xy, visible, unit, radius):
     Each one found is of one person at most, so that most joints are right altogether: errors <= radius * unit.
     truth_xy: [p, k, 2]; visible: [p, k]; unit: [p], as in `key_point_rates`.
     """
+    from scipy.optimize import linear_sum_assignment  # evaluate.py starts without it
     hits, _ = hits_of(found_xy[None], truth_xy[:, None], visible[:, None], unit[:, None], radius)       # [p, m, k]
     result = np.full(truth_xy.shape, np.nan)
-    person, one = scipy.optimize.linear_sum_assignment(-hits.sum(axis=-1))
+    person, one = linear_sum_assignment(-hits.sum(axis=-1))
     result[person] = found_xy[one]
     return result
 
