@@ -20,6 +20,7 @@ import argparse
 import numpy as np
 
 import datasets
+import systems
 from engine import crops, drawing, heatmaps, layers, multiscale, towers
 from engine.files import positive_float, positive_int
 from engine.meter import Meter
@@ -50,6 +51,11 @@ FIXED = ('width', 'stages')
 FIXED_IN_TRAINING = ('data_augm', 'sigma')
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ()
 
+joints_of, n_points, takes_anchor, check_options = (systems.joints_of, systems.n_points, systems.takes_anchor,
+                                                    systems.check_options)
+start, trained, decays, learning_rates = systems.start, systems.trained, systems.decays, systems.learning_rates
+predictor = towers.predictor
+
 
 # --- settings -----------------------------------------------------------------------------------------------------
 
@@ -69,29 +75,8 @@ def add_options(parser):
     network.add_argument('--data_augm', action='store_true', help='augment the training data: scale, rotation, flip')
 
 
-def check_options(options):
-    """Nothing contradicts anything else."""
-
-
 def input_size(options):
     return SIDE, SIDE
-
-
-def joints_of(options):
-    return datasets.load(options.dataset).JOINTS
-
-
-def flip_of(options):
-    return datasets.load(options.dataset).FLIP
-
-
-def n_points(options):
-    return len(datasets.load(options.dataset).POINTS)
-
-
-def takes_anchor(options):
-    """No: whose joints are meant, the crop says."""
-    return False
 
 
 def scales_of(options):
@@ -114,7 +99,7 @@ def cut(image, person, options, scale=1.0, degrees=0.0):
     """The crop of a person as high as 200 * |scale| pixels; of a negative scale, mirrored."""
     extent = SIDE * person.scale / abs(scale)
     matrix = crops.matrix_of(person.centre, (extent, extent), (SIDE, SIDE), degrees, scale < 0)
-    return crops.cut(image, person, matrix, (SIDE, SIDE), flip_of(options) if scale < 0 else None)
+    return crops.cut(image, person, matrix, (SIDE, SIDE), datasets.load(options.dataset).FLIP if scale < 0 else None)
 
 
 def training_sample(image, person, options, rng):
@@ -209,23 +194,6 @@ def objective(losses, options):
     return tf.add_n(list(losses.values()))
 
 
-def trained(name, options):
-    return True
-
-
-def decays(options):
-    return {'weights': options.lmbd}
-
-
-def learning_rates(options):
-    """All variables learn alike."""
-    return {}
-
-
-def start(options, people, manifest):
-    return {}
-
-
 def foreign(weights):
     """VGG's first ten layers: {name: (weights, bias)} -> {variable: array}.  Its first filters see blue, green, red
     (Caffe's) in 256ths of what ours do."""
@@ -239,14 +207,10 @@ def foreign(weights):
 
 def combine(maps, options):
     """Maps of a crop's scales -> their mean at the first of them."""
-    flip = flip_of(options)[:len(joints_of(options))]
-    return multiscale.combine(maps, scales_of(options), flip, scaled=False)
+    return multiscale.combine(maps, scales_of(options), systems.flip_of(options), scaled=False)
 
 
 # --- results ------------------------------------------------------------------------------------------------------
-
-predictor = towers.predictor
-
 
 def decode(maps, options):
     """[n, 46, 46, k] -> one Pose a crop, in its pixels."""
@@ -269,15 +233,15 @@ def meter(options, names, sums=None):
 
 
 def portable(network):
-    return {'heat_maps': list(network.outputs.values())[-1]}
+    answer = list(network.outputs.values())[-1]
+    return {'joints': layers.decode(tf.nn.relu(answer)), 'heat_maps': answer}
 
 
 # --- TensorBoard --------------------------------------------------------------------------------------------------
 
 def maps(targets, outputs):
-    """What is shown: the outputs are maps; what is below 0 is no joint."""
-    return {**({'target': targets['heat_maps'][..., :-1]} if targets else {}),
-            **{name: np.maximum(output, 0) for name, output in outputs.items()}}
+    """What is shown: the outputs are maps."""
+    return {**({'target': targets['heat_maps'][..., :-1]} if targets else {}), **outputs}
 
 
 def pictures(variables):

@@ -10,8 +10,9 @@ conv4 and conv5 are in two groups; poolings are maxima of 3x3 cells, every secon
 drop 60 % of their outputs.  56,982,940 weights and biases with LSP's 14 joints: AlexNet's 60,965,224 without its fc8.
 `--width` is a third of conv1's channels; all layers but the last are in proportion to it.
 
-The crop is the box of the person's labelled joints times an extension, stretched to a square; of test people, the
-largest extension.  In training, each axis has one of its own, the box moves, and every other crop is mirrored.  Each
+The crop is the person's box times an extension, stretched to a square; of test people, the largest extension.  LSP's
+box is that of the labelled joints, of test people, too, as the publication has it; MPII's is made of centre and scale
+instead.  In training, each axis has an extension of its own, the box moves, and every other crop is mirrored.  Each
 colour channel of a crop has mean 0 and deviation 1.  A joint is given in lengths of the crop, 0 in its middle; the loss
 is the squared distance, mean over the labelled joints.  Adagrad starts from 1e-4 and may have another rate for the
 convolutions (`--conv_lr`), which may stay as they are at first (`--fix_conv_iter`): the point of `--init alexnet.npz`,
@@ -22,6 +23,7 @@ import argparse
 import numpy as np
 
 import datasets
+import systems
 from engine import crops, drawing, layers, towers
 from engine.files import natural_int, positive_float, positive_int
 from engine.meter import of_joints
@@ -34,9 +36,10 @@ OUTPUTS = {'deeppose': 'DeepPose, stage 1'}
 SCORE = 'always 1: a regression has none'
 GIVEN = ()
 SIDE = 227                                  # of the crop, pixels
-EXTENSIONS = {'mpii': (1.0, 1.2)}           # least and largest, of the box's sides
+LARGER = {'lsp': 1.2}                       # how much larger than the publication's the arrays' box is
+EXTENSIONS = {'mpii': (1.0, 1.2)}           # least and largest, of the publication's box's sides
 EXTENSION = (1.2, 2.0)                      # of other data sets
-SHIFT = 0.1                                 # share of the box's sides, but no joint leaves the crop
+SHIFT = 0.1                                 # share of these sides, but no joint leaves the crop
 KEEP = 0.4                                  # share of the outputs of fc6 and fc7 that training does not drop
 
 FULL_WIDTH, DEBUG_WIDTH = 32, 8
@@ -50,6 +53,9 @@ SCHEDULE = ()                               # the rate stays
 FIXED = ('width',)
 FIXED_IN_TRAINING = ('data_augm', 'conv_lr', 'fix_conv_iter')
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = (), (), ()
+
+joints_of, n_points, takes_anchor = systems.joints_of, systems.n_points, systems.takes_anchor
+start, trained, decays, predictor = systems.start, systems.trained, systems.decays, towers.predictor
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
@@ -76,19 +82,6 @@ def input_size(options):
     return SIDE, SIDE
 
 
-def joints_of(options):
-    return datasets.load(options.dataset).JOINTS
-
-
-def n_points(options):
-    return len(datasets.load(options.dataset).POINTS)
-
-
-def takes_anchor(options):
-    """No: whose joints are meant, the crop says."""
-    return False
-
-
 def n_views(options):
     return 1
 
@@ -105,7 +98,7 @@ def extension_of(options):
 
 def cut(image, person, options, extension, shift=(0, 0), mirrored=False):
     """The crop of the box times an extension, moved by a shift in sides of the box; each has an entry an axis."""
-    sides = person.box[2:] - person.box[:2]
+    sides = (person.box[2:] - person.box[:2]) / LARGER.get(options.dataset, 1)
     middle = (person.box[:2] + person.box[2:]) / 2 + shift * sides
     matrix = crops.matrix_of(middle, extension * sides, (SIDE, SIDE), mirrored=mirrored)
     return crops.cut(image, person, matrix, (SIDE, SIDE), datasets.load(options.dataset).FLIP if mirrored else None)
@@ -187,20 +180,8 @@ def objective(losses, options):
     return losses['deeppose']
 
 
-def trained(name, options):
-    return True
-
-
-def decays(options):
-    return {'weights': options.lmbd}
-
-
 def learning_rates(options):
     return {'conv': (options.conv_lr / options.lr, options.fix_conv_iter)}
-
-
-def start(options, people, manifest):
-    return {}
 
 
 def foreign(weights):
@@ -223,9 +204,6 @@ def combine(joints, options):
 
 # --- results ------------------------------------------------------------------------------------------------------
 
-predictor = towers.predictor
-
-
 def decode(joints, options):
     """[n, k, 2] -> one Pose a crop, in its pixels and within it."""
     joints_xy = (SIDE * (np.clip(joints, -0.5, 0.5) + 0.5)).astype(np.float32)
@@ -238,7 +216,9 @@ def meter(options, names, sums=None):
 
 
 def portable(network):
-    return {'normalised_joints': network.outputs['deeppose']}
+    """The joints in pixels of the crop, and as the network says them, which may be outside."""
+    answer = network.outputs['deeppose']
+    return {'joints': SIDE * (tf.clip_by_value(answer, -0.5, 0.5) + 0.5), 'normalised_joints': answer}
 
 
 # --- TensorBoard --------------------------------------------------------------------------------------------------

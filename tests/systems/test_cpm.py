@@ -1,15 +1,13 @@
 """Convolutional Pose Machines: the network against the published tables, targets, loss and joints against NumPy."""
-import os
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
-from conftest import SHARED
+from people import eight_people, somebody
 
 import main
 from datasets import lsp
-from engine import batches, crops, towers
+from engine import batches, towers
 from engine.augmentation import transform
 from engine.tf1 import tf
 from systems import cpm
@@ -23,15 +21,6 @@ def settings(*arguments, **changes):
     options, *_ = main.understand(['--train', '--system', 'cpm', *arguments])
     vars(options).update(changes)
     return options
-
-
-def somebody(seed=0, size=(300, 200)):
-    """A picture of noise, uint8, and a Person in it of whom everything is labelled."""
-    rng = np.random.default_rng(seed)
-    image = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
-    xy = rng.uniform(0.3 * np.array(size), 0.7 * np.array(size), (K, 2)).astype(np.float32)
-    box = np.concatenate([xy.min(0), xy.max(0)])
-    return image, crops.Person(xy, np.full(K, 2, np.uint8), box, *crops.centre_and_scale(box), np.float32(50), '')
 
 
 # --- the network --------------------------------------------------------------------------------------------------
@@ -85,6 +74,18 @@ def test_centre_map_is_the_pooled_one(tf_graph):
         got = session.run(cpm.centre_map(tf.zeros([2, SIDE, SIDE, 3], tf.uint8)))
     assert got.shape == (2, CELLS, CELLS, 1)
     np.testing.assert_allclose(got[1, ..., 0], expected, atol=0.03)
+
+
+def test_vgg_s_filters_see_what_they_saw_in_caffe():
+    """There: blue, green, red as 0..255 less a mean, here taken as 128."""
+    rng = np.random.default_rng(0)
+    layers = {name: (rng.normal(size=(3, 3, 3, 4)), rng.normal(size=4)) for name in ('conv1_1', 'conv4_2', 'conv5_1')}
+    taken = cpm.foreign(layers)
+    assert taken.keys() == {f'{name}/{part}' for name in ('conv1_1', 'conv4_2') for part in ('weights', 'bias')}
+    patch = rng.integers(0, 256, (3, 3, 3))                                     # RGB
+    here = np.einsum('rcd,rcdf->f', patch / 256 - 0.5, taken['conv1_1/weights'])
+    np.testing.assert_allclose(here, np.einsum('rcd,rcdf->f', patch[..., ::-1] - 128.0, layers['conv1_1'][0]))
+    np.testing.assert_array_equal(taken['conv4_2/weights'], layers['conv4_2'][0])
 
 
 # --- targets and losses -------------------------------------------------------------------------------------------
@@ -150,7 +151,7 @@ def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
     image, person = somebody()
     sample = cpm.test_sample(image, person, settings())
     assert sample.image.shape == (SIDE, SIDE, 3)
-    first, last = sample.joints_xy.min(0), sample.joints_xy.max(0)
+    first, last = transform(np.linalg.inv([*sample.back, [0, 0, 1]])[:2], person.box.reshape(2, 2))
     assert np.isclose((last - first).max(), 200, atol=0.01)
     np.testing.assert_allclose((first + last) / 2, SIDE / 2, atol=0.01)
 
@@ -218,35 +219,17 @@ def test_the_rate_is_the_share_within_25_pixels_of_the_crop_of_labelled_joints()
 
 # --- it learns ----------------------------------------------------------------------------------------------------
 
-@pytest.fixture(scope='module')
-def lspet():
-    """Eight pictures of LSP extended and their people, or a skip that says why."""
-    folder = os.path.join(SHARED, 'lspet')
-    if not os.path.exists(os.path.join(folder, 'joints.mat')):
-        pytest.skip(f'real LSP extended is not at {folder} (set POSE_SHARED)')
-    from scipy.io import loadmat
-    joints = loadmat(os.path.join(folder, 'joints.mat'))['joints'].transpose(2, 0, 1)
-    people = []
-    for i in range(8):
-        image = cv2.imread(os.path.join(folder, 'images', f'im{i + 1:05d}.jpg'), cv2.IMREAD_COLOR_RGB)
-        xy, visible = joints[i, :, :2].astype(np.float32), (joints[i, :, 2] > 0).astype(np.uint8)
-        there = xy[visible > 0]
-        box = np.concatenate([there.min(0), there.max(0)])
-        people.append((image, crops.Person(xy, visible, box, *crops.centre_and_scale(box), np.float32(1), '')))
-    return people
-
-
 @pytest.mark.long
-def test_eight_people_are_learnt_by_heart(tf_graph, lspet):
+def test_eight_people_are_learnt_by_heart(tf_graph):
     """Over 90 % within 25 pixels of the crop; the second stage knows more than the first."""
     options = settings('--width', '8', '--stages', '2', '--sigma', '16', '--optimizer', 'adam', '--clip_norm', '0',
-                       '--batch_size', '2')
-    samples = [cpm.test_sample(image, person, options) for image, person in lspet]
-    steps = 520
+                       '--batch_size', '2', '--lr_steps', '1:1')
+    samples = [cpm.test_sample(image, person, options) for image, person in eight_people()]
+    steps = 560
     tf.set_random_seed(0)
     tf.train.get_or_create_global_step()
     batch = batches.placeholders(cpm, options)
-    training = towers.build_training(cpm, batch, ['/cpu:0'], options, 10 * steps)
+    training = towers.build_training(cpm, batch, ['/cpu:0'], options, steps)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         for step in range(steps):
