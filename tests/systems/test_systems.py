@@ -45,7 +45,9 @@ def call(script, *arguments):
             pytest.fail(str(error))
 
 
-@pytest.fixture(scope='module', params=SYSTEMS)
+# tompson has all of this in tests of its own.
+@pytest.fixture(scope='module', params=[pytest.param(name, marks=[pytest.mark.long] * (name == 'tompson'))
+                                        for name in SYSTEMS])
 def trained(request, arrays_folder, tmp_path_factory):
     """(system's name, folder) after two epochs of two updates on two towers, of which one had but 7 people."""
     case, folder = SYSTEMS[request.param], tmp_path_factory.mktemp(request.param)
