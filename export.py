@@ -115,8 +115,9 @@ def inputs_to_check(system, options, folder, n):
         source = f'{len(people.images)} test people of {given}'
     else:
         drawn = [synthetic.render(0, index) for index in range(n)]
-        batch = batches.make(system, range(n), plain, np.ones(n), [system.test_sample(
-            one.image, pictures.stranger(system, options, one.image, torso_of(one)), plain) for one in drawn])
+        people = [pictures.stranger(system, options, one.image, torso_of(one)) for one in drawn]
+        batch = batches.make(system, range(n), plain, [person.unit for person in people], [
+            system.test_sample(one.image, person, plain) for one, person in zip(drawn, people)])
         source = f'{n} people of synthetic.py'
     return {'image': batch.images, **{name: batch.targets[name] for name in system.GIVEN}}, source
 

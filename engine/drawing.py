@@ -64,6 +64,11 @@ def draw_poses(image, people, body):
     return image
 
 
+def titles(maps, joints):
+    """Names of maps [..., m]: the joints', or numbers where they are not one a joint."""
+    return joints if maps.shape[-1] == len(joints) else tuple(map(str, range(maps.shape[-1])))
+
+
 def place_labels(image, joints_xy, scores, joints, unit):
     """[(joint's name, text, (left, bottom, width, height))]: each beside its joint, on the joint's own side, within the
     picture, moved up or down until it covers no other."""

@@ -145,8 +145,9 @@ class Finder:
         """The people Found in a picture, RGB uint8 [h, w, 3]: of a system that finds one, the person at `torso_xy`,
         pixels of the picture, or the one inferred."""
         system, options, given = self.system, self.options, torso_xy is not None
-        views = system.views(image, stranger(system, options, image, torso_xy), options)
-        batch = batches.make(system, [0] * len(views), options, np.ones(len(views)), views)
+        person = stranger(system, options, image, torso_xy)
+        views = system.views(image, person, options)
+        batch = batches.make(system, [0] * len(views), options, [person.unit] * len(views), views)
         outputs, inferred_xy, back = self.run(batches.feed(self.graph.evaluation.batch, batch), given)
         name, answer = list(outputs.items())[-1]
         poses, maps = system.decode(answer, options)[0], system.maps({}, {name: answer}).get(name)
@@ -266,8 +267,8 @@ def entry(person, shape, given, more):
 
 
 def map_sheet(image, maps, joints, matrix):
-    """The joints' heat maps over the picture, side by side: RGB uint8 [h, w, 3], [rows, columns, k], the 2x3 matrix
-    from cells to the picture's pixels."""
+    """The heat maps over the picture, side by side: RGB uint8 [h, w, 3], [rows, columns, m], the 2x3 matrix from cells
+    to the picture's pixels."""
     height, width = image.shape[:2]
     scale = MAP_TILE / max(height, width)
     size = tuple(max(1, round(scale * side)) for side in (width, height))
@@ -275,5 +276,5 @@ def map_sheet(image, maps, joints, matrix):
     matrix = compose(matrix, np.array([[size[0] / width, 0, 0], [0, size[1] / height, 0]]))             # to the tile
     matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5                            # OpenCV's pixel i is the point i
     tiles = [drawing.heat_tile(small, cv2.warpAffine(np.ascontiguousarray(maps[..., j]), matrix, size), name,
-                               rgb(side_colour(name))) for j, name in enumerate(joints)]
-    return drawing.sheet(tiles, 3)
+                               rgb(side_colour(name))) for j, name in enumerate(drawing.titles(maps, joints))]
+    return drawing.sheet(tiles, min(3, len(tiles)))

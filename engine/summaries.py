@@ -46,7 +46,7 @@ import cv2
 import numpy as np
 
 from engine import batches
-from engine.drawing import overlay
+from engine.drawing import overlay, titles
 from engine.layers import AVERAGE
 from engine.tf1 import tf
 from engine.training import warn
@@ -216,11 +216,11 @@ def overlays(images, maps, joints, details):
     """Pictures of uint8 [n, h, w, 3] under {name: float [n, 60, 90, k]}, all k joints in one, and with `details` each
     by itself; maps that are not one a joint have no names, but numbers."""
     for name, stack in maps.items():
-        titles = joints if stack.shape[-1] == len(joints) else tuple(map(str, range(stack.shape[-1])))
+        names = titles(stack, joints)
         for k, (image, person) in enumerate(zip(images, stack)):
-            yield picture(f'person_{k}/{name}', overlay(image, person, titles, range(len(titles))), '.jpg', JPEG)
-            for i, title in enumerate(titles) if details else ():
-                yield picture(f'more/person_{k}/{title}_{name}', overlay(image, person, titles, [i]), '.jpg', JPEG)
+            yield picture(f'person_{k}/{name}', overlay(image, person, names, range(len(names))), '.jpg', JPEG)
+            for i, title in enumerate(names) if details else ():
+                yield picture(f'more/person_{k}/{title}_{name}', overlay(image, person, names, [i]), '.jpg', JPEG)
 
 
 def picture(tag, image, extension='.png', settings=()):

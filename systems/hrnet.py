@@ -40,7 +40,7 @@ MARGIN = 1.25                               # the crop's side in heights of the 
 BELOW = {'mpii': 15}                        # pixels at scale 1 from the annotated centre to the crop's
 SCALES, DEGREES, TURNED = 0.25, 30, 0.6     # in training: deviations of scale and rotation, share of crops turned
 
-FULL_WIDTH, DEBUG_WIDTH = 32, 8             # of the first branch
+FULL_WIDTH, DEBUG_WIDTH = 32, 16            # of the first branch; fewer than joints cannot make maps of them all
 MODULES, BLOCKS = (1, 4, 3), 4              # modules of stages 2 to 4, blocks of stage 1 and of a module's branch
 EXPANSION = 4                               # of a bottleneck: channels out over channels within
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)      # of ImageNet's RGB, as 0..1
@@ -65,7 +65,7 @@ def add_options(parser):
     network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
                          help='channels of the first branch; everything else follows in proportion')
     network.add_argument('--debug', dest='width', action='store_const', const=DEBUG_WIDTH, default=argparse.SUPPRESS,
-                         help=f'a quarter of the width, --width {DEBUG_WIDTH}: for laptops')
+                         help=f'half of the width, --width {DEBUG_WIDTH}: for laptops')
     network.add_argument('--flip_average', action='store_true', help='average the maps of the mirrored crop, too')
     network.add_argument('--data_augm', action='store_true', help='augment the training data: scale, rotation, flip')
     ablations = parser.add_argument_group('ablations', 'what the method is without one of its parts')

@@ -26,6 +26,7 @@ SYSTEMS = {
     'tompson': Case(['--use_sm', '--width', '2', '--scales', 'single'], {'model.CHANNELS': (1, 1, 1, 1, 1)}),
     'cpm': Case(['--width', '1', '--stages', '2', '--scales', 'single']),
     'deeppose': Case(['--width', '2']),
+    'spm': Case(['--width', '2', '--threshold', '0'], {'systems.hrnet.MODULES': (1, 1, 1), 'systems.hrnet.BLOCKS': 1}),
     'hrnet': Case(['--width', '4', '--flip_average'], {'systems.hrnet.MODULES': (1, 1, 1), 'systems.hrnet.BLOCKS': 1}),
 }
 COMMON = ('--data_augm', '--batch_size', '8', '--n_epochs', '2', '--train_examples', '15', '--test_examples', '3')
@@ -108,8 +109,9 @@ def test_finds_joints_in_a_picture(trained, tmp_path):
     written, overlay = ('someone_pose.jpg', 'someone_maps.jpg'), ['--overlay']
     if name == 'deeppose':                                              # a regression
         written, overlay = written[:1], []
+    everybody = ['--system', 'spm', '--threshold', 0] if name == 'spm' else []
     assert call(main, '--restore', folder / 'models' / 'whole', '--predict', tmp_path / 'someone.png', *overlay,
-                '--out', tmp_path / 'poses') == 0
+                *everybody, '--out', tmp_path / 'poses') == 0
     assert all(cv2.imread(str(tmp_path / 'poses' / file)) is not None for file in written)
     with open(tmp_path / 'poses' / 'poses.json', encoding='utf-8') as file:
         document = json.load(file)
