@@ -5,6 +5,8 @@
     python main.py --train --restore                             go on where it stopped
     python main.py --train --init CHECKPOINT                     start from trained weights
     python main.py --restore RUN --predict picture.jpg           joints on your own pictures (engine/pictures.py)
+    python main.py --train --workers HOST:PORT ...               on several machines (engine/cluster.py);
+    python main.py --serve HOST:PORT                             on each of the others
 
 Needs the arrays of data.py and, with --use_sm, the priors of pairwise_distr.py; --predict needs neither.  Writes
 checkpoints and logs into MODEL_PATH/RUN, TensorBoard summaries into TB_FOLDER/RUN and the test people's joints into
@@ -21,10 +23,10 @@ import datasets
 import predictions
 import systems
 from datasets import arrays
-from engine import batches, checkpoint, convolution, files, pictures, runs, summaries, towers, training, weights
+from engine import batches, checkpoint, cluster, convolution, pictures, runs, summaries, towers, training, weights
 from engine import options as command_line
 from engine.augmentation import transform
-from engine.files import InputError
+from engine.files import InputError, run_script
 from engine.tf1 import tf
 
 # The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that
@@ -36,6 +38,9 @@ Graph = collections.namedtuple('Graph', 'batch training start_training evaluatio
 
 def main():
     options, system, found, origin = understand()
+    own = cluster.role(options)
+    if own and own.serves:
+        return serve(own, options)
     if options.predict:
         return predict_pictures(options, system, found)
     runs.check_writable(options.predictions)
@@ -46,16 +51,35 @@ def main():
                                              trained_weights(system, options, origin))
     run = runs.open_run(options, found)                         # from here on there is something on disk
     training.say(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
-    graph = build_graph(system, splits, options)
-    with tf.Session(config=towers.session_config(options.gpus)) as session:
-        state = initialise(session, graph, start, found, options, trained)
-        if options.train:
-            settings = command_line.settings_of(options, system)
-            runs.write_settings(run, settings, manifest['id'])
-            train(session, graph, system, splits, options, run,
-                  {**state, 'data_id': manifest['id'], 'settings': settings, 'code': checkpoint.code_version()})
-        predict(session, graph, system, options, manifest, splits['test'])
-    return None
+    with cluster.machines(own, options, cluster.facts(manifest['id'])) as machines:
+        while True:
+            try:
+                return work(machines, system, splits, options, run, manifest, start, found, trained)
+            except cluster.Lost as lost:
+                training.warn(f'{lost}; going on from the last checkpoint')
+                if options.train and checkpoint.list_run(run):
+                    found = checkpoint.find(options.model_path, run)
+
+
+def serve(own, options):
+    """Lends this machine's devices to other machines' runs."""
+    there = os.path.exists(os.path.join(options.data, arrays.MANIFEST))
+    return cluster.serve(own, options.gpus, cluster.facts(arrays.read_manifest(options.data)['id'] if there else None))
+
+
+def work(machines, system, splits, options, run, manifest, start, found, trained):
+    """Trains and evaluates on the machines that are there."""
+    devices = machines.gather()
+    with tf.Graph().as_default(), tf.device(machines.home):
+        graph = build_graph(system, splits, options, devices)
+        with machines.session() as session:
+            state = initialise(session, graph, start, found, options, trained)
+            if options.train:
+                settings = command_line.settings_of(options, system)
+                runs.write_settings(run, settings, manifest['id'])
+                train(session, graph, system, splits, options, run,
+                      {**state, 'data_id': manifest['id'], 'settings': settings, 'code': checkpoint.code_version()})
+            predict(session, graph, system, options, manifest, splits['test'])
 
 
 def understand(arguments=None):
@@ -66,7 +90,9 @@ def understand(arguments=None):
     names = systems.names()
     system = systems.load(command_line.system_named(names, arguments))
     options, explicit = command_line.parse(system, names, arguments)
-    if options.restore is None and (options.init is None or weights.is_foreign(options.init)):
+    own = cluster.role(options)
+    if (own and own.serves) or (options.restore is None
+                                and (options.init is None or weights.is_foreign(options.init))):
         return options, system, None, None
     origin = found = None
     if options.init is not None:
@@ -124,9 +150,10 @@ def load_splits(system, options, manifest):
     return {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}
 
 
-def build_graph(system, splits, options):
-    """Input streams, towers for training and for evaluation with shared variables, and the saver; a Graph."""
-    devices = towers.device_names(options.gpus, training.say if options.gpus_named else None)
+def build_graph(system, splits, options, devices):
+    """Input streams, towers for training and for evaluation with shared variables, and the saver; a Graph.
+
+    devices: of each tower."""
     n = {split: len(splits[split].images) for split in splits}
     steps = batches.steps_per_epoch(n['train'], options.batch_size)
     total = steps * options.n_epochs
@@ -223,4 +250,4 @@ def run_main():
 
 
 if __name__ == '__main__':
-    files.run_script(run_main)
+    run_script(run_main)

@@ -2,6 +2,7 @@
 import argparse
 import datetime
 import math
+import re
 import shlex
 
 from engine import weights
@@ -14,7 +15,7 @@ FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
 PICTURES_ONLY = ('torso', 'overlay', 'frames', 'no_smoothing', 'out')
 CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder', 'run', 'data', 'predictions',
-        'verify', 'gpus_named')
+        'verify', 'gpus_named', 'workers', 'chief', 'min_workers', 'serve')
 PLACES = ('data', 'model_path', 'tb_folder', 'predictions')
 DEFAULT_SYSTEM = 'tompson'
 TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'batch_size')
@@ -39,6 +40,7 @@ def build_parser(system, systems):
     system.add_options(parser)
     add_training(parser)
     add_evaluation(parser)
+    add_machines(parser)
     parser.set_defaults(**system.DEFAULTS)
     return parser
 
@@ -118,6 +120,28 @@ def add_evaluation(parser):
     places.add_argument('--verify', action='store_true', help='compare the arrays\' full checksums first')
 
 
+def add_machines(parser):
+    machines = parser.add_argument_group(
+        'several machines', 'one chief, which trains and evaluates, and workers, which lend it their GPUs; roles come '
+        'from TF_CONFIG or a Slurm step, too. gRPC asks for no password: name addresses of a network that you trust')
+    machines.add_argument('--workers', nargs='+', type=address, metavar='HOST:PORT',
+                          help='the chief: also put towers on these, as many as their own --gpus say')
+    machines.add_argument('--chief', type=address, metavar='HOST:PORT',
+                          help='its own address, for the workers (default: that by which it reaches the first, and a '
+                               'free port)')
+    machines.add_argument('--min_workers', type=natural_int, metavar='N',
+                          help='go on with N workers where others are missing; without it, they are waited for')
+    machines.add_argument('--serve', nargs='?', const='127.0.0.1:2222', type=address, metavar='HOST:PORT',
+                          help='a worker: lend --gpus to chiefs that reach this address (no value: 127.0.0.1:2222)')
+
+
+def address(text):
+    """argparse type: HOST:PORT."""
+    if not re.fullmatch(r'[^\s:/]+:\d{1,5}', text) or int(text.rpartition(':')[2]) > 65535:
+        raise argparse.ArgumentTypeError(f'{text!r} is not HOST:PORT')
+    return text
+
+
 def not_empty(text):
     """argparse type: any text but none."""
     if not text:
@@ -170,6 +194,9 @@ def parse(system, systems, arguments=None):
 
 def check(options, explicit, system):
     """ValueError says which options do not go together."""
+    check_machines(options)
+    if options.serve:
+        return
     if options.predict is not None and (options.train or options.restore is None):
         raise ValueError('--predict goes with --restore RUN and without --train')
     if not options.train and options.restore is None:
@@ -185,6 +212,20 @@ def check(options, explicit, system):
     for name in (PICTURES_ONLY if options.predict is None else system.WITHOUT_PREDICT):
         if name in explicit:
             raise ValueError(f'argument --{name}: goes with{"out" if options.predict else ""} --predict')
+
+
+def check_machines(options):
+    """What goes with --serve and --workers."""
+    if options.serve and (options.train or options.restore is not None or options.workers):
+        raise ValueError('--serve goes without --train, --restore and --workers: it serves other machines\' runs')
+    if options.workers and options.predict is not None:
+        raise ValueError('argument --workers: goes without --predict')
+    if options.chief and not options.workers:
+        raise ValueError('argument --chief: goes with --workers')
+    if options.workers and len({*options.workers, options.chief}) <= len(options.workers):
+        raise ValueError('argument --workers: an address is named twice')
+    if options.workers and (options.min_workers or 0) > len(options.workers):
+        raise ValueError('argument --min_workers: there are fewer --workers')
 
 
 def given(parser, arguments):

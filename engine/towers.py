@@ -9,7 +9,7 @@ The network is a system's (systems/__init__.py): its outputs and losses are dict
 import collections
 import contextlib
 
-from engine import layers
+from engine import convolution, layers
 from engine.tf1 import tf
 
 SCHEDULE = ((0.7, 1 / 2), (0.8, 1 / 5), (0.9, 1 / 10))              # (from this share of all updates on, rate factor)
@@ -67,17 +67,40 @@ def split(batch, towers):
 
 
 def placed(device, variables_on):
-    """Device function: variables on one device, everything else on the tower's."""
-    return lambda op: variables_on if op.type in ('VarHandleOp', 'VariableV2') else device
+    """Device function: variables on one device, unless they say where, everything else on the tower's."""
+    return lambda op: (op.device or variables_on) if op.type in ('VarHandleOp', 'VariableV2') else device
+
+
+def machine_of(device):
+    """The part of a tower's device that names another machine (cluster.py); '': it is on this one."""
+    return device.rpartition('/')[0]
+
+
+def read_once(machine, copies, training):
+    """A variable scope in which the towers of another machine share what is sent to it: each variable that a step only
+    reads, in `copies`, {name: tensor}; the transforms that inference keeps are kept there."""
+    def shared(getter, name, *args, **kwargs):
+        if kwargs.get('collections') == [convolution.SPECTRA]:
+            with tf.device(f'{machine}/cpu:0'):
+                return getter(f'{name}{machine.replace(":", "_")}', *args, **kwargs)
+        variable = getter(name, *args, **kwargs)
+        if training and not variable.trainable:                             # moved by the step
+            return variable
+        if name not in copies:
+            copies[name] = tf.identity(variable)
+        return copies[name]
+    return tf.variable_scope(tf.get_variable_scope(), custom_getter=shared)
 
 
 def build_towers(system, batch, devices, options, training):
     """Networks with shared variables: returns [(network, part of the batch, weight, size)]."""
     variables_on = devices[0] if len(devices) == 1 else '/cpu:0'
-    towers = []
+    towers, copies = [], collections.defaultdict(dict)
     for t, (device, (part, weight, size)) in enumerate(zip(devices, split(batch, len(devices)))):
+        machine = machine_of(device)
         with (tf.device(placed(device, variables_on)), tf.name_scope(f'tower_{t}'),
-              tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE)):
+              tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE),
+              read_once(machine, copies[machine], training) if machine else contextlib.nullcontext()):
             towers.append((build_network(system, part.images, part.targets, options, training, tower=t),
                            part, weight, size))
     return towers
@@ -131,9 +154,10 @@ def build_training(system, batch, devices, options, total_steps):
                 losses = system.losses(network, part.targets, options)
                 losses = {name: tf.reduce_mean(loss) for name, loss in losses.items()}
                 gradients = tf.gradients(system.objective(losses, options), variables)
-            averages.append([weight * x for x in (*losses.values(), *gradients, *network.statistics.values())])
+            with tf.device(devices[t]) if machine_of(devices[t]) else contextlib.nullcontext():
+                averages.append([weight * x for x in (*losses.values(), *gradients, *network.statistics.values())])
             outputs.append({name: tensor[:size] for name, tensor in network.outputs.items()})
-        means = [tf.add_n(parts) for parts in zip(*averages)]
+        means = [tf.add_n(parts) for parts in zip(*by_machine(averages, devices))]
         losses, means = dict(zip(losses, means)), means[len(losses):]
         gradients = decayed(means[:len(variables)], variables, system.decays(options))
         moments = list(zip(towers[0][0].statistics, means[len(variables):]))
@@ -144,6 +168,19 @@ def build_training(system, batch, devices, options, total_steps):
                                     options.norm_decay, options.average_weights, options.clip_norm, factors)
     return Training(step, finite, losses, norm, rate, joined(outputs), list(zip(gradients, variables)),
                     [network for network, *_ in towers])
+
+
+def by_machine(averages, devices):
+    """[[tensor], one a tower] -> the same with those of another machine added up there, before they are sent."""
+    there = collections.defaultdict(list)
+    for t, device in enumerate(devices):
+        there[machine_of(device) or t].append(t)
+    sums = []
+    for towers in there.values():
+        with tf.device(devices[towers[0]]) if len(towers) > 1 else contextlib.nullcontext():
+            sums.append([tf.add_n(parts) for parts in zip(*(averages[t] for t in towers))] if len(towers) > 1
+                        else averages[towers[0]])
+    return sums
 
 
 def decayed(gradients, variables, decays):

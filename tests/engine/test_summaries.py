@@ -38,7 +38,7 @@ def build(extra):
         joints_xy = rng.uniform(100, 400, (n, 10, 2)).astype(np.float32)
         splits[split] = people_of(rng.integers(0, 256, (n, 480, 720, 3), np.uint8), joints_xy)
     options, *_ = main.understand(['--train', '--debug', '--batch_size', '2', '--n_epochs', '1', *extra])
-    return main.build_graph(tompson, splits, options), splits, options
+    return main.build_graph(tompson, splits, options, ['/cpu:0']), splits, options
 
 
 @pytest.fixture(scope='module')

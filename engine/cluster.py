@@ -1,0 +1,340 @@
+"""Several machines: TensorFlow's own gRPC runtime and one graph, whose towers lie on all of them.
+
+    chief       main.py --workers ...: builds the graph, prepares the batches, holds the variables, updates, saves
+    worker k    main.py --serve: lends its devices, /job:worker/task:k; needs this code, but neither arrays nor run
+
+The chief names the cluster in each session it opens (ConfigProto.cluster_def), so workers know no one until they are
+asked, and a cluster can be gathered anew at any time.  Before that a chief asks each worker what it is, by a function
+of the worker's (tf.numpy_function) that the chief's graph calls.  Who has gone shows in a step that fails: the session
+then raises Lost, and the caller builds the graph anew with those who are there, from the last checkpoint.
+"""
+import argparse
+import binascii
+import collections
+import contextlib
+import ctypes
+import glob
+import json
+import os
+import socket
+import struct
+import sys
+import time
+import uuid
+
+from engine import checkpoint, files, towers
+from engine.files import InputError
+from engine.options import address
+from engine.tf1 import tf
+from engine.training import say, warn
+
+PORT = 2222                             # of a worker, where nothing else is said
+HOME = '/job:chief/task:0'
+TOKEN = b'pyfunc_0'                     # by which TensorFlow knows a process's first tf.numpy_function
+PAUSE = 2                               # seconds between two looks at who is there
+GRACE = 30                              # seconds that a worker is waited for where --min_workers are there without it
+ASK_SECONDS, CALL_SECONDS = 60, 600     # after which a question, any other call, counts as failed
+MOST_BREAKS = 3                         # failed connections in a run though everybody is there
+SO_ATTACH_FILTER = 26
+
+# What this process is.  serves: a worker.  address: its own, 'host:port'; a chief's may be None.  workers: the others'.
+# stays: a worker does not end with its chief.
+Role = collections.namedtuple('Role', 'serves address workers stays')
+
+
+class Lost(Exception):
+    """A worker has gone, or the connection to it: the message says which."""
+
+
+def role(options):
+    """This process's Role by the command line, else by TF_CONFIG or Slurm's variables; None: one machine by itself."""
+    if options.serve:
+        return Role(True, options.serve, (), True)
+    if options.workers:
+        return Role(False, options.chief, tuple(options.workers), False)
+    if options.predict:
+        return None
+    name = 'TF_CONFIG' if 'TF_CONFIG' in os.environ else 'SLURM_*'
+    try:
+        everybody, own = environment()
+        for one in everybody:
+            address(one)
+    except (argparse.ArgumentTypeError, ValueError, KeyError, IndexError, TypeError, AttributeError,
+            RuntimeError) as error:
+        raise InputError(f'{name}: describes no cluster: {error!r}') from error
+    if len(everybody) < 2:
+        return None
+    return Role(own != everybody[0], own, tuple(everybody[1:]), False)
+
+
+def environment():
+    """(addresses of all, the chief's first; this process's) by TF_CONFIG or the variables of a Slurm step."""
+    if 'TF_CONFIG' in os.environ:
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    elif int(os.environ.get('SLURM_STEP_NUM_TASKS', 1)) > 1:        # it deals GPUs out; here --gpus says which
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            port_base=PORT, gpus_per_node=1 << 16, gpus_per_task=1, auto_set_gpu=False)
+    else:
+        return [], None
+    jobs = resolver.cluster_spec().as_dict()
+    own = jobs[resolver.task_type][resolver.task_id]
+    everybody = [*jobs.pop('chief', ()), *jobs.pop('worker', ())]
+    if jobs:
+        raise ValueError(f'jobs are "chief" and "worker", not {", ".join(jobs)}')
+    return everybody, own
+
+
+def facts(data_id):
+    """What must be alike on all machines.  data_id: None where there are no arrays."""
+    return {'code': fingerprint(), 'TensorFlow': tf.__version__, 'arrays': data_id}
+
+
+def fingerprint():
+    """CRC-32 of this program's modules, tests and tools apart: a commit would not tell two changed clones apart."""
+    root, crc = os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 0
+    for name in sorted(name for room in ('', 'engine', 'systems', 'datasets')
+                       for name in glob.glob(os.path.join(room, '*.py'), root_dir=root)):
+        crc = binascii.crc32(f'{name} {files.checksum(os.path.join(root, name))}'.encode(), crc)
+    return f'{crc:08x}'
+
+
+# --- servers ------------------------------------------------------------------------------------------------------
+
+def start_server(where, gpus, option):
+    """TensorFlow's server at 'host:port' and no other address; port 0: a free one.  Returns (server, 'host:port')."""
+    host, port = where.rpartition(':')[::2]
+    try:
+        ip = socket.gethostbyname(host)
+        with socket.socket() as probe:                      # TensorFlow would share a port that is taken
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((ip, int(port)))
+        server = tf.train.Server({'local': [where]}, job_name='local', task_index=0,
+                                 config=towers.session_config(gpus), start=False)
+        port = int(server.target.rpartition(':')[2])
+        listen_only_at(ip, port)
+    except (OSError, tf.errors.OpError) as error:
+        raise InputError(f'{option} {where}: {getattr(error, "strerror", None) or checkpoint.reason(error)}') from error
+    server.start()
+    return server, f'{host}:{port}'
+
+
+def listen_only_at(ip, port):
+    """TensorFlow listens at all addresses of a machine.  A filter on its listening socket, which connections inherit,
+    drops every packet that is not for `ip`; 0.0.0.0 is all addresses."""
+    if ip == '0.0.0.0':
+        return
+    header, = struct.unpack('I', struct.pack('i', -0x100000))           # SKF_NET_OFF: the packet's IP header
+    wanted, = struct.unpack('!I', socket.inet_aton(ip))
+    program = b''.join(struct.pack('HBBI', *line) for line in (         # code, jump if true, if false, operand
+        (0x30, 0, 0, header), (0x54, 0, 0, 0xf0), (0x15, 0, 3, 0x40),   # the first byte's upper half: IP version 4
+        (0x20, 0, 0, header + 16), (0x15, 0, 1, wanted),                # destination
+        (0x06, 0, 0, 0xffffffff), (0x06, 0, 0, 0)))                     # keep; drop
+    kept = ctypes.create_string_buffer(program)
+    sockets = list(listening(port))
+    if not sockets:
+        raise OSError(0, 'its listening socket is not found')
+    for one in sockets:
+        with one:
+            one.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack('HP', len(program) // 8,
+                                                                            ctypes.addressof(kept)))
+
+
+def listening(port):
+    """This process's sockets that listen at a port, as duplicates."""
+    for descriptor in os.listdir('/proc/self/fd'):
+        with contextlib.suppress(OSError):
+            one = socket.socket(fileno=os.dup(int(descriptor)))
+            if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and one.getsockname()[1] == port:
+                yield one
+
+
+def present(where, tries=1):
+    """Whether something listens at 'host:port'."""
+    host, port = where.rpartition(':')[::2]
+    for _ in range(tries):
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=5):
+            return True
+        time.sleep(PAUSE if tries > 1 else 0)
+    return False
+
+
+def reached_from(where):
+    """The address of this machine by which it reaches 'host:port', with a free port."""
+    host, port = where.rpartition(':')[::2]
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:         # sends nothing
+            probe.connect((host, int(port)))
+            return f'{probe.getsockname()[0]}:0'
+    except OSError as error:
+        raise InputError(f'--workers {where}: {error.strerror}') from error
+
+
+# --- worker -------------------------------------------------------------------------------------------------------
+
+class Worker:
+    """What a worker tells a chief."""
+
+    def __init__(self, facts):
+        self.facts, self.chief, self.done = {**facts, 'instance': uuid.uuid4().hex}, None, False
+
+    def answer(self, message):
+        """JSON for JSON.  {'chief': address} asks for the facts, with 'done' it takes its leave."""
+        asked = json.loads(message)
+        chief = asked['chief']
+        if asked.get('done'):
+            self.done = chief == self.chief
+        elif self.chief not in (None, chief) and present(self.chief):
+            return json.dumps({'refusal': f'works for the chief at {self.chief}'}).encode()
+        elif not present(chief):
+            return json.dumps({'refusal': f'cannot reach the chief at {chief}: name another address with --chief'
+                               }).encode()
+        else:
+            self.chief = chief
+        return json.dumps(self.facts).encode()
+
+
+def serve(own, gpus, facts):
+    """Lends this machine's devices to one chief after the other, until it is stopped or, unless own.stays, dismissed.
+
+    Each chief finds a process of its own: what one that was killed has left on the devices is gone with it.
+    """
+    _server, where = start_server(own.address, gpus, '--serve')
+    worker, known = Worker({**facts, 'towers': towers.device_names(gpus, say)}), None
+    with tf.Graph().as_default():
+        function = tf.numpy_function(worker.answer, [''], tf.string)            # known as long as its graph is
+    assert function.op.get_attr('token') == TOKEN
+    say(f'{where}: {len(gpus)} tower{"s" * (len(gpus) > 1)}, code {facts["code"]}, arrays {facts["arrays"]}; '
+        'whoever reaches this address can run anything here: gRPC asks for no password')
+    while not worker.done and (worker.chief is None or present(worker.chief, tries=3)):
+        if worker.chief != known:
+            known = worker.chief
+            say(f'{where}: works for the chief at {known}')
+        time.sleep(PAUSE)
+    say(f'{where}: the chief at {worker.chief} is ' + ('done' if worker.done else 'gone'))
+    if worker.done and not own.stays:
+        return
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+# --- chief --------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def machines(own, options, facts):
+    """What the graph is put on: an Alone or a Chief, by the Role `own`; the workers are dismissed in the end."""
+    if own is None:
+        yield Alone(options.gpus)
+        return
+    chief = Chief(own, options, facts)
+    try:
+        yield chief
+    finally:
+        chief.dismiss()
+
+
+class Alone:
+    """This machine by itself.  home: what lies on no tower is there; None: where TensorFlow likes."""
+
+    home = None
+
+    def __init__(self, gpus):
+        self.gpus = gpus
+
+    def gather(self):
+        """The device of each tower."""
+        return towers.device_names(self.gpus, say)
+
+    def session(self):
+        return tf.Session(config=towers.session_config(self.gpus))
+
+
+class Chief(Alone):
+    """This machine and its workers."""
+
+    home = HOME
+
+    def __init__(self, own, options, facts):
+        super().__init__(options.gpus)
+        self.workers, self.least, self.facts = own.workers, options.min_workers, facts
+        self.present, self.breaks = {}, 0                   # {address of a worker in the graph: what it said}
+        self.server, self.address = start_server(own.address or reached_from(self.workers[0]), self.gpus, '--chief')
+
+    def gather(self):
+        """Waits for the workers; the device of each tower, this machine's first."""
+        began, waited_for = time.time(), None
+        while True:
+            self.present = {worker: answer for worker in self.workers if (answer := self.ask(worker))}
+            missing = ', '.join(worker for worker in self.workers if worker not in self.present)
+            if not missing or (self.least is not None and len(self.present) >= self.least
+                               and time.time() - began > GRACE):
+                break
+            if missing != waited_for:
+                say(f'waiting for {missing}')
+                waited_for = missing
+            time.sleep(PAUSE)
+        if missing:
+            warn(f'going on without {missing}')
+        for worker, answer in self.present.items():
+            self.check(worker, answer)
+        devices = super().gather() + [f'/job:worker/task:{task}{device}' for task, answer
+                                      in enumerate(self.present.values()) for device in answer['towers']]
+        say(f'{self.address}: chief of {", ".join(self.present) or "nobody"}; {len(devices)} towers')
+        return devices
+
+    def check(self, worker, answer):
+        """Refuses a worker that does not fit."""
+        if 'refusal' in answer:
+            raise InputError(f'worker {worker}: {answer["refusal"]}')
+        for name, ours in self.facts.items():
+            if answer[name] != ours and not (name == 'arrays' and answer[name] is None):
+                raise InputError(f'worker {worker}: its {name} {answer[name]}, the chief\'s {ours}')
+
+    def session(self):
+        return Session(self)
+
+    def config(self, workers, seconds):
+        cluster = {'chief': [self.address], **({'worker': list(workers)} if workers else {})}
+        return tf.ConfigProto(cluster_def=tf.train.ClusterSpec(cluster).as_cluster_def(),
+                              operation_timeout_in_ms=1000 * seconds)
+
+    def ask(self, worker, **message):
+        """What a worker answers, or None."""
+        if not present(worker):
+            return None
+        try:
+            with tf.Graph().as_default(), tf.device('/job:worker/task:0/cpu:0'):
+                call = tf.raw_ops.PyFunc(input=[json.dumps({'chief': self.address, **message})], token=TOKEN,
+                                         Tout=[tf.string])
+                with tf.Session(f'grpc://{self.address}', config=self.config([worker], ASK_SECONDS)) as session:
+                    return json.loads(session.run(call)[0])
+        except tf.errors.OpError:
+            return None
+
+    def explain(self, error):
+        """Raises Lost if a call failed because of a worker, not by itself."""
+        gone = [worker for worker, answer in self.present.items()
+                if (self.ask(worker) or {}).get('instance') != answer['instance']]
+        if gone:
+            raise Lost(f'worker {", ".join(gone)} is gone') from error
+        if isinstance(error, (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)):
+            self.breaks += 1
+            if self.breaks <= MOST_BREAKS:
+                raise Lost(f'connection failed: {checkpoint.reason(error)}') from error
+
+    def dismiss(self):
+        for worker in self.present:
+            self.ask(worker, done=True)
+
+
+class Session(tf.Session):
+    """A session of a chief's: what fails because of a worker raises Lost."""
+
+    def __init__(self, chief):
+        super().__init__(f'grpc://{chief.address}', config=chief.config(chief.present, CALL_SECONDS))
+        self.chief = chief
+
+    def run(self, *args, **kwargs):
+        try:
+            return super().run(*args, **kwargs)
+        except tf.errors.OpError as error:
+            self.chief.explain(error)
+            raise
