@@ -17,6 +17,7 @@ import glob
 import json
 import os
 import socket
+import stat
 import struct
 import sys
 import time
@@ -28,6 +29,7 @@ from engine.options import address
 from engine.tf1 import tf
 from engine.training import say, warn
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PORT = 2222                             # of a worker, where nothing else is said
 HOME = '/job:chief/task:0'
 TOKEN = b'pyfunc_0'                     # by which TensorFlow knows a process's first tf.numpy_function
@@ -89,9 +91,9 @@ def facts(data_id):
     return {'code': fingerprint(), 'TensorFlow': tf.__version__, 'arrays': data_id}
 
 
-def fingerprint():
+def fingerprint(root=ROOT):
     """CRC-32 of this program's modules, tests and tools apart: a commit would not tell two changed clones apart."""
-    root, crc = os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 0
+    crc = 0
     for name in sorted(name for room in ('', 'engine', 'systems', 'datasets')
                        for name in glob.glob(os.path.join(room, '*.py'), root_dir=root)):
         crc = binascii.crc32(f'{name} {files.checksum(os.path.join(root, name))}'.encode(), crc)
@@ -130,31 +132,33 @@ def listen_only_at(ip, port):
         (0x20, 0, 0, header + 16), (0x15, 0, 1, wanted),                # destination
         (0x06, 0, 0, 0xffffffff), (0x06, 0, 0, 0)))                     # keep; drop
     kept = ctypes.create_string_buffer(program)
-    sockets = list(listening(port))
-    if not sockets:
+    option, found = struct.pack('HP', len(program) // 8, ctypes.addressof(kept)), False
+    for one in listening(port):
+        one.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, option)
+        found = True
+    if not found:
         raise OSError(0, 'its listening socket is not found')
-    for one in sockets:
-        with one:
-            one.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack('HP', len(program) // 8,
-                                                                            ctypes.addressof(kept)))
 
 
 def listening(port):
-    """This process's sockets that listen at a port, as duplicates."""
-    for descriptor in os.listdir('/proc/self/fd'):
-        with contextlib.suppress(OSError):
-            one = socket.socket(fileno=os.dup(int(descriptor)))
-            if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and one.getsockname()[1] == port:
-                yield one
+    """This process's sockets that listen at a port, each as a duplicate that lasts until the next."""
+    for descriptor in map(int, os.listdir('/proc/self/fd')):
+        with contextlib.suppress(OSError):                                  # closed since
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                with socket.socket(fileno=os.dup(descriptor)) as one:
+                    if (one.family in (socket.AF_INET, socket.AF_INET6) and one.getsockname()[1] == port
+                            and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)):
+                        yield one
 
 
 def present(where, tries=1):
     """Whether something listens at 'host:port'."""
     host, port = where.rpartition(':')[::2]
-    for _ in range(tries):
+    for left in reversed(range(tries)):
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=5):
             return True
-        time.sleep(PAUSE if tries > 1 else 0)
+        if left:
+            time.sleep(PAUSE)
     return False
 
 
@@ -175,22 +179,25 @@ class Worker:
     """What a worker tells a chief."""
 
     def __init__(self, facts):
-        self.facts, self.chief, self.done = {**facts, 'instance': uuid.uuid4().hex}, None, False
+        self.facts = {**facts, 'instance': uuid.uuid4().hex}
+        self.chief, self.over = None, ''                    # (address, instance) of the chief; how its work ended
 
     def answer(self, message):
-        """JSON for JSON.  {'chief': address} asks for the facts, with 'done' it takes its leave."""
+        """JSON for JSON.  A chief says who it is and hears the facts, or why not; with 'done' it takes its leave."""
         asked = json.loads(message)
-        chief = asked['chief']
-        if asked.get('done'):
-            self.done = chief == self.chief
-        elif self.chief not in (None, chief) and present(self.chief):
-            return json.dumps({'refusal': f'works for the chief at {self.chief}'}).encode()
-        elif not present(chief):
-            return json.dumps({'refusal': f'cannot reach the chief at {chief}: name another address with --chief'
-                               }).encode()
+        chief = asked['chief'], asked['instance']
+        reply = self.facts
+        if self.chief in (None, chief):
+            if not present(chief[0]):
+                reply = {'refusal': f'cannot reach the chief at {chief[0]}: name another address with --chief'}
+            else:
+                self.chief, self.over = chief, 'done' if asked.get('done') else ''
+        elif self.chief[0] != chief[0] and present(self.chief[0]):
+            reply = {'refusal': f'works for the chief at {self.chief[0]}'}
         else:
-            self.chief = chief
-        return json.dumps(self.facts).encode()
+            self.over = 'gone'
+            raise RuntimeError('begins anew')
+        return json.dumps(reply).encode()
 
 
 def serve(own, gpus, facts):
@@ -205,15 +212,16 @@ def serve(own, gpus, facts):
     assert function.op.get_attr('token') == TOKEN
     say(f'{where}: {len(gpus)} tower{"s" * (len(gpus) > 1)}, code {facts["code"]}, arrays {facts["arrays"]}; '
         'whoever reaches this address can run anything here: gRPC asks for no password')
-    while not worker.done and (worker.chief is None or present(worker.chief, tries=3)):
+    while not worker.over:
         if worker.chief != known:
             known = worker.chief
-            say(f'{where}: works for the chief at {known}')
+            say(f'{where}: works for the chief at {known[0]}')
+        if known and not present(known[0], tries=3):
+            worker.over = 'gone'
         time.sleep(PAUSE)
-    say(f'{where}: the chief at {worker.chief} is ' + ('done' if worker.done else 'gone'))
-    if worker.done and not own.stays:
-        return
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    say(f'{where}: the chief at {worker.chief[0]} is {worker.over}')
+    if own.stays or worker.over == 'gone':
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 # --- chief --------------------------------------------------------------------------------------------------------
@@ -256,6 +264,7 @@ class Chief(Alone):
         super().__init__(options.gpus)
         self.workers, self.least, self.facts = own.workers, options.min_workers, facts
         self.present, self.breaks = {}, 0                   # {address of a worker in the graph: what it said}
+        self.instance = uuid.uuid4().hex
         self.server, self.address = start_server(own.address or reached_from(self.workers[0]), self.gpus, '--chief')
 
     def gather(self):
@@ -302,8 +311,8 @@ class Chief(Alone):
             return None
         try:
             with tf.Graph().as_default(), tf.device('/job:worker/task:0/cpu:0'):
-                call = tf.raw_ops.PyFunc(input=[json.dumps({'chief': self.address, **message})], token=TOKEN,
-                                         Tout=[tf.string])
+                call = tf.raw_ops.PyFunc(input=[json.dumps({**message, 'chief': self.address,
+                                                            'instance': self.instance})], token=TOKEN, Tout=[tf.string])
                 with tf.Session(f'grpc://{self.address}', config=self.config([worker], ASK_SECONDS)) as session:
                     return json.loads(session.run(call)[0])
         except tf.errors.OpError:

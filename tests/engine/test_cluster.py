@@ -1,0 +1,373 @@
+"""Several machines, on one: processes on loopback that are refused, killed and compared with two towers in one process;
+what crosses the wire; who listens where."""
+import collections
+import contextlib
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import types
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import main
+import model
+from engine import batches, cluster, convolution, layers, towers
+from engine.files import InputError
+from engine.tf1 import tf
+from systems import tompson
+
+THERE = '/job:worker/task:0'
+FACTS = {'code': 'aaaa', 'TensorFlow': tf.__version__, 'arrays': 'bbbb'}
+
+
+def free_address():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return f'127.0.0.1:{probe.getsockname()[1]}'
+
+
+# ---------------------------------------------------------------- roles
+
+CHIEF_AND_TWO = {'cluster': {'chief': ['a:1'], 'worker': ['b:2', 'c:3']}}
+WORKERS_ONLY = {'cluster': {'worker': ['a:1', 'b:2', 'c:3']}}
+
+
+def role(monkeypatch, arguments=('--train',), **environment):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return cluster.role(main.understand(list(arguments))[0])
+
+
+@pytest.mark.parametrize('config, kind, index, serves, own', [
+    (CHIEF_AND_TWO, 'chief', 0, False, 'a:1'), (CHIEF_AND_TWO, 'worker', 1, True, 'c:3'),
+    (WORKERS_ONLY, 'worker', 0, False, 'a:1'), (WORKERS_ONLY, 'worker', 2, True, 'c:3')])
+def test_roles_by_tf_config(monkeypatch, config, kind, index, serves, own):
+    found = role(monkeypatch, TF_CONFIG=json.dumps({**config, 'task': {'type': kind, 'index': index}}))
+    assert found == (serves, own, ('b:2', 'c:3'), False)
+
+
+@pytest.mark.parametrize('rank, serves, own', [(0, False, 'n08:2222'), (2, True, 'n10:2222')])
+def test_roles_by_slurm(monkeypatch, rank, serves, own):
+    found = role(monkeypatch, SLURM_PROCID=str(rank), SLURM_STEP_NUM_TASKS='3', SLURM_STEP_NODELIST='n[08-10]',
+                 SLURM_STEP_TASKS_PER_NODE='1(x3)')
+    assert found == (serves, own, ('n09:2222', 'n10:2222'), False)
+
+
+@pytest.mark.parametrize('config', [
+    '{', '[]', '{"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}}',
+    '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+    '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+    '{"cluster": {"worker": ["a:1", "b:1"]}}'])
+def test_a_tf_config_that_describes_no_cluster_is_one_line(monkeypatch, config):
+    with pytest.raises(InputError, match='TF_CONFIG: describes no cluster'):
+        role(monkeypatch, TF_CONFIG=config)
+
+
+def test_roles_by_options(monkeypatch):
+    assert role(monkeypatch) is None
+    alone = json.dumps({'cluster': {'worker': ['a:1']}, 'task': {'type': 'worker', 'index': 0}})
+    assert role(monkeypatch, TF_CONFIG=alone) is None
+    monkeypatch.delenv('TF_CONFIG')
+    assert role(monkeypatch, ['--serve']) == (True, '127.0.0.1:2222', (), True)
+    assert role(monkeypatch, ['--train', '--workers', 'a:1', 'b:2']) == (False, None, ('a:1', 'b:2'), False)
+
+
+@pytest.mark.parametrize('arguments, word', [
+    (['--serve', '--train'], '--serve'), (['--serve', 'a'], 'HOST:PORT'), (['--serve', 'a:70000'], 'HOST:PORT'),
+    (['--train', '--chief', 'a:1'], '--chief'), (['--train', '--workers', 'a:1', 'a:1'], 'named twice'),
+    (['--train', '--workers', 'a:1', '--chief', 'a:1'], 'named twice'),
+    (['--train', '--workers', 'a:1', '--min_workers', '2'], '--min_workers'),
+    (['--restore', '--predict', 'x', '--workers', 'a:1'], '--workers')])
+def test_contradictions_are_refused(arguments, word, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main.understand(arguments)
+    assert stopped.value.code == 2 and word in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- servers
+
+def connects(host, port):
+    with socket.socket() as one:
+        one.settimeout(1)
+        return one.connect_ex((host, port)) == 0
+
+
+def test_a_server_answers_at_the_address_named_alone():
+    server, where = cluster.start_server('127.0.0.1:0', [9], '--serve')
+    port = int(where.rpartition(':')[2])
+    assert connects('127.0.0.1', port) and not connects('127.0.0.2', port)
+    with tf.Session(f'grpc://{where}') as session, tf.device('/job:local/task:0/cpu:0'):
+        assert session.run(tf.constant(3)) == 3
+    _, everywhere = cluster.start_server('0.0.0.0:0', [9], '--serve')
+    assert connects('127.0.0.2', int(everywhere.rpartition(':')[2])) and server
+
+
+def test_an_address_that_cannot_be_had_is_one_line():
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        with pytest.raises(InputError, match=r'--serve 127.*: Address already in use'):
+            cluster.start_server(f'127.0.0.1:{taken.getsockname()[1]}', [9], '--serve')
+    with pytest.raises(InputError, match=r'--serve nowhere\.invalid:1: '):
+        cluster.start_server('nowhere.invalid:1', [9], '--serve')
+
+
+# ---------------------------------------------------------------- who is refused
+
+@pytest.fixture
+def lent(monkeypatch):
+    """A function that makes a worker in this process; returns (Worker, its address)."""
+    graphs = []
+
+    def lend(**facts):
+        server, where = cluster.start_server('127.0.0.1:0', [9], '--serve')
+        worker = cluster.Worker({**FACTS, 'towers': ['/cpu:0'], **facts})
+        with tf.Graph().as_default() as graph:
+            op = tf.numpy_function(worker.answer, [''], tf.string).op
+        graphs.append((graph, server))
+        monkeypatch.setattr(cluster, 'TOKEN', op.get_attr('token'))
+        return worker, where
+    monkeypatch.setattr(cluster, 'PAUSE', 0)
+    return lend
+
+
+def chief_of(*workers, least=None, address='127.0.0.1:0'):
+    own = cluster.Role(False, address, workers, False)
+    return cluster.Chief(own, types.SimpleNamespace(gpus=[9], min_workers=least), FACTS)
+
+
+@pytest.mark.parametrize('name', ['code', 'TensorFlow', 'arrays'])
+def test_a_worker_that_holds_another_is_refused_by_name(lent, name):
+    _, where = lent(**{name: 'other'})
+    with pytest.raises(InputError, match=f'worker {where}: its {name} other, the chief\'s {FACTS[name]}'):
+        chief_of(where).gather()
+
+
+def test_a_worker_without_arrays_is_as_good(lent):
+    _, where = lent(arrays=None)
+    assert chief_of(where).gather() == ['/cpu:0', '/job:worker/task:0/cpu:0']
+
+
+def test_a_byte_of_code_counts(tmp_path):
+    for room in ('engine', 'systems', 'datasets'):
+        shutil.copytree(os.path.join(ROOT, room), tmp_path / room)
+    for name in os.listdir(ROOT):
+        if name.endswith('.py'):
+            shutil.copy(os.path.join(ROOT, name), tmp_path)
+    assert cluster.fingerprint(str(tmp_path)) == cluster.fingerprint()
+    with open(tmp_path / 'systems' / 'tompson.py', 'a') as file:
+        file.write('\n')
+    assert cluster.fingerprint(str(tmp_path)) != cluster.fingerprint()
+
+
+def test_one_chief_at_a_time(lent):
+    """A second one is refused while the first is there; one that follows a killed one finds the worker anew."""
+    worker, where = lent()
+    first = chief_of(where)
+    first.gather()
+    assert worker.chief[0] == first.address and not worker.over
+    with pytest.raises(InputError, match=f'worker {where}: works for the chief at {first.address}'):
+        chief_of(where).gather()
+    worker.chief = free_address(), 'killed'
+    assert chief_of(where).ask(where) is None and worker.over == 'gone'
+    worker, where = lent()
+    chief = chief_of(where)
+    worker.chief = chief.address, 'the one before, at the same address'
+    assert chief.ask(where) is None and worker.over == 'gone'
+
+
+def test_a_chief_that_its_worker_cannot_reach_is_told_so(lent):
+    _, where = lent()
+    chief = chief_of(where)
+    answer = json.loads(cluster.Worker(FACTS).answer(json.dumps({'chief': free_address(), 'instance': ''})))
+    with pytest.raises(InputError, match=f'worker {where}: cannot reach the chief at .*--chief'):
+        chief.check(where, answer)
+
+
+def test_fewer_workers_if_that_is_enough(lent, monkeypatch, capsys):
+    _, where = lent()
+    absent = free_address()
+    monkeypatch.setattr(cluster, 'GRACE', -1)
+    assert chief_of(absent, where, least=1).gather() == ['/cpu:0', '/job:worker/task:0/cpu:0']
+    assert f'going on without {absent}' in capsys.readouterr().err
+
+    def give_up(_):
+        raise TimeoutError
+    monkeypatch.setattr(cluster.time, 'sleep', give_up)
+    with pytest.raises(TimeoutError):
+        chief_of(absent, where).gather()
+    assert f'waiting for {absent}\n' in capsys.readouterr().out
+
+
+def test_what_fails_by_itself_is_no_loss(lent):
+    """An operation that fails is the step's own fault; unless the worker is another one by now."""
+    worker, where = lent()
+    chief = chief_of(where)
+    chief.gather()
+    with tf.Graph().as_default(), tf.device('/job:worker/task:0/cpu:0'):
+        wrong = tf.debugging.Assert(tf.constant(False), ['wrong'])
+        with chief.session() as session:
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                session.run(wrong)
+            worker.facts['instance'] = 'restarted'
+            with pytest.raises(cluster.Lost, match=f'worker {where} is gone'):
+                session.run(wrong)
+    chief.dismiss()
+    assert worker.over == 'done'
+
+
+# ---------------------------------------------------------------- the graph
+
+def test_a_machine_is_sent_each_variable_once_and_sends_each_gradient_once(monkeypatch):
+    """Counted in the graph, for a worker with three towers: what leaves a device of one machine for another."""
+    monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
+    options, *_ = main.understand(['--train', '--width', '4', '--conv', 'direct'])
+    with tf.Graph().as_default() as graph, tf.device(cluster.HOME):
+        batch = batches.placeholders(tompson, options)
+        towers.build_training(tompson, batch, ['/cpu:0', *(f'{THERE}/gpu:{i}' for i in range(3))], options, 10)
+        variables = tf.trainable_variables()
+        sent, received = crossings(graph, THERE)
+        weights = [name for op, name in sent if op.type == 'ReadVariableOp']
+        assert collections.Counter(weights) == collections.Counter(variable.op.name for variable in variables)
+        shapes = collections.Counter(tuple(x.shape.as_list()) for op in received for x in op.outputs)
+        for shape, n in collections.Counter(tuple(variable.shape.as_list()) for variable in variables).items():
+            assert shapes[shape] >= n if len(shape) < 2 else shapes[shape] == n, shape
+
+
+def test_transforms_are_kept_where_they_are_used():
+    with tf.Graph().as_default() as graph, tf.device(cluster.HOME):
+        x, copies = tf.zeros([2, 6, 9, 4]), {}
+        for device in ('/cpu:0', *(f'{THERE}/gpu:{i}' for i in range(2))):
+            machine = towers.machine_of(device)
+            with (tf.device(towers.placed(device, '/cpu:0')), tf.variable_scope('conv', reuse=tf.AUTO_REUSE),
+                  towers.read_once(machine, copies, False) if machine else contextlib.nullcontext()):
+                layers.conv(x, 3, 5, method='fft')
+        places = {op.name: op.device for op in graph.get_operations() if op.type == 'VarHandleOp'}
+        assert places == {'conv/weights': f'{cluster.HOME}/device:CPU:0',
+                          'conv/spectrum': f'{cluster.HOME}/device:CPU:0',
+                          'conv/spectrum/job_worker/task_0': f'{THERE}/device:CPU:0'}
+        assert list(copies) == ['conv/weights'] and len(tf.get_collection(convolution.TRANSFORMS)) == 2
+
+
+def crossings(graph, there):
+    """([(operation, name of the variable that it reads or '')] whose outputs go to a machine, once for each of its
+    devices, and the operations there whose outputs come from it)."""
+    def handle(op):
+        return op.inputs[0].op if op.type == 'ReadVariableOp' else None
+
+    def device(op):
+        return (handle(op) or op).device
+    sent, received = set(), set()
+    for op in graph.get_operations():
+        for x in () if handle(op) else op.inputs:
+            if x.dtype == tf.resource or (there in device(op)) == (there in device(x.op)):
+                continue
+            if there in device(op):
+                sent.add((x.op, handle(x.op).name if handle(x.op) else '', device(op)))
+            else:
+                received.add(x.op)
+    return [(op, name) for op, name, _ in sent], received
+
+
+# ---------------------------------------------------------------- processes
+
+SMALL = ('--width', '2', '--data_augm', '--batch_size', '4', '--conv', 'direct', '--scales', 'single')
+WHOLE = ('--width', '4', '--data_augm', '--batch_size', '4', '--conv', 'fft', '--scales', 'single', '--use_sm')
+
+
+class Processes:
+    """A chief and a worker on loopback, and their runs."""
+
+    def __init__(self, folder, arrays_folder):
+        self.folder, self.arrays_folder, self.where = folder, arrays_folder, free_address()
+        self.running, self.settings = {}, ()
+
+    def start(self, name, *arguments):
+        log = open(self.folder / f'{name}.txt', 'a')                                        # noqa: SIM115
+        self.running[name] = subprocess.Popen(
+            [sys.executable, os.path.join(ROOT, 'tests', 'narrow_main.py'), *map(str, arguments), '--data',
+             self.arrays_folder], stdout=log, stderr=log)
+        log.close()
+        return self.running[name]
+
+    def train(self, name, *arguments):
+        return self.start(name, '--train', *arguments, '--model_path', self.folder, '--tb_folder', '',
+                          '--predictions', self.folder / f'{name}.mat')
+
+    def serve(self):
+        return self.start('worker', '--serve', self.where)
+
+    def lead(self):
+        how = ('--restore', 'run') if self.steps('run') else (*self.settings, '--run', 'run')
+        return self.train('chief', *how, '--save_minutes', '0.0001', '--workers', self.where)
+
+    def kill(self, name):
+        self.running[name].kill()
+        self.running.pop(name).wait()
+
+    def text(self, name):
+        with open(self.folder / f'{name}.txt') as file:
+            return file.read()
+
+    def steps(self, run):
+        try:
+            with open(self.folder / run / 'steps.jsonl') as file:
+                return [json.loads(line) for line in file if line.endswith('\n')]
+        except FileNotFoundError:
+            return []
+
+
+@pytest.fixture
+def processes(tmp_path, arrays_folder):
+    made = Processes(tmp_path, arrays_folder)
+    yield made
+    for name in list(made.running):
+        made.kill(name)
+
+
+def killed(processes, victims, epochs, settings):
+    """Kills those processes one after the other while a run goes on, at drawn moments; the run equals one in a single
+    process of two towers."""
+    processes.settings = *settings, '--n_epochs', epochs
+    single = processes.train('single', *processes.settings, '--gpus', 0, 1, '--run', 'single')
+    assert single.wait(600) == 0, processes.text('single')
+    rng = random.Random(3)
+    processes.serve()
+    chief = processes.lead()
+    for victim in victims:
+        before, began = processes.steps('run'), time.time()
+        while processes.steps('run')[-1:] in ([], before[-1:]):
+            assert chief.poll() is None and time.time() - began < 300, processes.text('chief')
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 0.5))
+        assert chief.poll() is None, processes.text('chief')
+        processes.kill(victim)
+        if victim == 'worker':
+            processes.serve()
+        else:
+            chief = processes.lead()
+    assert chief.wait(600) == 0, processes.text('chief')
+    assert processes.text('chief').count('is gone; going on from the last checkpoint') == victims.count('worker')
+    assert 'Traceback' not in processes.text('chief') + processes.text('worker')
+    single, several = processes.steps('single'), processes.steps('run')
+    assert [line['step'] for line in several] == [line['step'] for line in single] == list(range(1, 4 * epochs + 1))
+    for name in single[0].keys() - {'step', 'seconds'}:
+        np.testing.assert_allclose([line[name] for line in several], [line[name] for line in single], rtol=0.02)
+        np.testing.assert_allclose(*([line[name] for line in lines[:8]] for lines in (several, single)), rtol=1e-4)
+    assert os.path.exists(processes.folder / 'chief.mat')
+
+
+def test_worker_and_chief_killed_once_equal_one_process(processes):
+    killed(processes, ['worker', 'chief'], 4, SMALL)
+
+
+@pytest.mark.long
+def test_killed_10_times_equals_one_process(processes):
+    killed(processes, random.Random(5).choices(['worker', 'chief'], k=10), 30, WHOLE)
