@@ -64,7 +64,7 @@ def main():
 def serve(own, options):
     """Lends this machine's devices to other machines' runs."""
     there = os.path.exists(os.path.join(options.data, arrays.MANIFEST))
-    return cluster.serve(own, options.gpus, cluster.facts(arrays.read_manifest(options.data)['id'] if there else None))
+    return cluster.serve(own, options, cluster.facts(arrays.read_manifest(options.data)['id'] if there else None))
 
 
 def work(machines, system, splits, options, run, manifest, start, found, trained):

@@ -84,7 +84,7 @@ def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS):
     maps: float32 [10, n, h, w], positive.
     method: 'fft', or two that say the same: 'matmul', which export.py takes, as it has no operation but products and
         sums of matrices; 'direct', by tf.nn.conv2d, which is there to be compared with (about 7 times slower forward
-        at batch 14, 35 at batch 1, and hundreds of times with its gradient).
+        at batch 14, 35 at batch 1, and about 100 with its gradient).
     Returns 81 x [n, h, w]:  message[p] = sum over cells q of  priors[pair][p - q + (h, w)] * maps[condjoint][q].
     """
     by = {'fft': _messages_by_fft, 'direct': _messages_by_conv2d, 'matmul': _messages_by_matmul}

@@ -86,6 +86,11 @@ def environment():
     return everybody, own
 
 
+def own_towers(options):
+    """The device of each of this machine's towers."""
+    return towers.device_names(options.gpus, say if options.gpus_named else None)
+
+
 def facts(data_id):
     """What must be alike on all machines.  data_id: None where there are no arrays."""
     return {'code': fingerprint(), 'TensorFlow': tf.__version__, 'arrays': data_id}
@@ -200,17 +205,18 @@ class Worker:
         return json.dumps(reply).encode()
 
 
-def serve(own, gpus, facts):
+def serve(own, options, facts):
     """Lends this machine's devices to one chief after the other, until it is stopped or, unless own.stays, dismissed.
 
     Each chief finds a process of its own: what one that was killed has left on the devices is gone with it.
     """
-    _server, where = start_server(own.address, gpus, '--serve')
-    worker, known = Worker({**facts, 'towers': towers.device_names(gpus, say)}), None
+    _server, where = start_server(own.address, options.gpus, '--serve')
+    worker, known = Worker({**facts, 'towers': own_towers(options)}), None
     with tf.Graph().as_default():
         function = tf.numpy_function(worker.answer, [''], tf.string)            # known as long as its graph is
     assert function.op.get_attr('token') == TOKEN
-    say(f'{where}: {len(gpus)} tower{"s" * (len(gpus) > 1)}, code {facts["code"]}, arrays {facts["arrays"]}; '
+    n = len(options.gpus)
+    say(f'{where}: {n} tower{"s" * (n > 1)}, code {facts["code"]}, arrays {facts["arrays"]}; '
         'whoever reaches this address can run anything here: gRPC asks for no password')
     while not worker.over:
         if worker.chief != known:
@@ -221,7 +227,7 @@ def serve(own, gpus, facts):
         time.sleep(PAUSE)
     say(f'{where}: the chief at {worker.chief[0]} is {worker.over}')
     if own.stays or worker.over == 'gone':
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 # --- chief --------------------------------------------------------------------------------------------------------
@@ -230,7 +236,7 @@ def serve(own, gpus, facts):
 def machines(own, options, facts):
     """What the graph is put on: an Alone or a Chief, by the Role `own`; the workers are dismissed in the end."""
     if own is None:
-        yield Alone(options.gpus)
+        yield Alone(options)
         return
     chief = Chief(own, options, facts)
     try:
@@ -244,15 +250,15 @@ class Alone:
 
     home = None
 
-    def __init__(self, gpus):
-        self.gpus = gpus
+    def __init__(self, options):
+        self.options = options
 
     def gather(self):
         """The device of each tower."""
-        return towers.device_names(self.gpus, say)
+        return own_towers(self.options)
 
     def session(self):
-        return tf.Session(config=towers.session_config(self.gpus))
+        return tf.Session(config=towers.session_config(self.options.gpus))
 
 
 class Chief(Alone):
@@ -261,20 +267,20 @@ class Chief(Alone):
     home = HOME
 
     def __init__(self, own, options, facts):
-        super().__init__(options.gpus)
-        self.workers, self.least, self.facts = own.workers, options.min_workers, facts
+        super().__init__(options)
+        self.workers, self.facts = own.workers, facts
         self.present, self.breaks = {}, 0                   # {address of a worker in the graph: what it said}
         self.instance = uuid.uuid4().hex
-        self.server, self.address = start_server(own.address or reached_from(self.workers[0]), self.gpus, '--chief')
+        self.server, self.address = start_server(own.address or reached_from(self.workers[0]), options.gpus,
+                                                 '--chief')
 
     def gather(self):
         """Waits for the workers; the device of each tower, this machine's first."""
-        began, waited_for = time.time(), None
+        began, waited_for, least = time.monotonic(), None, self.options.min_workers
         while True:
             self.present = {worker: answer for worker in self.workers if (answer := self.ask(worker))}
             missing = ', '.join(worker for worker in self.workers if worker not in self.present)
-            if not missing or (self.least is not None and len(self.present) >= self.least
-                               and time.time() - began > GRACE):
+            if not missing or (least is not None and len(self.present) >= least and time.monotonic() - began > GRACE):
                 break
             if missing != waited_for:
                 say(f'waiting for {missing}')

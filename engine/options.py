@@ -14,9 +14,10 @@ FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_
                      'average_weights', 'schedule', 'lr_steps', 'warm_up', 'clip_norm')
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
 PICTURES_ONLY = ('torso', 'overlay', 'frames', 'no_smoothing', 'out')
+MACHINES = ('workers', 'chief', 'min_workers')
 CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder', 'run', 'data', 'predictions',
-        'verify', 'gpus_named', 'workers', 'chief', 'min_workers', 'serve')
-PLACES = ('data', 'model_path', 'tb_folder', 'predictions')
+        'verify', 'gpus_named', *MACHINES, 'serve')
+PLACES = ('data', 'model_path', 'tb_folder', 'predictions', *MACHINES)
 DEFAULT_SYSTEM = 'tompson'
 TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'batch_size')
 
@@ -195,11 +196,9 @@ def parse(system, systems, arguments=None):
 def check(options, explicit, system):
     """ValueError says which options do not go together."""
     check_machines(options)
-    if options.serve:
-        return
     if options.predict is not None and (options.train or options.restore is None):
         raise ValueError('--predict goes with --restore RUN and without --train')
-    if not options.train and options.restore is None:
+    if not options.train and options.restore is None and not options.serve:
         raise ValueError('nothing to do: say --train, --restore or both')
     if options.init is not None and (options.restore is not None or not options.train):
         raise ValueError('--init starts a training: it goes with --train and without --restore')
@@ -304,9 +303,13 @@ def command_to_go_on(run, options):
     """What to type to go on with a stopped training, to the same places."""
     parser = argparse.ArgumentParser()
     add_evaluation(parser)
-    places = [(name, getattr(options, name)) for name in PLACES if getattr(options, name) != parser.get_default(name)]
-    return shlex.join(['python', 'main.py', '--train', '--restore', run, *(word for name, value in places
-                                                                           for word in (f'--{name}', value))])
+    add_machines(parser)
+    words = ['python', 'main.py', '--train', '--restore', run]
+    for name in PLACES:
+        value = getattr(options, name)
+        if value != parser.get_default(name):
+            words += [f'--{name}', *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)
 
 
 def checked(options, where, system):

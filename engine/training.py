@@ -41,11 +41,13 @@ class Signals:
         return self
 
     def _note(self, number, _):
-        self.code = EXIT_CODES[number]
+        self.number, self.code = number, EXIT_CODES[number]
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if self.code is not None and error is not None and not issubclass(error, Stop):
+            signal.raise_signal(self.number)                # whoever goes on after this error shall hear it, too
 
 
 class Log:

@@ -5,20 +5,22 @@ import contextlib
 import json
 import os
 import random
+import shlex
 import shutil
+import signal
 import socket
-import subprocess
-import sys
 import time
 import types
 
+import forked
 import numpy as np
 import pytest
 from conftest import ROOT
 
 import main
 import model
-from engine import batches, cluster, convolution, layers, towers
+from engine import batches, cluster, convolution, layers, towers, training
+from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
 from systems import tompson
@@ -140,7 +142,7 @@ def lent(monkeypatch):
 
 def chief_of(*workers, least=None, address='127.0.0.1:0'):
     own = cluster.Role(False, address, workers, False)
-    return cluster.Chief(own, types.SimpleNamespace(gpus=[9], min_workers=least), FACTS)
+    return cluster.Chief(own, types.SimpleNamespace(gpus=[9], gpus_named=True, min_workers=least), FACTS)
 
 
 @pytest.mark.parametrize('name', ['code', 'TensorFlow', 'arrays'])
@@ -223,6 +225,24 @@ def test_what_fails_by_itself_is_no_loss(lent):
     assert worker.over == 'done'
 
 
+def test_a_signal_outlives_the_step_that_a_worker_failed():
+    """It is heard by whoever goes on, rather than being forgotten with the loop that was to obey it."""
+    with pytest.raises(KeyboardInterrupt) as heard, training.Signals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert signals.code == 130
+        raise cluster.Lost('worker')
+    assert isinstance(heard.value.__context__, cluster.Lost)
+    with pytest.raises(training.Stop), training.Signals():
+        signal.raise_signal(signal.SIGINT)
+        raise training.Stop(130)
+
+
+def test_the_line_to_go_on_with_names_the_machines():
+    options, *_ = main.understand(['--train', '--workers', 'a:1', 'b:2', '--min_workers', '1'])
+    words = shlex.split(command_line.command_to_go_on('models_ex/run', options))[2:]
+    assert words == ['--train', '--restore', 'models_ex/run', '--workers', 'a:1', 'b:2', '--min_workers', '1']
+
+
 # ---------------------------------------------------------------- the graph
 
 def test_a_machine_is_sent_each_variable_once_and_sends_each_gradient_once(monkeypatch):
@@ -287,15 +307,13 @@ class Processes:
 
     def __init__(self, folder, arrays_folder):
         self.folder, self.arrays_folder, self.where = folder, arrays_folder, free_address()
-        self.running, self.settings = {}, ()
+        self.running, self.started, self.settings = {}, collections.defaultdict(list), ()
 
     def start(self, name, *arguments):
-        log = open(self.folder / f'{name}.txt', 'a')                                        # noqa: SIM115
-        self.running[name] = subprocess.Popen(
-            [sys.executable, os.path.join(ROOT, 'tests', 'narrow_main.py'), *map(str, arguments), '--data',
-             self.arrays_folder], stdout=log, stderr=log)
-        log.close()
-        return self.running[name]
+        process = forked.start(['tests/narrow_main.py', *arguments, '--data', self.arrays_folder])
+        self.started[name].append(process)
+        self.running[name] = process
+        return process
 
     def train(self, name, *arguments):
         return self.start(name, '--train', *arguments, '--model_path', self.folder, '--tb_folder', '',
@@ -313,8 +331,9 @@ class Processes:
         self.running.pop(name).wait()
 
     def text(self, name):
-        with open(self.folder / f'{name}.txt') as file:
-            return file.read()
+        """All that processes of this name have written so far."""
+        return ''.join(os.pread(file.fileno(), 1 << 20, 0).decode() for process in self.started[name]
+                       for file in (process.output, process.errors))
 
     def steps(self, run):
         try:
