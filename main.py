@@ -13,6 +13,7 @@ checkpoints and logs into MODEL_PATH/RUN, TensorBoard summaries into TB_FOLDER/R
 predictions.mat.
 """
 import collections
+import contextlib
 import os
 import sys
 
@@ -88,7 +89,7 @@ def understand(arguments=None):
     Returns (options, the system's module, restored Checkpoint or None, Checkpoint to start from or None).
     """
     names = systems.names()
-    system = systems.load(command_line.system_named(names, arguments))
+    system = systems.load(system_meant(names, arguments))
     options, explicit = command_line.parse(system, names, arguments)
     own = cluster.role(options)
     if (own and own.serves) or (options.restore is None
@@ -103,9 +104,8 @@ def understand(arguments=None):
     stored = settings.get('system', options.system)
     if stored not in names:
         raise InputError(f'{(origin or found).path}: of a system that is not here: {stored!r:.80}')
-    if 'system' not in explicit and stored != options.system:
-        system, arguments = systems.load(stored), sys.argv[1:] if arguments is None else arguments
-        options, explicit = command_line.parse(system, names, ['--system', stored, *arguments])
+    if 'system' not in explicit and stored != options.system:              # its newest checkpoint is damaged
+        raise InputError(f'{(origin or found).path}: of another system; say --system {stored}')
     if origin:
         command_line.take_over_network(options, explicit, settings, origin.path, system)
         return options, system, None, origin
@@ -117,6 +117,18 @@ def understand(arguments=None):
     if settings.get('validation') and not (options.validation or options.predict):
         training.say('note: that run held people out; without --validation, the test people are evaluated')
     return options, system, found, None
+
+
+def system_meant(names, arguments=None):
+    """The system of --system, or of the newest checkpoint of --restore or --init, whose options are to be understood."""
+    said = command_line.first_look(names, arguments)
+    from_where = said.restore if said.init is None else said.init
+    if said.system is None and from_where is not None:
+        for path in checkpoint.candidates(said.model_path, from_where or None):
+            with contextlib.suppress(Exception):                            # damaged: find() will say so
+                if (stored := checkpoint.read_state(path)['settings']['system']) in names:
+                    return stored
+    return said.system or command_line.DEFAULT_SYSTEM
 
 
 def predict_pictures(options, system, found):

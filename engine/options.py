@@ -18,15 +18,18 @@ MACHINES = ('workers', 'chief', 'min_workers')
 CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder', 'run', 'data', 'predictions',
         'verify', 'gpus_named', *MACHINES, 'serve')
 PLACES = ('data', 'model_path', 'tb_folder', 'predictions', *MACHINES)
-DEFAULT_SYSTEM = 'tompson'
+DEFAULT_SYSTEM, MODEL_PATH = 'tompson', 'models_ex'
 TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'batch_size')
 
 
-def system_named(names, arguments=None):
-    """The value of --system, before anything else of the command line is understood."""
+def first_look(names, arguments=None):
+    """What says which system's options the command line has; None where nothing is said."""
     parser = Parser(prog='main.py', add_help=False)
-    parser.add_argument('--system', choices=names, default=DEFAULT_SYSTEM)
-    return parser.parse_known_args(arguments)[0].system
+    parser.add_argument('--system', choices=names)
+    parser.add_argument('--restore', nargs='?', const='')
+    parser.add_argument('--init')
+    parser.add_argument('--model_path', default=MODEL_PATH)
+    return parser.parse_known_args(arguments)[0]
 
 
 def build_parser(system, systems):
@@ -112,7 +115,7 @@ def add_evaluation(parser):
                             help='where the test people\'s joints are written, for evaluate.py')
     places = parser.add_argument_group('places')
     places.add_argument('--data', type=not_empty, default='arrays', help='folder of data.py and pairwise_distr.py')
-    places.add_argument('--model_path', type=not_empty, default='models_ex', help='folder of all runs')
+    places.add_argument('--model_path', type=not_empty, default=MODEL_PATH, help='folder of all runs')
     places.add_argument('--run', metavar='NAME', help='name of this run (default: its time of start)')
     places.add_argument('--tb_folder', default='tb', help='folder of the TensorBoard summaries; \'\': none')
     places.add_argument('--tb_details', action='store_true',

@@ -25,6 +25,27 @@ def run(folder, arrays_folder, *arguments):
     return forked.run(['tests/narrow_main.py', *arguments, *places])
 
 
+# ---------------------------------------------------------------- which system
+
+def test_the_restored_run_s_system_has_the_say(tmp_path):
+    """Its own options are understood without --system; --system goes first; a damaged checkpoint says nothing."""
+    for step, system in ((1, 'spm'), (2, 'hrnet'), (3, 'cpm')):
+        with tf.Graph().as_default(), tf.Session() as session:
+            variable = tf.get_variable('a', initializer=np.zeros(2, np.float32))
+            session.run(variable.initializer)
+            run = tmp_path / f'{system}_run'
+            checkpoint.save(session, tf.train.Saver(), str(run), {
+                'step': step, 'best': None, 'code': 'x', 'settings': {'system': system}}, 1)
+    names, place = systems.names(), ['--model_path', str(tmp_path)]
+    (tmp_path / 'cpm_run' / 'step-00000003' / 'state.json').write_text('{')
+    for arguments, expected in ((['--restore', 'spm_run', '--threshold', '0.3', *place], 'spm'),
+                                (['--train', '--init', str(tmp_path / 'spm_run'), '--threshold', '0.3'], 'spm'),
+                                (['--restore', *place], 'hrnet'), (['--train', *place], 'tompson'),
+                                (['--restore', 'spm_run', '--system', 'hrnet', *place], 'hrnet'),
+                                (['--restore', 'nowhere', *place], 'tompson')):
+        assert main.system_meant(names, arguments) == expected, arguments
+
+
 # ---------------------------------------------------------------- --init
 
 @pytest.fixture
