@@ -109,6 +109,9 @@ def understand(arguments=None):
     if origin:
         command_line.take_over_network(options, explicit, settings, origin.path, system)
         return options, system, None, origin
+    if options.train and found.state.get('weights_only'):
+        raise InputError(f'--restore {found.path}: holds weights only, from which training cannot go on; a new one can '
+                         f'start there: --train --init {found.path}')
     command_line.take_over(options, explicit, settings, found.path, system)
     version = checkpoint.code_version()
     if found.state['code'] != version and not found.state.get('weights_only'):
@@ -120,7 +123,7 @@ def understand(arguments=None):
 
 
 def system_meant(names, arguments=None):
-    """The system of --system, or of the newest checkpoint of --restore or --init, whose options are to be understood."""
+    """The system of --system, or of the newest checkpoint of --restore or --init, whose options are understood."""
     said = command_line.first_look(names, arguments)
     from_where = said.restore if said.init is None else said.init
     if said.system is None and from_where is not None:

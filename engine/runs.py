@@ -15,9 +15,6 @@ def open_run(options, found):
     if found:
         run = os.path.dirname(os.path.normpath(found.path))
         if options.train:
-            if found.state.get('weights_only'):
-                raise InputError(f'--restore {found.path}: holds weights only, from which training cannot go on; a new '
-                                 f'one can start there: --train --init {found.path}')
             lock(run)
             checkpoint.sweep(run)
             refuse_to_rewind(found)
