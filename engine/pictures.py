@@ -46,6 +46,7 @@ from tqdm import tqdm
 
 from engine import (
     batches,
+    boxes,
     checkpoint,
     convolution,
     crops,
@@ -62,6 +63,7 @@ from engine.files import InputError
 from engine.palette import rgb, side_colour
 from engine.tf1 import tf
 
+CERTAIN = 0.5                           # probability that there is somebody, from which on they are shown
 MAP_TILE = 480                          # pixels, the longer side of a picture under a heat map
 
 # spectra: see convolution.spectra.  evaluation: towers.Evaluation of the views of one picture.
@@ -89,23 +91,26 @@ def find_sources(options, system):
 
 
 def check_torso(options, system, found):
-    """--torso lies within its picture, and the model asks for one."""
+    """Every --torso lies within its picture, and the model asks for one."""
     if options.torso is None:
         return
+    if options.boxes:
+        raise InputError('--torso: either this or --boxes says who is meant')
     if not system.takes_anchor(options):
         raise InputError('--torso: the restored run has no spatial model, which alone could use it')
     if os.path.isdir(options.predict):
-        raise InputError(f'--torso: means one person, and {options.predict} is a folder')
+        raise InputError(f'--torso: means people of one picture, and {options.predict} is a folder')
     if found[0].path != sources.STDIN and not isinstance(found[0].path, int):
         with contextlib.suppress(sources.Unreadable):               # is reported in its turn
             _, _, image = next(sources.frames(found[0]))
             check_inside(options.torso, image, options.predict)
 
 
-def check_inside(torso_xy, image, name):
+def check_inside(points_xy, image, name):
     height, width = image.shape[:2]
-    if torso_xy and not (0 <= torso_xy[0] < width and 0 <= torso_xy[1] < height):
-        raise InputError('--torso {:g},{:g}: outside {}, which is {}x{}'.format(*torso_xy, name, width, height))
+    for x, y in points_xy or ():
+        if not (0 <= x < width and 0 <= y < height):
+            raise InputError(f'--torso {x:g},{y:g}: outside {name}, which is {width}x{height}')
 
 
 def complain(message):
@@ -139,23 +144,49 @@ class Finder:
 
     def __init__(self, session, graph, system, body, options):
         self.graph, self.system, self.body, self.options = graph, system, body, options
-        self.run = system.predictor(session, graph.evaluation, options)
+        anchored = system.takes_anchor(options)
+        self.seek = system.seeker(session, graph.evaluation, options) if anchored else None
+        self.run = None if anchored else system.predictor(session, graph.evaluation, options)
+        self.threshold = (CERTAIN if anchored else 0) if options.threshold is None else options.threshold
 
-    def find(self, image, torso_xy=None):
-        """The people Found in a picture, RGB uint8 [h, w, 3]: of a system that finds one, the person at `torso_xy`,
-        pixels of the picture, or the one inferred."""
-        system, options, given = self.system, self.options, torso_xy is not None
-        person = stranger(system, options, image, torso_xy)
+    def find(self, image, points_xy=None, boxes_xy=None):
+        """The people Found in a picture, RGB uint8 [h, w, 3]: those at the torsos points_xy, [(x, y), ...], those in
+        the boxes boxes_xy, [(x, y, width, height), ...], or everybody whom the system can tell apart, the clearest
+        first."""
+        system, options = self.system, self.options
+        if self.seek:
+            name = list(self.graph.evaluation.combined)[-1]
+            found = [self.found(name, one.output, one.back, system.decode(one.output, options)[0][0], one)
+                     for one in self.seek(image, points_xy, boxes_xy)]
+            anybody = points_xy is None and boxes_xy is None
+            return sorted(found, key=lambda person: -person.score) if anybody else found
+        people = [stranger(system, options, image)]
+        if boxes_xy is not None and system.MOST_PEOPLE is None:
+            people = [crops.somebody((x, y, x + width, y + height), system.n_points(options))
+                      for x, y, width, height in boxes_xy]
+        return [one for person in people for one in self.of_sample(image, person)]
+
+    def shown(self, image, points_xy=None, boxes_xy=None):
+        """Those who were named, or everybody certain enough."""
+        people = self.find(image, points_xy, boxes_xy)
+        named = points_xy is not None or boxes_xy is not None
+        return people if named else [person for person in people if person.score >= self.threshold]
+
+    def of_sample(self, image, person):
+        system, options = self.system, self.options
         views = system.views(image, person, options)
         batch = batches.make(system, [0] * len(views), options, [person.unit] * len(views), views)
-        outputs, inferred_xy, back = self.run(batches.feed(self.graph.evaluation.batch, batch), given)
+        outputs, _, back = self.run(batches.feed(self.graph.evaluation.batch, batch), True)
         name, answer = list(outputs.items())[-1]
-        poses, maps = system.decode(answer, options)[0], system.maps({}, {name: answer}).get(name)
-        torso_xy = torso_xy if inferred_xy is None else transform(back[0], inferred_xy[0])
-        stride = 1 if maps is None else system.input_size(options)[0] / maps.shape[1]
-        matrix = compose(np.diag([stride, stride, 1])[:2], back[0])
-        return [Found(transform(back[0], pose.joints_xy), pose.scores, pose.score, torso_xy,
-                      None if maps is None else maps[0], matrix) for pose in poses]
+        return [self.found(name, answer, back[0], pose) for pose in system.decode(answer, options)[0]]
+
+    def found(self, name, answer, back, pose, sought=None):
+        system = self.system
+        maps = system.maps({}, {name: answer}).get(name)
+        stride = 1 if maps is None else system.input_size(self.options)[0] / maps.shape[1]
+        return Found(transform(back, pose.joints_xy), pose.scores, sought.score if sought else pose.score,
+                     transform(back, sought.anchor_xy) if sought else None, None if maps is None else maps[0],
+                     compose(np.diag([stride, stride, 1])[:2], back))
 
 
 # --- what is written ----------------------------------------------------------------------------------------------
@@ -166,30 +197,41 @@ def write_poses(finder, found, options, origin):
 
     Ctrl-C and SIGTERM end it after the picture at work; with a camera, Ctrl-C is how it ends.
     """
-    written = results.Results(options.out, results.head(finder.body, info_of(finder, origin)), numbers_of(found))
+    detected = boxes.read(options.boxes) if options.boxes else None
+    written = results.Results(options.out, results.head(finder.body, info_of(finder, origin)),
+                              numbers_of(found, detected))
     failed = written.document['info']['unreadable'] = []
     written.write()
     with (training.Signals() as signals,
           tqdm(total=sources.count(found), desc='poses', unit='img', disable=None) as bar):
         for source in found:
             try:
-                write_source(finder, source, options, written, bar, signals)
+                write_source(finder, source, options, detected, written, bar, signals)
             except InputError as error:
                 complain(error)
                 failed.append(os.path.basename(str(source.path)))
             if signals.code is not None:
                 break
     written.write()
-    n = len(written.document['images'])
-    training.say(f'{written.paths[0]}: {n} picture{"s" * (n != 1)}' + (f', {len(failed)} failed' if failed else ''))
+    n, people = (len(written.document[kind]) for kind in ('images', 'annotations'))
+    training.say(f'{written.paths[0]}: {n} picture{"s" * (n != 1)}, {people} {"person" if people == 1 else "people"}'
+                 + (f', {len(failed)} failed' if failed else ''))
     if signals.code is not None and not isinstance(found[0].path, int):
         complain(f'stopped: {written.paths[0]} has what was found until then')
         return signals.code
     return 1 if failed else 0
 
 
-def numbers_of(found):
-    """{file's name: image_id}: their names' numbers, where all are different ones, as in COCO."""
+def numbers_of(found, detected):
+    """{file's name: image_id}: that of the detections, or their names' numbers, where all are different ones, as in
+    COCO."""
+    if detected:
+        files = [os.path.basename(str(source.path)) for source in found]
+        numbers = {file: number for file in files if (number := boxes.number(detected, file)) is not None}
+        if len(numbers) < len(files):
+            raise InputError(f'--boxes {detected.path}: does not say which of its images '
+                             f'{next(file for file in files if file not in numbers)} is')
+        return numbers
     names = [source.name for source in found if not source.is_video]
     numbers = [int(name) for name in names if name.isdecimal()]
     same = len(found) > len(set(numbers))
@@ -205,18 +247,20 @@ def info_of(finder, origin):
             'system': options.system, 'model': system.OUTPUTS[answer], 'scores': system.SCORE}
 
 
-def write_source(finder, source, options, written, bar, signals):
+def write_source(finder, source, options, detected, written, bar, signals):
     """One picture, or one video and all its frames, until a signal comes."""
     results.remove_stale(options.out, source)
     tracks = tracking.Tracks(sources.rate(source.path)) if source.is_video else None
+    points_xy = options.torso
     with contextlib.ExitStack() as stack:
         show = None
         for name, number, image in stack.enter_context(contextlib.closing(sources.frames(source))):
             check_inside(options.torso, image, name)
-            people = finder.find(image, options.torso)
+            people = finder.shown(image, points_xy, detected and boxes.of(detected, os.path.basename(str(source.path))))
             ids = [{} for _ in people]
             if tracks:
                 people, ids = followed(tracks, people, options)
+                points_xy = points_xy and [inside(person.torso_xy, image) for person in people]
             drawn = drawing.draw_poses(image, people, finder.body)
             if options.frames or not source.is_video:
                 write_pictures(os.path.join(options.out, name), image, drawn, people, finder.body, options)
@@ -224,7 +268,7 @@ def write_source(finder, source, options, written, bar, signals):
                 show = show or stack.enter_context(video_writer(source, drawn.shape, tracks.rate, options.out))
                 show(drawn)
             written.add(image_entry(source, name, number, image.shape), [
-                entry(person, image.shape, options.torso is not None, more) for person, more in zip(people, ids)])
+                entry(person, image.shape, source_of_torso(options), more) for person, more in zip(people, ids)])
             bar.update()
             if signals.code is not None:
                 break
@@ -259,11 +303,20 @@ def image_entry(source, name, number, shape):
     return {**image, 'file_name': name, 'video': file, 'frame': number} if source.is_video else image
 
 
-def entry(person, shape, given, more):
-    """A person in poses.json."""
+def inside(xy, image):
+    """Where to look for somebody in the next frame: they may be leaving this one."""
+    return np.clip(xy, 0, np.array(image.shape[1::-1]) - 1)
+
+
+def source_of_torso(options):
+    return 'torso' if options.torso else 'box' if options.boxes else 'nobody'
+
+
+def entry(person, shape, source, more):
+    """A person in poses.json; source: who said that they are meant."""
     torso_xy = None if person.torso_xy is None else [round(float(v), 2) for v in person.torso_xy]
     return results.person(person.joints_xy, person.scores, person.score, shape[:2], torso=torso_xy,
-                          torso_source=torso_xy and ('given' if given else 'inferred'), **more)
+                          torso_source=torso_xy and source, **more)
 
 
 def map_sheet(image, maps, joints, matrix):

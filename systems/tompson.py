@@ -16,6 +16,7 @@ import numpy as np
 
 import model
 import pairwise_distr
+import people
 import spatial_model
 import torso
 from datasets import flic
@@ -27,7 +28,7 @@ from engine.meter import Meter
 from engine.metrics import detection_rate, normalised_errors
 from engine.tf1 import tf
 from evaluate import MODELS
-from systems import Network, pose
+from systems import Network, Sought, pose
 
 DATASETS = ('flic',)
 MOST_PEOPLE = None
@@ -36,6 +37,7 @@ SCORE = f'share of the heat map within {heatmaps.CONFIDENCE_RADIUS} cells of its
 GIVEN = ('torso_map',)
 FULL_WIDTH, DEBUG_WIDTH = 64, 16        # channels of the first layers
 LINEAR_SCALE = 0.003                    # of the linear maps: He's start alone gives a gradient norm of 42,805 at step 1
+AT_ONCE = 8                             # views that are looked at together
 RADIUS = 10                             # of the rates in log and TensorBoard, % of ||lhip - rsho||
 
 DEFAULTS, SCHEDULE = {}, towers.SCHEDULE
@@ -327,6 +329,38 @@ def predictor(session, evaluation, options):
         maps_sm, back = session.run([evaluation.combined['sm'], evaluation.back], feed)
         return {'pd': maps_pd, 'sm': maps_sm}, torso_xy, back
     return run
+
+
+def seeker(session, evaluation, options):
+    """seek(image, points_xy=None, boxes=None) -> [Sought, ...]: the people of a picture (people.py), one pass of the
+    detector over the zooms for all whom one view shows in their right size."""
+    priors = torso.priors(session.run(evaluation.inference.networks[0].parts[1].energies))
+    detectors = [network.outputs['pd'] for network in evaluation.inference.networks]
+    scales, images, torso_map = scales_of(options), evaluation.batch.images, evaluation.batch.targets['torso_map']
+
+    def look(views):
+        parts = [np.stack([view.image for view in views[i:i + AT_ONCE]]) for i in range(0, len(views), AT_ONCE)]
+        return np.concatenate([session.run(evaluation.inference.outputs['pd'], {images: part}) for part in parts])
+
+    def seek(image, points_xy=None, boxes=None):
+        if points_xy is not None:
+            seen = [people.at_point(look, priors, image, xy) for xy in points_xy]
+        elif boxes is not None:
+            seen = [people.in_box(look, priors, image, box) for box in boxes]
+        else:
+            seen = people.everybody(look, priors, image)
+        return [one for group in people.by_view(seen) for one in together(group)]
+
+    def together(seen):
+        view = seen[0].view
+        feed = {images: multiscale.scaled_images(view.image, scales)}
+        maps, found = session.run([evaluation.combined['pd'], detectors], feed)
+        feed.update(zip(detectors, found))
+        for person in people.again(maps[0], priors, seen):
+            answer = session.run(evaluation.combined['sm'], {
+                **feed, torso_map: torso.torso_maps(person.torso_xy[None], scales)})
+            yield Sought(answer, person.torso_xy, inverse(view.matrix), people.certainty(person.score))
+    return seek
 
 
 def decode(maps, options):

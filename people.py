@@ -1,0 +1,198 @@
+"""How many people a picture shows, where, and how large: the torso's field (torso.py) at several zooms.
+
+The field of a person is highest where the picture is zoomed so that their torso has the size that FLIC's people have,
+and falls by 2 to 4 within an octave to either side: on 30 of FLIC's test people, each zoomed by 2^k times what gives
+their torso TORSO pixels, its median and the share of the joints within 20 % of ||lhip - rsho|| are
+
+    k                  -1.5   -1    -0.5    0     0.5    1     1.5
+    field              -7.6  -5.9   -3.6  -2.5   -4.4  -8.8   -9.4
+    joints found, %      13    54     90    94     91    63     13
+
+So a picture is seen at zooms an octave apart, the larger ones in overlapping tiles, once each.  In every view people
+are taken one by one, the highest field first: the peaks that a person claims are taken out of the maps, which are
+scaled to their sum again, so that the field does not sink with the number of people.  Of all views' people, those are
+kept that are further than APART torsos from a better one.
+"""
+import collections
+
+import cv2
+import numpy as np
+
+import torso
+from datasets import flic
+from datasets.flic import HEIGHT, WIDTH
+from engine import crops, heatmaps
+from engine.augmentation import transform
+
+TORSO = 131.0                           # pixels of the frame: median length of training people's torsos
+ZOOMS = (0.5, 1, 2)                     # of the picture as it just fits into the frame
+APART = 0.6                             # torsos between two people
+CLAIMED = 3                             # cells around a peak that belong to its person
+LEAST = 0.02                            # share of a map's mass below which what is left is not scaled to 1
+LOWEST = -7.0                           # field of what may be a person
+EVEN, STEEPNESS = -5.44, 1.21           # of the logistic curve of `certainty` (tools/certainty.py)
+MOST = 20                               # people of one view
+NEAR = 0.4                              # torsos from a click to the torso that it means
+SHAPES = ((1.6, 0.55), (2.3, 0.45), (3.3, 0.35))        # a box's height in torsos, and how far down it they are
+LOOSE = 0.2                             # heights of a box to either side of that
+
+# A frame uint8 [480, 720, 3] that shows a part of a picture, and the matrix [2, 3] from the picture to it.
+View = collections.namedtuple('View', 'image matrix')
+# A person: the View in which their size is right; torso_xy [2], pixels of the picture; the field there.
+Seen = collections.namedtuple('Seen', 'view torso_xy score')
+
+
+def enlarged(image, zoom):
+    """A picture `zoom` times as large as it just fits into the frame; returns (picture, (x, y) scales)."""
+    _, size = crops.letterbox(*image.shape[1::-1], (HEIGHT, WIDTH))
+    size = tuple(max(1, round(zoom * side)) for side in size)
+    if size != image.shape[1::-1]:
+        shrinks = size[0] < image.shape[1]
+        scales = np.divide(size, image.shape[1::-1])
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), scales
+    return image, np.ones(2)
+
+
+def cut(image, scales, left, top):
+    """The View of an enlarged picture whose corner is at (left, top), whole pixels; black around the picture."""
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    x, y = max(left, 0), max(top, 0)
+    part = image[y:max(top + HEIGHT, 0), x:max(left + WIDTH, 0)]
+    black[y - top:y - top + part.shape[0], x - left:x - left + part.shape[1]] = part
+    return View(black, np.array([[scales[0], 0, -left], [0, scales[1], -top]], float))
+
+
+def around(image, zoom, xy):
+    """The View at a zoom with a point of the picture in its middle; of a picture that fits, the whole."""
+    image, scales = enlarged(image, zoom)
+    return cut(image, scales, *(corners(side, length)[0] if side <= length else round(at * scale - length / 2)
+                                for side, length, at, scale in zip(image.shape[1::-1], (WIDTH, HEIGHT), xy, scales)))
+
+
+def corners(side, length):
+    """Where frames of `length` begin that cover `side`, half a frame apart at most."""
+    if side <= length:
+        return [-((length - side) // 2)]
+    n = -(-2 * (side - length) // length) + 1
+    return np.rint(np.linspace(0, side - length, n)).astype(int).tolist()
+
+
+def tiles(image, zooms=ZOOMS):
+    """Views that together show everybody."""
+    for zoom in zooms:
+        large, scales = enlarged(image, zoom)
+        for top in corners(large.shape[0], HEIGHT):
+            for left in corners(large.shape[1], WIDTH):
+                yield cut(large, scales, left, top)
+
+
+def in_view(maps, given_torso, allowed=None, most=MOST):
+    """torso.Persons of one view, best first.  maps: the detector's, [60, 90, 9]; given_torso: torso.priors.
+
+    allowed: bool [60, 90], cells that a torso may be in.
+    """
+    maps, found = np.array(maps, np.float64), []
+    allowed = np.ones(maps.shape[:2], bool) if allowed is None else allowed.copy()
+    rows, columns = np.ogrid[:maps.shape[0], :maps.shape[1]]
+    while len(found) < most and allowed.any():
+        maps /= np.maximum(maps.sum(axis=(0, 1)), LEAST)
+        person = torso.best(maps, given_torso, allowed)
+        if person.score < LOWEST:
+            break
+        found.append(person)
+        for joint, (row, column) in zip(torso.WITNESSES, person.peaks):
+            maps[(abs(rows - row) <= CLAIMED) & (abs(columns - column) <= CLAIMED), joint] = 0
+        allowed &= np.hypot(rows - person.cell[0], columns - person.cell[1]) * heatmaps.STRIDE > APART * TORSO
+    return found
+
+
+def apart(seen):
+    """Non-maximum suppression: Seens that are further than APART torsos, of the larger one, from all better ones; best
+    first."""
+    kept = []
+    for one in sorted(seen, key=lambda one: -one.score):
+        if all(np.linalg.norm(one.torso_xy - better.torso_xy) > APART * max(map(torso_length, (one, better)))
+               for better in kept):
+            kept.append(one)
+    return kept
+
+
+def certainty(field):
+    """The probability that there is somebody."""
+    return float(1 / (1 + np.exp(-STEEPNESS * (field - EVEN))))
+
+
+def torso_length(seen):
+    """Pixels of the picture."""
+    return TORSO / seen.view.matrix[0, 0]
+
+
+def to_picture(view, xy):
+    return (xy - view.matrix[:, 2]) / view.matrix[:, :2].diagonal()
+
+
+def cells_near(xy, reach):
+    """bool [60, 90]: cells of a frame within `reach` of a point, pixels; reach: one number, or (across, down)."""
+    rows, columns = np.ogrid[:flic.MAP_HEIGHT, :flic.MAP_WIDTH]
+    across, down = np.broadcast_to(reach, 2)
+    centre = (np.array([columns, rows], object) + 0.5) * heatmaps.STRIDE
+    return (((centre[0] - xy[0]) / across) ** 2 + ((centre[1] - xy[1]) / down) ** 2 <= 1).astype(bool)
+
+
+# --- whom to look for ---------------------------------------------------------------------------------------------
+
+def everybody(look, given_torso, image):
+    """Seens of a picture, RGB uint8 [h, w, 3], best first.  look([View]) -> their maps [n, 60, 90, 9]."""
+    views = list(tiles(image))
+    return apart([Seen(view, to_picture(view, person.torso_xy), person.score)
+                  for view, maps in zip(views, look(views)) for person in in_view(maps, given_torso)])
+
+
+def at_point(look, given_torso, image, point_xy):
+    """The Seen whose torso a click at point_xy, pixels of the picture, means: of all zooms the best within NEAR torsos
+    of it, with its own torso in place of the click."""
+    views = [around(image, zoom, point_xy) for zoom in ZOOMS]
+    return _best(look, given_torso, views, [near(view, point_xy) for view in views], point_xy)
+
+
+def in_box(look, given_torso, image, box):
+    """The Seen of a detection, (x, y, width, height) pixels of the picture: as large as a person in such a box is when
+    seen whole, to the knees or to the hips, whichever fits best."""
+    x, y, width, height = box
+    fits = crops.letterbox(*image.shape[1::-1], (HEIGHT, WIDTH))[0][0, 0]
+    middles = [np.array([x + width / 2, y + depth * height]) for _, depth in SHAPES]
+    views = [around(image, TORSO * torsos / height / fits, middle) for (torsos, _), middle in zip(SHAPES, middles)]
+    reach = np.array([width / 2, LOOSE * height])
+    return _best(look, given_torso, views, [near(view, middle, reach) for view, middle in zip(views, middles)],
+                 middles[1])
+
+
+def near(view, xy, reach=None):
+    """Cells of a view within `reach` of a point, pixels of the picture, or NEAR torsos."""
+    return cells_near(transform(view.matrix, xy), NEAR * TORSO if reach is None else reach * view.matrix[0, 0])
+
+
+def _best(look, given_torso, views, allowed, otherwise_xy):
+    found = [(person, view) for view, maps, cells in zip(views, look(views), allowed)
+             for person in in_view(maps, given_torso, cells, 1)]
+    if not found:
+        return Seen(views[len(views) // 2], np.asarray(otherwise_xy, float), LOWEST)
+    person, view = max(found, key=lambda pair: pair[0].score)
+    return Seen(view, to_picture(view, person.torso_xy), person.score)
+
+
+def by_view(seen):
+    """[[Seen, ...], ...]: those that one view shows together."""
+    groups = {}
+    for one in seen:
+        groups.setdefault(tuple(one.view.matrix.ravel()), []).append(one)
+    return list(groups.values())
+
+
+def again(maps, given_torso, seen):
+    """The torso.Persons of Seens of one view in other maps of it, [60, 90, 9]."""
+    there = in_view(maps, given_torso)
+    for one in seen:
+        xy = transform(one.view.matrix, one.torso_xy)
+        close = [person for person in there if np.linalg.norm(person.torso_xy - xy) <= NEAR * TORSO]
+        yield close[0] if close else torso.best(maps, given_torso, near(one.view, one.torso_xy))

@@ -1,0 +1,55 @@
+"""Poses from Python, no graph in sight.
+
+    import poses
+    model = poses.load('pretrained/flic')               # seconds; the first call computes what later ones share
+    for person in model(image):                         # uint8 [h, w, 3] RGB, as poses.read('picture.jpg') gives it
+        print(person.score, dict(zip(model.joints, person.joints_xy)), person.scores)
+
+A person has joints_xy float [k, 2] (x, y) pixels of the picture, scores [k] and score, the person's; torso_xy [2], or
+None where the system has none.  What these mean is in docs/pictures.md; options are main.py's.
+"""
+import contextlib
+import io
+
+import datasets
+import main
+from engine import checkpoint, convolution, pictures, results, sources, towers
+from engine.tf1 import tf
+
+read = sources.read_picture
+
+
+def load(checkpoint_path, *options):
+    """The Model of a run or checkpoint; options: further words of main.py's command line, '--scales', 'single' ..."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return Model(*main.understand(['--restore', checkpoint_path, '--predict', sources.STDIN, *options])[:3])
+
+
+class Model:
+    """model(image) -> people.  joints: their names.  A context, or closed by close()."""
+
+    def __init__(self, options, system, found):
+        body = datasets.load(options.dataset)
+        self.joints = [results.standard_name(joint) for joint in body.JOINTS]
+        with contextlib.ExitStack() as stack, tf.Graph().as_default():
+            graph = pictures.build_graph(system, options)
+            session = tf.Session(config=towers.session_config(options.gpus))
+            stack.callback(session.close)
+            checkpoint.restore(session, graph.saver, found)
+            stack.enter_context(convolution.spectra(session, graph.spectra))
+            self.finder = pictures.Finder(session, graph, system, body, options)
+            self.open = stack.pop_all()
+
+    def __call__(self, image, torsos=None, boxes=None):
+        """The people of an RGB picture, uint8 [h, w, 3]: everybody, the clearest first; those at `torsos`,
+        [(x, y), ...]; or those in `boxes`, [(x, y, width, height), ...], pixels."""
+        return self.finder.shown(image, torsos, boxes)
+
+    def close(self):
+        self.open.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
