@@ -1,11 +1,13 @@
 """Joints on a user's own pictures: pictures, folders, videos, a camera, of any size (main.py --predict).
 
-    python main.py --restore RUN --predict PATH [--torso X,Y] [--overlay] [--scales single] [--out poses]
+    python main.py --restore RUN --predict PATH [--torso X,Y ...] [--boxes FILE] [--threshold P] [--overlay]
+        [--frames] [--no_smoothing] [--scales single] [--out poses]
 
 PATH: see engine/sources.py.  A picture is put into the middle of a black 720x480 frame, as large as it goes in, and
-the joints found there are taken back to it.  Nothing but the checkpoint is read.  Which person is meant is said by
---torso, the middle of shoulders and hips (of a picture, or of a whole video), or inferred (torso.py).  Without a
-spatial model in the checkpoint the joints are the part detector's, and there is no torso.  Written into OUT:
+the joints found there are taken back to it; for people of other sizes it is a part of the picture that shows them in
+the right one.  People are found by the torso's field (people.py), or named by --torso, about the middle of shoulders
+and hips, of which several may be given, or by --boxes (engine/boxes.py).  Without a spatial model in the checkpoint the
+joints are the part detector's, of one person, and there is no torso.  Written into OUT:
 
     NAME_pose.jpg       the picture with skeleton, names and scores, and a cross at the torso
     NAME_maps.jpg       with --overlay: each joint's heat map over the picture
@@ -16,9 +18,9 @@ spatial model in the checkpoint the joints are the part detector's, and there is
                         and which side is left; `unreadable`: files that were left out
         images          id, file_name, width, height; of a video also video and frame, from 1
         categories      one, person: the names of the keypoints (left_shoulder ...); skeleton, pairs counted from 1
-        annotations     keypoints [x1, y1, v1, x2, ...], scores [9], score (their mean), torso [x, y] or null,
-                        torso_source 'given', 'inferred' or null; of a video track, the person's number; bbox, area,
-                        num_keypoints, iscrowd
+        annotations     keypoints [x1, y1, v1, x2, ...], scores [9], score (the person's), torso [x, y] or null,
+                        torso_source, who named them: 'torso', 'box', 'nobody', or null; of a video track, the
+                        person's number; bbox, area, num_keypoints, iscrowd
 
 NAME is the file's name without its ending, or with it where two files of a folder differ in nothing else.  Pictures are
 numbered from 1, or by their names where all of these are numbers, as COCO's are.  What an earlier call wrote about the
