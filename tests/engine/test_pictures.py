@@ -426,7 +426,6 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
         (found,) = pictures.Finder(session, graph, tompson, flic, options).find(image, [(300.0, 200.0)])
         view = people.around(image, 8 / found.matrix[0, 0], (300, 200))                   # where it found them
         torso_xy = transform(view.matrix, found.torso_xy)
-        assert np.linalg.norm(torso_xy - transform(view.matrix, (300, 200))) < 0.4 * 131 + 6
         views = tompson.views(view.image, crops.somebody((0, 0, 720, 480), 10, torso_xy), options)
         batch = batches.make(tompson, [0] * len(views), options, np.ones(len(views)), views)
         evaluate = tompson.predictor(session, graph.evaluation, options)
@@ -503,7 +502,6 @@ def test_videos(untrained, tmp_path, name, code):
     assert [(image['file_name'], image['video'], image['frame']) for image in poses['images']] \
         == [(frame, name, i) for i, frame in enumerate(frames, 1)]
     assert all(person['torso_source'] == 'torso' and person['track'] == 1 for person in poses['annotations'])
-    assert np.linalg.norm(np.subtract(poses['annotations'][0]['torso'], [50, 30])) < 0.4 * 131 * 76 / 480 + 1
     video = cv2.VideoCapture(str(out / 'clip_pose.mp4'))
     assert round(video.get(cv2.CAP_PROP_FPS)) == 12
     assert [video.read()[0] for _ in range(5)] == [True] * 4 + [False]
