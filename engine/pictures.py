@@ -5,7 +5,7 @@
 
 PATH: see engine/sources.py.  A picture is put into the middle of a black 720x480 frame, as large as it goes in, and
 the joints found there are taken back to it; for people of other sizes it is a part of the picture that shows them in
-the right one.  People are found by the torso's field (people.py), or named by --torso, about the middle of shoulders
+the right one.  People are found by the torso's field (crowd.py), or named by --torso, about the middle of shoulders
 and hips, of which several may be given, or by --boxes (engine/boxes.py).  Without a spatial model in the checkpoint the
 joints are the part detector's, of one person, and there is no torso.  Written into OUT:
 

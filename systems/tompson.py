@@ -14,9 +14,9 @@ import os
 
 import numpy as np
 
+import crowd
 import model
 import pairwise_distr
-import people
 import spatial_model
 import torso
 from datasets import flic
@@ -332,7 +332,7 @@ def predictor(session, evaluation, options):
 
 
 def seeker(session, evaluation, options):
-    """seek(image, points_xy=None, boxes=None) -> [Sought, ...]: the people of a picture (people.py), one pass of the
+    """seek(image, points_xy=None, boxes=None) -> [Sought, ...]: the people of a picture (crowd.py), one pass of the
     detector over the zooms for all whom one view shows in their right size."""
     priors = torso.priors(session.run(evaluation.inference.networks[0].parts[1].energies))
     detectors = [network.outputs['pd'] for network in evaluation.inference.networks]
@@ -344,22 +344,22 @@ def seeker(session, evaluation, options):
 
     def seek(image, points_xy=None, boxes=None):
         if points_xy is not None:
-            seen = [people.at_point(look, priors, image, xy) for xy in points_xy]
+            seen = [crowd.at_point(look, priors, image, xy) for xy in points_xy]
         elif boxes is not None:
-            seen = [people.in_box(look, priors, image, box) for box in boxes]
+            seen = [crowd.in_box(look, priors, image, box) for box in boxes]
         else:
-            seen = people.everybody(look, priors, image)
-        return [one for group in people.by_view(seen) for one in together(group)]
+            seen = crowd.everybody(look, priors, image)
+        return [one for group in crowd.by_view(seen) for one in together(group)]
 
     def together(seen):
         view = seen[0].view
         feed = {images: multiscale.scaled_images(view.image, scales)}
         maps, found = session.run([evaluation.combined['pd'], detectors], feed)
         feed.update(zip(detectors, found))
-        for person in people.again(maps[0], priors, seen):
+        for person in crowd.again(maps[0], priors, seen):
             answer = session.run(evaluation.combined['sm'], {
                 **feed, torso_map: torso.torso_maps(person.torso_xy[None], scales)})
-            yield Sought(answer, person.torso_xy, inverse(view.matrix), people.certainty(person.score))
+            yield Sought(answer, person.torso_xy, inverse(view.matrix), crowd.certainty(person.score))
     return seek
 
 

@@ -1,7 +1,7 @@
 """What a person's score is worth: FLIC's test people, and pictures without anybody.
 
     python -m tools.certainty --restore pretrained/flic --meta FLIC/examples.mat --images FLIC/images \
-        --lsp_meta lspet/joints.mat --lsp_images lspet/images          report/certainty.png, and the fit for people.py
+        --lsp_meta lspet/joints.mat --lsp_images lspet/images          report/certainty.png, and the fit for crowd.py
 
 With people: every 20th of FLIC's test people, where somebody is found within 0.35 torsos of the annotated torso.
 Without: noise, white and blurred by 2 to 64 pixels, black, 3x3 pixels, and the largest part of every 17th LSP picture
@@ -16,9 +16,9 @@ import numpy as np
 import scipy.ndimage
 import scipy.optimize
 
+import crowd
 import datasets
 import main
-import people
 from datasets import flic
 from engine import checkpoint, convolution, files, pictures, sources, towers
 from engine.tf1 import tf
@@ -77,12 +77,12 @@ def rate(found_xy, joints_xy):
 
 
 def highest(found):
-    return max((one.score for one in found), default=people.certainty(NOBODY))
+    return max((one.score for one in found), default=crowd.certainty(NOBODY))
 
 
 def field(scores):
-    """The inverse of people.certainty."""
-    return people.EVEN + np.log(scores / (1 - scores)) / people.STEEPNESS
+    """The inverse of crowd.certainty."""
+    return crowd.EVEN + np.log(scores / (1 - scores)) / crowd.STEEPNESS
 
 
 def empty_pictures(lsp_meta, lsp_images):
@@ -117,7 +117,7 @@ def fit(shown, without):
         even, steepness = parameters
         return (np.logaddexp(0, -steepness * (shown - even)).mean()
                 + np.logaddexp(0, steepness * (without - even)).mean())
-    return scipy.optimize.minimize(loss, [people.EVEN, people.STEEPNESS], method='Nelder-Mead').x
+    return scipy.optimize.minimize(loss, [crowd.EVEN, crowd.STEEPNESS], method='Nelder-Mead').x
 
 
 def draw(shown, without, path):
@@ -128,7 +128,7 @@ def draw(shown, without, path):
     figure, axes = plt.subplots(figsize=(7, 4))
     for fields, label, style in ((shown, f'{len(shown)} people of FLIC\'s test set shown', 'C0-'),
                                  (without, f'of {len(without)} pictures without people, those with somebody', 'C1--')):
-        certainty = np.array([people.certainty(value) for value in fields])
+        certainty = np.array([crowd.certainty(value) for value in fields])
         axes.plot(thresholds, [100 * np.mean(certainty >= least) for least in thresholds], style, label=label)
     axes.set(xlabel='--threshold', ylabel='%', xlim=(0, 1), ylim=(0, 100), title='Who is shown')
     axes.legend()
@@ -136,7 +136,7 @@ def draw(shown, without, path):
     with files.atomic(path) as partial:
         figure.savefig(partial, format='png', dpi=110, bbox_inches='tight')
     for least in (0.3, 0.5, 0.7, 0.9):
-        rates = [100 * np.mean([people.certainty(value) >= least for value in fields]) for fields in (shown, without)]
+        rates = [100 * np.mean([crowd.certainty(value) >= least for value in fields]) for fields in (shown, without)]
         print('--threshold {:.1f}: {:.0f} % of the people, somebody in {:.0f} % of the others'.format(least, *rates))
 
 

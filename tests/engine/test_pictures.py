@@ -13,8 +13,8 @@ import simplejpeg
 from bodies import OFFSETS, energies_of
 from bodies import person as add_person
 
+import crowd
 import model
-import people
 import spatial_model
 import systems
 import torso
@@ -424,7 +424,7 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         (found,) = pictures.Finder(session, graph, tompson, flic, options).find(image, [(300.0, 200.0)])
-        view = people.around(image, 8 / found.matrix[0, 0], (300, 200))                   # where it found them
+        view = crowd.around(image, 8 / found.matrix[0, 0], (300, 200))                   # where it found them
         torso_xy = transform(view.matrix, found.torso_xy)
         views = tompson.views(view.image, crops.somebody((0, 0, 720, 480), 10, torso_xy), options)
         batch = batches.make(tompson, [0] * len(views), options, np.ones(len(views)), views)

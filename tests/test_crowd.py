@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from bodies import OFFSETS, energies_of, person
 
-import people
+import crowd
 import torso
 from datasets import flic
 from engine.augmentation import transform
@@ -11,14 +11,14 @@ from engine.augmentation import transform
 PRIORS = torso.priors(energies_of(OFFSETS))
 
 
-def camera(crowd):
-    """look(views) of a detector that sees each of the crowd, (torso_xy [2], torso's length) pixels of the picture: all
+def camera(folk):
+    """look(views) of a detector that sees each of the folk, (torso_xy [2], torso's length) pixels of the picture: all
     four joints where they are in the view."""
     def look(views):
         maps = np.full((len(views), 60, 90, 9), 1e-6)
         for one, view in zip(maps, views):
-            for torso_xy, length in crowd:
-                size = length * view.matrix[0, 0] / people.TORSO
+            for torso_xy, length in folk:
+                size = length * view.matrix[0, 0] / crowd.TORSO
                 for name, offset in OFFSETS.items():
                     column, row = np.floor(transform(view.matrix, torso_xy) / 8 + size * np.array(offset)).astype(int)
                     if 0 <= row < 60 and 0 <= column < 90:
@@ -37,16 +37,16 @@ def test_tiles_show_every_point_in_their_middle_half(width, height):
     picture's own; and what the view shows there is the picture."""
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (height, width, 3), np.uint8)
-    views = list(people.tiles(picture))
+    views = list(crowd.tiles(picture))
     for x, y in rng.uniform(0, (width, height), (20, 2)):
-        for zoom in people.ZOOMS:
+        for zoom in crowd.ZOOMS:
             scale = zoom * min(720 / width, 480 / height)
             there = [transform(view.matrix, (x, y)) for view in views if abs(view.matrix[0, 0] / scale - 1) < 0.05]
             near = [min(at) >= 0 and at[0] < 720 and at[1] < 480 for at in there]
             assert any(near)
             deep = [min(max(at[0], 720 - at[0]) - 360, 0) for at in there]
             assert max(deep) <= 0
-    same = next(view for view in people.tiles(image(720, 480) + 7, (1,)))
+    same = next(view for view in crowd.tiles(image(720, 480) + 7, (1,)))
     np.testing.assert_array_equal(same.matrix, [[1, 0, 0], [0, 1, 0]])
     assert (same.image == 7).all()
 
@@ -55,7 +55,7 @@ def test_a_view_shows_what_its_matrix_says():
     picture = image(800, 600)
     picture[300:320, 500:520] = 255
     for zoom in (0.5, 1, 2):
-        view = people.around(picture, zoom, (510, 310))
+        view = crowd.around(picture, zoom, (510, 310))
         y, x = np.argwhere(view.image[..., 0] > 128).mean(axis=0) + 0.5
         np.testing.assert_allclose(transform(view.matrix, (510, 310)), (x, y), atol=0.6)
 
@@ -67,52 +67,52 @@ def test_people_of_one_view_are_told_apart():
     for column, row, mass in places:
         person(maps, column, row, mass)
     maps[0, 10, 50, 0] += 0.1
-    found = people.in_view(maps[0] / maps[0].sum(axis=(0, 1)), PRIORS)
+    found = crowd.in_view(maps[0] / maps[0].sum(axis=(0, 1)), PRIORS)
     np.testing.assert_allclose([one.torso_xy for one in found[:4]], [(8 * x + 4, 8 * y + 4) for x, y, _ in places],
                                atol=4)
     assert len(found) == 4 and all(one.score > -6 for one in found)
 
 
 def test_people_of_three_sizes():
-    crowd = [((200, 240), 131), ((560, 120), 60), ((500, 330), 250)]
-    found = people.everybody(camera(crowd), PRIORS, image(720, 480))
+    folk = [((200, 240), 131), ((560, 120), 60), ((500, 330), 250)]
+    found = crowd.everybody(camera(folk), PRIORS, image(720, 480))
     assert len(found) == 3
-    for xy, length in crowd:
+    for xy, length in folk:
         one = min(found, key=lambda one: np.linalg.norm(one.torso_xy - xy))
         assert np.linalg.norm(one.torso_xy - xy) < 0.1 * length
-        assert 0.6 < people.torso_length(one) / length < 1.6
+        assert 0.6 < crowd.torso_length(one) / length < 1.6
 
 
 def test_nobody():
-    assert people.everybody(camera([]), PRIORS, image(720, 480)) == []
+    assert crowd.everybody(camera([]), PRIORS, image(720, 480)) == []
 
 
 @pytest.mark.parametrize('length', [66, 131, 240])
 def test_a_click_beside_the_torso_means_it(length):
     """And the size is that of the person, whatever else there is."""
-    crowd = [((400, 220), length), ((80, 200), 131)]
+    folk = [((400, 220), length), ((80, 200), 131)]
     for angle in np.linspace(0, 6, 7):
         click = np.array([400, 220]) + 0.25 * length * np.array([np.cos(angle), np.sin(angle)])
-        seen = people.at_point(camera(crowd), PRIORS, image(720, 480), click)
+        seen = crowd.at_point(camera(folk), PRIORS, image(720, 480), click)
         assert np.linalg.norm(seen.torso_xy - (400, 220)) < 0.1 * length
-        assert 0.6 < people.torso_length(seen) / length < 1.6
+        assert 0.6 < crowd.torso_length(seen) / length < 1.6
 
 
 def test_a_click_on_nothing_stays():
-    seen = people.at_point(camera([]), PRIORS, image(720, 480), (100, 50))
+    seen = crowd.at_point(camera([]), PRIORS, image(720, 480), (100, 50))
     np.testing.assert_array_equal(seen.torso_xy, (100, 50))
-    assert people.certainty(seen.score) < 0.2
+    assert crowd.certainty(seen.score) < 0.2
 
 
-@pytest.mark.parametrize(('torsos', 'depth'), people.SHAPES)
+@pytest.mark.parametrize(('torsos', 'depth'), crowd.SHAPES)
 def test_boxes_of_whole_and_half_people(torsos, depth):
     height = torsos * 80
     box = (300, 100, 120, height)
     torso_xy = (360, 100 + depth * height)
-    seen = people.in_box(camera([(torso_xy, 80), ((150, 300), 80)]), PRIORS, image(720, 480), box)
-    assert np.linalg.norm(seen.torso_xy - torso_xy) < 12 and 0.6 < people.torso_length(seen) / 80 < 1.6
+    seen = crowd.in_box(camera([(torso_xy, 80), ((150, 300), 80)]), PRIORS, image(720, 480), box)
+    assert np.linalg.norm(seen.torso_xy - torso_xy) < 12 and 0.6 < crowd.torso_length(seen) / 80 < 1.6
 
 
 def test_certainty_rises_with_the_field():
-    values = [people.certainty(field) for field in (-20, people.LOWEST, people.EVEN, -2, 0)]
+    values = [crowd.certainty(field) for field in (-20, crowd.LOWEST, crowd.EVEN, -2, 0)]
     assert values == sorted(values) and values[2] == 0.5 and values[0] >= 0 and values[-1] <= 1
