@@ -43,7 +43,7 @@ class Model:
     def __call__(self, image, torsos=None, boxes=None):
         """The people of an RGB picture, uint8 [h, w, 3]: everybody, the clearest first; those at `torsos`,
         [(x, y), ...]; or those in `boxes`, [(x, y, width, height), ...], pixels."""
-        return self.finder.shown(image, torsos, boxes)
+        return self.finder.find(image, torsos, boxes)
 
     def close(self):
         self.open.close()

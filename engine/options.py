@@ -13,7 +13,7 @@ FIXED = ('system', 'dataset')
 FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_examples', 'validation', 'norm_decay',
                      'average_weights', 'schedule', 'lr_steps', 'warm_up', 'clip_norm')
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
-PICTURES_ONLY = ('torso', 'boxes', 'threshold', 'overlay', 'frames', 'no_smoothing', 'out')
+PICTURES_ONLY = ('torso', 'boxes', 'overlay', 'frames', 'no_smoothing', 'out')
 MACHINES = ('workers', 'chief', 'min_workers')
 CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder', 'run', 'data', 'predictions',
         'verify', 'gpus_named', *MACHINES, 'serve')
@@ -67,9 +67,6 @@ def add_calls(parser, system, systems):
                           help='about where the torsos of those meant have their middles, in pixels')
     pictures.add_argument('--boxes', type=not_empty, metavar='FILE',
                           help='those meant are in these boxes: detections or annotations as COCO writes them')
-    pictures.add_argument('--threshold', type=share, metavar='P',
-                          help='without --torso and --boxes: lowest score of people who are shown; where it is a '
-                               'probability (tompson) it is 0.5 if not given, else 0')
     pictures.add_argument('--overlay', action='store_true', help='also write each picture\'s heat maps')
     pictures.add_argument('--frames', action='store_true', help='of a video, also write each frame as a picture')
     pictures.add_argument('--no_smoothing', action='store_true',

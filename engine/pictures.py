@@ -65,7 +65,6 @@ from engine.files import InputError
 from engine.palette import rgb, side_colour
 from engine.tf1 import tf
 
-CERTAIN = 0.5                           # probability that there is somebody, from which on they are shown
 MAP_TILE = 480                          # pixels, the longer side of a picture under a heat map
 
 # spectra: see convolution.spectra.  evaluation: towers.Evaluation of the views of one picture.
@@ -149,7 +148,6 @@ class Finder:
         anchored = system.takes_anchor(options)
         self.seek = system.seeker(session, graph.evaluation, options) if anchored else None
         self.run = None if anchored else system.predictor(session, graph.evaluation, options)
-        self.threshold = (CERTAIN if anchored else 0) if options.threshold is None else options.threshold
 
     def find(self, image, points_xy=None, boxes_xy=None):
         """The people Found in a picture, RGB uint8 [h, w, 3]: those at the torsos points_xy, [(x, y), ...], those in
@@ -167,12 +165,6 @@ class Finder:
             people = [crops.somebody((x, y, x + width, y + height), system.n_points(options))
                       for x, y, width, height in boxes_xy]
         return [one for person in people for one in self.of_sample(image, person)]
-
-    def shown(self, image, points_xy=None, boxes_xy=None):
-        """Those who were named, or everybody certain enough."""
-        people = self.find(image, points_xy, boxes_xy)
-        named = points_xy is not None or boxes_xy is not None
-        return people if named else [person for person in people if person.score >= self.threshold]
 
     def of_sample(self, image, person):
         system, options = self.system, self.options
@@ -258,7 +250,7 @@ def write_source(finder, source, options, detected, written, bar, signals):
         show = None
         for name, number, image in stack.enter_context(contextlib.closing(sources.frames(source))):
             check_inside(options.torso, image, name)
-            people = finder.shown(image, points_xy, detected and boxes.of(detected, os.path.basename(str(source.path))))
+            people = finder.find(image, points_xy, detected and boxes.of(detected, os.path.basename(str(source.path))))
             ids = [{} for _ in people]
             if tracks:
                 people, ids = followed(tracks, people, options)

@@ -44,7 +44,7 @@ DEFAULTS, SCHEDULE = {}, towers.SCHEDULE
 FIXED = ('width', 'use_sm', 'banks', 'no_batch_norm', 'loss', 'self_connections', 'unary')
 FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss', 'rotation', 'zoom', 'shift', 'colour',
                      'dropout_boxes', 'targets', 'spatial_dropout', 'energy_decay', 'train_only')
-CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('infer_torso', 'flip_average'), ('infer_torso',), ('decode',)
+CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('infer_torso', 'flip_average', 'threshold'), ('infer_torso',), ('decode',)
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
@@ -73,6 +73,9 @@ def add_network(parser):
                          help='joint = interpolated peak of its heat map, or centre of the highest cell')
     network.add_argument('--infer_torso', action='store_true',
                          help='the spatial model is not given the torso that is annotated, but the one inferred')
+    network.add_argument('--threshold', type=share, default=0.5, metavar='P',
+                         help='of --predict, where nobody is named: people are shown who are there with at least this '
+                              'probability')
     network.add_argument('--scales', choices=('multi', 'single'), default='multi',
                          help='zooms of a frame whose maps are averaged for the predictions: eight, or one')
     network.add_argument('--flip_average', action='store_true',
@@ -349,7 +352,9 @@ def seeker(session, evaluation, options):
             seen = [crowd.in_box(look, priors, image, box) for box in boxes]
         else:
             seen = crowd.everybody(look, priors, image)
-        return [one for group in crowd.by_view(seen) for one in together(group)]
+        found = [one for group in crowd.by_view(seen) for one in together(group)]
+        named = points_xy is not None or boxes is not None
+        return found if named else [one for one in found if one.score >= options.threshold]
 
     def together(seen):
         view = seen[0].view

@@ -29,7 +29,7 @@ FIGURE = os.path.join('report', 'certainty.png')
 
 def measure():
     args = parse_options()
-    options, system, found, _ = main.understand(['--restore', args.restore, '--predict', '-'])
+    options, system, found, _ = main.understand(['--restore', args.restore, '--predict', '-', '--threshold', '0'])
     graph = pictures.build_graph(system, options)
     with tf.Session(config=towers.session_config(options.gpus)) as session:
         checkpoint.restore(session, graph.saver, found)
