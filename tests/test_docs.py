@@ -38,7 +38,7 @@ def test_commands_are_understood(page, monkeypatch):
         words = shlex.split(line)
         if any(word.startswith(('...', 'RUN', 'models_ex')) or '/RUN' in word for word in words):
             continue                                                        # a place to be filled in
-        system = main.systems.load(main.command_line.system_named(main.systems.names(), words))
+        system = main.systems.load(main.system_meant(main.systems.names(), words))
         options, _ = main.command_line.parse(system, main.systems.names(), words)
         for place in (options.restore, options.init):
             assert place is None or not place.startswith('pretrained') or os.path.isdir(place), line
