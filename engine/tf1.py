@@ -3,6 +3,7 @@ import contextlib
 import os
 
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')       # off by default on some CPUs, and twice as fast
+os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')         # or the import spends a fifth of its time on Keras 3
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')        # the C++ side's notes, once it reads this variable
 os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')         # spares the import Keras, which nothing here uses
 
