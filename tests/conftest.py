@@ -1,6 +1,7 @@
 """Makes the project's modules importable, and finds the shared real data."""
 import json
 import os
+import signal
 import sys
 
 import forked
@@ -8,6 +9,8 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)         # a shell's background jobs would ignore Ctrl-C
 
 SHARED = os.environ.get('POSE_SHARED', os.path.join(ROOT, '..', 'shared'))
 
