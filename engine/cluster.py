@@ -27,7 +27,7 @@ from engine import checkpoint, files, towers
 from engine.files import InputError
 from engine.options import address
 from engine.tf1 import tf
-from engine.training import say, warn
+from engine.training import Lost, say, warn
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PORT = 2222                             # of a worker, where nothing else is said
@@ -42,10 +42,6 @@ SO_ATTACH_FILTER = 26
 # What this process is.  serves: a worker.  address: its own, 'host:port'; a chief's may be None.  workers: the others'.
 # stays: a worker does not end with its chief.
 Role = collections.namedtuple('Role', 'serves address workers stays')
-
-
-class Lost(Exception):
-    """A worker has gone, or the connection to it: the message says which."""
 
 
 def role(options):

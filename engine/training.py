@@ -29,6 +29,10 @@ class Stop(Exception):
         self.code = code
 
 
+class Lost(Exception):
+    """A worker has gone, or the connection to it: the message says which.  Somebody goes on."""
+
+
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -46,8 +50,8 @@ class Signals:
     def __exit__(self, error, *_):
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        if self.code is not None and error is not None and not issubclass(error, Stop):
-            signal.raise_signal(self.number)                # whoever goes on after this error shall hear it, too
+        if self.code is not None and error is not None and issubclass(error, Lost):
+            signal.raise_signal(self.number)                # whoever goes on shall hear it, too
 
 
 class Log:

@@ -119,7 +119,8 @@ def toy_trainer(run, faults=None, at=None, total=TOTAL, **options):
     os.makedirs(run, exist_ok=True)
     settings = argparse.Namespace(**{'keep': 3, 'validation': True, 'save_minutes': 1e9, 'batch_size': BATCH,
                                      'decode': 'argmax', 'model_path': os.path.dirname(run), 'data': 'arrays',
-                                     'tb_folder': 'tb', 'predictions': 'predictions.mat', **options})
+                                     'tb_folder': 'tb', 'predictions': 'predictions.mat', 'workers': None,
+                                     'chief': None, 'min_workers': None, **options})
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
         graph = toy_graph(faults or {}, total)
