@@ -57,7 +57,8 @@ def add_calls(parser, system, systems):
                       help='go on from a checkpoint: a path or a run\'s name; no value: the newest of --model_path')
     what.add_argument('--gpus', nargs='+', type=natural_int, default=[0], metavar='GPU',
                       help='one tower for each; a GPU that is absent: its tower runs on the CPU')
-    what.add_argument('--system', choices=systems, default=DEFAULT_SYSTEM, help='pose estimator')
+    what.add_argument('--system', choices=systems, default=system.__name__.rpartition('.')[2],
+                      help='pose estimator')
     what.add_argument('--dataset', choices=system.DATASETS, default=system.DATASETS[0], help='whose joints and arrays')
     pictures = parser.add_argument_group('pictures of your own', 'with --restore; no arrays are needed')
     pictures.add_argument('--predict', type=not_empty, metavar='PATH',

@@ -15,6 +15,7 @@ import model
 import systems
 from datasets import arrays
 from engine import checkpoint, convolution, pictures, towers
+from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
 
@@ -44,6 +45,7 @@ def test_the_restored_run_s_system_has_the_say(tmp_path):
                                 (['--restore', 'spm_run', '--system', 'hrnet', *place], 'hrnet'),
                                 (['--restore', 'nowhere', *place], 'tompson')):
         assert main.system_meant(names, arguments) == expected, arguments
+    assert command_line.parse(systems.load('hrnet'), names, ['--train'])[0].system == 'hrnet'
 
 
 # ---------------------------------------------------------------- --init
