@@ -8,7 +8,7 @@
     python data.py --dataset coco --meta person_keypoints_{train,val}2017.json --images {train,val}2017 --out arrays
     python data.py --dataset coco --synthetic 400 --out arrays
 
-FLIC's frames have one size and become one array, 5 GB, that is mapped into memory.  FLIC people who face backwards
+FLIC's frames have one size and become one array, 5 GB, that is read frame by frame.  FLIC people who face backwards
 (left hip left of the right hip) have left and right exchanged, so that "left" is always the side on the picture's
 right; and for a heat map, a joint outside the frame moves to the nearest cell.  Pictures of the other sets stay where
 they are, and must stay there: each is decoded once to see that it is whole, and again whenever it is trained on.

@@ -138,7 +138,7 @@ class Pictures:
 
 
 class Rows:
-    """Some rows of a memory map, read when they are asked for."""
+    """Some rows of a sequence, read when they are asked for."""
 
     def __init__(self, array, rows):
         self.array, self.rows = array, rows

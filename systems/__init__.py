@@ -70,6 +70,7 @@ Of results, in NumPy again:
     pictures({tag: array}) -> (tag, image), ...                                for TensorBoard, behind main/;
                                                                                more/...: with --tb_details
 """
+import argparse
 import collections
 import importlib
 import pkgutil
@@ -77,6 +78,7 @@ import pkgutil
 import numpy as np
 
 import datasets
+from engine.files import positive_int
 
 # outputs {name: [b, ...]}.  layers {name: activation}.  statistics {moving average: this batch's value}.
 # parts: whatever else the system's own functions need.
@@ -94,6 +96,14 @@ def pose(joints_xy, scores):
 
 
 # --- what most systems have in common: they import it -------------------------------------------------------------
+
+def add_width(group, full, small, channels):
+    """--width, and --debug, which makes it small.  channels: whose channels it is, for the help."""
+    group.add_argument('--width', type=positive_int, default=full, metavar='CHANNELS',
+                       help=f'{channels}; everything else follows in proportion')
+    group.add_argument('--debug', dest='width', action='store_const', const=small, default=argparse.SUPPRESS,
+                       help=f'--width {small}: for laptops')
+
 
 def joints_of(options):
     """Names of the joints that are predicted."""

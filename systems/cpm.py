@@ -15,14 +15,12 @@ maps to the targets, of labelled joints, and all stages' are summed.  A joint is
 the parabola through the logarithms there.  The evaluation sees the crop at seven scales, whose maps are brought back
 and averaged.  The interface is described in systems/__init__.py.
 """
-import argparse
-
 import numpy as np
 
 import datasets
 import systems
 from engine import crops, drawing, heatmaps, layers, multiscale, towers
-from engine.files import positive_float, positive_int
+from engine.files import positive_float
 from engine.meter import Meter
 from engine.metrics import key_point_rates
 from engine.tf1 import tf
@@ -61,10 +59,7 @@ predictor = towers.predictor
 
 def add_options(parser):
     network = parser.add_argument_group('network')
-    network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
-                         help='channels of the first layers; the others follow in proportion')
-    network.add_argument('--debug', dest='width', action='store_const', const=DEBUG_WIDTH, default=argparse.SUPPRESS,
-                         help=f'a quarter of the width, --width {DEBUG_WIDTH}: for laptops')
+    systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the first layers')
     network.add_argument('--stages', type=int, choices=range(1, MOST_STAGES + 1), default=MOST_STAGES, metavar='T',
                          help=f'stages, 1 to {MOST_STAGES}')
     network.add_argument('--sigma', type=positive_float, default=32.0, metavar='PIXELS',

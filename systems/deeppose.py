@@ -18,14 +18,12 @@ is the squared distance, mean over the labelled joints.  Adagrad starts from 1e-
 convolutions (`--conv_lr`), which may stay as they are at first (`--fix_conv_iter`): the point of `--init alexnet.npz`,
 ImageNet's weights (engine/weights.py).  The interface is described in systems/__init__.py.
 """
-import argparse
-
 import numpy as np
 
 import datasets
 import systems
 from engine import crops, drawing, layers, towers
-from engine.files import natural_int, positive_float, positive_int
+from engine.files import natural_int, positive_float
 from engine.meter import of_joints
 from engine.tf1 import tf
 from systems import Network, pose
@@ -62,10 +60,7 @@ start, trained, decays, predictor = systems.start, systems.trained, systems.deca
 
 def add_options(parser):
     network = parser.add_argument_group('network')
-    network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
-                         help='a third of the first layer\'s channels; the other layers follow in proportion')
-    network.add_argument('--debug', dest='width', action='store_const', const=DEBUG_WIDTH, default=argparse.SUPPRESS,
-                         help=f'a quarter of the width, --width {DEBUG_WIDTH}: for laptops')
+    systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'a third of the first layer\'s channels')
     network.add_argument('--data_augm', action='store_true', help='augment the training data: extension, shift, flip')
     network.add_argument('--conv_lr', type=positive_float, default=5e-4, metavar='LR',
                          help='learning rate of the convolutions; --lr is that of the other layers')

@@ -17,14 +17,11 @@ loss is half the mean squared difference, of labelled joints.  A joint is a quar
 towards the higher neighbour.  Mirrored maps come back one cell too far left, and are moved there before averaging: a
 mirrored crop's point 4c is the crop's 256 - 4c, cell 64 - c.  The interface is described in systems/__init__.py.
 """
-import argparse
-
 import numpy as np
 
 import datasets
 import systems
 from engine import crops, drawing, heatmaps, layers, towers
-from engine.files import positive_int
 from engine.meter import of_joints
 from engine.tf1 import tf
 from systems import Network, flip_of, joints_of, pose
@@ -62,10 +59,7 @@ decays, learning_rates, predictor = systems.decays, systems.learning_rates, towe
 
 def add_options(parser):
     network = parser.add_argument_group('network')
-    network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
-                         help='channels of the first branch; everything else follows in proportion')
-    network.add_argument('--debug', dest='width', action='store_const', const=DEBUG_WIDTH, default=argparse.SUPPRESS,
-                         help=f'half of the width, --width {DEBUG_WIDTH}: for laptops')
+    systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the first branch')
     network.add_argument('--flip_average', action='store_true', help='average the maps of the mirrored crop, too')
     network.add_argument('--data_augm', action='store_true', help='augment the training data: scale, rotation, flip')
     ablations = parser.add_argument_group('ablations', 'what the method is without one of its parts')

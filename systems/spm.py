@@ -15,15 +15,13 @@ times the absolute difference of the displacements where they are wanted; both s
 A person is found at each peak of the confidence from --threshold on: from there along the hierarchy, each displacement
 read in the cell nearest to where its parent was found.  The interface is described in systems/__init__.py.
 """
-import argparse
-
 import numpy as np
 import scipy.ndimage
 
 import datasets
 import systems
 from engine import augmentation, crops, drawing, heatmaps, layers, towers
-from engine.files import positive_int, share
+from engine.files import share
 from engine.meter import of_people
 from engine.tf1 import tf
 from systems import Network, Pose, flip_of, hrnet, joints_of
@@ -62,10 +60,7 @@ decays, learning_rates, predictor = systems.decays, systems.learning_rates, towe
 
 def add_options(parser):
     network = parser.add_argument_group('network')
-    network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
-                         help='channels of the trunk\'s first branch; everything else follows in proportion')
-    network.add_argument('--debug', dest='width', action='store_const', const=DEBUG_WIDTH, default=argparse.SUPPRESS,
-                         help=f'a quarter of the width, --width {DEBUG_WIDTH}: for laptops')
+    systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the trunk\'s first branch')
     network.add_argument('--data_augm', action='store_true',
                          help='augment the training data: scale, rotation, shift, flip')
     network.add_argument('--flip_average', action='store_true', help='average the maps of the mirrored picture, too')

@@ -8,7 +8,6 @@ models, the detector's as an auxiliary one.  In evaluation a frame is seen at ei
 and averaged (engine/multiscale.py); a joint is where its mean map peaks.  Whose joints is said by the torso: annotated,
 clicked at, or inferred (torso.py).  The interface is described in systems/__init__.py.
 """
-import argparse
 import functools
 import os
 
@@ -18,12 +17,13 @@ import crowd
 import model
 import pairwise_distr
 import spatial_model
+import systems
 import torso
 from datasets import flic
 from datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH, clamp_to_frame
 from engine import augmentation, drawing, heatmaps, layers, multiscale, towers
 from engine.crops import Sample, inverse, to_frame
-from engine.files import natural_float, natural_int, positive_float, positive_int, share
+from engine.files import natural_float, natural_int, positive_float, share
 from engine.meter import Meter
 from engine.metrics import detection_rate, normalised_errors
 from engine.tf1 import tf
@@ -57,10 +57,7 @@ def add_options(parser):
 
 def add_network(parser):
     network = parser.add_argument_group('network')
-    network.add_argument('--width', type=positive_int, default=FULL_WIDTH, metavar='CHANNELS',
-                         help='channels of the first layers; the others follow in proportion')
-    network.add_argument('--debug', dest='width', action='store_const', const=DEBUG_WIDTH, default=argparse.SUPPRESS,
-                         help=f'a quarter of the width, --width {DEBUG_WIDTH}: for laptops')
+    systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the first layers')
     network.add_argument('--use_sm', action='store_true', help='add the spatial model and train both jointly')
     network.add_argument('--train_only', choices=('detector', 'spatial'),
                          help='train this part alone and leave the other as --init brought it: the paper\'s steps '
