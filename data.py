@@ -7,6 +7,7 @@
     python data.py --dataset mpii --meta train.json valid.json --images mpii/images --out arrays
     python data.py --dataset coco --meta person_keypoints_{train,val}2017.json --images {train,val}2017 --out arrays
     python data.py --dataset coco --synthetic 400 --out arrays
+    python data.py --coco annotations.json --images DIR --out arrays       # people of your own (datasets/own.py)
 
 FLIC's frames have one size and become one array, 5 GB, that is read frame by frame.  FLIC people who face backwards
 (left hip left of the right hip) have left and right exchanged, so that "left" is always the side on the picture's
@@ -14,12 +15,13 @@ right; and for a heat map, a joint outside the frame moves to the nearest cell. 
 they are, and must stay there: each is decoded once to see that it is whole, and again whenever it is trained on.
 Joints are written as annotated, in pixels.  Nothing appears under a final name before every array is complete.
 
-What is read of each set, and who is a test person, its module says: datasets/{flic,lsp,mpii,coco}.py.
+What is read of each set, and who is a test person, its module says: datasets/{flic,lsp,mpii,coco,own}.py.
 """
 import binascii
 import concurrent.futures
 import contextlib
 import datetime
+import functools
 import glob
 import json
 import os
@@ -29,7 +31,7 @@ import numpy as np
 from tqdm import tqdm
 
 import datasets
-from datasets import annotations, arrays, flic
+from datasets import annotations, arrays, flic, own
 from engine import files, interrupts, jpeg
 from engine.files import InputError
 
@@ -46,10 +48,10 @@ def decode(path):
     return jpeg.read(path, (flic.WIDTH, flic.HEIGHT))
 
 
-def problem(path):
-    """None if the picture is sound, else what is wrong with it."""
+def problem(frame):
+    """None if frame() gives one, else what is wrong with its picture."""
     try:
-        decode(path)
+        frame()
     except InputError as error:
         return str(error)
     return None
@@ -57,12 +59,12 @@ def problem(path):
 
 def write_rows(job):
     """Worker: decodes one job's frames into rows of x.  Returns their number."""
-    x_path, first, paths = job
+    x_path, first, frames = job
     # Mapped for these rows only: a map kept open would count every row written as resident memory.
     x = np.lib.format.open_memmap(x_path, mode='r+')
-    for i, path in enumerate(paths):
-        x[first + i] = decode(path)
-    return len(paths)
+    for i, frame in enumerate(frames):
+        x[first + i] = frame()
+    return len(frames)
 
 
 @contextlib.contextmanager
@@ -75,13 +77,6 @@ def pool_of(workers):
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def find_bad(people, images, workers):
-    """Decodes every frame once; returns {file: reason} of those that cannot be used."""
-    files = sorted(set(people.file))
-    reasons = in_parallel(problem, [os.path.join(images, file) for file in files], workers)
-    return {file: reason for file, reason in zip(files, reasons) if reason}
 
 
 def in_parallel(function, jobs, workers):
@@ -125,8 +120,11 @@ def mismatch(path, entry, size):
     return None
 
 
-def write_split(folder, split, people, images, workers):
-    """Writes the three arrays of one split under their temporary names; returns {temporary path: final path}."""
+def write_split(folder, split, people, frames, workers):
+    """Writes the three arrays of one split under their temporary names; returns {temporary path: final path}.
+
+    frames: a function of each person, without arguments, that returns their frame.
+    """
     n = len(people.file)
     final = {kind: os.path.join(folder, arrays.file_name(kind, split)) for kind in flic.LAYOUT}
     partial = {kind: f'{path}.{os.getpid()}.partial' for kind, path in final.items()}
@@ -135,8 +133,7 @@ def write_split(folder, split, people, images, workers):
     np.lib.format.open_memmap(partial['joints'], mode='r+')[:] = people.joints_xy
     np.lib.format.open_memmap(partial['people'], mode='r+')[:] = np.rec.fromarrays(
         [people.file, people.torsobox, people.backward, people.row], dtype=flic.PERSON)
-    jobs = [(partial['x'], i, [os.path.join(images, file) for file in people.file[i:i + ROWS_A_JOB]])
-            for i in range(0, n, ROWS_A_JOB)]
+    jobs = [(partial['x'], i, frames[i:i + ROWS_A_JOB]) for i in range(0, n, ROWS_A_JOB)]
     with pool_of(workers) as pool, tqdm(total=n, desc=split, unit='img') as bar:
         for done in concurrent.futures.as_completed([pool.submit(write_rows, job) for job in jobs]):
             bar.update(done.result())
@@ -236,6 +233,8 @@ def parse_options():
     parser.add_argument('--dataset', choices=SETS, default='flic', help='(default: %(default)s)')
     parser.add_argument('--meta', nargs='+', metavar='FILE', help='the set\'s annotations; two files of MPII and COCO: '
                         'training, test; several of LSP are joined (default: FLIC/examples.mat)')
+    parser.add_argument('--coco', nargs='+', metavar='FILE', help='in place of --meta: people of your own as COCO '
+                        'writes key points, cut out as FLIC\'s people are; two files: training, test')
     parser.add_argument('--images', nargs='+', metavar='FOLDER', help='of the pictures, one for each FILE or one for '
                         'all (default: FLIC/images)')
     parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
@@ -248,14 +247,18 @@ def parse_options():
     parser.add_argument('--workers', type=files.positive_int, default=len(os.sched_getaffinity(0)),
                         help='processes (default: all cores, here %(default)s)')
     options = parser.parse_args()
+    if options.coco and (options.meta or options.synthetic or options.dataset != 'flic' or not options.images):
+        parser.error('--coco goes with --images, and without --meta, --synthetic and another --dataset')
     if options.synthetic and (options.meta or options.images):
         parser.error('--synthetic draws --meta and --images itself')
     if options.dataset == 'flic':
-        options.meta, options.images = options.meta or ['FLIC/examples.mat'], options.images or ['FLIC/images']
+        options.meta = options.coco or options.meta or ['FLIC/examples.mat']
+        options.images = options.images or ['FLIC/images']
     if not options.synthetic and not (options.meta and options.images):
         parser.error(f'--dataset {options.dataset}: say --meta FILE and --images FOLDER, or --synthetic N')
     n = len(options.meta or ())
-    if n > {'flic': 1, 'lsp': n}.get(options.dataset, 2) or len(options.images or ()) not in (0, 1, n):
+    most = {'flic': 2 if options.coco else 1, 'lsp': n}.get(options.dataset, 2)
+    if n > most or len(options.images or ()) not in (0, 1, n):
         parser.error(f'--meta, --images: {n} files and {len(options.images)} folders do not go together')
     return options
 
@@ -278,29 +281,34 @@ def main():
     options = parse_options()
     metas, images = sources(options)
     settings = {'meta': ' '.join(map(os.path.basename, metas)), 'synthetic': options.synthetic, 'seed': options.seed,
-                'skip_bad': options.skip_bad}
+                'skip_bad': options.skip_bad, **({'source': 'own'} if options.coco else {})}
     manifest = (make_frames if options.dataset == 'flic' else make_annotated)(metas, images, options, settings)
     size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
     print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB')
 
 
 def make_frames(metas, images, options, settings):
-    """FLIC's arrays; returns their manifest."""
-    (meta,), (images,) = metas, images
-    people = flic.read_annotations(meta)
-    people = select(people, people.split != '')
+    """FLIC's arrays, of FLIC or of people of one's own; returns their manifest."""
+    if options.coco:
+        people, frames = own.read(metas, images)
+    else:
+        people = flic.read_annotations(metas[0])
+        people = select(people, people.split != '')
+        frames = [functools.partial(decode, os.path.join(images[0], file)) for file in people.file]
     if options.skip_bad:
-        bad = find_bad(people, images, options.workers)
-        left_out = np.isin(people.file, list(bad))
-        print(f'left out: {left_out.sum()} people on {len(bad)} pictures',
-              *map(files.printable, bad.values()), sep='\n  ')
-        people = select(people, ~left_out)
-    check_both({split: (people.split == split).sum() for split in arrays.SPLITS}, meta)
+        reasons = in_parallel(problem, frames, options.workers)
+        bad = sorted(set(filter(None, reasons)))
+        print(f'left out: {sum(map(bool, reasons))} people on {len(bad)} pictures', *map(files.printable, bad),
+              sep='\n  ')
+        people = select(people, np.array([not reason for reason in reasons], bool))
+        frames = [frame for frame, reason in zip(frames, reasons) if not reason]
+    check_both({split: (people.split == split).sum() for split in arrays.SPLITS}, metas[0])
     print(files.printable(report(people)))
     facts = {'dataset': 'flic', 'settings': settings,
              'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS}}
     return write_arrays(options.out, lambda split: write_split(
-        options.out, split, select(people, people.split == split), images, options.workers), facts)
+        options.out, split, select(people, people.split == split),
+        [frame for frame, its in zip(frames, people.split) if its == split], options.workers), facts)
 
 
 def make_annotated(metas, images, options, settings):

@@ -13,7 +13,7 @@ import io
 
 import datasets
 import main
-from engine import checkpoint, convolution, pictures, results, sources, towers
+from engine import checkpoint, convolution, pictures, sources, towers
 from engine.tf1 import tf
 
 read = sources.read_picture
@@ -30,7 +30,7 @@ class Model:
 
     def __init__(self, options, system, found):
         body = datasets.load(options.dataset)
-        self.joints = [results.standard_name(joint) for joint in body.JOINTS]
+        self.joints = [datasets.standard_name(joint) for joint in body.JOINTS]
         with contextlib.ExitStack() as stack, tf.Graph().as_default():
             graph = pictures.build_graph(system, options)
             session = tf.Session(config=towers.session_config(options.gpus))

@@ -36,6 +36,19 @@ def _complain(message, code):
     return code
 
 
+@contextlib.contextmanager
+def quiet_stderr():
+    """What libraries written in other languages print there is lost; Python's errors are still raised."""
+    kept = os.dup(2)
+    with open(os.devnull, 'w') as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def printable(text):
     """Text as it may go to a terminal: what a file or its name holds cannot move the cursor or hide a line."""
     return ''.join(c if c.isprintable() or c == '\n' else ascii(c)[1:-1] for c in str(text))

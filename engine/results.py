@@ -8,21 +8,14 @@ import re
 
 import numpy as np
 
+import datasets
 from engine import checkpoint, drawing, files
 from engine.files import InputError
 
 POSES, RESULTS = 'poses.json', 'coco_results.json'
 MARK = b'pose found by main.py --predict'
 NEAR = 4096                             # bytes from either end within which the mark is
-PARTS = {'sho': 'shoulder', 'elb': 'elbow', 'wri': 'wrist', 'hip': 'hip', 'kne': 'knee', 'ank': 'ankle', 'eye': 'eye',
-         'ear': 'ear'}
 NOT_FOUND = 0.1                         # a joint with a lower score is not found: v = 0
-
-
-def standard_name(joint):
-    """'lsho' -> 'left_shoulder', as COCO spells it; what has no side stays as it is."""
-    side, part = {'l': 'left_', 'r': 'right_'}.get(joint[0]), PARTS.get(joint[1:])
-    return side + part if side and part else joint
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -107,7 +100,7 @@ def head(body, info):
                                    f'{NOT_FOUND}; x = y = 0)',
                      'sides': body.SIDES},
             'categories': [{'id': 1, 'name': 'person', 'supercategory': 'person',
-                            'keypoints': [standard_name(joint) for joint in body.JOINTS],
+                            'keypoints': [datasets.standard_name(joint) for joint in body.JOINTS],
                             'skeleton': [[a + 1, b + 1] for a, b in body.LIMBS]}]}
 
 

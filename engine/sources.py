@@ -21,8 +21,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from engine import tf1
-from engine.files import InputError
+from engine.files import InputError, quiet_stderr
 
 JPEGS = ('.jpg', '.jpeg', '.jpe', '.jfif')
 PICTURES = (*JPEGS, '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif', '.jp2')
@@ -120,7 +119,7 @@ def frames(source):
     with open_video(source.path) as video:
         expected, n = video.get(cv2.CAP_PROP_FRAME_COUNT), 0
         while True:
-            with tf1.quiet_stderr():
+            with quiet_stderr():
                 there, image = video.read()
             if not there:
                 break
@@ -136,7 +135,7 @@ def open_video(path):
     camera = isinstance(path, int)
     if not camera:
         check_regular(path)
-    with tf1.quiet_stderr():
+    with quiet_stderr():
         video = cv2.VideoCapture(path)
     try:
         if not video.isOpened() or video.get(cv2.CAP_PROP_FRAME_WIDTH) < 1:
@@ -195,7 +194,7 @@ def check_regular(path):
 
 def decode(content):
     """A picture's bytes -> RGB uint8 [h, w, 3], else ValueError, RuntimeError, MemoryError or cv2.error."""
-    with tf1.quiet_stderr():                           # OpenCV's codecs print what our own line says
+    with quiet_stderr():                           # OpenCV's codecs print what our own line says
         return decode_jpeg(content) if content[:2] == b'\xff\xd8' else decode_other(content)
 
 

@@ -10,7 +10,7 @@ import os
 import cv2
 import numpy as np
 
-from engine import files, tf1
+from engine import files
 
 CODECS = (('VP9, which browsers play and other players may not', 'vp09'),
           ('MPEG-4, which browsers do not play', 'mp4v'))
@@ -51,7 +51,7 @@ def other(path, work, size, rate, note):
 
 def by_opencv(path, size, rate, code):
     """(write, close), or None where OpenCV cannot."""
-    with tf1.quiet_stderr():
+    with files.quiet_stderr():
         video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*code), rate, size)
     if not video.isOpened():
         return None

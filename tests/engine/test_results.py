@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+import datasets
 from datasets import coco, flic, lsp, mpii
 from engine import results, sources
 from engine.files import InputError
@@ -25,11 +26,11 @@ def read(folder, name):
 
 
 def test_standard_names():
-    assert [results.standard_name(joint) for joint in coco.JOINTS] == [
+    assert [datasets.standard_name(joint) for joint in coco.JOINTS] == [
         'nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder', 'left_elbow',
         'right_elbow', 'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee', 'right_knee', 'left_ankle',
         'right_ankle']                                                          # as the annotations of COCO have them
-    assert {results.standard_name(joint) for joint in (*lsp.JOINTS, *mpii.JOINTS)} >= {'neck', 'head', 'right_ankle'}
+    assert {datasets.standard_name(joint) for joint in (*lsp.JOINTS, *mpii.JOINTS)} >= {'neck', 'head', 'right_ankle'}
 
 
 def test_pycocotools_reads_both_files(tmp_path):
