@@ -134,7 +134,7 @@ class Trainer:
 
     def run_epochs(self):
         state, graph = self.state, self.graph
-        self.epoch_began, self.samples = time.monotonic(), 0
+        self.begin_epoch()
         self.session.run(*graph.start_training(state['step'], graph.total_steps))
         if state['step'] == 0:
             self.save()                                 # from here on, a killed run can be restored
@@ -150,6 +150,9 @@ class Trainer:
         if not self.saved():
             raise Stop(1)
         self.stop_if_asked()
+
+    def begin_epoch(self):
+        self.epoch_began, self.cpu_began, self.samples = time.monotonic(), time.process_time(), 0
 
     def run_epoch(self, epoch, position):
         """Steps to the end of the epoch."""
@@ -209,7 +212,7 @@ class Trainer:
 
     def finish_epoch(self, epoch):
         """Evaluates on the test people, logs the epoch's line, notes the best rate of people held out, saves."""
-        seconds = time.monotonic() - self.epoch_began
+        seconds, cpu_seconds = time.monotonic() - self.epoch_began, time.process_time() - self.cpu_began
         means = {'train': self.meter.means(), 'test': self.evaluate().means()}
         rate = means['test'][f'rate_{self.answer}']
         self.state['epochs_logged'], self.path = epoch, None
@@ -221,10 +224,10 @@ class Trainer:
         left = (self.graph.total_steps - self.state['step']) * self.options.batch_size
         say(epoch_line(epoch, means, img_per_s, left * spent / self.samples if self.samples else None))
         self.log.write('log', {'epoch': epoch, 'step': self.state['step'], **means, 'img_per_s': round(img_per_s, 3),
-                               'seconds': round(seconds, 1)})
+                               'seconds': round(seconds, 1), 'cpu_seconds': round(cpu_seconds, 1)})
         self.summaries.epoch(self.session, self.state['step'], means)
         self.meter, self.state['sums'] = self.new_meter(), None
-        self.epoch_began, self.samples = time.monotonic(), 0
+        self.begin_epoch()
         if not self.save():
             self.state['best'] = former                                         # the best of those on disk
 

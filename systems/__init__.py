@@ -78,7 +78,7 @@ import pkgutil
 import numpy as np
 
 import datasets
-from engine.files import positive_int
+from engine.files import natural_float, positive_float, positive_int
 
 # outputs {name: [b, ...]}.  layers {name: activation}.  statistics {moving average: this batch's value}.
 # parts: whatever else the system's own functions need.
@@ -105,6 +105,26 @@ def add_width(group, full, small, channels):
                        help=f'--width {small}: for laptops')
 
 
+def add_augmentation(parser, what):
+    """--data_augm, --rotation and --zoom.  what: what the publication does, for the help."""
+    augmented = parser.add_argument_group('augmentation')
+    augmented.add_argument('--data_augm', action='store_true', help=f'augment the training data: {what}')
+    augmented.add_argument('--rotation', type=natural_float, metavar='DEGREES',
+                           help='by up to +- this, instead of what the publication does')
+    augmented.add_argument('--zoom', nargs=2, type=positive_float, metavar=('LOW', 'HIGH'),
+                           help='enlarged by a factor between these, its logarithm uniform, instead of what the '
+                                'publication does')
+
+
+def turn_and_zoom(rng, options, degrees, zoom):
+    """Drawn degrees and factor: within --rotation and --zoom where these are said, else those given."""
+    if options.rotation is not None:
+        degrees = rng.uniform(-options.rotation, options.rotation)
+    if options.zoom is not None:
+        zoom = np.exp(rng.uniform(*np.log(options.zoom)))
+    return degrees, zoom
+
+
 def joints_of(options):
     """Names of the joints that are predicted."""
     return datasets.load(options.dataset).JOINTS
@@ -121,6 +141,14 @@ def n_points(options):
 
 def check_options(options):
     """Nothing contradicts anything else."""
+    if not options.data_augm and (options.rotation, options.zoom) != (None, None):
+        raise ValueError('--rotation, --zoom go with --data_augm')
+    check_zoom(options)
+
+
+def check_zoom(options):
+    if options.zoom is not None and options.zoom[0] > options.zoom[1]:
+        raise ValueError('argument --zoom: LOW is above HIGH')
 
 
 def takes_anchor(options):

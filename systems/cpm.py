@@ -46,7 +46,7 @@ FLAT = 0.01                                     # deviation of a stage's last we
 DEFAULTS = {'n_epochs': 300, 'batch_size': 5, 'optimizer': 'momentum', 'lmbd': 1e-6}
 SCHEDULE = ((10 / 300, 0.1), (60 / 300, 0.01), (120 / 300, 0.001))      # (from this share of all updates on, factor)
 FIXED = ('width', 'stages')
-FIXED_IN_TRAINING = ('data_augm', 'sigma')
+FIXED_IN_TRAINING = ('data_augm', 'rotation', 'zoom', 'sigma')
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ()
 
 joints_of, n_points, takes_anchor, check_options = (systems.joints_of, systems.n_points, systems.takes_anchor,
@@ -67,7 +67,7 @@ def add_options(parser):
     network.add_argument('--scales', choices=('multi', 'single'), default='multi',
                          help='scales of the crop whose maps are averaged for the predictions: seven, or one')
     network.add_argument('--flip_average', action='store_true', help='average the maps of the mirrored crops, too')
-    network.add_argument('--data_augm', action='store_true', help='augment the training data: scale, rotation, flip')
+    systems.add_augmentation(parser, 'scale, rotation, flip')
 
 
 def input_size(options):
@@ -102,7 +102,9 @@ def training_sample(image, person, options, rng):
     if not options.data_augm:
         return test_sample(image, person, options)
     side = 1 if rng.random() < 0.5 else -1
-    return cut(image, person, options, side * rng.uniform(*ZOOM), rng.uniform(-DEGREES, DEGREES))
+    zoom = rng.uniform(*ZOOM)
+    degrees, zoom = systems.turn_and_zoom(rng, options, rng.uniform(-DEGREES, DEGREES), zoom)
+    return cut(image, person, options, side * zoom, degrees)
 
 
 def test_sample(image, person, options):

@@ -49,7 +49,7 @@ CONNECTED = {'fc6': 128, 'fc7': 128}
 DEFAULTS = {'n_epochs': 300, 'batch_size': 128, 'optimizer': 'adagrad', 'lr': 5e-4, 'lmbd': 0.0, 'clip_norm': 0.0}
 SCHEDULE = ()                               # the rate stays
 FIXED = ('width',)
-FIXED_IN_TRAINING = ('data_augm', 'conv_lr', 'fix_conv_iter')
+FIXED_IN_TRAINING = ('data_augm', 'rotation', 'zoom', 'conv_lr', 'fix_conv_iter')
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = (), (), ()
 
 joints_of, n_points, takes_anchor = systems.joints_of, systems.n_points, systems.takes_anchor
@@ -61,7 +61,7 @@ start, trained, decays, predictor = systems.start, systems.trained, systems.deca
 def add_options(parser):
     network = parser.add_argument_group('network')
     systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'a third of the first layer\'s channels')
-    network.add_argument('--data_augm', action='store_true', help='augment the training data: extension, shift, flip')
+    systems.add_augmentation(parser, 'extension, shift, flip')
     network.add_argument('--conv_lr', type=positive_float, default=5e-4, metavar='LR',
                          help='learning rate of the convolutions; --lr is that of the other layers')
     network.add_argument('--fix_conv_iter', type=natural_int, default=0, metavar='N',
@@ -69,6 +69,7 @@ def add_options(parser):
 
 
 def check_options(options):
+    systems.check_options(options)
     if options.width % 2:
         raise ValueError('argument --width: must be even, for convolutions in two groups')
 
@@ -91,11 +92,11 @@ def extension_of(options):
     return EXTENSIONS.get(options.dataset, EXTENSION)
 
 
-def cut(image, person, options, extension, shift=(0, 0), mirrored=False):
+def cut(image, person, options, extension, shift=(0, 0), mirrored=False, degrees=0.0):
     """The crop of the box times an extension, moved by a shift in sides of the box; each has an entry an axis."""
     sides = (person.box[2:] - person.box[:2]) / LARGER.get(options.dataset, 1)
     middle = (person.box[:2] + person.box[2:]) / 2 + shift * sides
-    matrix = crops.matrix_of(middle, extension * sides, (SIDE, SIDE), mirrored=mirrored)
+    matrix = crops.matrix_of(middle, extension * sides, (SIDE, SIDE), degrees, mirrored)
     return crops.cut(image, person, matrix, (SIDE, SIDE), datasets.load(options.dataset).FLIP if mirrored else None)
 
 
@@ -104,8 +105,11 @@ def training_sample(image, person, options, rng):
     if not options.data_augm:
         return test_sample(image, person, options)
     extension = rng.uniform(*extension_of(options), 2)
-    shift = np.minimum((extension - 1) / 2, SHIFT) * rng.uniform(-1, 1, 2)
-    return cut(image, person, options, extension, shift, rng.random() < 0.5)
+    degrees, zoom = systems.turn_and_zoom(rng, options, 0, None)
+    if zoom is not None:
+        extension = np.full(2, np.mean(extension_of(options)) / zoom)
+    shift = np.clip((extension - 1) / 2, 0, SHIFT) * rng.uniform(-1, 1, 2)
+    return cut(image, person, options, extension, shift, rng.random() < 0.5, degrees)
 
 
 def test_sample(image, person, options):

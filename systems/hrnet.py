@@ -47,7 +47,7 @@ FLAT = 0.001                                # deviation of the last layer's weig
 DEFAULTS = {'n_epochs': 210, 'batch_size': 32, 'lmbd': 0.0}
 SCHEDULE = ((170 / 210, 0.1), (200 / 210, 0.01))        # (from this share of all updates on, rate factor)
 FIXED = ('width', 'no_batch_norm', 'identity')
-FIXED_IN_TRAINING = ('data_augm',)
+FIXED_IN_TRAINING = ('data_augm', 'rotation', 'zoom')
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ()
 
 n_points, takes_anchor, check_options = systems.n_points, systems.takes_anchor, systems.check_options
@@ -61,7 +61,7 @@ def add_options(parser):
     network = parser.add_argument_group('network')
     systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the first branch')
     network.add_argument('--flip_average', action='store_true', help='average the maps of the mirrored crop, too')
-    network.add_argument('--data_augm', action='store_true', help='augment the training data: scale, rotation, flip')
+    systems.add_augmentation(parser, 'scale, rotation, flip')
     ablations = parser.add_argument_group('ablations', 'what the method is without one of its parts')
     ablations.add_argument('--no_batch_norm', action='store_true', help='biases instead of batch norms')
     ablations.add_argument('--identity', action='store_true', help='nothing instead of ReLUs')
@@ -84,7 +84,7 @@ def about(options):
 def crop_of(person, options, zoom=1, degrees=0, mirrored=False):
     """The matrix from a picture to a person's crop."""
     below = BELOW.get(options.dataset, 0) * person.scale
-    extent = zoom * MARGIN * 200 * person.scale
+    extent = MARGIN * 200 * person.scale / zoom
     return crops.matrix_of(person.centre + np.array([0, below]), (extent, extent), (SIDE, SIDE), degrees, mirrored)
 
 
@@ -96,9 +96,10 @@ def training_sample(image, person, options, rng):
     """With --data_augm at another scale, turned, mirrored; else as the test people are."""
     if not options.data_augm:
         return test_sample(image, person, options)
-    zoom = 1 + np.clip(SCALES * rng.normal(), -SCALES, SCALES)
+    extent = 1 + np.clip(SCALES * rng.normal(), -SCALES, SCALES)
     degrees = np.clip(DEGREES * rng.normal(), -2 * DEGREES, 2 * DEGREES) if rng.random() < TURNED else 0
     mirrored = rng.random() < 0.5
+    degrees, zoom = systems.turn_and_zoom(rng, options, degrees, 1 / extent)
     return cut(image, person, crop_of(person, options, zoom, degrees, mirrored), mirrored, options)
 
 

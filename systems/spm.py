@@ -48,7 +48,7 @@ PRIOR = 0.01                                # confidence of every cell at the st
 
 DEFAULTS, SCHEDULE = {'n_epochs': 250, 'batch_size': 32, 'lmbd': 0.0}, towers.SCHEDULE
 FIXED = ('width',)
-FIXED_IN_TRAINING = ('data_augm', 'threshold')
+FIXED_IN_TRAINING = ('data_augm', 'rotation', 'zoom', 'threshold')
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ('threshold',)
 
 n_points, takes_anchor, check_options = systems.n_points, systems.takes_anchor, systems.check_options
@@ -61,8 +61,7 @@ decays, learning_rates, predictor = systems.decays, systems.learning_rates, towe
 def add_options(parser):
     network = parser.add_argument_group('network')
     systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the trunk\'s first branch')
-    network.add_argument('--data_augm', action='store_true',
-                         help='augment the training data: scale, rotation, shift, flip')
+    systems.add_augmentation(parser, 'scale, rotation, shift, flip')
     network.add_argument('--flip_average', action='store_true', help='average the maps of the mirrored picture, too')
     network.add_argument('--threshold', type=share, default=0.2, metavar='C',
                          help='confidence from which on there is a person')
@@ -107,7 +106,7 @@ def training_sample(image, people, options, rng):
     if not options.data_augm:
         return test_sample(image, people, options)
     size = SIDE, SIDE
-    turn, zoom = rng.uniform(-DEGREES, DEGREES), rng.uniform(*ZOOM)
+    turn, zoom = systems.turn_and_zoom(rng, options, rng.uniform(-DEGREES, DEGREES), rng.uniform(*ZOOM))
     return cut(image, people, options, augmentation.rotate(turn, size), augmentation.zoom(zoom, size),
                augmentation.translate(*rng.uniform(-SHIFT, SHIFT, 2)), mirrored=rng.random() < 0.5)
 

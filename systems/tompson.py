@@ -123,8 +123,7 @@ def check_options(options):
     if augmentation.ranges_of(options) != augmentation.USUAL and not options.data_augm:
         names = ', '.join(f'--{name}' for name in augmentation.Ranges._fields)
         raise ValueError(f'{names} go with --data_augm')
-    if options.zoom[0] > options.zoom[1]:
-        raise ValueError('argument --zoom: LOW is above HIGH')
+    systems.check_zoom(options)
 
 
 def input_size(options):

@@ -73,7 +73,8 @@ class Runs:
 
     def epochs(self, run):
         with open(self.folder / 'models' / run / 'log.jsonl') as file:
-            return [{k: v for k, v in json.loads(line).items() if k not in ('seconds', 'img_per_s')} for line in file]
+            return [{k: v for k, v in json.loads(line).items() if k != 'img_per_s' and 'seconds' not in k}
+                    for line in file]
 
     def weights(self, run):
         """{name: array} of the newest checkpoint."""

@@ -18,15 +18,15 @@ from engine.files import InputError, Parser, atomic, run_script
 from evaluate import MODELS
 
 SMOOTH = 20                             # updates in the running mean that is drawn over the thin line of each
-def read_lines(path):
-    """The records of a .jsonl file; a line torn by a killed run is passed over."""
+def read_lines(path, key='step'):
+    """The records of a .jsonl file, which all have this key; a line torn by a killed run is passed over."""
     records = []
     try:
         with open(path, encoding='utf-8', errors='replace') as file:
             for line in file:
                 with contextlib.suppress(ValueError):
                     record = json.loads(line)
-                    if isinstance(record, dict) and 'step' in record:
+                    if isinstance(record, dict) and key in record:
                         records.append(record)
     except OSError as error:
         raise InputError(f'{path}: {error.strerror}') from error

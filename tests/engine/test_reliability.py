@@ -154,8 +154,8 @@ def weights_of(path):
 def log_of(run, kind):
     """Lines of a run's log.jsonl or steps.jsonl, as dictionaries without the times."""
     with open(os.path.join(str(run), f'{kind}.jsonl')) as file:
-        return [{name: value for name, value in json.loads(line).items() if name not in ('seconds', 'img_per_s')}
-                for line in file]
+        return [{name: value for name, value in json.loads(line).items()
+                 if name != 'img_per_s' and 'seconds' not in name} for line in file]
 
 
 def names(run):

@@ -12,12 +12,13 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from people import somebody
 
 import export
 import main
 import systems
 from datasets import flic
-from engine import files
+from engine import crops, files
 from engine.tf1 import tf
 
 # arguments: what makes the network small.  shallow: {what is set to: value}, for what no option makes smaller.
@@ -34,6 +35,30 @@ COMMON = ('--data_augm', '--batch_size', '8', '--n_epochs', '2', '--train_exampl
 
 def test_all_systems_are_here():
     assert set(SYSTEMS) == set(systems.names())
+
+
+@pytest.mark.parametrize('name', sorted(set(SYSTEMS) - {'tompson'}))
+def test_rotation_and_zoom_are_those_that_were_said(name):
+    """Of 200 crops beside the one that is neither turned nor zoomed, by their matrices."""
+    image, person = somebody(17)
+    sizes, turns = [], []
+    people = person if systems.load(name).MOST_PEOPLE is None else crops.Person(*(
+        np.stack([value]) if isinstance(value, np.ndarray) else [value] for value in person))
+
+    def crop(seed, rotation, *zoom):
+        options.rotation, options.zoom = rotation, zoom
+        sample = system.training_sample(image, people, options, np.random.default_rng(seed))
+        return crops.inverse(sample.back)[:, :2]
+
+    options, system, _, _ = main.understand(['--train', '--system', name, '--dataset', 'coco', '--data_augm'])
+    plain = crop(0, 0, 1, 1)
+    plain *= np.sign(np.diag(plain))                                    # not mirrored
+    for seed in range(200):
+        moved = np.linalg.solve(plain, crop(seed, 20, 0.8, 1.25))       # zoom x turn x mirror
+        sizes.append(np.sqrt(abs(np.linalg.det(moved))))
+        turns.append(np.degrees(np.arctan2(-moved[0, 1], moved[1, 1])))
+    assert 0.8 <= min(sizes) < 0.82 and 1.22 < max(sizes) <= 1.25 and 0.4 < np.mean(np.array(sizes) < 1) < 0.6
+    assert -20 <= min(turns) < -18 and 18 < max(turns) <= 20
 
 
 def call(script, *arguments):

@@ -1,0 +1,185 @@
+"""All systems on FLIC for the same processor time: one table, one chart.
+
+    taskset -c 0 python -m tools.compare --minutes 15              train and score each system that --out does not have
+    python -m tools.compare --table                                Markdown table and chart of the results so far
+
+Each system is trained by main.py on the same people with the same augmentation, batch, optimiser and kind of schedule,
+narrowed (SETTINGS), for as many epochs as come nearest to --minutes of its own processor time, which a first trial of
+two short epochs estimates and the log measures.  After each epoch it is evaluated on people of the held-out tenth
+(--validation); at the end, once, on the test people, a single view each.  Evaluations do not count as training time.
+On one core processor time is time; on several, threads that wait for each other count, too.
+
+--out holds a JSON line a system: system, minutes (asked for), arguments (main.py's), updates, epochs ([[processor
+seconds so far, rate of held-out people], ...]), people, rates ({row of evaluate.py: rate at radius 10}), pck ({row:
+PCK@0.2 of the torso box}), code.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+
+import evaluate
+import systems
+from datasets import arrays
+from engine import palette
+from engine.files import InputError, Parser, atomic, positive_float, positive_int, run_script
+from tools.ablations import code_of, count_updates
+from tools.plot_log import read_lines
+
+MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
+COMMON = ('--dataset', 'flic', '--data_augm', '--rotation', 15, '--zoom', 0.75, 1.35, '--batch_size', 8,
+          '--optimizer', 'adam', '--lr', 0.001, '--schedule', 'cosine', '--tb_folder', '')
+SETTINGS = {
+    'tompson': ('--use_sm', '--width', 8, '--scales', 'single'),
+    'deeppose': ('--width', 8, '--conv_lr', 0.001),
+    'cpm': ('--width', 8, '--stages', 3, '--sigma', 16, '--scales', 'single', '--clip_norm', 0),
+    'hrnet': ('--width', 8),
+    'spm': ('--width', 8),
+}
+# Elbow and wrist in %, PCK@0.2 of the torso box, observer-centric, trained to the end: Wei et al. 2016 (CPM), table of
+# Newell et al. 2016 (DeepPose).
+PUBLISHED = {'deeppose': (92.3, 82.0), 'cpm': (97.6, 95.0)}
+ROWS = ('wrist', 'elbow', 'shoulder', 'hip', 'nose', 'mean of 9')
+ANOTHER_RATE = {'cpm': 'held-out people within 25 pixels of the crop'}      # what its log has instead of radius 10
+TRIAL = 80                                  # people of the trial that estimates the time of a sample
+
+
+# ---------------------------------------------------------------- running
+
+def run_all(args):
+    done = {row['system'] for row in read_results(args.out) if row['minutes'] == args.minutes}
+    for name in args.systems:
+        if name in done:
+            continue
+        row = measure(name, args)
+        with open(args.out, 'a', encoding='utf-8') as file:
+            file.write(json.dumps(row) + '\n')
+        print(f'{name}: {row["updates"]} updates, mean of 9 {row["rates"]["mean of 9"]:.1f} %', flush=True)
+
+
+def measure(name, args):
+    """Trains and scores one system: its line of --out."""
+    run = os.path.join(args.model_path, f'{name}_{args.minutes:g}')
+    for folder in (run, f'{run}_trial'):
+        shutil.rmtree(folder, ignore_errors=True)
+    arguments = ('--system', name, *COMMON, *SETTINGS[name])
+    places = ('--data', args.data, '--model_path', args.model_path)
+    os.makedirs(args.model_path, exist_ok=True)
+    call_main('--train', *arguments, *places, '--validation', '--train_examples', TRIAL, '--test_examples', 8,
+              '--n_epochs', 2, '--run', os.path.basename(f'{run}_trial'), '--predictions', f'{run}_trial.mat')
+    cpu_seconds = read_lines(os.path.join(f'{run}_trial', 'log.jsonl'))[-1]['cpu_seconds'] * args.train_examples / TRIAL
+    shutil.rmtree(f'{run}_trial')
+    arguments += ('--train_examples', args.train_examples, '--n_epochs', max(1, round(60 * args.minutes / cpu_seconds)))
+    call_main('--train', *arguments, *places, '--validation', '--test_examples', args.test_examples, '--run',
+              os.path.basename(run), '--keep', 1, '--predictions', f'{run}_held_out.mat')
+    predictions = f'{run}.mat'
+    call_main('--restore', run, *places, '--predictions', predictions)
+    epochs = read_lines(os.path.join(run, 'log.jsonl'))
+    answer = [key for key in epochs[0]['test'] if key.startswith('rate_')][-1]
+    times = np.cumsum([record['cpu_seconds'] for record in epochs])
+    return {'system': name, 'minutes': args.minutes, 'arguments': [str(word) for word in arguments],
+            'updates': count_updates(run), 'code': code_of(run),
+            'epochs': [[round(time, 1), round(record['test'][answer], 3)] for time, record in zip(times, epochs)],
+            **rates(predictions, args.data)}
+
+
+def call_main(*arguments):
+    """Runs main.py; raises InputError with its exit code where that is not 0."""
+    code = subprocess.run([sys.executable, MAIN, *map(str, arguments)]).returncode
+    if code:
+        raise InputError(f'main.py ended with exit code {code}: main.py {" ".join(map(repr, map(str, arguments)))}')
+
+
+def rates(path, data):
+    """people, rates and pck of a line of --out, of a file's last model."""
+    manifest, variables = arrays.read_manifest(data), evaluate.load_variables(path)
+    split = evaluate.read_split_name(variables, manifest, path)
+    truth = evaluate.read_truth(data, manifest, split, 'swapped')
+    predictions = evaluate.own_predictions(variables, len(truth.joints_xy), path)
+    found = {'people': len(predictions.rows)}
+    for key, normaliser, radius in (('rates', 'lhip-rsho', 10), ('pck', 'torsobox', 20)):
+        errors = list(evaluate.score(predictions, truth, normaliser).values())[-1]
+        each = evaluate.detection_rate(errors, radius)
+        found[key] = {row: round(float(each[columns].mean()), 2)
+                      for row, columns in evaluate.row_groups(predictions.joints)}
+    return found
+
+
+# ---------------------------------------------------------------- results
+
+def read_results(path):
+    """The lines of --out; none where there is no such file."""
+    return read_lines(path, 'updates') if os.path.exists(path) else []
+
+
+def table(results):
+    """Markdown."""
+    header = ('system', 'width', 'updates', 'samples a second', *ROWS, 'PCK@0.2 elbow, wrist', 'published')
+    body = []
+    for row in results:
+        seconds, width = row['epochs'][-1][0], row['arguments'][row['arguments'].index('--width') + 1]
+        samples = int(row['arguments'][row['arguments'].index('--train_examples') + 1]) * len(row['epochs'])
+        body.append((row['system'], width, str(row['updates']), f'{samples / seconds:.1f}',
+                     *(f'{row["rates"][name]:.1f}' for name in ROWS),
+                     f'{row["pck"]["elbow"]:.1f}, {row["pck"]["wrist"]:.1f}',
+                     '{:.1f}, {:.1f}'.format(*PUBLISHED[row['system']]) if row['system'] in PUBLISHED else '-'))
+    return evaluate.markdown(header, body)
+
+
+def chart(results, path):
+    """Rate of held-out people over processor time, a line a system."""
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+    figure, axis = pyplot.subplots(figsize=(7, 4.5), layout='constrained')
+    for row, colour in zip(results, palette.MODELS):
+        seconds, values = np.transpose(row['epochs'])
+        held_out = f', {ANOTHER_RATE[row["system"]]}' if row['system'] in ANOTHER_RATE else ''
+        axis.plot(seconds / 60, values, palette.TEST, color=colour, markersize=4, label=row['system'] + held_out)
+        axis.plot(seconds[-1] / 60, row['rates']['mean of 9'], '*', color=colour, markersize=12)
+    axis.set(xlabel='processor time of training, minutes', ylabel='joints within radius 10, %', ylim=(0, 100),
+             title='Held-out people after each epoch; stars: the test people, at the end')
+    axis.grid(alpha=0.3)
+    axis.legend()
+    with atomic(path) as partial:
+        figure.savefig(partial, format='png', dpi=100)
+
+
+# ---------------------------------------------------------------- command line
+
+def parse(arguments=None):
+    parser = Parser(description=__doc__)
+    parser.add_argument('--table', action='store_true', help='table and chart of the results so far, run nothing')
+    parser.add_argument('--systems', nargs='+', choices=systems.names(), default=list(SETTINGS), metavar='NAME',
+                        help='(default: %(default)s)')
+    parser.add_argument('--minutes', type=positive_float, default=15,
+                        help='processor time of each (default: %(default)s)')
+    parser.add_argument('--train_examples', type=positive_int, default=1000, metavar='N',
+                        help='people to train on (default: %(default)s)')
+    parser.add_argument('--test_examples', type=positive_int, default=200, metavar='N',
+                        help='held-out people after each epoch (default: %(default)s)')
+    parser.add_argument('--data', default='arrays', metavar='FOLDER',
+                        help='folder of data.py and pairwise_distr.py (default: %(default)s)')
+    parser.add_argument('--model_path', default=os.path.join('models_ex', 'compare'), metavar='FOLDER',
+                        help='folder of the runs (default: %(default)s)')
+    parser.add_argument('--out', default=os.path.join('report', 'comparison.jsonl'), metavar='FILE',
+                        help='results; the chart is beside, as .png (default: %(default)s)')
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    args = parse(arguments)
+    if not args.table:
+        run_all(args)
+    results = [row for row in read_results(args.out) if row['minutes'] == args.minutes]
+    if not results:
+        raise InputError(f'--out {args.out}: no results of --minutes {args.minutes:g}')
+    print(table(results))
+    chart(results, f'{os.path.splitext(args.out)[0]}.png')
+
+
+if __name__ == '__main__':
+    run_script(main)
