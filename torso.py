@@ -91,17 +91,3 @@ def torso_maps(torso_xy, scales):
     torso_xy = flic.clamp_to_frame(torso_xy)[:, None]
     points = multiscale.scaled_points(torso_xy, (flic.WIDTH, flic.HEIGHT), scales)          # [S, n, 1, 2]
     return heatmaps.render_targets(np.moveaxis(points, 0, 1).reshape(-1, 1, 2), SHAPE)
-
-
-def infer_and_feed(session, evaluation, scales, given_torso, feed=None):
-    """Runs the part detector alone on one batch of all scales and infers the torsos from it.
-
-    evaluation: a towers.Evaluation.
-    Returns (torso_xy [n, 2], the detector's combined maps [n, 60, 90, 9], feed): session.run(..., feed) goes on from
-    there with the spatial model; neither is the detector run again nor the next batch taken.
-    """
-    batch, detectors = evaluation.batch, [network.outputs['pd'] for network in evaluation.inference.networks]
-    images, back, found, maps = session.run([batch.images, batch.back, detectors, evaluation.combined['pd']], feed)
-    torso_xy = infer(maps, given_torso)
-    return torso_xy, maps, {batch.images: images, batch.back: back, **dict(zip(detectors, found)),
-                            batch.targets['torso_map']: torso_maps(torso_xy, scales)}

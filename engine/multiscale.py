@@ -65,3 +65,20 @@ def combine(maps, scales=SCALES, flip=None, scaled=True):
         return tf.reduce_mean(maps, axis=1)
     mass = tf.reduce_sum(maps, axis=[2, 3], keepdims=True)
     return tf.reduce_mean(maps / tf.maximum(mass, 1e-12), axis=1)
+
+
+def once(look, n):
+    """`look`, images [m * n, ...] -> maps [m * n, ...], a frame's n views together, which sees no frame again that it
+    has seen in this call or the one before: people of one frame follow each other."""
+    known = {}
+
+    def seen(images):
+        nonlocal known
+        frames = images.reshape(-1, n, *images.shape[1:])
+        keys = [frame.tobytes() for frame in frames]
+        if new := {key: frame for key, frame in zip(keys, frames) if key not in known}:
+            maps = look(np.concatenate(list(new.values())))
+            known.update(zip(new, maps.reshape(-1, n, *maps.shape[1:])))
+        known = {key: known[key] for key in keys}
+        return np.concatenate([known[key] for key in keys])
+    return seen

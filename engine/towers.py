@@ -54,16 +54,26 @@ def session_config(gpus):
     return config
 
 
+def shares(b, towers, least=min, most=max):
+    """[(begin, end, true size)] of each tower's part of b samples, numbers; of tensors by tf.minimum, tf.maximum."""
+    ends = [b * t // towers for t in range(towers + 1)]
+    begins = [least(first, b - 1) for first in ends[:-1]]
+    return [(begin, most(last, begin + 1), last - first) for begin, first, last in zip(begins, ends, ends[1:])]
+
+
 def split(batch, towers):
     """Deals a batch out: returns [(part of the batch, its weight float32 [], its true size int32 [])]."""
     b = tf.shape(batch.images)[0]
     parts = []
-    for t in range(towers):
-        first, last = b * t // towers, b * (t + 1) // towers
-        begin, end = tf.minimum(first, b - 1), tf.maximum(last, tf.minimum(first, b - 1) + 1)
+    for begin, end, size in shares(b, towers, tf.minimum, tf.maximum):
         part = tf.nest.map_structure(lambda tensor: tensor[begin:end], batch)                       # noqa: B023
-        parts.append((part, tf.cast(last - first, tf.float32) / tf.cast(b, tf.float32), last - first))
+        parts.append((part, tf.cast(size, tf.float32) / tf.cast(b, tf.float32), size))
     return parts
+
+
+def deal(tensors, values):
+    """The feed_dict that puts values [b, ...] in the place of what the towers computed, one tensor a tower."""
+    return {tensor: values[begin:end] for tensor, (begin, end, _) in zip(tensors, shares(len(values), len(tensors)))}
 
 
 def placed(device, variables_on):

@@ -21,7 +21,7 @@ import systems
 import torso
 from datasets import flic
 from datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH, clamp_to_frame
-from engine import augmentation, drawing, heatmaps, layers, multiscale, towers
+from engine import augmentation, batches, drawing, heatmaps, layers, multiscale, towers
 from engine.crops import Sample, inverse, to_frame
 from engine.files import natural_float, natural_int, positive_float, share
 from engine.meter import Meter
@@ -316,17 +316,21 @@ def combine(maps, options):
 def predictor(session, evaluation, options):
     """run(feed=None, given=True) -> ({name: maps [n, 60, 90, 9]}, torso_xy [n, 2] or None, back [n, 2, 3]) of the next
     batch, or of the one fed; given: its torso maps say who is meant, else, as with --infer_torso, it is inferred from
-    the detector's."""
-    spatial = evaluation.inference.networks[0].parts[1]
+    the detector's.  The detector sees a frame once, however many people are asked for in it."""
+    batch, inference = evaluation.batch, evaluation.inference
+    detectors, spatial = [network.outputs['pd'] for network in inference.networks], inference.networks[0].parts[1]
     priors = spatial and torso.priors(session.run(spatial.energies))
-    plain = towers.predictor(session, evaluation, options)
+    look = multiscale.once(lambda images: session.run(inference.outputs['pd'], {batch.images: images}),
+                           n_views(options))
 
     def run(feed=None, given=True):
-        if not spatial or (given and not options.infer_torso):
-            return plain(feed)
-        torso_xy, maps_pd, feed = torso.infer_and_feed(session, evaluation, scales_of(options), priors, feed)
-        maps_sm, back = session.run([evaluation.combined['sm'], evaluation.back], feed)
-        return {'pd': maps_pd, 'sm': maps_sm}, torso_xy, back
+        values, torso_xy = session.run(batch, feed), None
+        seen = {**batches.feed(batch, values), **towers.deal(detectors, look(values.images))}
+        if spatial and (options.infer_torso or not given):
+            torso_xy = torso.infer(session.run(evaluation.combined['pd'], seen), priors)
+            seen[batch.targets['torso_map']] = torso.torso_maps(torso_xy, scales_of(options))
+        outputs, back = session.run([evaluation.combined, evaluation.back], seen)
+        return outputs, torso_xy, back
     return run
 
 

@@ -80,6 +80,8 @@ def test_every_sample_counts_once_whatever_the_split(tf_graph):
         assert [row for part, _, size in got for row in part.rows[:size]] == list(range(n))
         assert all(len(x) == len(part.rows) >= 1 for part, *_ in got for x in tf.nest.flatten(part))
         assert all(np.isclose(weight, size / n) for _, weight, size in got)
+        dealt = towers.deal(range(count), np.arange(n))
+        assert [dealt[t].tolist() for t in range(count)] == [part.rows.tolist() for part, *_ in got]
 
 
 def test_training_with_more_towers_than_samples(tf_graph):

@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 
 import main
-from datasets import flic
-from engine import heatmaps, towers
+import model
+import torso
+from datasets import flic, synthetic
+from engine import batches, crops, heatmaps, pictures, towers
 from engine.tf1 import tf
 from systems import Network, tompson
 
@@ -83,3 +85,41 @@ def test_energy_decay(tf_graph):
         session.run(tf.global_variables_initializer())
         got = session.run(towers.decayed([tf.constant([1.0, 1])] * 5, variables, decays))
     np.testing.assert_allclose(got, [[1.2, 0.9], [1, 1], [1, 1], [1.02, 0.99], [1.02, 0.99]], rtol=1e-6)
+
+
+def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
+    """Against the whole network for each person alone; what the call before has seen is known, too."""
+    seen, build = [], model.build
+
+    def counted(images, *arguments):
+        shape = images.shape
+        images = tf.numpy_function(lambda x: seen.append(len(x)) or x, [images], tf.uint8)
+        images.set_shape(shape)
+        return build(images, *arguments)
+    monkeypatch.setattr(model, 'build', counted)
+    monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
+    options = settings(width=4, gpus_named=False, scales='single', conv='direct')
+    evaluation = pictures.build_graph(tompson, options).evaluation
+    rng = np.random.default_rng(0)
+    one, other, third = (synthetic.render(0, index).image for index in range(3))
+
+    def fed(*frames):
+        people = [crops.somebody((0, 0, 720, 480), 10, rng.uniform((100, 100), (600, 400))) for _ in frames]
+        views = [view for each in zip(frames, people) for view in tompson.views(*each, options)]
+        return batches.make(tompson, [0] * len(views), options, [1] * len(views), views)
+    calls = [(fed(one, other, one), True), (fed(one, third), True), (fed(third), False)]
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        run = tompson.predictor(session, evaluation, options)
+        got = [run(batches.feed(evaluation.batch, batch), given) for batch, given in calls]
+        assert sum(seen) == 3
+        priors = torso.priors(session.run(evaluation.inference.networks[0].parts[1].energies))
+        for (outputs, torso_xy, _), (batch, given) in zip(got, calls):
+            for i in range(len(batch.images)):
+                feed = batches.feed(evaluation.batch, tf.nest.map_structure(lambda x: x[[i]], batch))   # noqa: B023
+                if not given:
+                    expected_xy = torso.infer(session.run(evaluation.combined['pd'], feed), priors)
+                    np.testing.assert_allclose(torso_xy[[i]], expected_xy, atol=0.01)
+                    feed[evaluation.batch.targets['torso_map']] = torso.torso_maps(expected_xy, (1.0,))
+                for name, expected in session.run(evaluation.combined, feed).items():
+                    np.testing.assert_allclose(outputs[name][[i]], expected, rtol=1e-4, atol=1e-8)
