@@ -1,5 +1,8 @@
-"""What each data set's publications measure predictions by, as tables (title, header, rows of text): PCK and PCP of
-LSP, PCKh of MPII, average precision by OKS of COCO.  FLIC's curves are evaluate.py's.
+"""What each data set's publications measure predictions by, as tables (title, header, rows of text): PCK, PCKh and PCP
+of LSP, PCKh of MPII, average precision by OKS of COCO.  FLIC's curves are evaluate.py's.
+
+LSP has no head boxes: its PCKh is in lengths of the head segment, from neck to top of the head, as deeppose_tf's
+(poseevaluation/pcp.py, eval_pckh).  MPII's is in 0.6 of the head box's diagonal, three quarters of that segment.
 """
 import contextlib
 import io
@@ -7,7 +10,7 @@ import io
 import numpy as np
 
 import datasets
-from datasets import coco
+from datasets import annotations, coco
 from engine.metrics import correct_parts, key_point_rates
 
 KINDS = {'head': ('head',), 'neck': ('neck',), 'shoulder': ('lsho', 'rsho'), 'elbow': ('lelb', 'relb'),
@@ -16,41 +19,52 @@ STICKS = {'torso': [(('lsho', 'rsho'), ('lhip', 'rhip'))], 'head': [(('neck',), 
           **{kind: [((side + a,), (side + b,)) for side in 'lr'] for kind, a, b in (
               ('upper arm', 'sho', 'elb'), ('forearm', 'elb', 'wri'), ('upper leg', 'hip', 'kne'),
               ('lower leg', 'kne', 'ank'))}}
-RADII = {'lsp': (0.1, 0.2), 'mpii': (0.1, 0.5)}
+HEAD = ('neck', 'head')
+RADII = {'PCK': (0.1, 0.2), 'PCKh': (0.1, 0.5)}
 PRECISIONS = ('AP', 'AP .5', 'AP .75', 'AP medium', 'AP large', 'AR', 'AR .5', 'AR .75', 'AR medium', 'AR large')
 
 
 def tables(dataset, found, joints_xy, people):
     """[(title, header, rows)] of single people's joints; found: {model: [n, k, 2]}; the truth: [n, k, 2], records [n].
 
-    Left and right are averaged.  The last row of key points is the mean over all labels that are counted (as HRNet's
-    evaluation of MPII weighs it), of parts the mean over the ten sticks.
+    Left and right are averaged.  The last rows of key points are the mean of these averages (deeppose_tf's symmetric
+    mean, here without MPII's pelvis and thorax) and that over all labels that are counted (as HRNet's evaluation of
+    MPII weighs it), of parts the mean over the ten sticks.
     """
-    body = datasets.load(dataset)
-    made = [key_points(body, RADII[dataset], found, joints_xy, people)]
-    return made + [parts(body, found, joints_xy, people)] if dataset == 'lsp' else made
+    body, visible = datasets.load(dataset), people['visible']
+    made = [key_points(body, body.MEASURE.split('@')[0], people['unit'], found, joints_xy, visible)]
+    if dataset == 'lsp':
+        head = annotations.distance(joints_xy, visible, *map(body.JOINTS.index, HEAD))
+        made += [key_points(body, 'PCKh', head, found, joints_xy, visible), parts(body, found, joints_xy, visible)]
+    return made
 
 
-def key_points(body, radii, found, joints_xy, people):
-    """One of `tables`: PCK, or PCKh, at some radii."""
-    name, columns = body.MEASURE.split('@')[0], []
+def key_points(body, name, unit, found, joints_xy, visible):
+    """One of `tables`: PCK, or PCKh, at some radii; unit: [n] pixels."""
+    columns, kinds = [], [list(map(body.JOINTS.index, sides)) for sides in KINDS.values()]
     for pred_xy in found.values():
-        for radius in radii:
-            rates, counts = key_point_rates(pred_xy, joints_xy, people['visible'], people['unit'], radius)
+        for radius in RADII[name]:
+            rates, counts = key_point_rates(pred_xy, joints_xy, visible, unit, radius)
+            of_kinds = [average(rates[sides], counts[sides] > 0) for sides in kinds]
+            symmetric = average(np.nan_to_num(of_kinds), np.isfinite(of_kinds))
             counts = counts * [joint not in body.UNCOUNTED for joint in body.JOINTS]
-            kinds = [np.mean([rates[body.JOINTS.index(joint)] for joint in sides]) for sides in KINDS.values()]
-            columns.append([*kinds, np.average(rates, weights=counts) if counts.any() else np.nan])
-    header = ['joint', *(f'{model} {name}@{radius:g}' for model in found for radius in radii)]
-    return name, header, table_rows([*KINDS, 'mean'], columns)
+            columns.append([*of_kinds, symmetric, average(rates, counts)])
+    header = ['joint', *(f'{model} {name}@{radius:g}' for model in found for radius in RADII[name])]
+    return name, header, table_rows([*KINDS, 'symmetric mean', 'mean'], columns)
 
 
-def parts(body, found, joints_xy, people):
+def average(values, weights):
+    """Not a number where nothing has any weight."""
+    return np.average(values, weights=weights) if np.any(weights) else np.nan
+
+
+def parts(body, found, joints_xy, visible):
     """One of `tables`: strict and relaxed PCP@0.5."""
     sticks = [tuple(tuple(map(body.JOINTS.index, end)) for end in stick) for some in STICKS.values() for stick in some]
     first = np.cumsum([0, *map(len, STICKS.values())])[:-1]
     columns = []
     for pred_xy in found.values():
-        for rates in correct_parts(pred_xy, joints_xy, people['visible'], sticks)[:2]:
+        for rates in correct_parts(pred_xy, joints_xy, visible, sticks)[:2]:
             columns.append([*(np.add.reduceat(rates, first) / [len(some) for some in STICKS.values()]), rates.mean()])
     header = ['part', *(f'{model} {kind} PCP@0.5' for model in found for kind in ('strict', 'relaxed'))]
     return 'PCP', header, table_rows([*STICKS, 'total'], columns)

@@ -57,6 +57,7 @@ def test_head_normalised_table():
     assert title == 'PCKh' and header == ['joint', 'net PCKh@0.1', 'net PCKh@0.5']
     assert found['wrist'] == [0, 50] and found['head'] == [100, 100] and found['ankle'] == [100, 100]
     assert found['mean'] == [pytest.approx(100 * 12 / 14, abs=0.05), pytest.approx(100 * 13 / 14, abs=0.05)]
+    assert found['symmetric mean'] == [pytest.approx(700 / 8, abs=0.05), pytest.approx(750 / 8, abs=0.05)]
     unlabelled = people_of(mpii, 6)
     unlabelled['visible'][:5, mpii.JOINTS.index('rwri')] = 0            # one label left: it weighs a sixth in the mean
     rows = measures.tables('mpii', {'net': pred}, truth, unlabelled)[0][2]
@@ -64,11 +65,32 @@ def test_head_normalised_table():
     assert cells(rows)['wrist'][1] == 50
 
 
+def test_lsp_is_measured_in_heads_too():
+    """Heads of 20 pixels: left wrists are 9.9 off, right ones 10.1, left elbows 1.9, right ones 2.1; whoever has no
+    neck is not counted; of left knees nobody has a label, of ankles nobody on either side."""
+    truth = np.random.default_rng(0).uniform(0, 90, (6, 14, 2))
+    truth[:, lsp.JOINTS.index('head')] = truth[:, lsp.JOINTS.index('neck')] - [12, 16]
+    pred, people = truth.copy(), people_of(lsp, 6)
+    for joint, off in (('lwri', 9.9), ('rwri', 10.1), ('lelb', 1.9), ('relb', 2.1), ('rkne', 99)):
+        pred[:, lsp.JOINTS.index(joint), 1] += off
+    pred[5] += 500
+    people['visible'][5, lsp.JOINTS.index('neck')] = 0
+    for joint in ('lkne', 'lank', 'rank'):
+        people['visible'][:, lsp.JOINTS.index(joint)] = 0
+    _, (title, header, rows), _ = measures.tables('lsp', {'net': pred}, truth, people)
+    found = cells(rows)
+    assert title == 'PCKh' and header == ['joint', 'net PCKh@0.1', 'net PCKh@0.5']
+    assert found['wrist'] == [0, 50] and found['elbow'] == [50, 100] and found['head'] == [100, 100]
+    assert found['knee'] == [0, 0] and np.isnan(found['ankle']).all()
+    assert found['symmetric mean'] == pytest.approx([100 * 4.5 / 7, 100 * 5.5 / 7], abs=0.05)
+    assert found['mean'] == pytest.approx([100 * 7 / 11, 100 * 9 / 11], abs=0.05)
+
+
 def test_part_table_has_ten_sticks():
     truth = np.random.default_rng(0).uniform(0, 90, (5, 14, 2))
     pred = truth.copy()
     pred[:, lsp.JOINTS.index('lwri')] += 500
-    (_, _, points), (title, _, rows) = measures.tables('lsp', {'net': pred}, truth, people_of(lsp, 5))
+    (_, _, points), _, (title, _, rows) = measures.tables('lsp', {'net': pred}, truth, people_of(lsp, 5))
     assert title == 'PCP' and sum(map(len, measures.STICKS.values())) == 10
     assert cells(rows)['forearm'] == [50, 50] and cells(rows)['torso'] == [100, 100]
     assert cells(rows)['total'] == [90, 90] and cells(points)['wrist'] == [50, 50]
