@@ -8,9 +8,9 @@ A person's root is the mean of shoulders and hips, or the middle of the labelled
 label.  The confidence is the highest of Gaussians around the roots, as wide as the people are large.  A joint's
 displacement is that from its parent: from the root to nose, shoulders and hips, from there to eyes, elbows and knees,
 from these to ears, wrists and ankles (the hierarchical representation).  It is wanted in the cells within TAU of the
-parent, from the cell to the joint, in units of the map's diagonal Z, as a mean where neighbourhoods of several people
-overlap; where parent or joint have no label, nothing is wanted.  Loss: squared difference of the confidence, and BETA
-times the absolute difference of the displacements where they are wanted; both summed over the cells.
+parent, from the cell to the joint, in units of Z cells, as a mean where neighbourhoods of several people overlap; where
+parent or joint have no label, nothing is wanted.  Loss: squared difference of the confidence, and BETA times the
+absolute difference of the displacements where they are wanted; both summed over the cells.
 
 A person is found at each peak of the confidence from --threshold on: from there along the hierarchy, each displacement
 read in the cell nearest to where its parent was found.  The interface is described in systems/__init__.py.
@@ -32,8 +32,10 @@ SCORE = 'confidence of the person\'s root, one for all joints'
 GIVEN = ()
 SIDE, STRIDE = 384, 4                       # of the picture, of a cell: pixels
 CELLS = SIDE // STRIDE
-Z = CELLS * 2 ** 0.5                        # the map's diagonal, cells: the unit of displacements
-TAU = 7                                     # radius of a displacement's neighbourhood, cells
+Z = 8                                       # cells: the unit of displacements.  Adam moves an output as far in whatever
+                                            # unit: of the paper's, the map's diagonal, it is several cells an update
+TAU = 7 ** 0.5                              # radius of a displacement's neighbourhood, cells; with 7 those of small
+                                            # people overlap, and their means are nobody's displacements
 WIDTH_OF_ROOT = 0.05                        # deviation of a root's Gaussian, of the root of the box's area; but at
 NARROWEST = 1                               # least so many cells
 BETA = 0.01                                 # weight of the displacements in the loss

@@ -67,9 +67,9 @@ def test_targets_by_loops():
                 if not labelled[joint] or np.isnan(start).any():
                     continue
                 for r, c in np.ndindex(96, 96):
-                    if (c - start[0]) ** 2 + (r - start[1]) ** 2 <= 49:
+                    if (c - start[0]) ** 2 + (r - start[1]) ** 2 <= 7:
                         counts[r, c, joint] += 1
-                        sums[r, c, joint] += (xy[joint] - (c, r)) / np.hypot(96, 96)
+                        sums[r, c, joint] += (xy[joint] - (c, r)) / 8
         assert counts.max() > 1                                                         # neighbourhoods overlap
         displacements = sums / np.maximum(counts, 1)[..., None]
         np.testing.assert_allclose(got['confidence'][n, ..., 0], confidence, atol=1e-5)
@@ -90,6 +90,16 @@ def test_what_is_encoded_is_decoded():
     for truth in joints_xy[0]:
         assert min(np.abs(person.joints_xy - truth).max() for person in found) < 0.01
     assert all(person.scores.tolist() == [person.score] * K and person.score > 0.75 for person in found)
+
+
+def test_neighbours_do_not_mix():
+    """Two people of one posture, six cells from each other: neither has the other's displacements."""
+    joints_xy, visible = apart()
+    joints_xy[0, 1] = joints_xy[0, 0] + [24, 0]
+    found = spm.decode(maps_of(joints_xy[:, :2], visible[:, :2]), settings())[0]
+    assert len(found) == 2
+    for truth in joints_xy[0, :2]:
+        assert min(np.abs(person.joints_xy - truth).max() for person in found) < 0.01
 
 
 def test_nobody():
