@@ -45,7 +45,11 @@ Seen = collections.namedtuple('Seen', 'view torso_xy score')
 def enlarged(image, zoom):
     """A picture `zoom` times as large as it just fits into the frame; returns (picture, (x, y) scales)."""
     _, size = crops.letterbox(*image.shape[1::-1], (HEIGHT, WIDTH))
-    size = tuple(max(1, round(zoom * side)) for side in size)
+    return resized(image, tuple(max(1, round(zoom * side)) for side in size))
+
+
+def resized(image, size):
+    """(the picture at a size (width, height), its (x, y) scales)."""
     if size != image.shape[1::-1]:
         shrinks = size[0] < image.shape[1]
         scales = np.divide(size, image.shape[1::-1])
@@ -60,6 +64,13 @@ def cut(image, scales, left, top):
     part = image[y:max(top + HEIGHT, 0), x:max(left + WIDTH, 0)]
     black[y - top:y - top + part.shape[0], x - left:x - left + part.shape[1]] = part
     return View(black, np.array([[scales[0], 0, -left], [0, scales[1], -top]], float))
+
+
+def same(image, view):
+    """The View of another picture of that size that shows the same part of it."""
+    scales = view.matrix[:, :2].diagonal()
+    size = tuple(np.rint(scales * image.shape[1::-1]).astype(int).tolist())
+    return cut(*resized(image, size), *np.rint(-view.matrix[:, 2]).astype(int).tolist())
 
 
 def around(image, zoom, xy):
@@ -141,17 +152,17 @@ def cells_near(xy, reach):
 
 # --- whom to look for ---------------------------------------------------------------------------------------------
 
-def everybody(look, given_torso, image):
+def everybody(look, given_torso, image, zooms=ZOOMS):
     """Seens of a picture, RGB uint8 [h, w, 3], best first.  look([View]) -> their maps [n, 60, 90, 9]."""
-    views = list(tiles(image))
+    views = list(tiles(image, zooms))
     return apart([Seen(view, to_picture(view, person.torso_xy), person.score)
                   for view, maps in zip(views, look(views)) for person in in_view(maps, given_torso)])
 
 
-def at_point(look, given_torso, image, point_xy):
+def at_point(look, given_torso, image, point_xy, zooms=ZOOMS):
     """The Seen whose torso a click at point_xy, pixels of the picture, means: of all zooms the best within NEAR torsos
     of it, with its own torso in place of the click."""
-    views = [around(image, zoom, point_xy) for zoom in ZOOMS]
+    views = [around(image, zoom, point_xy) for zoom in zooms]
     return _best(look, given_torso, views, [near(view, point_xy) for view in views], point_xy)
 
 
@@ -165,6 +176,11 @@ def in_box(look, given_torso, image, box):
     reach = np.array([width / 2, LOOSE * height])
     return _best(look, given_torso, views, [near(view, middle, reach) for view, middle in zip(views, middles)],
                  middles[1])
+
+
+def still_there(image, seen):
+    """Seens of a video's picture before, in the same part of this one: where they were, to be looked for near there."""
+    return [one._replace(view=same(image, one.view)) for one in seen]
 
 
 def near(view, xy, reach=None):

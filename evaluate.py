@@ -39,6 +39,7 @@ from datasets.arrays import SPLITS, file_name, load_array, load_split, read_mani
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import palette
 from engine.files import InputError, Parser, atomic, load_mat, open_npz, run_script
+from engine.joints import side_of
 from engine.metrics import MAX_RADIUS, area_under_curve, detection_rate, normalised_errors
 
 MODELS = {'flic_pred_pd': 'part detector', 'flic_pred_sm': 'joint model'}
@@ -153,7 +154,7 @@ def plot(path, rates, title, normaliser):
 
 
 def _colour(label):
-    side = palette.side_of(label) if label in JOINTS else ''
+    side = side_of(label) if label in JOINTS else ''
     return palette.SIDES[side] if side else 'black'
 
 

@@ -21,7 +21,6 @@ import numpy as np
 from tqdm import tqdm
 
 import datasets
-import predictions
 import systems
 from datasets import arrays
 from engine import batches, checkpoint, cluster, convolution, pictures, runs, summaries, towers, training, weights
@@ -138,7 +137,7 @@ def predict_pictures(options, system, found):
     """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
     chosen = pictures.find_sources(options, system)
     graph = pictures.build_graph(system, options)
-    with tf.Session(config=towers.session_config(options.gpus)) as session:
+    with tf.Session(config=towers.session_config(options.gpus, optimised=False)) as session:
         checkpoint.restore(session, graph.saver, found)
         with convolution.spectra(session, graph.spectra):
             finder = pictures.Finder(session, graph, system, datasets.load(options.dataset), options)
@@ -233,6 +232,7 @@ def train(session, graph, system, splits, options, run, state):
 
 def predict(session, graph, system, options, manifest, people):
     """Joints of the test people, all views averaged -> the files of predictions.py."""
+    import predictions  # --predict starts without it and what it imports
     session.run(*graph.start_views(0, -(-graph.n_test // graph.people_a_call)))
     run_next = system.predictor(session, graph.evaluation, options)
     found, done = {name: [] for name in graph.evaluation.combined}, 0

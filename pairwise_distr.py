@@ -6,11 +6,10 @@ Each of the 90 ordered pairs (joint, condjoint) of the ten maps gets one float32
 `joint_condjoint`: the histogram over people of cell(joint) - cell(condjoint) as (row, col), zero displacement at
 [60, 90], smoothed by the 9x9 binomial and normalised to sum 1.  `--figure FILE.png` draws those given the torso.
 """
+import math
 import os
 
 import numpy as np
-import scipy.ndimage
-import scipy.special
 
 from datasets import arrays, flic
 from engine import files, heatmaps
@@ -18,7 +17,7 @@ from engine.files import InputError
 
 FILE = 'pairwise_distribution.npz'
 SHAPE = (2 * flic.MAP_HEIGHT, 2 * flic.MAP_WIDTH)           # row -60..59, column -90..89
-BINOMIAL_9 = scipy.special.binom(8, np.arange(9)) / 2 ** 8
+BINOMIAL_9 = np.array([math.comb(8, i) for i in range(9)]) / 2 ** 8
 
 
 def pairwise_histograms(joints_xy):
@@ -34,6 +33,7 @@ def pairwise_histograms(joints_xy):
 
 def smoothed(counts):
     """[..., 120, 180] through the 9x9 binomial."""
+    import scipy.ndimage  # --predict, which needs no histograms, starts without it
     for axis in (-2, -1):
         counts = scipy.ndimage.convolve1d(counts, BINOMIAL_9, axis, mode='constant')
     return counts

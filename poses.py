@@ -14,6 +14,7 @@ import io
 import datasets
 import main
 from engine import checkpoint, convolution, pictures, sources, towers
+from engine.joints import standard_name
 from engine.tf1 import tf
 
 read = sources.read_picture
@@ -30,10 +31,10 @@ class Model:
 
     def __init__(self, options, system, found):
         body = datasets.load(options.dataset)
-        self.joints = [datasets.standard_name(joint) for joint in body.JOINTS]
+        self.joints = [standard_name(joint) for joint in body.JOINTS]
         with contextlib.ExitStack() as stack, tf.Graph().as_default():
             graph = pictures.build_graph(system, options)
-            session = tf.Session(config=towers.session_config(options.gpus))
+            session = tf.Session(config=towers.session_config(options.gpus, optimised=False))
             stack.callback(session.close)
             checkpoint.restore(session, graph.saver, found)
             stack.enter_context(convolution.spectra(session, graph.spectra))

@@ -39,23 +39,26 @@ WITNESSES = flic.TORSO_CORNERS                    # shoulders and hips, whose me
 # cell [2]: (row, column) with the highest score, float.  torso_xy float32 [2] pixels of the frame.  peaks int [4, 2]:
 # cells of the WITNESSES.
 Person = collections.namedtuple('Person', 'score cell torso_xy peaks')
+# values float64 [4, 120, 180], each with a largest value of 1; spectra: their transforms, conjugate.
+Priors = collections.namedtuple('Priors', 'values spectra')
 
 
 def priors(energies):
-    """The model's priors of shoulders and hips given the torso, float64 [4, 120, 180], each with a largest value of 1.
+    """The model's Priors of shoulders and hips given the torso.
 
     energies: [81 or more, 120, 180], the spatial model's variable, zero displacement at [60, 90].
     """
     pairs = [spatial_model.PAIRS_TO_JOINTS.index((joint, flic.N_JOINTS)) for joint in WITNESSES]
     values = np.logaddexp(0, spatial_model.BETA * energies[pairs].astype(np.float64))       # softplus, but for a factor
-    return values / values.max(axis=(1, 2), keepdims=True)
+    values /= values.max(axis=(1, 2), keepdims=True)
+    return Priors(values, np.conj(np.fft.rfft2(values)))
 
 
 def scores(maps, given_torso):
-    """score(t) of every cell: float [n, 60, 90, 9], float64 [4, 120, 180] of `priors` -> float64 [n, 60, 90]."""
+    """score(t) of every cell: float [n, 60, 90, 9], Priors -> float64 [n, 60, 90]."""
     maps = np.moveaxis(np.asarray(maps, np.float64)[..., list(WITNESSES)], -1, 1)           # [n, 4, 60, 90]
-    size = given_torso.shape[1:]
-    spectra = np.fft.rfft2(maps, size) * np.conj(np.fft.rfft2(given_torso))                 # a correlation
+    size = given_torso.values.shape[1:]
+    spectra = np.fft.rfft2(maps, size) * given_torso.spectra                                # a correlation
     # Its entry [s] belongs to the torso at s + (60, 90); displacements q - t within a frame never wrap.
     messages = np.roll(np.fft.irfft2(spectra, size), SHAPE, axis=(2, 3))[:, :, :SHAPE[0], :SHAPE[1]]
     return np.log(np.maximum(messages, 0) + EPSILON).sum(axis=1)
@@ -80,9 +83,9 @@ def best(maps, given_torso, allowed=None):
 
 
 def seen_from(cell, given_torso):
-    """The priors around a torso in one cell (row, column): [4, 120, 180] -> [60, 90, 4]."""
+    """The Priors' values around a torso in one cell (row, column): [60, 90, 4]."""
     row, column = SHAPE - cell
-    return np.moveaxis(given_torso[:, row:row + SHAPE[0], column:column + SHAPE[1]], 0, -1)
+    return np.moveaxis(given_torso.values[:, row:row + SHAPE[0], column:column + SHAPE[1]], 0, -1)
 
 
 def torso_maps(torso_xy, scales):

@@ -16,16 +16,8 @@ Every data set has a module, found by its name (`--dataset flic`), with
 import importlib
 
 NAMES = ('flic', 'lsp', 'mpii', 'coco')
-PARTS = {'sho': 'shoulder', 'elb': 'elbow', 'wri': 'wrist', 'hip': 'hip', 'kne': 'knee', 'ank': 'ankle', 'eye': 'eye',
-         'ear': 'ear'}
 
 
 def load(name):
     """The data set's module."""
     return importlib.import_module(f'datasets.{name}')
-
-
-def standard_name(joint):
-    """'lsho' -> 'left_shoulder', as COCO spells it; what has no side stays as it is."""
-    side, part = {'l': 'left_', 'r': 'right_'}.get(joint[0]), PARTS.get(joint[1:])
-    return side + part if side and part else joint

@@ -17,10 +17,11 @@ import os
 
 import numpy as np
 
-from datasets import annotations, flic, standard_name
+from datasets import annotations, flic
 from engine import crops, sources
 from engine.augmentation import transform
 from engine.files import InputError
+from engine.joints import standard_name
 
 SIZE = 159.0            # pixels of the frame: mean of ||lhip - rsho|| and ||rhip - lsho||, median of FLIC's people
 SMALLEST = 20.0         # pixels of the picture: of who is smaller, little is to be seen

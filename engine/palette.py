@@ -4,6 +4,8 @@ Of joints and limbs left is cool, right warm, the trunk between them; of models 
 vermilion.  Okabe and Ito's colours or near them, told apart by colour-blind readers too.  What belongs to test people
 is a solid line with dots, what to training a dotted one with squares.
 """
+from engine.joints import side_of
+
 TRUTH, DARK = '#ffffff', '#16161d'                              # the true skeleton; behind maps
 SIDES = {'l': '#56b4e9', 'r': '#e69f00', '': '#cc79a7'}         # limbs and labels of left, right, neither
 LEFT = ('#56b4e9', '#2f7bff', '#00c795', '#9d8cff', '#00a6d6', '#7fdcff', '#5a6bff', '#00e0c6')
@@ -11,12 +13,6 @@ RIGHT = ('#f0e442', '#e69f00', '#ff4f1a', '#ff8fc8', '#d55e00', '#ffc27a', '#ff6
 CENTRE = ('#ffffff', '#cc79a7', '#c0c0c0', '#8fbf6f')
 MODELS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')     # in the order of a system's outputs
 TRAIN, TEST = 's:', 'o-'                                        # of epochs, in matplotlib's format
-
-
-def side_of(*joints):
-    """'l', 'r' or '': the side that all these joints' names begin with."""
-    first = {joint[0] for joint in joints}
-    return first.pop() if first in ({'l'}, {'r'}) else ''
 
 
 def side_colour(*joints):

@@ -66,12 +66,13 @@ from engine.palette import rgb, side_colour
 from engine.tf1 import tf
 
 MAP_TILE = 480                          # pixels, the longer side of a picture under a heat map
+SEARCH_SECONDS = 0.5                    # of a video: how often the whole of its picture is searched for people
 
 # spectra: see convolution.spectra.  evaluation: towers.Evaluation of the views of one picture.
 Graph = collections.namedtuple('Graph', 'evaluation spectra saver')
 # One person.  joints_xy [k, 2], torso_xy [2] or None: pixels of the picture; scores [k]; score; maps [h, w, k] or None,
-# and the matrix from their cells to the picture.
-Found = collections.namedtuple('Found', 'joints_xy scores score torso_xy maps matrix')
+# and the matrix from their cells to the picture; sought: the systems.Sought, where the system seeks.
+Found = collections.namedtuple('Found', 'joints_xy scores score torso_xy maps matrix sought')
 
 
 # --- which pictures -----------------------------------------------------------------------------------------------
@@ -149,15 +150,16 @@ class Finder:
         self.seek = system.seeker(session, graph.evaluation, options) if anchored else None
         self.run = None if anchored else system.predictor(session, graph.evaluation, options)
 
-    def find(self, image, points_xy=None, boxes_xy=None):
+    def find(self, image, points_xy=None, boxes_xy=None, before=None):
         """The people Found in a picture, RGB uint8 [h, w, 3]: those at the torsos points_xy, [(x, y), ...], those in
         the boxes boxes_xy, [(x, y, width, height), ...], or everybody whom the system can tell apart, the clearest
-        first."""
+        first; or, where the system seeks, of those Found in a video's picture `before` who are still there."""
         system, options = self.system, self.options
         if self.seek:
             name = list(self.graph.evaluation.combined)[-1]
+            before = before and [person.sought for person in before]
             found = [self.found(name, one.output, one.back, system.decode(one.output, options)[0][0], one)
-                     for one in self.seek(image, points_xy, boxes_xy)]
+                     for one in self.seek(image, points_xy, boxes_xy, before)]
             anybody = points_xy is None and boxes_xy is None
             return sorted(found, key=lambda person: -person.score) if anybody else found
         people = [stranger(system, options, image)]
@@ -180,7 +182,28 @@ class Finder:
         stride = 1 if maps is None else system.input_size(self.options)[0] / maps.shape[1]
         return Found(transform(back, pose.joints_xy), pose.scores, sought.score if sought else pose.score,
                      transform(back, sought.anchor_xy) if sought else None, None if maps is None else maps[0],
-                     compose(np.diag([stride, stride, 1])[:2], back))
+                     compose(np.diag([stride, stride, 1])[:2], back), sought)
+
+
+class Search:
+    """Finds the people of one source.  Of a video all of the picture is searched every SEARCH_SECONDS, and after
+    somebody was lost; in between, those who were there are looked for where they were.
+
+    rate: frames a second; None: it is a picture.
+    """
+
+    def __init__(self, finder, rate):
+        self.finder, self.before = finder, None
+        self.every = max(1, round(SEARCH_SECONDS * rate)) if rate else 1
+
+    def __call__(self, number, image, points_xy=None, boxes_xy=None):
+        """The people Found in a picture, or in a video's frame of that number, from 1."""
+        if self.every == 1 or (number - 1) % self.every == 0 or boxes_xy is not None:
+            self.before = None
+        found = self.finder.find(image, points_xy, boxes_xy, self.before)
+        lost = self.before is not None and len(found) < len(self.before)
+        self.before = None if lost else found
+        return found
 
 
 # --- what is written ----------------------------------------------------------------------------------------------
@@ -245,12 +268,13 @@ def write_source(finder, source, options, detected, written, bar, signals):
     """One picture, or one video and all its frames, until a signal comes."""
     results.remove_stale(options.out, source)
     tracks = tracking.Tracks(sources.rate(source.path)) if source.is_video else None
-    points_xy = options.torso
+    search, points_xy = Search(finder, tracks.rate if tracks else None), options.torso
     with contextlib.ExitStack() as stack:
         show = None
         for name, number, image in stack.enter_context(contextlib.closing(sources.frames(source))):
             check_inside(options.torso, image, name)
-            people = finder.find(image, points_xy, detected and boxes.of(detected, os.path.basename(str(source.path))))
+            people = search(number, image, points_xy,
+                            detected and boxes.of(detected, os.path.basename(str(source.path))))
             ids = [{} for _ in people]
             if tracks:
                 people, ids = followed(tracks, people, options)

@@ -8,9 +8,9 @@ import re
 
 import numpy as np
 
-import datasets
 from engine import checkpoint, drawing, files
 from engine.files import InputError
+from engine.joints import standard_name
 
 POSES, RESULTS = 'poses.json', 'coco_results.json'
 MARK = b'pose found by main.py --predict'
@@ -100,7 +100,7 @@ def head(body, info):
                                    f'{NOT_FOUND}; x = y = 0)',
                      'sides': body.SIDES},
             'categories': [{'id': 1, 'name': 'person', 'supercategory': 'person',
-                            'keypoints': [datasets.standard_name(joint) for joint in body.JOINTS],
+                            'keypoints': [standard_name(joint) for joint in body.JOINTS],
                             'skeleton': [[a + 1, b + 1] for a, b in body.LIMBS]}]}
 
 

@@ -10,7 +10,6 @@ speeds in sizes (`size_of`) a second, so that people near and far are treated al
 does not lag.
 """
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 REACH, PATIENCE = 1.0, 12
 MIN_CUTOFF, BETA, SPEED_CUTOFF = 1.0, 1.5, 1.0          # hertz, hertz per size a second, hertz
@@ -50,6 +49,7 @@ class Tracks:
 
     def assign(self, middles, sizes):
         """The Track of each person, None of a new one."""
+        from scipy.optimize import linear_sum_assignment  # pictures start without it
         owners = [None] * len(middles)
         if self.tracks and middles:
             far = np.linalg.norm(np.array(middles)[:, None] - [track.middle for track in self.tracks], axis=-1)

@@ -57,8 +57,9 @@ Of results, in NumPy again:
         given: the batch's points say who is meant (takes_anchor; any of a person's points may be that); else they are
         inferred and returned.  towers.predictor is one of a system that infers nothing
     seeker(session, evaluation, options) -> seek                               of a system that takes_anchor
-        seek(image uint8 [h, w, 3], points_xy=None, boxes=None) -> [Sought, ...] of everybody in a picture, of those
-        whose anchors are near these points [2], or of those in these boxes (x, y, width, height), pixels of it
+        seek(image uint8 [h, w, 3], points_xy=None, boxes=None, before=None) -> [Sought, ...] of everybody in a picture,
+        of those whose anchors are near these points [2], or of those in these boxes (x, y, width, height), pixels of
+        it; before: Soughts of a video's picture before: nobody else is looked for, and they only where they were
     decode(output [n, ...], options) -> [[Pose, ...], ...]                     people of each sample: one, or, with
                                                                                MOST_PEOPLE, those found, best first
     meter(options, names, sums=None) -> Meter                                  losses and rates of an epoch;
@@ -86,8 +87,9 @@ Network = collections.namedtuple('Network', 'outputs layers statistics parts')
 # One person in one sample.  joints_xy float32 [k, 2] pixels; scores [k], 0..1, one a joint; score: the person's.
 Pose = collections.namedtuple('Pose', 'joints_xy scores score')
 # One person found in a picture.  output [1, ...]: the answer for `decode`; anchor_xy [2]: in decode's pixels; back
-# [2, 3]: from these to the picture's; score: the probability that there is somebody, 0..1.
-Sought = collections.namedtuple('Sought', 'output anchor_xy back score')
+# [2, 3]: from these to the picture's; score: the probability that there is somebody, 0..1; seen: what else the system
+# wants to know of them in a video's next picture.
+Sought = collections.namedtuple('Sought', 'output anchor_xy back score seen')
 
 
 def pose(joints_xy, scores):

@@ -44,7 +44,8 @@ DEFAULTS, SCHEDULE = {}, towers.SCHEDULE
 FIXED = ('width', 'use_sm', 'banks', 'no_batch_norm', 'loss', 'self_connections', 'unary')
 FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss', 'rotation', 'zoom', 'shift', 'colour',
                      'dropout_boxes', 'targets', 'spatial_dropout', 'energy_decay', 'train_only')
-CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('infer_torso', 'flip_average', 'threshold'), ('infer_torso',), ('decode',)
+CALL, WITHOUT_PREDICT = ('infer_torso', 'flip_average', 'threshold', 'zooms'), ('infer_torso',)
+TRAINING_ONLY = ('decode',)
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
@@ -73,6 +74,9 @@ def add_network(parser):
     network.add_argument('--threshold', type=share, default=0.5, metavar='P',
                          help='of --predict, where nobody is named: people are shown who are there with at least this '
                               'probability')
+    network.add_argument('--zooms', nargs='+', type=positive_float, default=list(crowd.ZOOMS), metavar='Z',
+                         help='of --predict: people are looked for in the picture Z times as large as it just fits '
+                              'into the frame; what is larger is seen in overlapping tiles')
     network.add_argument('--scales', choices=('multi', 'single'), default='multi',
                          help='zooms of a frame whose maps are averaged for the predictions: eight, or one')
     network.add_argument('--flip_average', action='store_true',
@@ -220,7 +224,7 @@ def build(images, targets, options, training, portable=False, tower=0):
     if training and options.spatial_dropout and not frozen:
         seed = [options.seed + (tower << 32), tf.train.get_or_create_global_step()]
         drop = functools.partial(layers.dropout, rate=options.spatial_dropout, seed=seed)
-    conv, method = ('direct', 'matmul') if portable else (options.conv, 'fft')
+    conv, method = ('direct', 'matmul') if portable else (options.conv, 'stacked' if options.predict else 'fft')
     with tf.variable_scope('part_detector'):
         detector = model.build(images, options.width, training, conv, not options.no_batch_norm, drop, options.banks,
                                frozen)
@@ -345,15 +349,17 @@ def seeker(session, evaluation, options):
         parts = [np.stack([view.image for view in views[i:i + AT_ONCE]]) for i in range(0, len(views), AT_ONCE)]
         return np.concatenate([session.run(evaluation.inference.outputs['pd'], {images: part}) for part in parts])
 
-    def seek(image, points_xy=None, boxes=None):
-        if points_xy is not None:
-            seen = [crowd.at_point(look, priors, image, xy) for xy in points_xy]
+    def seek(image, points_xy=None, boxes=None, before=None):
+        if before is not None:
+            seen = crowd.still_there(image, [one.seen for one in before])
+        elif points_xy is not None:
+            seen = [crowd.at_point(look, priors, image, xy, options.zooms) for xy in points_xy]
         elif boxes is not None:
             seen = [crowd.in_box(look, priors, image, box) for box in boxes]
         else:
-            seen = crowd.everybody(look, priors, image)
-        found = [one for group in crowd.by_view(seen) for one in together(group)]
-        named = points_xy is not None or boxes is not None
+            seen = crowd.everybody(look, priors, image, options.zooms)
+        answers = {id(one): answer for group in crowd.by_view(seen) for one, answer in zip(group, together(group))}
+        found, named = [answers[id(one)] for one in seen], points_xy is not None or boxes is not None
         return found if named else [one for one in found if one.score >= options.threshold]
 
     def together(seen):
@@ -364,7 +370,8 @@ def seeker(session, evaluation, options):
         for person in crowd.again(maps[0], priors, seen):
             answer = session.run(evaluation.combined['sm'], {
                 **feed, torso_map: torso.torso_maps(person.torso_xy[None], scales)})
-            yield Sought(answer, person.torso_xy, inverse(view.matrix), crowd.certainty(person.score))
+            there = crowd.Seen(view, crowd.to_picture(view, person.torso_xy), person.score)
+            yield Sought(answer, person.torso_xy, inverse(view.matrix), crowd.certainty(person.score), there)
     return seek
 
 

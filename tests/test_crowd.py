@@ -51,6 +51,16 @@ def test_tiles_show_every_point_in_their_middle_half(width, height):
     assert (same.image == 7).all()
 
 
+@pytest.mark.parametrize(('width', 'height'), [(720, 480), (300, 900), (2000, 500), (31, 17), (721, 480)])
+def test_the_same_part_of_the_next_picture(width, height):
+    rng = np.random.default_rng(1)
+    first, second = rng.integers(0, 255, (2, height, width, 3), np.uint8)
+    for one, other in zip(crowd.tiles(first), crowd.tiles(second)):
+        found = crowd.same(second, one)
+        np.testing.assert_allclose(found.matrix, one.matrix)
+        np.testing.assert_array_equal(found.image, other.image)
+
+
 def test_a_view_shows_what_its_matrix_says():
     picture = image(800, 600)
     picture[300:320, 500:520] = 255

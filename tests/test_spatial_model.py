@@ -13,7 +13,7 @@ from datasets.flic import PAIRS
 from engine.tf1 import tf
 from spatial_model import PAIRS_TO_JOINTS
 
-METHODS = ('fft', 'direct', 'matmul')
+METHODS = ('fft', 'stacked', 'direct', 'matmul')
 
 
 def softplus64(x):
@@ -123,7 +123,14 @@ def test_a_delta_prior_shifts_the_map(method):
     np.testing.assert_allclose(run_messages(priors, maps, method), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('n, h, w', [(1, 6, 9), (3, 5, 4), (2, 1, 7)])
+def test_stacked_messages_equal_the_sums(n, h, w):
+    rng = np.random.default_rng(2)
+    priors, maps = rng.random((81, 2 * h, 2 * w)), rng.random((n, h, w, 10))
+    assert relative_error(run_messages(priors, maps, 'stacked'), messages64(priors, maps)) < 1e-6
+
+
+@pytest.mark.parametrize('method', ['fft', 'direct', 'matmul'])
 @pytest.mark.parametrize('n, h, w', [(1, 6, 9), (3, 5, 4), (2, 1, 7)])
 def test_messages_and_gradients_equal_the_sums(method, n, h, w):
     rng = np.random.default_rng(2)

@@ -262,7 +262,7 @@ def test_a_call_is_not_part_of_a_run():
 def test_scores_against_the_sum_over_cells():
     rng = np.random.default_rng(0)
     maps, priors = rng.random((2, 60, 90, 9)).astype(np.float32), rng.random((4, 120, 180))
-    found = torso.scores(maps, priors)
+    found = torso.scores(maps, torso.Priors(priors, np.conj(np.fft.rfft2(priors))))
     for n, row, column in [(0, 0, 0), (0, 59, 89), (1, 59, 0), (1, 23, 61)]:
         window = priors[:, 60 - row:120 - row, 90 - column:180 - column]               # by q - t, q all cells
         message = (window * np.moveaxis(maps[n][..., list(torso.WITNESSES)].astype(float), -1, 0)).sum(axis=(1, 2))
@@ -277,7 +277,7 @@ def test_priors_are_the_models_own_softplus(tf_graph):
         expected = session.run(positive)
     pairs = [spatial_model.PAIRS_TO_JOINTS.index((joint, 9)) for joint in (0, 3, 6, 7)]
     expected = expected[pairs] / expected[pairs].max(axis=(1, 2), keepdims=True)
-    np.testing.assert_allclose(torso.priors(energies), expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(torso.priors(energies).values, expected, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize('first', [0.65, 0.35])
@@ -301,8 +301,9 @@ def test_the_torso_is_the_mean_of_its_persons_joints():
 
 def test_priors_seen_from_a_torso():
     priors = np.random.default_rng(0).random((4, 120, 180))
+    given = torso.Priors(priors, None)
     for row, column in [(0, 0), (59, 89), (13, 70)]:
-        seen = torso.seen_from(np.array([row, column]), priors)
+        seen = torso.seen_from(np.array([row, column]), given)
         assert seen.shape == (60, 90, 4)
         for q in [(0, 0), (59, 89), (31, 7)]:
             np.testing.assert_array_equal(seen[q], priors[:, 60 + q[0] - row, 90 + q[1] - column])
@@ -351,7 +352,7 @@ def test_labels_do_not_cover_each_other():
 def test_poses_are_drawn_on_any_size(shape):
     image = np.zeros((*shape, 3), np.uint8)
     xy = np.random.default_rng(0).uniform(-0.5, 1.5, (9, 2)) * shape[::-1]
-    drawn = drawing.draw_poses(image, [pictures.Found(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None)], flic)
+    drawn = drawing.draw_poses(image, [pictures.Found(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None, None)], flic)
     factor = drawn.shape[0] // shape[0]
     assert drawn.shape == (shape[0] * factor, shape[1] * factor, 3) and max(drawn.shape) >= 640
     assert drawn.any() and not image.any()
@@ -505,6 +506,33 @@ def test_videos(untrained, tmp_path, name, code):
     video = cv2.VideoCapture(str(out / 'clip_pose.mp4'))
     assert round(video.get(cv2.CAP_PROP_FPS)) == 12
     assert [video.read()[0] for _ in range(5)] == [True] * 4 + [False]
+
+
+class Crowd:
+    """A finder of people who come and go: people[i] at frame i + 1.  Whoever was `before` is found if still there."""
+
+    def __init__(self, people):
+        self.people, self.searched = people, []
+
+    def find(self, number, points_xy, boxes_xy, before):
+        there = self.people[number - 1]
+        if before is None:
+            self.searched.append(number)
+        return [one for one in (there if before is None else before) if one in there]
+
+
+def test_a_video_is_searched_now_and_then():
+    """Every half second, here six frames, and after somebody was lost: whoever comes is seen half a second later."""
+    finder = Crowd([*8 * ['ab'], *6 * ['b'], *6 * ['bc']])
+    search = pictures.Search(finder, 12)
+    found = [''.join(search(number, number)) for number in range(1, 21)]
+    assert finder.searched == [1, 7, 10, 13, 19]
+    assert found == [*8 * ['ab'], *10 * ['b'], *2 * ['bc']]
+    finder.searched = []
+    picture, boxes_too = pictures.Search(finder, None), pictures.Search(finder, 12)
+    assert [''.join(picture(number, number)) for number in (1, 1)] == ['ab', 'ab']
+    assert [''.join(boxes_too(number, number, None, ['a box'])) for number in (1, 2)] == ['ab', 'ab']
+    assert finder.searched == [1, 1, 1, 2]
 
 
 def test_videos_that_cannot_be_read(tmp_path, monkeypatch):

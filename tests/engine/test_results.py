@@ -7,10 +7,10 @@ import os
 import numpy as np
 import pytest
 
-import datasets
 from datasets import coco, flic, lsp, mpii
 from engine import results, sources
 from engine.files import InputError
+from engine.joints import standard_name
 
 XY = np.array([(40, 20), (50, 60), (55, 90), (10, 20), (5, 60), (-3, 90), (38, 99), (12, 99), (25, 5)], float)
 SCORES = np.array([0.9, 0.8, 0.05, 0.9, 0.8, 0.7, 0.6, 0.5, 0.99])
@@ -26,11 +26,11 @@ def read(folder, name):
 
 
 def test_standard_names():
-    assert [datasets.standard_name(joint) for joint in coco.JOINTS] == [
+    assert [standard_name(joint) for joint in coco.JOINTS] == [
         'nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder', 'left_elbow',
         'right_elbow', 'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee', 'right_knee', 'left_ankle',
         'right_ankle']                                                          # as the annotations of COCO have them
-    assert {datasets.standard_name(joint) for joint in (*lsp.JOINTS, *mpii.JOINTS)} >= {'neck', 'head', 'right_ankle'}
+    assert {standard_name(joint) for joint in (*lsp.JOINTS, *mpii.JOINTS)} >= {'neck', 'head', 'right_ankle'}
 
 
 def test_pycocotools_reads_both_files(tmp_path):
