@@ -149,7 +149,7 @@ def add_person(confidence, displacements, counts, xy, labelled, joints, parents)
         at = root if parent < 0 else xy[parent]
         left, top = np.maximum(np.ceil(at - TAU), 0).astype(int)
         right, bottom = np.minimum(np.floor(at + TAU), CELLS - 1).astype(int)
-        rows, columns = np.mgrid[top:bottom + 1, left:right + 1]                         # empty outside the map
+        columns, rows = np.meshgrid(np.arange(left, right + 1), np.arange(top, bottom + 1))     # empty outside the map
         near = (columns - at[0]) ** 2 + (rows - at[1]) ** 2 <= TAU ** 2
         rows, columns = rows[near], columns[near]
         displacements[rows, columns, 2 * joint] += (xy[joint, 0] - columns) / Z
