@@ -35,7 +35,8 @@ HOME = '/job:chief/task:0'
 TOKEN = b'pyfunc_0'                     # by which TensorFlow knows a process's first tf.numpy_function
 PAUSE = 2                               # seconds between two looks at who is there
 GRACE = 30                              # seconds that a worker is waited for where --min_workers are there without it
-ASK_SECONDS, CALL_SECONDS = 60, 600     # after which a question, any other call, counts as failed
+ASK_SECONDS, CALL_SECONDS = 30, 600     # after which a question, any other call, counts as failed
+SETTLED, PATIENCE, SLOWER = 20, 30, 10  # after so many calls: so many seconds beyond so many times the longest one
 MOST_BREAKS = 3                         # failed connections in a run though everybody is there
 SO_ATTACH_FILTER = 26
 
@@ -341,11 +342,16 @@ class Session(tf.Session):
 
     def __init__(self, chief):
         super().__init__(f'grpc://{chief.address}', config=chief.config(chief.present, CALL_SECONDS))
-        self.chief = chief
+        self.chief, self.calls, self.longest = chief, 0, 0
 
-    def run(self, *args, **kwargs):
+    def run(self, fetches, feed_dict=None):
+        began, limit = time.monotonic(), CALL_SECONDS
+        if self.calls >= SETTLED:                           # a worker that hangs is noticed by nothing else
+            limit = min(PATIENCE + SLOWER * self.longest, CALL_SECONDS)
         try:
-            return super().run(*args, **kwargs)
+            result = super().run(fetches, feed_dict, tf.RunOptions(timeout_in_ms=round(1000 * limit)))
         except tf.errors.OpError as error:
             self.chief.explain(error)
             raise
+        self.calls, self.longest = self.calls + 1, max(self.longest, time.monotonic() - began)
+        return result

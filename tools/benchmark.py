@@ -3,15 +3,18 @@
     python -m tools.benchmark                        # everything at full size: 40 minutes on 2 busy cores
     python -m tools.benchmark --quick                # a minute: small sizes, one repetition; growth: data.py only
     python -m tools.benchmark --pieces spatial step  # only these
+    python -m tools.benchmark --pieces --tf1_python PATH --torch_python PATH     # only beside these (sides.py)
 
-"Plain" is what the public reference (joint-cnn-mrf, 2018) does, written anew below: tf.nn.conv2d everywhere, the heat
-map as the filter, tf.map_fn for augmentation, Python loops over scales, people and pairs, float32 arrays in memory.
+"Plain" is what the public reference (joint-cnn-mrf, 2018) does, written anew below and in side_tf1.py: tf.nn.conv2d
+everywhere, the heat map as the filter, tf.map_fn for augmentation, Python loops over scales, people and pairs, float32
+arrays in memory.
 Times are medians of wall-clock seconds over 5 rounds after a warm-up; rows whose round takes more than 50 s have 3
 rounds, the first included.  The data are synthetic people, made in a temporary folder.
 """
 import collections
 import concurrent.futures
 import contextlib
+import functools
 import math
 import multiprocessing
 import os
@@ -30,10 +33,11 @@ import main as main_script
 import pairwise_distr
 import spatial_model
 from datasets import arrays
-from datasets.flic import FLIP, HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, PAIRS, WIDTH, clamp_to_frame
-from engine import augmentation, batches, convolution, files, multiscale, towers
+from datasets.flic import HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, PAIRS, WIDTH, clamp_to_frame
+from engine import batches, convolution, files, multiscale, towers
 from engine.heatmaps import cell_of, render_targets
 from engine.tf1 import tf
+from tools import side_tf1
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 THREADS = 2                         # of the input pipeline (batches.pipeline)
@@ -41,12 +45,13 @@ TRAIN = 3987                        # people of FLIC's training set
 SLOW = 50                           # seconds: a longer round is repeated half as often, and the first one counts
 
 # What is measured: (width as a share, batch) of detector and whole step; batches of the spatial model, forward and with
-# gradient; pictures at several scales, and preprocessed; for growth: test people, batches, widths.
+# gradient; pictures at several scales, and preprocessed; for growth: test people, batches, widths; (width, batch)
+# beside PyTorch.
 Sizes = collections.namedtuple('Sizes', 'repeats matmul detector step forward gradient pictures frames tests '
-                                        'batches widths')
+                                        'batches widths torch')
 FULL = Sizes(5, 4096, ((1, 4), (1, 14)), ((1 / 4, 14), (1, 4)), (1, 14), (1, 14), 8, 1000, (8, 32), (1, 4, 14),
-             (1 / 4, 1 / 2, 1))
-QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 2, 60, (), (), ())
+             (1 / 4, 1 / 2, 1), ((1 / 8, 4), (1 / 4, 4), (1, 4)))
+QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 2, 60, (), (), (), ((1 / 8, 1),))
 
 Time = collections.namedtuple('Time', 'wall cpu')                   # seconds; cpu: all threads and ended children
 Row = collections.namedtuple('Row', 'piece size ours plain target flop runs')      # flop: (ours, plain) or None
@@ -111,6 +116,39 @@ def keep(make, arguments):
 
 def timed_kept(key):
     return timed(KEPT[key])
+
+
+class Side:
+    """The training step of another program (sides.py); calling it returns the Time of one."""
+
+    def __init__(self, python, *arguments):
+        self.python, self.errors = python, tempfile.TemporaryFile('w+')                         # noqa: SIM115
+        try:
+            self.process = subprocess.Popen(
+                [python, os.path.join(ROOT, 'tools', 'sides.py'), *map(str, arguments)], text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
+        except OSError as error:
+            raise files.InputError(f'{python}: {error.strerror}') from error
+        self.answer()                                                   # it is ready
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+        self.errors.close()
+
+    def __call__(self):
+        self.process.stdin.write('\n')
+        self.process.stdin.flush()
+        return Time(*map(float, self.answer().split()))
+
+    def answer(self):
+        if line := self.process.stdout.readline():
+            return line
+        self.process.wait()
+        self.errors.seek(0)
+        raise files.InputError(f'{self.python}: {self.errors.read().strip().rpartition(chr(10))[2] or "ended"}')
 
 
 def peak_memory():
@@ -206,6 +244,25 @@ def bench_step(sizes, folder):
         print_profile(ours, f'whole step, width {width:g}, batch {batch_size}', sizes.repeats)
 
 
+def bench_tf1(sizes, folder, python):
+    for width, batch_size in sizes.step:
+        ours = training_step(folder, width, batch_size)
+        with Side(python, 'tf1', int(64 * width), batch_size) as other:
+            times, runs = measure(sizes.repeats, ours, other)
+        yield Row('whole step beside TensorFlow 1.15', f'width {width:g}, batch {batch_size}', *times, None, None, runs)
+
+
+def bench_torch(sizes, folder, python):
+    for width, batch_size in sizes.torch:
+        ours = training_step(folder, width, batch_size, use_sm=False, augmented=False)
+        for kind in ('float32', 'bfloat16'):
+            with Side(python, 'torch', int(64 * width), batch_size, kind) as other:
+                times, runs = measure(sizes.repeats, ours, other)
+            yield Row(f'part detector, training step, beside PyTorch in {kind}',
+                      f'width {width:g}, batch {batch_size}', *times, {(1 / 8, 'bfloat16'): 1.8}.get((width, kind)),
+                      None, runs)
+
+
 def print_profile(step, name, steps):
     """Where the time of steps goes by TensorFlow's own trace, and how long they wait for the next batch."""
     seconds, waited, total = collections.Counter(), 0, 0
@@ -231,28 +288,6 @@ def print_profile(step, name, steps):
 
 # ---------------------------------------------------------------- spatial model
 
-def plain_message(energies, heat_map):
-    """One pair: prior [2h, 2w] as the image, heat map [n, h, w] turned round as the filter -> [n, h+1, w+1]."""
-    image = spatial_model.softplus(energies)[None, :, :, None]                      # [1, 2h, 2w, 1]
-    filters = tf.transpose(tf.reverse(heat_map, [1, 2]), [1, 2, 0])[:, :, None]     # [h, w, 1, n]
-    return tf.transpose(tf.nn.conv2d(image, filters, 1, 'VALID')[0], [2, 0, 1])     # [n, h+1, w+1]
-
-
-def plain_spatial(heat_maps, energies, biases, joints):
-    """[n, h, w, 10] -> logits [len(joints), n, h, w], messages resized as the reference does."""
-    h, w = heat_maps.shape.as_list()[1:3]
-    positive, logits = spatial_model.softplus(heat_maps), []
-    for joint in joints:
-        terms = [tf.log(positive[..., joint] + 1e-6)]
-        for pair, (to, v) in enumerate(spatial_model.PAIRS_TO_JOINTS):
-            if to == joint:
-                message = plain_message(energies[pair], positive[..., v])           # [n, h+1, w+1]
-                message = tf.image.resize_images(message[..., None], [h, w])[..., 0]
-                terms.append(tf.log(message + spatial_model.softplus(biases[pair]) + 1e-6))
-        logits.append(tf.add_n(terms))
-    return tf.stack(logits)
-
-
 def spatial_step(batch_size, gradient, joints=None):
     """A function that runs the spatial model on random maps, forward or with its gradients.
 
@@ -266,7 +301,7 @@ def spatial_step(batch_size, gradient, joints=None):
         else:
             energies = tf.get_variable('energies', [pairs, *pairwise_distr.SHAPE])
             biases = tf.get_variable('biases', [pairs, MAP_HEIGHT, MAP_WIDTH])
-            logits = plain_spatial(maps.read_value(), energies, biases, joints)
+            logits = side_tf1.spatial_model(maps.read_value(), energies, biases, joints)
         fetch = tf.gradients(tf.nn.l2_loss(logits), [maps, energies, biases]) if gradient else [logits]
         fetch = [tensor.op for tensor in fetch]
         session = tf.Session()
@@ -303,31 +338,6 @@ def bench_spatial(sizes, folder):
 
 # ---------------------------------------------------------------- input
 
-def plain_augment(image, maps):
-    """float32 [480, 720, 3] and [60, 90, 10] in the graph: flip, brightness, contrast, rotation, crop and resize."""
-    uniform = tf.random.uniform([5])
-    mirrored = uniform[0] < augmentation.FLIP_PROBABILITY
-    image = tf.cond(mirrored, lambda: image[:, ::-1], lambda: image)
-    maps = tf.cond(mirrored, lambda: tf.gather(maps[:, ::-1], FLIP, axis=2), lambda: maps)
-    image = tf.image.random_brightness(image, augmentation.BRIGHTNESS / 255)
-    image = tf.clip_by_value(tf.image.random_contrast(image, *augmentation.CONTRAST), 0, 1)
-    angle = (2 * uniform[1] - 1) * augmentation.USUAL.rotation * np.pi / 180
-    return plain_warp(image, angle, uniform[2:4]), plain_warp(maps, angle, uniform[2:4])
-
-
-def plain_warp(x, angle, corner):
-    """[h, w, k] rotated around its middle, then CROP of its sides cut at `corner` (shares) and enlarged again."""
-    h, w = x.shape.as_list()[:2]
-    cos, sin, zero = tf.cos(angle), tf.sin(angle), tf.zeros([])
-    matrix = tf.stack([cos, -sin, (w - 1 - (cos * (w - 1) - sin * (h - 1))) / 2,
-                       sin, cos, (h - 1 - (sin * (w - 1) + cos * (h - 1))) / 2, zero, zero])
-    x = tf.raw_ops.ImageProjectiveTransformV3(
-        images=x[None], transforms=matrix[None], output_shape=[h, w], interpolation='BILINEAR', fill_value=0.0)
-    size = [int(augmentation.CROP * h), int(augmentation.CROP * w)]
-    top, left = (tf.cast(corner[i] * (full - cut + 1), tf.int32) for i, (full, cut) in enumerate(zip((h, w), size)))
-    return tf.image.resize_images(tf.slice(x, [0, top, left, 0], [1, *size, -1]), [h, w])[0]
-
-
 def plain_augmentation_step(folder, batch_size):
     """A function that augments a batch by tf.map_fn; pictures and maps are floats in memory and fed."""
     split = open_split(folder)
@@ -335,7 +345,7 @@ def plain_augmentation_step(folder, batch_size):
     maps = render_targets(clamp_to_frame(split.joints[:batch_size]), (MAP_HEIGHT, MAP_WIDTH))
     with tf.Graph().as_default():
         places = [tf.placeholder(tf.float32, array.shape) for array in (images, maps)]
-        result = [tensor.op for tensor in tf.map_fn(lambda sample: plain_augment(*sample), tuple(places))]
+        result = [tensor.op for tensor in tf.map_fn(lambda sample: side_tf1.augment(*sample), tuple(places))]
         session = tf.Session()
     return lambda: session.run(result, dict(zip(places, (images, maps))))
 
@@ -496,6 +506,7 @@ def bench_growth(sizes, folder):
 PIECES = {'augmentation': bench_augmentation, 'multiscale': bench_multiscale, 'histograms': bench_histograms,
           'preprocessing': bench_preprocessing, 'spatial': bench_spatial, 'detector': bench_detector,
           'step': bench_step, 'growth': bench_growth}
+SIDES = {'tf1_python': bench_tf1, 'torch_python': bench_torch}
 HEADER = ('piece', 'size', 'ours, s', 'plain, s', 'ratio', 'target', 'CPU s, ours', 'CPU s, plain',
           'share of peak, ours', 'plain', 'runs')
 GROWTH_HEADER = ('piece', 'size', 'seconds', 'ms a unit', 'peak memory, GB')
@@ -540,19 +551,27 @@ def note(text):
 def main():
     parser = files.Parser(description=__doc__)
     parser.add_argument('--quick', action='store_true', help='small sizes, one repetition: within a minute')
-    parser.add_argument('--pieces', nargs='+', choices=PIECES, default=list(PIECES), metavar='PIECE',
-                        help=f'any of {" ".join(PIECES)} (default: all)')
+    parser.add_argument('--pieces', nargs='*', choices=PIECES, default=list(PIECES), metavar='PIECE',
+                        help=f'any of {" ".join(PIECES)}, or none (default: all)')
+    parser.add_argument('--tf1_python', metavar='PATH', help='also beside the reference\'s way under TensorFlow 1.15: '
+                        'the Python of its environment')
+    parser.add_argument('--torch_python', metavar='PATH', help='also beside the same detector in PyTorch: the Python '
+                        'of its environment')
     options = parser.parse_args()
     sizes, rows, growths = QUICK if options.quick else FULL, [], []
     with tempfile.TemporaryDirectory() as folder:
         script('data.py', '--synthetic', str(sizes.frames), '--out', folder)
-        peak = matmul_peak(sizes.matmul, sizes.repeats)
-        for piece in options.pieces:
-            for row in PIECES[piece](sizes, folder):
-                line, table = (growth_cells(row), growths) if piece == 'growth' else (cells(row, peak), rows)
+        peak = matmul_peak(sizes.matmul, sizes.repeats) if options.pieces else math.nan
+        benches = [PIECES[piece] for piece in options.pieces]
+        benches += [functools.partial(bench, python=python) for name, bench in SIDES.items()
+                    if (python := getattr(options, name))]
+        for bench in benches:
+            for row in bench(sizes, folder):
+                line, table = (growth_cells(row), growths) if isinstance(row, Growth) else (cells(row, peak), rows)
                 table.append(line)
                 note(' | '.join(line))
-    print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
+    if options.pieces:
+        print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
     for header, body in ((HEADER, rows), (GROWTH_HEADER, growths)):
         if body:
             print(f'\n{markdown(header, body)}')

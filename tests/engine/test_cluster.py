@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import socket
+import threading
 import time
 import types
 
@@ -225,6 +226,26 @@ def test_what_fails_by_itself_is_no_loss(lent):
     assert worker.over == 'done'
 
 
+def test_a_call_that_hangs_is_a_loss(lent, monkeypatch):
+    """Soon, once it is known how long calls take; the longest so far is no reason to give up."""
+    _, where = lent()
+    chief, over = chief_of(where), threading.Event()
+    chief.gather()
+    monkeypatch.setattr(cluster, 'SETTLED', 2)
+    monkeypatch.setattr(cluster, 'PATIENCE', 0.2)
+    with tf.Graph().as_default(), tf.device('/job:worker/task:0/cpu:0'):
+        seconds = tf.placeholder_with_default(60.0, [])
+        waits = tf.numpy_function(lambda limit: over.wait(float(limit)), [seconds], tf.bool)
+        with chief.session() as session:
+            for _ in range(3):
+                assert not session.run(waits, {seconds: 0.1})
+            with pytest.raises(cluster.Lost, match='connection failed: '):
+                session.run(waits)
+            over.set()
+    assert session.calls == 3 and session.longest >= 0.1
+    chief.dismiss()
+
+
 def test_a_signal_outlives_the_step_that_a_worker_failed():
     """It is heard by whoever goes on, rather than being forgotten with the loop that was to obey it."""
     with pytest.raises(KeyboardInterrupt) as heard, training.Signals() as signals:
@@ -361,10 +382,8 @@ def killed(processes, victims, epochs, settings):
     processes.serve()
     chief = processes.lead()
     for victim in victims:
-        before, began = processes.steps('run'), time.time()
-        while processes.steps('run')[-1:] in ([], before[-1:]):
-            assert chief.poll() is None and time.time() - began < 300, processes.text('chief')
-            time.sleep(0.05)
+        before = processes.steps('run')
+        wait_for(lambda: processes.steps('run')[-1:] not in ([], before[-1:]), processes)           # noqa: B023
         time.sleep(rng.uniform(0, 0.5))
         assert chief.poll() is None, processes.text('chief')
         processes.kill(victim)
@@ -390,3 +409,24 @@ def test_worker_and_chief_killed_once_equal_one_process(processes):
 @pytest.mark.long
 def test_killed_10_times_equals_one_process(processes):
     killed(processes, random.Random(5).choices(['worker', 'chief'], k=10), 30, WHOLE)
+
+
+@pytest.mark.long
+def test_a_worker_that_hangs_is_noticed_and_taken_in_again(processes):
+    processes.settings = *SMALL, '--n_epochs', 30
+    processes.serve()
+    chief, worker = processes.lead(), processes.running['worker']
+    wait_for(lambda: len(processes.steps('run')) > cluster.SETTLED, processes)
+    os.kill(worker.pid, signal.SIGSTOP)
+    wait_for(lambda: 'is gone; going on from the last checkpoint' in processes.text('chief'), processes)
+    os.kill(worker.pid, signal.SIGCONT)
+    assert chief.wait(600) == 0, processes.text('chief')
+    assert [line['step'] for line in processes.steps('run')] == list(range(1, 121))
+
+
+def wait_for(condition, processes):
+    """Until it is true, as long as the chief runs."""
+    began = time.time()
+    while not condition():
+        assert processes.running['chief'].poll() is None and time.time() - began < 300, processes.text('chief')
+        time.sleep(0.05)

@@ -1,14 +1,19 @@
 """benchmark.py: the plain implementations say what ours say, and rounds alternate."""
+import os
+import shutil
+import sys
+
 import forked
 import numpy as np
+import pytest
 
 import main
 import pairwise_distr
 import spatial_model
 from datasets import arrays, flic
-from engine import batches, heatmaps, multiscale
+from engine import augmentation, batches, files, heatmaps, multiscale
 from engine.tf1 import tf
-from tools import benchmark
+from tools import benchmark, side_tf1
 
 
 def test_plain_messages_are_ours(tf_graph):
@@ -16,7 +21,7 @@ def test_plain_messages_are_ours(tf_graph):
     energies = tf.constant(rng.normal(size=(81, 12, 16)), tf.float32)
     maps = tf.constant(rng.random((10, 2, 6, 8)), tf.float32)
     ours = spatial_model.messages(spatial_model.softplus(energies), maps)
-    plain = [benchmark.plain_message(energies[i], maps[v])[:, 1:, 1:]
+    plain = [side_tf1.message(energies[i], maps[v])[:, 1:, 1:]
              for i, (_, v) in enumerate(spatial_model.PAIRS_TO_JOINTS)]
     with tf_graph() as session:
         np.testing.assert_allclose(*session.run([tf.stack(ours), tf.stack(plain)]), rtol=1e-4)
@@ -51,7 +56,7 @@ def test_plain_maps_come_back(tf_graph):
 def test_plain_augmentation_keeps_shapes_and_range(arrays_folder, tf_graph):
     split = arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder))
     targets = heatmaps.render_targets(flic.clamp_to_frame(split.joints[:1]), (60, 90))
-    image, maps = benchmark.plain_augment(tf.constant(split.images[0] / 255, tf.float32), tf.constant(targets[0]))
+    image, maps = side_tf1.augment(tf.constant(split.images[0] / 255, tf.float32), tf.constant(targets[0]))
     with tf_graph() as session:
         image, maps = session.run([image, maps])
     assert image.shape == (480, 720, 3) and 0 <= image.min() < image.max() <= 1
@@ -78,3 +83,28 @@ def test_rounds_alternate_and_medians_leave_the_warm_up_out():
 def test_help():
     done = forked.run(['-m', 'tools.benchmark', '--help'], cwd=forked.ROOT)
     assert done.returncode == 0 and '--quick' in done.stdout and 'spatial' in done.stdout
+
+
+def test_a_side_knows_what_ours_knows():
+    """It cannot import our modules, under Python 3.7."""
+    for module, names in ((flic, ('HEIGHT', 'WIDTH', 'FLIP')), (heatmaps, ('STRIDE',)),
+                          (augmentation, ('FLIP_PROBABILITY', 'BRIGHTNESS', 'CONTRAST', 'CROP'))):
+        assert all(getattr(side_tf1, name) == getattr(module, name) for name in names)
+    assert flic.N_JOINTS == side_tf1.JOINTS and augmentation.USUAL.rotation == side_tf1.ROTATION
+    assert tuple(side_tf1.PAIRS) == spatial_model.PAIRS_TO_JOINTS
+
+
+def test_a_side_is_another_process_s(monkeypatch, tmp_path):
+    (tmp_path / 'tools').mkdir()
+    shutil.copy(os.path.join(forked.ROOT, 'tools', 'sides.py'), tmp_path / 'tools')
+    (tmp_path / 'tools' / 'side_own.py').write_text(
+        'def training_step(width, batch_size, word):\n    assert (width, batch_size, word) == (4, 2, "x"), "so not"\n'
+        '    return lambda: sum(range(10 ** 5))\n')
+    monkeypatch.setattr(benchmark, 'ROOT', str(tmp_path))
+    with benchmark.Side(sys.executable, 'own', 4, 2, 'x') as side:
+        (_, other), runs = benchmark.measure(2, lambda: None, side)
+    assert runs == 2 and other.wall > 0 and side.process.returncode == 0
+    for python, arguments, reason in ((sys.executable, ('own', 4, 3, 'x'), 'AssertionError: so not'),
+                                      ('/nowhere/python', (), 'No such file')):
+        with pytest.raises(files.InputError, match=f'{python}: {reason}'):
+            benchmark.Side(python, *arguments)
