@@ -200,9 +200,13 @@ def by_machine(averages, devices):
 
 def decayed(gradients, variables, decays):
     """Adds the gradients of rate * sum of w^2 / 2, decays: {last part of a variable's name: rate}."""
-    rates = [decays.get(variable.op.name.split('/')[-1], 0) for variable in variables]
-    return [gradient + rate * variable if rate else gradient
-            for gradient, variable, rate in zip(gradients, variables, rates)]
+    result = []
+    for gradient, variable in zip(gradients, variables):
+        if rate := decays.get(variable.op.name.split('/')[-1], 0):
+            with tf.control_dependencies([gradient]):       # or the products are there, and held, all through the step
+                gradient += rate * variable
+        result.append(gradient)
+    return result
 
 
 def own_rates(gradients, variables, rates):

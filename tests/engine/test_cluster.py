@@ -320,6 +320,7 @@ def crossings(graph, there):
 # ---------------------------------------------------------------- processes
 
 SMALL = ('--width', '2', '--data_augm', '--batch_size', '4', '--conv', 'direct', '--scales', 'single')
+PATIENCE = 1800                         # seconds, of a machine that has much else to do
 WHOLE = ('--width', '4', '--data_augm', '--batch_size', '4', '--conv', 'fft', '--scales', 'single', '--use_sm')
 
 
@@ -377,7 +378,7 @@ def killed(processes, victims, epochs, settings):
     process of two towers."""
     processes.settings = *settings, '--n_epochs', epochs
     single = processes.train('single', *processes.settings, '--gpus', 0, 1, '--run', 'single')
-    assert single.wait(600) == 0, processes.text('single')
+    assert single.wait(PATIENCE) == 0, processes.text('single')
     rng = random.Random(3)
     processes.serve()
     chief = processes.lead()
@@ -391,7 +392,7 @@ def killed(processes, victims, epochs, settings):
             processes.serve()
         else:
             chief = processes.lead()
-    assert chief.wait(600) == 0, processes.text('chief')
+    assert chief.wait(PATIENCE) == 0, processes.text('chief')
     assert processes.text('chief').count('is gone; going on from the last checkpoint') == victims.count('worker')
     assert 'Traceback' not in processes.text('chief') + processes.text('worker')
     single, several = processes.steps('single'), processes.steps('run')
@@ -420,7 +421,7 @@ def test_a_worker_that_hangs_is_noticed_and_taken_in_again(processes):
     os.kill(worker.pid, signal.SIGSTOP)
     wait_for(lambda: 'is gone; going on from the last checkpoint' in processes.text('chief'), processes)
     os.kill(worker.pid, signal.SIGCONT)
-    assert chief.wait(600) == 0, processes.text('chief')
+    assert chief.wait(PATIENCE) == 0, processes.text('chief')
     assert [line['step'] for line in processes.steps('run')] == list(range(1, 121))
 
 
@@ -428,5 +429,5 @@ def wait_for(condition, processes):
     """Until it is true, as long as the chief runs."""
     began = time.time()
     while not condition():
-        assert processes.running['chief'].poll() is None and time.time() - began < 300, processes.text('chief')
+        assert processes.running['chief'].poll() is None and time.time() - began < PATIENCE, processes.text('chief')
         time.sleep(0.05)
