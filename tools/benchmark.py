@@ -123,10 +123,11 @@ class Side:
 
     def __init__(self, python, *arguments):
         self.python, self.errors = python, tempfile.TemporaryFile('w+')                         # noqa: SIM115
+        own = {name: value for name, value in os.environ.items() if not name.startswith('TF')}  # ours set some
         try:
             self.process = subprocess.Popen(
                 [python, os.path.join(ROOT, 'tools', 'sides.py'), *map(str, arguments)], text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=own)
         except OSError as error:
             raise files.InputError(f'{python}: {error.strerror}') from error
         self.answer()                                                   # it is ready
