@@ -12,8 +12,11 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from conftest import SHARED
 from people import somebody
 
+import data
+import evaluate
 import export
 import main
 import systems
@@ -30,6 +33,9 @@ SYSTEMS = {
     'spm': Case(['--width', '2', '--threshold', '0'], {'systems.hrnet.MODULES': (1, 1, 1), 'systems.hrnet.BLOCKS': 1}),
     'hrnet': Case(['--width', '4', '--flip_average'], {'systems.hrnet.MODULES': (1, 1, 1), 'systems.hrnet.BLOCKS': 1}),
 }
+# Of a system: a data set that was made for its kind, the annotations and pictures of it below SHARED, what is measured.
+OWN = {'cpm': ('parse', 'parse/labels.mat', 'PCK@0.2'), 'deeppose': ('parse', 'parse/labels.mat', 'strict PCP@0.5'),
+       'hrnet': ('mpii', 'mpii_sample/test_mpii.json', 'PCKh@0.5'), 'spm': ('coco', 'coco_sample/test_coco.json', 'AP')}
 COMMON = ('--data_augm', '--batch_size', '8', '--n_epochs', '2', '--train_examples', '15', '--test_examples', '3')
 
 
@@ -161,3 +167,34 @@ def test_is_exported_to_onnx(trained, arrays_folder, tmp_path):
     assert call(export, '--restore', folder / 'models' / 'whole', '--out', tmp_path / 'out', '--data',
                 arrays_folder) == 0
     assert (tmp_path / 'out' / 'model.onnx').exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('name', OWN)
+def test_real_people_of_its_own_data_set(name, tmp_path, monkeypatch, capsys):
+    """From the annotations to the table, which evaluate.py prints again from the predictions."""
+    (dataset, meta, measure), case = OWN[name], SYSTEMS[name]
+    meta, made = os.path.join(SHARED, meta), tmp_path / 'arrays'
+    if not os.path.exists(meta):
+        pytest.skip(f'{meta} is not there (set POSE_SHARED)')
+    for place, value in case.shallow.items():
+        monkeypatch.setattr(place, value)
+    assert call(data, '--dataset', dataset, '--meta', meta, '--images', os.path.dirname(meta), '--out', made) == 0
+    assert call(main, '--train', '--system', name, '--dataset', 'lsp' if dataset == 'parse' else dataset,
+                *case.arguments, *COMMON, *places(tmp_path, made), '--run', 'own') == 0
+    capsys.readouterr()
+    assert call(main, '--restore', tmp_path / 'models' / 'own', *places(tmp_path, made)) == 0
+    epochs, printed = lines(tmp_path, 'own', 'log'), rows_of(capsys.readouterr().out)
+    assert [record['epoch'] for record in epochs] == [1, 2]
+    assert all(np.isfinite(value) for record in epochs for key, value in record['test'].items() if 'loss' in key)
+    predictions = tmp_path / ('predictions.json' if dataset == 'coco' else 'predictions.mat')
+    assert call(evaluate, predictions, '--data', made) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert measure in str(rows)
+    assert [row for row in rows if '@' not in row] == [row for row in printed if '@' not in row]    # but outputs' names
+
+
+def rows_of(text):
+    """The rows of all tables, their cells joined."""
+    return [' '.join(line.replace('|', ' ').split()) for line in text.splitlines()
+            if line.startswith('| ') and not line.startswith('| -')]
