@@ -20,6 +20,7 @@ import socket
 import stat
 import struct
 import sys
+import threading
 import time
 import uuid
 
@@ -35,8 +36,9 @@ HOME = '/job:chief/task:0'
 TOKEN = b'pyfunc_0'                     # by which TensorFlow knows a process's first tf.numpy_function
 PAUSE = 2                               # seconds between two looks at who is there
 GRACE = 30                              # seconds that a worker is waited for where --min_workers are there without it
-ASK_SECONDS, CALL_SECONDS = 30, 600     # after which a question, any other call, counts as failed
-SETTLED, PATIENCE, SLOWER = 20, 30, 10  # after so many calls: so many seconds beyond so many times the longest one
+ANSWER_SECONDS = 10                     # within which a server answers whoever connects
+ASK_SECONDS, CALL_SECONDS = 60, 600     # after which a question, any other call, counts as failed
+SETTLED, PATIENCE, SLOWER = 20, 30, 3   # after so many calls: so many seconds beyond so many times the longest one
 MOST_BREAKS = 3                         # failed connections in a run though everybody is there
 SO_ATTACH_FILTER = 26
 
@@ -154,11 +156,14 @@ def listening(port):
 
 
 def present(where, tries=1):
-    """Whether something listens at 'host:port'."""
+    """Whether a server of TensorFlow's answers at 'host:port'.  It speaks first; of a process that hangs the kernel
+    still takes the connection, and a session with it would never come to be."""
     host, port = where.rpartition(':')[::2]
     for left in reversed(range(tries)):
-        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=5):
-            return True
+        with (contextlib.suppress(OSError),
+              socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS) as one):
+            if one.recv(1):
+                return True
         if left:
             time.sleep(PAUSE)
     return False
@@ -355,3 +360,9 @@ class Session(tf.Session):
             raise
         self.calls, self.longest = self.calls + 1, max(self.longest, time.monotonic() - began)
         return result
+
+    def close(self):
+        """Not waited for long: a worker that hangs would have to agree."""
+        closing = threading.Thread(target=super().close, daemon=True)
+        closing.start()
+        closing.join(ANSWER_SECONDS)
