@@ -117,12 +117,12 @@ def read_results(path):
 
 def table(results):
     """Markdown."""
-    header = ('system', 'width', 'updates', 'samples a second', *ROWS, 'PCK@0.2 elbow, wrist', 'published')
+    header = ('system', 'width', 'updates', 'minutes', 'samples a second', *ROWS, 'PCK@0.2 elbow, wrist', 'published')
     body = []
     for row in results:
         seconds, width = row['epochs'][-1][0], row['arguments'][row['arguments'].index('--width') + 1]
         samples = int(row['arguments'][row['arguments'].index('--train_examples') + 1]) * len(row['epochs'])
-        body.append((row['system'], width, str(row['updates']), f'{samples / seconds:.1f}',
+        body.append((row['system'], width, str(row['updates']), f'{seconds / 60:.1f}', f'{samples / seconds:.1f}',
                      *(f'{row["rates"][name]:.1f}' for name in ROWS),
                      f'{row["pck"]["elbow"]:.1f}, {row["pck"]["wrist"]:.1f}',
                      '{:.1f}, {:.1f}'.format(*PUBLISHED[row['system']]) if row['system'] in PUBLISHED else '-'))

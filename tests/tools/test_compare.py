@@ -85,8 +85,8 @@ def test_rates_are_those_of_the_last_output(run, capsys):
     assert row['rates']['wrist'] == 0 and row['rates']['elbow'] == 100
     assert row['rates']['mean of 9'] == pytest.approx(700 / 9, abs=0.01) and row['pck']['elbow'] == 100
     cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].split('|')[1:-1]]
-    assert cells == ['deeppose', '8', '60', '8.0', '0.0', '100.0', '100.0', '100.0', '100.0', '77.8', '100.0, 0.0',
-                     '92.3, 82.0']
+    assert cells == ['deeppose', '8', '60', '1.0', '8.0', '0.0', '100.0', '100.0', '100.0', '100.0', '77.8',
+                     '100.0, 0.0', '92.3, 82.0']
     assert run.chart.read_bytes().startswith(b'\x89PNG')
 
 
