@@ -10,6 +10,7 @@ None where the system has none.  What these mean is in docs/pictures.md; options
 """
 import contextlib
 import io
+import os
 
 import datasets
 import main
@@ -21,7 +22,12 @@ read = sources.read_picture
 
 
 def load(checkpoint_path, *options):
-    """The Model of a run or checkpoint; options: further words of main.py's command line, '--scales', 'single' ..."""
+    """The Model of a run or checkpoint; options: further words of main.py's command line, '--scales', 'single' ...
+
+    A path that is not there from the current folder is looked for beside this file, where pretrained/ is.
+    """
+    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), checkpoint_path)
+    checkpoint_path = beside if os.path.exists(beside) and not os.path.exists(checkpoint_path) else checkpoint_path
     with contextlib.redirect_stdout(io.StringIO()):
         return Model(*main.understand(['--restore', checkpoint_path, '--predict', sources.STDIN, *options])[:3])
 

@@ -1,11 +1,14 @@
 """Exported files against the network they came from, run as a stranger would: TensorFlow 2 alone, onnxruntime alone."""
 import os
+import re
 import shutil
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import export
 import main
@@ -127,6 +130,25 @@ def assert_same(got, expected):
 
 def first(inputs, n):
     return {name: x[:n] for name, x in inputs.items()}
+
+
+def test_the_example_runs_without_this_project(exported, run, tmp_path):
+    """The lines of docs/export.md, in a folder that holds nothing but the model and the picture: the joints that the
+    network itself finds there."""
+    with open(os.path.join(ROOT, 'docs', 'export.md'), encoding='utf-8') as file:
+        example, = re.findall('```python\n(.*?)```', file.read(), re.DOTALL)
+    assert len(example.splitlines()) <= 10
+    (tmp_path / 'docs').mkdir()
+    shutil.copy(os.path.join(ROOT, 'docs', 'person.jpg'), tmp_path / 'docs')
+    (tmp_path / 'exported').symlink_to(exported)
+    done = subprocess.run([sys.executable, '-I', '-c', example], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [line.split() for line in done.stdout.splitlines()]
+    image = cv2.imread(os.path.join(ROOT, 'docs', 'person.jpg'))[None, ..., ::-1]
+    torso_map = heatmaps.render_targets(np.array([[[263, 321]]]), (60, 90))
+    expected = run[1]({'image': image, 'torso_map': torso_map})['joints'][0]
+    assert tuple(name for name, *_ in found) == flic.JOINTS
+    np.testing.assert_allclose(np.array([xy for _, *xy in found], float), expected, atol=0.06)
 
 
 def test_the_test_would_see_a_difference(run, inputs):

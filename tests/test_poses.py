@@ -1,10 +1,15 @@
 """Poses from Python are those of the command line."""
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import cv2
 import forked
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import model
 import poses
@@ -33,3 +38,49 @@ def test_python_and_command_line_find_the_same(untrained, tmp_path, monkeypatch)
         assert_near(np.ravel(one.joints_xy), np.delete(other['keypoints'], np.s_[2::3]))
         assert one.score == pytest.approx(other['score'], abs=1e-3)
     assert_near(again[0].joints_xy, found[0].joints_xy)
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
+    """docs/poses.ipynb, cell by cell, at one scale: the torso of the person on docs/person.jpg is at about (263, 321).
+    No outputs are kept in it."""
+    with open(os.path.join(ROOT, 'docs', 'poses.ipynb'), encoding='utf-8') as file:
+        notebook = json.load(file)
+    cells = [cell for cell in notebook['cells'] if cell['cell_type'] == 'code']
+    assert notebook['nbformat'] == 4 and not any(cell['outputs'] or cell['execution_count'] for cell in cells)
+    (tmp_path / 'docs').symlink_to(os.path.join(ROOT, 'docs'))
+    monkeypatch.chdir(tmp_path)
+    load, names = poses.load, {}
+    monkeypatch.setattr(poses, 'load', lambda path: load(path, '--scales', 'single', '--zooms', '1'))
+    for cell in cells:
+        exec(''.join(cell['source']), names)
+    assert len(names['people']) == 1 and names['find'].joints[-1] == 'nose'
+    for person in (*names['people'], names['clicked'], names['boxed']):
+        assert np.linalg.norm(person.torso_xy - (263, 321)) < 20
+    assert 'somebody with probability 0.' in capsys.readouterr().out
+    assert cv2.imread(str(tmp_path / 'person_pose.png')).shape == (480, 720, 3)
+
+
+@pytest.mark.long
+def test_installed_it_brings_its_weights(tmp_path):
+    """`pip install .`, of the files that are or would be in a commit, and a call from another folder."""
+    pytest.importorskip('setuptools', reason='setuptools is not installed, which builds the package')
+    listed = subprocess.run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], cwd=ROOT,
+                            capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip('not a clone: which files belong to the project is not known')
+    for name in filter(None, listed.stdout.split('\0')):
+        os.makedirs(tmp_path / 'source' / os.path.dirname(name), exist_ok=True)
+        shutil.copy(os.path.join(ROOT, name), tmp_path / 'source' / name)
+    subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-build-isolation', '--target',
+                    tmp_path / 'site', tmp_path / 'source'], check=True)
+    script = """
+import poses, sys
+assert poses.__file__.startswith(sys.argv[1]), poses.__file__
+with poses.load('pretrained/flic', '--scales', 'single', '--zooms', '1') as find:
+    print(*find(poses.read(sys.argv[2]))[0].torso_xy)
+"""
+    done = subprocess.run([sys.executable, '-c', script, tmp_path / 'site', os.path.join(ROOT, 'docs', 'person.jpg')],
+                          cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(tmp_path / 'site')}, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    assert np.linalg.norm(np.array(done.stdout.split(), float) - (263, 321)) < 20

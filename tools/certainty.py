@@ -1,15 +1,18 @@
-"""What a person's score is worth: FLIC's test people, and pictures without anybody.
+"""What a person's score is worth: FLIC's people, and pictures without anybody.
 
     python -m tools.certainty --restore pretrained/flic --meta FLIC/examples.mat --images FLIC/images \
-        --lsp_meta lspet/joints.mat --lsp_images lspet/images          report/certainty.png, and the fit for crowd.py
+        --lsp_meta lspet/joints.mat --lsp_images lspet/images     the fit for crowd.py; report/certainty.csv and .png
+    python -m tools.certainty --again                             the same of the fields in report/certainty.csv
 
-With people: every 20th of FLIC's test people, where somebody is found within 0.35 torsos of the annotated torso.
-Without: noise, white and blurred by 2 to 64 pixels, black, 3x3 pixels, and the largest part of every 17th LSP picture
-that the person does not touch, of which spectators may be a part; where nobody at all is found, the field counts as
-NOBODY.  The logistic curve is fitted with both kinds weighing the same.  Clicks are on the annotated torso, and a
-quarter of a torso beside it.
+The logistic curve is fitted to every 80th of FLIC's training people and every other of the pictures without people,
+both kinds weighing the same; what it is worth is measured on every 20th of the test people and the other pictures.  A
+person's field is the highest of somebody found within 0.35 torsos of the annotated torso.  Without people: noise,
+white and blurred by 2 to 64 pixels, black, 3x3 pixels, and the largest part of every 17th LSP picture that the person
+does not touch, of which spectators may be a part.  Where nobody is found, the field counts as NOBODY.  Clicks, on test
+people, are on the annotated torso, and a quarter of a torso beside it.
 """
 import argparse
+import csv
 import os
 
 import numpy as np
@@ -17,57 +20,93 @@ import scipy.ndimage
 import scipy.optimize
 
 import crowd
-import datasets
-import main
+import poses
 from datasets import flic
-from engine import checkpoint, convolution, files, pictures, sources, towers
-from engine.tf1 import tf
+from engine import files, sources
+from engine.files import InputError
 
-EVERY, EVERY_LSP, NOBODY = 20, 17, -9.0
-FIGURE = os.path.join('report', 'certainty.png')
+EVERY, EVERY_LSP, NOBODY = {'train': 80, 'test': 20}, 17, -9.0
+FIGURE, TABLE = (os.path.join('report', f'certainty.{kind}') for kind in ('png', 'csv'))
 
 
-def measure():
+def main():
     args = parse_options()
-    options, system, found, _ = main.understand(['--restore', args.restore, '--predict', '-', '--threshold', '0'])
-    graph = pictures.build_graph(system, options)
-    with tf.Session(config=towers.session_config(options.gpus)) as session:
-        checkpoint.restore(session, graph.saver, found)
-        with convolution.spectra(session, graph.spectra):
-            finder = pictures.Finder(session, graph, system, datasets.load(options.dataset), options)
-            with_people = [of_person(finder, *one) for one in flic_people(args.meta, args.images)]
-            without = [highest(finder.find(image)) for image in empty_pictures(args.lsp_meta, args.lsp_images)]
-    shown, exact, beside = map(np.array, zip(*with_people))
-    print(f'{len(shown)} people, {len(without)} pictures without; % of joints within 10 % after a click on the torso '
-          f'{100 * exact.mean():.1f}, a quarter of a torso beside it {100 * beside.mean():.1f}')
-    shown, without = field(shown), field(np.array(without))
-    print('fit: EVEN {:.2f}, STEEPNESS {:.2f}'.format(*fit(shown, without)))
-    draw(shown, without, FIGURE)
+    if not args.again:
+        write(measure(args))
+    fields = read()
+    fitted = fit(fields['train', 'people'], fields['train', 'nobody'])
+    print('fit: EVEN {:.2f}, STEEPNESS {:.2f}; crowd.py has {} and {}'.format(*fitted, crowd.EVEN, crowd.STEEPNESS))
+    draw(fields['test', 'people'], fields['test', 'nobody'], FIGURE)
+
+
+def measure(args):
+    """[(part, kind, field), ...]"""
+    with poses.load(args.restore, '--threshold', '0') as find:
+        rows = [('train', 'people', field_near(find(image), joints_xy))
+                for image, joints_xy in flic_people(args.meta, args.images, 'train')]
+        clicks = []
+        for image, joints_xy in flic_people(args.meta, args.images, 'test'):
+            rows.append(('test', 'people', field_near(find(image), joints_xy)))
+            clicks.append([rate(find(image, [xy])[0].joints_xy, joints_xy) for xy in clicks_on(joints_xy)])
+        for i, image in enumerate(empty_pictures(args.lsp_meta, args.lsp_images)):
+            rows.append((('train', 'test')[i % 2], 'nobody', highest(find(image))))
+    exact, beside = 100 * np.mean(clicks, axis=0)
+    print(f'% of joints within 10 % after a click on the torso of {len(clicks)} people {exact:.1f}, a quarter of a '
+          f'torso beside it {beside:.1f}')
+    return rows
+
+
+def write(rows):
+    with files.atomic(TABLE) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(('part', 'kind', 'field'))
+        writer.writerows((part, kind, f'{field:.4f}') for part, kind, field in rows)
+
+
+def read():
+    """{(part, kind): fields [n]}"""
+    fields = {}
+    with open(TABLE, newline='', encoding='utf-8') as file:
+        for row in csv.DictReader(file):
+            fields.setdefault((row['part'], row['kind']), []).append(float(row['field']))
+    return {key: np.array(values) for key, values in fields.items()}
 
 
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ('restore', 'meta', 'images', 'lsp_meta', 'lsp_images'):
-        parser.add_argument(f'--{name}', required=True)
-    return parser.parse_args()
+    parser.add_argument('--again', action='store_true')
+    names = ('restore', 'meta', 'images', 'lsp_meta', 'lsp_images')
+    for name in names:
+        parser.add_argument(f'--{name}')
+    args = parser.parse_args()
+    if not args.again and not all(getattr(args, name) for name in names):
+        raise InputError(f'say {", ".join(f"--{name}" for name in names)}, or --again')
+    return args
 
 
-def flic_people(meta, images):
-    """(picture, joints_xy [10, 2]) of every 20th test person."""
+def flic_people(meta, images, split):
+    """(picture, joints_xy [10, 2]) of some of the people of a split."""
     annotations = flic.read_annotations(meta)
-    for row in np.flatnonzero(annotations.split == 'test')[5::EVERY]:
+    for row in np.flatnonzero(annotations.split == split)[5::EVERY[split]]:
         yield sources.read_picture(os.path.join(images, annotations.file[row])), annotations.joints_xy[row]
 
 
-def of_person(finder, image, joints_xy):
-    """(score where nobody said who is meant, rate after an exact click, rate after one a quarter of a torso off)."""
+def torso_length(joints_xy):
+    return np.linalg.norm(joints_xy[[0, 3]].mean(axis=0) - joints_xy[[6, 7]].mean(axis=0))
+
+
+def clicks_on(joints_xy):
+    """On the torso, and a quarter of a torso beside it, in any direction."""
     torso_xy = joints_xy[flic.N_JOINTS]
-    length = np.linalg.norm(joints_xy[[0, 3]].mean(axis=0) - joints_xy[[6, 7]].mean(axis=0))
-    near = [one for one in finder.find(image) if np.linalg.norm(one.torso_xy - torso_xy) < 0.35 * length]
-    angle = torso_xy.sum()                                              # any
-    beside = torso_xy + 0.25 * length * np.array([np.cos(angle), np.sin(angle)])
-    clicks = [flic.clamp_to_frame(xy) for xy in (torso_xy, beside)]
-    return highest(near), *(rate(finder.find(image, [xy])[0].joints_xy, joints_xy) for xy in clicks)
+    angle = torso_xy.sum()
+    beside = torso_xy + 0.25 * torso_length(joints_xy) * np.array([np.cos(angle), np.sin(angle)])
+    return [flic.clamp_to_frame(xy) for xy in (torso_xy, beside)]
+
+
+def field_near(found, joints_xy):
+    """The highest field of those found near a person's torso."""
+    reach, torso_xy = 0.35 * torso_length(joints_xy), joints_xy[flic.N_JOINTS]
+    return highest([one for one in found if np.linalg.norm(one.torso_xy - torso_xy) < reach])
 
 
 def rate(found_xy, joints_xy):
@@ -77,12 +116,8 @@ def rate(found_xy, joints_xy):
 
 
 def highest(found):
-    return max((one.score for one in found), default=crowd.certainty(NOBODY))
-
-
-def field(scores):
-    """The inverse of crowd.certainty."""
-    return crowd.EVEN + np.log(scores / (1 - scores)) / crowd.STEEPNESS
+    """The field of the clearest of people Found."""
+    return max((one.sought.seen.score for one in found), default=NOBODY)
 
 
 def empty_pictures(lsp_meta, lsp_images):
@@ -117,7 +152,7 @@ def fit(shown, without):
         even, steepness = parameters
         return (np.logaddexp(0, -steepness * (shown - even)).mean()
                 + np.logaddexp(0, steepness * (without - even)).mean())
-    return scipy.optimize.minimize(loss, [crowd.EVEN, crowd.STEEPNESS], method='Nelder-Mead').x
+    return scipy.optimize.minimize(loss, [-5, 1], method='Nelder-Mead').x
 
 
 def draw(shown, without, path):
@@ -141,4 +176,4 @@ def draw(shown, without, path):
 
 
 if __name__ == '__main__':
-    files.run_script(measure)
+    files.run_script(main)

@@ -1,0 +1,61 @@
+"""certainty.py: the fit against the curve that drew the fields, and the constants in use against the fields kept."""
+import collections
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import crowd
+from engine.files import InputError
+from tools import certainty
+
+Found = collections.namedtuple('Found', 'torso_xy sought')
+Sought = collections.namedtuple('Sought', 'seen')
+Seen = collections.namedtuple('Seen', 'score')
+
+
+@pytest.fixture(autouse=True)
+def from_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_fit_finds_the_curve_that_drew_the_fields():
+    """At each of many fields, as many people as the curve says."""
+    fields, even, steepness = np.linspace(-12, 2, 281), -4.0, 0.8
+    probability = 1 / (1 + np.exp(-steepness * (fields - even)))
+    counts = np.rint(1000 * probability).astype(int)
+    with_people, without = np.repeat(fields, counts), np.repeat(fields, 1000 - counts)
+    # both kinds weigh the same: odds are those of the curve times the ratio of the kinds' numbers
+    moved = even + np.log(len(with_people) / len(without)) / steepness
+    np.testing.assert_allclose(certainty.fit(with_people, without), [moved, steepness], rtol=0.02)
+
+
+def test_the_constants_in_use_are_the_fit_of_the_fields_kept():
+    fields = certainty.read()
+    assert min(len(values) for values in fields.values()) >= 20 and len(fields) == 4
+    fitted = certainty.fit(fields['train', 'people'], fields['train', 'nobody'])
+    np.testing.assert_allclose([crowd.EVEN, crowd.STEEPNESS], fitted, atol=0.006)
+
+
+def test_fields_are_kept_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(certainty, 'TABLE', str(tmp_path / 'fields.csv'))
+    certainty.write([('train', 'people', -1.25), ('test', 'nobody', -9.0), ('train', 'people', 0.5)])
+    fields = certainty.read()
+    assert {key: list(values) for key, values in fields.items()} == {('train', 'people'): [-1.25, 0.5],
+                                                                     ('test', 'nobody'): [-9.0]}
+
+
+def test_the_field_of_a_person_is_the_highest_near_the_torso():
+    """Shoulders at y = 100, hips at y = 200: near is within 35 pixels of (50, 150)."""
+    joints_xy = np.zeros((10, 2))
+    joints_xy[[0, 3]], joints_xy[[6, 7]], joints_xy[9] = (50, 100), (50, 200), (50, 150)
+    found = [Found(np.array(xy, float), Sought(Seen(field)))
+             for xy, field in (((50, 150), -3.0), ((80, 150), -2.0), ((90, 150), -1.0))]
+    assert certainty.field_near(found, joints_xy) == -2.0
+    assert certainty.field_near(found[2:], joints_xy) == certainty.NOBODY
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr('sys.argv', ['certainty', '--restore', 'pretrained/flic'])
+    with pytest.raises(InputError, match='--again'):
+        certainty.parse_options()
