@@ -143,7 +143,7 @@ def chart(results, path):
     axis.set(xlabel='processor time of training, minutes', ylabel='joints within radius 10, %', ylim=(0, 100),
              title='Held-out people after each epoch; stars: the test people, at the end')
     axis.grid(alpha=0.3)
-    axis.legend()
+    figure.legend(loc='outside lower center', ncols=3)
     with atomic(path) as partial:
         figure.savefig(partial, format='png', dpi=100)
 
