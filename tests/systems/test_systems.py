@@ -77,8 +77,8 @@ def call(script, *arguments):
             pytest.fail(str(error))
 
 
-# tompson has all of this in tests of its own.
-@pytest.fixture(scope='module', params=[pytest.param(name, marks=[pytest.mark.long] * (name == 'tompson'))
+# tompson has all of this in tests of its own; spm shares its trunk with hrnet.
+@pytest.fixture(scope='module', params=[pytest.param(name, marks=[pytest.mark.long] * (name in ('tompson', 'spm')))
                                         for name in SYSTEMS])
 def trained(request, arrays_folder, tmp_path_factory):
     """(system's name, folder) after two epochs of two updates on two towers, of which one had but 7 people."""
