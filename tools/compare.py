@@ -16,7 +16,7 @@ PCK@0.2 of the torso box}), code.
 import json
 import os
 import shutil
-import subprocess
+import signal
 import sys
 
 import numpy as np
@@ -26,10 +26,9 @@ import systems
 from datasets import arrays
 from engine import palette
 from engine.files import InputError, Parser, atomic, positive_float, positive_int, run_script
-from tools.ablations import code_of, count_updates
+from tools.ablations import STOPPED, call_main, code_of, count_updates
 from tools.plot_log import read_lines
 
-MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
 COMMON = ('--dataset', 'flic', '--data_augm', '--rotation', 15, '--zoom', 0.75, 1.35, '--batch_size', 8,
           '--optimizer', 'adam', '--lr', 0.001, '--schedule', 'cosine', '--tb_folder', '')
 SETTINGS = {
@@ -68,15 +67,15 @@ def measure(name, args):
     arguments = ('--system', name, *COMMON, *SETTINGS[name])
     places = ('--data', args.data, '--model_path', args.model_path)
     os.makedirs(args.model_path, exist_ok=True)
-    call_main('--train', *arguments, *places, '--validation', '--train_examples', TRIAL, '--test_examples', 8,
-              '--n_epochs', 2, '--run', os.path.basename(f'{run}_trial'), '--predictions', f'{run}_trial.mat')
+    run_main('--train', *arguments, *places, '--validation', '--train_examples', TRIAL, '--test_examples', 8,
+             '--n_epochs', 2, '--run', os.path.basename(f'{run}_trial'), '--predictions', f'{run}_trial.mat')
     cpu_seconds = read_lines(os.path.join(f'{run}_trial', 'log.jsonl'))[-1]['cpu_seconds'] * args.train_examples / TRIAL
     shutil.rmtree(f'{run}_trial')
     arguments += ('--train_examples', args.train_examples, '--n_epochs', max(1, round(60 * args.minutes / cpu_seconds)))
-    call_main('--train', *arguments, *places, '--validation', '--test_examples', args.test_examples, '--run',
-              os.path.basename(run), '--keep', 1, '--predictions', f'{run}_held_out.mat')
+    run_main('--train', *arguments, *places, '--validation', '--test_examples', args.test_examples, '--run',
+             os.path.basename(run), '--keep', 1, '--predictions', f'{run}_held_out.mat')
     predictions = f'{run}.mat'
-    call_main('--restore', run, *places, '--predictions', predictions)
+    run_main('--restore', run, *places, '--predictions', predictions)
     epochs = read_lines(os.path.join(run, 'log.jsonl'))
     answer = [key for key in epochs[0]['test'] if key.startswith('rate_')][-1]
     times = np.cumsum([record['cpu_seconds'] for record in epochs])
@@ -86,11 +85,10 @@ def measure(name, args):
             **rates(predictions, args.data)}
 
 
-def call_main(*arguments):
-    """Runs main.py; raises InputError with its exit code where that is not 0."""
-    code = subprocess.run([sys.executable, MAIN, *map(str, arguments)]).returncode
-    if code:
-        raise InputError(f'main.py ended with exit code {code}: main.py {" ".join(map(repr, map(str, arguments)))}')
+def run_main(*arguments):
+    """Runs main.py; raises InputError where that does not end well."""
+    if not call_main(arguments):
+        raise InputError(f'its numbers did not stay finite: main.py {" ".join(map(repr, map(str, arguments)))}')
 
 
 def rates(path, data):
@@ -173,6 +171,8 @@ def parse(arguments=None):
 def main(arguments=None):
     args = parse(arguments)
     if not args.table:
+        # A SIGTERM ends the main.py under way, too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED[1]))
         run_all(args)
     results = [row for row in read_results(args.out) if row['minutes'] == args.minutes]
     if not results:

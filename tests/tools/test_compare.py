@@ -1,6 +1,7 @@
 """compare.py against a stand-in for main.py whose times and errors are known."""
 import json
 import os
+import signal
 import sys
 
 import pytest
@@ -20,7 +21,7 @@ def run(tmp_path, arrays_of_26, monkeypatch):
     """run(*arguments) -> the options of each call of main.py."""
     calls = []
 
-    def stand_in(*arguments):
+    def stand_in(arguments):
         words = [str(word) for word in arguments]
         name = words[words.index('--system') + 1] if '--system' in words else 'tompson'
         said, _ = options.parse(systems.load(name), systems.names(), words)
@@ -28,6 +29,7 @@ def run(tmp_path, arrays_of_26, monkeypatch):
         if said.train:
             write_run(said)
         write_predictions(said)
+        return run.finite
 
     def run(*arguments):
         calls.clear()
@@ -36,7 +38,8 @@ def run(tmp_path, arrays_of_26, monkeypatch):
         return list(calls)
 
     monkeypatch.setattr(compare, 'call_main', stand_in)
-    run.out, run.chart = tmp_path / 'results.jsonl', tmp_path / 'results.png'
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)                # pytest's own handlers stay
+    run.finite, run.out, run.chart = True, tmp_path / 'results.jsonl', tmp_path / 'results.png'
     return run
 
 
@@ -100,8 +103,11 @@ def test_what_is_there_is_not_run_again(run):
 def test_errors_in_one_line(run, monkeypatch):
     with pytest.raises(InputError, match='no results of --minutes 3'):
         run('--minutes', 3, '--table')
+    run.finite = False
+    with pytest.raises(InputError, match=r"not stay finite: main.py '--train'"):
+        run('--minutes', 3, '--systems', 'deeppose')
+    assert not run.out.exists()
     monkeypatch.undo()
-    monkeypatch.setattr(compare, 'MAIN', '-c')
     monkeypatch.setattr(sys, 'executable', '/bin/false')
     with pytest.raises(InputError, match=r"exit code 1: main.py '--train'"):
-        compare.call_main('--train')
+        compare.run_main('--train')
