@@ -21,6 +21,7 @@ STICKS = {'torso': [(('lsho', 'rsho'), ('lhip', 'rhip'))], 'head': [(('neck',), 
               ('lower leg', 'kne', 'ank'))}}
 HEAD = ('neck', 'head')
 RADII = {'PCK': (0.1, 0.2), 'PCKh': (0.1, 0.5)}
+NOWHERE = -1e6                              # pixels; as far from everybody as to be nobody
 PRECISIONS = ('AP', 'AP .5', 'AP .75', 'AP medium', 'AP large', 'AR', 'AR .5', 'AR .75', 'AR medium', 'AR large')
 
 
@@ -94,19 +95,17 @@ def precision_table(table, split, results, evaluated=None):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
     chosen = np.arange(len(table)) if evaluated is None else np.unique(evaluated)
-    if results:
-        with contextlib.redirect_stdout(io.StringIO()):             # it prints its progress
-            truth = COCO()
-            truth.dataset = truth_of(table, split, chosen)
-            truth.createIndex()
-            evaluation = COCOeval(truth, truth.loadRes(results), 'keypoints')
-            evaluation.evaluate()
-            evaluation.accumulate()
-            evaluation.summarize()
-        figures = 100 * evaluation.stats
-    else:
-        figures = np.zeros(len(PRECISIONS))
-    return 'OKS', ['measure', '%'], table_rows(PRECISIONS, [figures])
+    nobody = [coco_result(table['id'][chosen[0]], np.full((len(coco.JOINTS), 2), NOWHERE), np.zeros(len(coco.JOINTS)),
+                          score=0)]
+    with contextlib.redirect_stdout(io.StringIO()):             # it prints its progress
+        truth = COCO()
+        truth.dataset = truth_of(table, split, chosen)
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(results or nobody), 'keypoints')         # it takes no empty list
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return 'OKS', ['measure', '%'], table_rows(PRECISIONS, [100 * evaluation.stats])
 
 
 def truth_of(table, split, chosen):

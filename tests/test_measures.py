@@ -140,7 +140,8 @@ def test_whom_nobody_finds_and_whom_nobody_is():
     assert precision(table, split, [*right, (2, split.joints[2] + 500, 0.1)])['AP'] == pytest.approx(50.5, abs=1)
     first = precision(table, split, [*right, (3, split.joints[3] + 500, 0.99)])['AP']
     assert first < 40                                                                   # the false one comes first
-    assert precision(table, split, [])['AP'] == 0
+    nobody = precision(table, split, [])
+    assert nobody['AP'] == nobody['AR'] == 0 and np.isnan(nobody['AP medium'])
 
 
 # --- predictions.py and evaluate.py -------------------------------------------------------------------------------
