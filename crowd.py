@@ -22,10 +22,11 @@ import torso
 from datasets import flic
 from datasets.flic import HEIGHT, WIDTH
 from engine import crops, heatmaps
-from engine.augmentation import transform
+from engine.augmentation import transform, warp
 
 TORSO = 131.0                           # pixels of the frame: median length of training people's torsos
 ZOOMS = (0.5, 1, 2)                     # of the picture as it just fits into the frame
+LARGEST = 8                             # zoom: 225 tiles of a frame
 APART = 0.6                             # torsos between two people
 CLAIMED = 3                             # cells around a peak that belong to its person
 LEAST = 0.02                            # share of a map's mass below which what is left is not scaled to 1
@@ -36,6 +37,9 @@ NEAR = 0.4                              # torsos from a click to the torso that 
 SHAPES = ((1.6, 0.55), (2.3, 0.45), (3.3, 0.35))        # a box's height in torsos, and how far down it they are
 LOOSE = 0.2                             # heights of a box to either side of that
 
+# A picture as it is when it is `size` (width, height), (x, y) `scales` times its own.  image: at that size where it is
+# smaller; what is larger is enlarged where a View is cut out of it, since all of it may take any amount of memory.
+Enlarged = collections.namedtuple('Enlarged', 'image size scales')
 # A frame uint8 [480, 720, 3] that shows a part of a picture, and the matrix [2, 3] from the picture to it.
 View = collections.namedtuple('View', 'image matrix')
 # A person: the View in which their size is right; torso_xy [2], pixels of the picture; the field there.
@@ -43,41 +47,44 @@ Seen = collections.namedtuple('Seen', 'view torso_xy score')
 
 
 def enlarged(image, zoom):
-    """A picture `zoom` times as large as it just fits into the frame; returns (picture, (x, y) scales)."""
+    """The Enlarged of a picture `zoom` times as large as it just fits into the frame."""
     _, size = crops.letterbox(*image.shape[1::-1], (HEIGHT, WIDTH))
     return resized(image, tuple(max(1, round(zoom * side)) for side in size))
 
 
 def resized(image, size):
-    """(the picture at a size (width, height), its (x, y) scales)."""
-    if size != image.shape[1::-1]:
-        shrinks = size[0] < image.shape[1]
-        scales = np.divide(size, image.shape[1::-1])
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), scales
-    return image, np.ones(2)
+    """The Enlarged of a picture at a size (width, height)."""
+    scales = np.divide(size, image.shape[1::-1])
+    if (scales < 1).any():
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return Enlarged(image, size, scales)
 
 
-def cut(image, scales, left, top):
-    """The View of an enlarged picture whose corner is at (left, top), whole pixels; black around the picture."""
+def cut(large, left, top):
+    """The View of an Enlarged whose corner is at (left, top), whole pixels; black around the picture."""
+    matrix = np.array([[large.scales[0], 0, -left], [0, large.scales[1], -top]], float)
+    if large.image.shape[1::-1] != large.size:
+        more = np.divide(large.size, large.image.shape[1::-1])
+        return View(warp(large.image, np.column_stack([np.diag(more), matrix[:, 2]]), (WIDTH, HEIGHT)), matrix)
     black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     x, y = max(left, 0), max(top, 0)
-    part = image[y:max(top + HEIGHT, 0), x:max(left + WIDTH, 0)]
+    part = large.image[y:max(top + HEIGHT, 0), x:max(left + WIDTH, 0)]
     black[y - top:y - top + part.shape[0], x - left:x - left + part.shape[1]] = part
-    return View(black, np.array([[scales[0], 0, -left], [0, scales[1], -top]], float))
+    return View(black, matrix)
 
 
 def same(image, view):
     """The View of another picture of that size that shows the same part of it."""
     scales = view.matrix[:, :2].diagonal()
     size = tuple(np.rint(scales * image.shape[1::-1]).astype(int).tolist())
-    return cut(*resized(image, size), *np.rint(-view.matrix[:, 2]).astype(int).tolist())
+    return cut(resized(image, size), *np.rint(-view.matrix[:, 2]).astype(int).tolist())
 
 
 def around(image, zoom, xy):
     """The View at a zoom with a point of the picture in its middle; of a picture that fits, the whole."""
-    image, scales = enlarged(image, zoom)
-    return cut(image, scales, *(corners(side, length)[0] if side <= length else round(at * scale - length / 2)
-                                for side, length, at, scale in zip(image.shape[1::-1], (WIDTH, HEIGHT), xy, scales)))
+    large = enlarged(image, zoom)
+    return cut(large, *(corners(side, length)[0] if side <= length else round(at * scale - length / 2)
+                        for side, length, at, scale in zip(large.size, (WIDTH, HEIGHT), xy, large.scales)))
 
 
 def corners(side, length):
@@ -91,10 +98,10 @@ def corners(side, length):
 def tiles(image, zooms=ZOOMS):
     """Views that together show everybody."""
     for zoom in zooms:
-        large, scales = enlarged(image, zoom)
-        for top in corners(large.shape[0], HEIGHT):
-            for left in corners(large.shape[1], WIDTH):
-                yield cut(large, scales, left, top)
+        large = enlarged(image, zoom)
+        for top in corners(large.size[1], HEIGHT):
+            for left in corners(large.size[0], WIDTH):
+                yield cut(large, left, top)
 
 
 def in_view(maps, given_torso, allowed=None, most=MOST):

@@ -118,8 +118,8 @@ def atomic(path):
 
 def leftovers(folder, names):
     """Paths in `folder` of what killed processes left half-written of files or folders whose names match `names`; not
-    those of anybody else, whatever their endings."""
-    ours = re.compile(rf'({names})\.\d+\.partial')
+    those of anybody else, whatever their endings, but the .mp4 that videos.writer adds."""
+    ours = re.compile(rf'({names})\.\d+\.partial(\.mp4)?')
     return [os.path.join(folder, name) for name in os.listdir(folder) if ours.fullmatch(name)]
 
 

@@ -265,31 +265,36 @@ def info_of(finder, origin):
 
 
 def write_source(finder, source, options, detected, written, bar, signals):
-    """One picture, or one video and all its frames, until a signal comes."""
+    """One picture, or one video and all its frames, until a signal comes.  Of a video that breaks off the annotated
+    one has what there is, like poses.json, before Unreadable is raised."""
     results.remove_stale(options.out, source)
     tracks = tracking.Tracks(sources.rate(source.path)) if source.is_video else None
     search, points_xy = Search(finder, tracks.rate if tracks else None), options.torso
     with contextlib.ExitStack() as stack:
-        show = None
-        for name, number, image in stack.enter_context(contextlib.closing(sources.frames(source))):
-            check_inside(options.torso, image, name)
-            people = search(number, image, points_xy,
-                            detected and boxes.of(detected, os.path.basename(str(source.path))))
-            ids = [{} for _ in people]
-            if tracks:
-                people, ids = followed(tracks, people, options)
-                points_xy = points_xy and [inside(person.torso_xy, image) for person in people]
-            drawn = drawing.draw_poses(image, people, finder.body)
-            if options.frames or not source.is_video:
-                write_pictures(os.path.join(options.out, name), image, drawn, people, finder.body, options)
-            if source.is_video:
-                show = show or stack.enter_context(video_writer(source, drawn.shape, tracks.rate, options.out))
-                show(drawn)
-            written.add(image_entry(source, name, number, image.shape), [
-                entry(person, image.shape, source_of_torso(options), more) for person, more in zip(people, ids)])
-            bar.update()
-            if signals.code is not None:
-                break
+        show, pictures = None, stack.enter_context(contextlib.closing(sources.frames(source)))
+        try:
+            for name, number, image in pictures:
+                check_inside(options.torso, image, name)
+                people = search(number, image, points_xy,
+                                detected and boxes.of(detected, os.path.basename(str(source.path))))
+                ids = [{} for _ in people]
+                if tracks:
+                    people, ids = followed(tracks, people, options)
+                    points_xy = points_xy and [inside(person.torso_xy, image) for person in people]
+                drawn = drawing.draw_poses(image, people, finder.body)
+                if options.frames or not source.is_video:
+                    write_pictures(os.path.join(options.out, name), image, drawn, people, finder.body, options)
+                if source.is_video:
+                    show = show or stack.enter_context(video_writer(source, drawn.shape, tracks.rate, options.out))
+                    show(drawn)
+                written.add(image_entry(source, name, number, image.shape), [
+                    entry(person, image.shape, source_of_torso(options), more) for person, more in zip(people, ids)])
+                bar.update()
+                if signals.code is not None:
+                    break
+        except sources.Unreadable:
+            stack.close()                                               # as at the end of a whole video
+            raise
 
 
 def followed(tracks, people, options):

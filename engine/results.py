@@ -3,6 +3,7 @@
 What is written bears MARK, a JPEG as a comment, a video in a box of its own, poses.json in its head.  A file of the
 same name without it is a user's, and left as it is.
 """
+import contextlib
 import os
 import re
 
@@ -13,6 +14,7 @@ from engine.files import InputError
 from engine.joints import standard_name
 
 POSES, RESULTS = 'poses.json', 'coco_results.json'
+OURS = r'(?s:.+)_pose\.(jpg|mp4)|(?s:.+)_maps\.jpg|poses\.json|coco_results\.json'
 MARK = b'pose found by main.py --predict'
 NEAR = 4096                             # bytes from either end within which the mark is
 NOT_FOUND = 0.1                         # a joint with a lower score is not found: v = 0
@@ -55,6 +57,13 @@ def remove_stale(out, source):
             raise InputError(f'{path}: cannot be removed: {error.strerror}') from error
 
 
+def sweep(out):
+    """Removes what killed processes left half-written."""
+    for path in files.leftovers(out, OURS):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
 # --- documents ----------------------------------------------------------------------------------------------------
 
 class Results:
@@ -70,6 +79,7 @@ class Results:
         check_ours(self.paths[0])
         if not os.path.exists(self.paths[0]) and os.path.lexists(self.paths[1]):
             check_ours(self.paths[1])
+        sweep(out)
         self.document = {'info': head['info'], 'images': [], 'categories': head['categories'], 'annotations': []}
         self.results, self.numbers, self.written = [], numbers or {}, 0
 

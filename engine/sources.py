@@ -79,7 +79,7 @@ def kind_of(entry):
     ending = os.path.splitext(entry.name)[1].lower()
     if entry.name[0] == '.':
         return 'hidden'
-    if entry.is_dir():
+    if os.path.isdir(entry.path):                   # of a link to itself, entry.is_dir() raises OSError
         return 'a folder within the folder'
     kinds = ((PICTURES, ''), (VIDEOS, 'a video, which --predict takes by itself'), (HEIC, 'HEIC: convert it to JPEG'))
     return next((kind for endings, kind in kinds if ending in endings), 'no picture')
@@ -162,13 +162,14 @@ def rate(path):
 
 def read_picture(path):
     """One picture, RGB uint8 [h, w, 3], whole and turned as its EXIF orientation says; else Unreadable."""
+    name = 'standard input' if path == STDIN else path
     try:
         return decode(sys.stdin.buffer.read(MAX_BYTES) if path == STDIN else read_regular(path))
     except OSError as error:
-        raise Unreadable(f'{path}: {error.strerror}') from error
+        raise Unreadable(f'{name}: {error.strerror}') from error
     except (ValueError, RuntimeError, MemoryError, cv2.error) as error:
         reason = error if isinstance(error, ValueError | RuntimeError) else 'OpenCV cannot decode it'
-        raise Unreadable(f'{path}: not a whole picture: {reason}') from error
+        raise Unreadable(f'{name}: not a whole picture: {reason}') from error
 
 
 def read_regular(path):
@@ -236,7 +237,7 @@ def check_header(content):
             with Image.open(io.BytesIO(content)) as picture:
                 size, transparent = picture.size, 'A' in picture.getbands() or 'transparency' in picture.info
     except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error).partition(',')[0]) from error         # how many pixels
     except Exception as error:                          # a damaged header raises nearly anything
         raise ValueError('damaged, or no format that is read') from error
     check_size(*size)

@@ -8,6 +8,7 @@ models, the detector's as an auxiliary one.  In evaluation a frame is seen at ei
 and averaged (engine/multiscale.py); a joint is where its mean map peaks.  Whose joints is said by the torso: annotated,
 clicked at, or inferred (torso.py).  The interface is described in systems/__init__.py.
 """
+import argparse
 import functools
 import os
 
@@ -74,7 +75,7 @@ def add_network(parser):
     network.add_argument('--threshold', type=share, default=0.5, metavar='P',
                          help='of --predict, where nobody is named: people are shown who are there with at least this '
                               'probability')
-    network.add_argument('--zooms', nargs='+', type=positive_float, default=list(crowd.ZOOMS), metavar='Z',
+    network.add_argument('--zooms', nargs='+', type=zoom_to_look_at, default=list(crowd.ZOOMS), metavar='Z',
                          help='of --predict: people are looked for in the picture Z times as large as it just fits '
                               'into the frame; what is larger is seen in overlapping tiles')
     network.add_argument('--scales', choices=('multi', 'single'), default='multi',
@@ -87,6 +88,14 @@ def add_network(parser):
                          help='share of the feature maps left out before conv5 in training')
     network.add_argument('--energy_decay', type=natural_float, default=0.0, metavar='LMBD',
                          help='weight decay of the spatial model\'s energies and biases, towards uniform priors')
+
+
+def zoom_to_look_at(text):
+    """argparse type: a number above 0, up to crowd.LARGEST."""
+    value = positive_float(text)
+    if value > crowd.LARGEST:
+        raise argparse.ArgumentTypeError(f'{text} is more than {crowd.LARGEST}')
+    return value
 
 
 def add_augmentation(parser):

@@ -70,6 +70,21 @@ def test_a_view_shows_what_its_matrix_says():
         np.testing.assert_allclose(transform(view.matrix, (510, 310)), (x, y), atol=0.6)
 
 
+def test_a_small_box_takes_no_memory():
+    """In the size that a person of eight pixels asks for, the whole picture would be 80 gigabytes; the views show its
+    pixels where their matrices say."""
+    picture = np.random.default_rng(2).integers(0, 255, (4000, 6000, 3), np.uint8)
+    views = []
+    crowd.in_box(lambda seen: views.extend(seen) or np.full((3, 60, 90, 9), 1e-6), PRIORS, picture, (5003, 707, 3, 8))
+    for view in views:
+        scale = view.matrix[0, 0]
+        assert 25 < scale < 60
+        for xy in np.floor(transform(view.matrix, (5004.5, 711.5))) + [(0, 0), (scale, 0), (0, scale)]:
+            x, y = np.floor(crowd.to_picture(view, xy)).astype(int)
+            np.testing.assert_allclose(view.image[int(xy[1]), int(xy[0])], picture[y, x], atol=8)
+    np.testing.assert_array_equal(crowd.same(picture, views[0]).image, views[0].image)
+
+
 def test_people_of_one_view_are_told_apart():
     """Four of them, whose field would sink below LOWEST if each had a quarter of the maps; and a joint on its own."""
     maps = np.full((1, 60, 90, 9), 1e-6)

@@ -12,6 +12,7 @@ import pytest
 import simplejpeg
 from bodies import OFFSETS, energies_of
 from bodies import person as add_person
+from tqdm import tqdm
 
 import crowd
 import model
@@ -243,6 +244,7 @@ def test_refused_paths_and_torsos(tmp_path):
     (['--restore', '--predict', 'a.jpg', '--torso', '1'], 'X,Y'),
     (['--restore', '--predict', 'a.jpg', '--torso', 'nan,2'], 'range'),
     (['--restore', '--predict', 'a.jpg', '--infer_torso'], 'without --predict'),
+    (['--restore', '--predict', 'a.jpg', '--zooms', '1', '9'], 'more than 8'),
     (['--train', '--infer_torso'], '--use_sm'), (['--restore', '--predict', ''], 'empty')])
 def test_refused_options(arguments, message, capsys):
     with pytest.raises(SystemExit, match='2'):
@@ -549,6 +551,30 @@ def test_videos_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(sources.Unreadable, match='ends after 2 of 4000 frames'):
         seen.extend(sources.frames(sources.Source(str(tmp_path / 'whole.avi'), 'x', True)))
     assert [name for name, *_ in seen] == ['x_000001', 'x_000002']
+
+
+Signals = collections.namedtuple('Signals', 'code')
+
+
+class Nobody:
+    body = flic
+
+    def find(self, *_):
+        return []
+
+
+def test_a_video_that_breaks_off_is_annotated_up_to_there(tmp_path):
+    write_video(tmp_path / 'whole.avi', 12, 'MJPG')
+    content = (tmp_path / 'whole.avi').read_bytes()
+    path = written(tmp_path / 'cut.avi', content[:len(content) // 2])
+    document = results.Results(str(tmp_path), results.head(flic, {}))
+    options = options_of('--predict', path, '--out', tmp_path)
+    with pytest.raises(sources.Unreadable, match=r'cut\.avi: ends after \d of 12 frames'):
+        pictures.write_source(Nobody(), sources.Source(path, 'cut', True), options, None, document, tqdm(disable=True),
+                              Signals(None))
+    video = cv2.VideoCapture(str(tmp_path / 'cut_pose.mp4'))
+    n = len(document.document['images'])
+    assert 2 < n < 10 and [video.read()[0] for _ in range(n + 1)] == [True] * n + [False]
 
 
 class Stopping:

@@ -93,3 +93,11 @@ def test_frames_of_an_earlier_call_go(tmp_path):
         results.write_picture(str(tmp_path / name), image)
     results.remove_stale(str(tmp_path), sources.Source('v.mp4', 'v', True))
     assert sorted(os.listdir(tmp_path)) == ['v_12_pose.jpg', 'w_000001_pose.jpg']
+
+
+def test_what_a_killed_call_left_is_swept(tmp_path):
+    others = {'x.5.partial', 'a_pose.mp4.partial', 'a_pose.mp4'}
+    for name in {'a_pose.mp4.77.partial.mp4', 'a\nb_maps.jpg.1.partial', 'poses.json.5.partial', *others}:
+        (tmp_path / name).write_bytes(b'')
+    document(tmp_path)
+    assert set(os.listdir(tmp_path)) == others

@@ -82,8 +82,11 @@ def test_what_a_folder_holds_beside_pictures_is_named(tmp_path):
     for name in ('a.jfif', 'b.HEIC', 'c.mp4', 'd.txt', '.e.jpg', 'f.txt', 'g.txt', 'h.txt', 'i.txt'):
         (tmp_path / name).write_bytes(b'')
     (tmp_path / 'more').mkdir()
+    (tmp_path / 'loop.jpg').symlink_to('loop.jpg')              # a picture that cannot be read, not the folder's end
     found, lines = sources.find(str(tmp_path), 'out')
-    assert [source.name for source in found] == ['a']
+    assert [source.name for source in found] == ['a', 'loop']
+    with pytest.raises(sources.Unreadable, match=r'loop\.jpg: Too many levels'):
+        next(sources.frames(found[1]))
     text = '\n'.join(lines)
     assert len(lines) == 4 and 'b.HEIC: HEIC: convert' in text and 'c.mp4: a video' in text and 'more: a folder' in text
     assert 'd.txt, f.txt, g.txt and 2 more: no picture' in text and '.e.jpg' not in text
@@ -103,6 +106,8 @@ def test_standard_input(monkeypatch):
     ((name, number, found),) = sources.frames(source)
     assert (name, number) == ('stdin', None)
     np.testing.assert_array_equal(found, image)
+    with pytest.raises(sources.Unreadable, match=r'standard input: .*empty'):           # it has been read
+        next(sources.frames(source))
 
 
 class Camera:
