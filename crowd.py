@@ -141,11 +141,12 @@ def certainty(field):
 
 
 def torso_length(seen):
-    """Pixels of the picture."""
+    """Of a Seen, pixels of the picture."""
     return TORSO / seen.view.matrix[0, 0]
 
 
 def to_picture(view, xy):
+    """(x, y) pixels of a View -> of the picture."""
     return (xy - view.matrix[:, 2]) / view.matrix[:, :2].diagonal()
 
 

@@ -48,6 +48,7 @@ KINDS = {'shoulder': ('lsho', 'rsho'), 'elbow': ('lelb', 'relb'), 'wrist': ('lwr
 FLIC_FILE_JOINTS = 'lsho,lelb,lwri,rsho,relb,rwri,lhip,rhip,leye,reye,nose'
 NORMALISERS = ('lhip-rsho', 'lsho-rhip', 'torsobox')
 SIDES = ('swapped', 'annotated')
+FLICS_OWN = ('out', 'normaliser', 'sides', 'predictions', 'joints', 'key')           # options that go with FLIC alone
 
 TABLE_RADII = (5, 10, 15, 20)
 CURVE_RADII = np.arange(0, MAX_RADIUS + 0.5, 0.5)
@@ -215,6 +216,11 @@ def read_split_name(variables, manifest, path):
     return split
 
 
+def found_with(variables, path):
+    """main.py's options by which the joints were found; '' if the file does not say."""
+    return read_text(variables, 'found_with', path) if 'found_with' in variables else ''
+
+
 def own_predictions(variables, n_people, path, dataset='flic', joints=JOINTS):
     """What main.py wrote, as Predictions; n_people: people in the split's arrays; joints: those of the data set."""
     rows = person_rows(variables, n_people, path)
@@ -306,6 +312,7 @@ def parse_arguments():
         parser.error('give either predictions.mat or --predictions FILE')
     if args.predictions is None and (args.joints or args.key is not None):
         parser.error('--joints and --key go with --predictions')
+    args.flics_own = [name for name in FLICS_OWN if getattr(args, name) != parser.get_default(name)]
     args.joints = args.joints or joint_names(FLIC_FILE_JOINTS)
     args.sides = args.sides or SIDES[args.predictions is not None]
     return args
@@ -355,6 +362,8 @@ def main():
 
     print(table(errors, predictions.joints, args.normaliser, args.sides))
     print(f'\n{split} split; @r: detection rate in % at radius r; AUC: exact area under it, radii 0..{MAX_RADIUS}, %')
+    if not third_party and (options := found_with(variables, path)):
+        print(f'found with {options}')
     if left_out := [joint for joint in JOINTS if joint not in predictions.joints]:
         print(f'not predicted, left out: {", ".join(left_out)}')
     if third_party:
@@ -382,14 +391,17 @@ def read_results(path):
 def print_tables(args, manifest, path):
     """Of a data set that is measured otherwise (datasets/measures.py)."""
     dataset = manifest['dataset']
+    if args.flics_own:
+        raise InputError(f'--{args.flics_own[0]}: goes with FLIC, and the arrays in {args.data} are of {dataset}')
     if dataset == 'coco':
-        table, everybody = load_array(args.data, 'pictures', 'test', manifest), load_split(args.data, 'test', manifest)
+        pictures, everybody = (load_array(args.data, 'pictures', 'test', manifest),
+                               load_split(args.data, 'test', manifest))
         results = read_results(path)
         with_results = {result['image_id'] for result in results}
-        if strangers := with_results - set(table['id'].tolist()):
+        if strangers := with_results - set(pictures['id'].tolist()):
             raise InputError(f'{path}: picture {min(strangers)} is none of the test split\'s')
-        made = [measures.precision_table(table, everybody, results)]
-        print(f'test split, {len(table)} pictures, {len(table) - len(with_results)} of them without results\n')
+        made = [measures.precision_table(pictures, everybody, results)]
+        print(f'test split, {len(pictures)} pictures, {len(pictures) - len(with_results)} of them without results\n')
     else:
         variables = load_variables(path)
         split = read_split_name(variables, manifest, path)

@@ -35,13 +35,20 @@ def write(options, manifest, split, found, titles):
     predicted = {f'{options.dataset}_pred_{name}': xy.transpose(2, 1, 0) for name, xy in joints_xy.items()}
     with files.atomic(options.predictions) as partial, open(partial, 'wb') as file:
         scipy.io.savemat(file, {**predicted, **scores, 'index': rows, 'split': split.split,
-                                'data_id': manifest['id']})
+                                'data_id': manifest['id'], 'found_with': how(options)})
     if options.dataset == 'flic':
         return options.predictions, []
     everybody = arrays.load_split(options.data, split.split, manifest)
     made = measures.tables(options.dataset, {titles[name]: xy for name, xy in joints_xy.items()},
                            everybody.joints[rows], everybody.people[rows])
     return options.predictions, [markdown(header, rows) for _, header, rows in made]
+
+
+def how(options):
+    """The options by which the joints of the test people were found, as main.py takes them."""
+    valued = [f'--{name} {getattr(options, name)}' for name in ('scales', 'decode') if hasattr(options, name)]
+    return ' '.join([*valued, *(f'--{name}' for name in ('flip_average', 'infer_torso')
+                                if getattr(options, name, False))])
 
 
 def of_annotated(split, found, k):

@@ -85,7 +85,7 @@ def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS):
     method: 'fft', or three that say the same: 'stacked', of 28 operations in place of 824, built in 0.02 s of CPU time
         in place of 0.5, but a fifth slower and without a gradient, for graphs that are run a few times;
         'matmul', which export.py takes, as it has no operation but products and sums of matrices; 'direct', by
-        tf.nn.conv2d, which is there to be compared with (about 7 times slower forward at batch 14, 35 at batch 1, and
+        tf.nn.conv2d, which is there to be compared with (5 to 7 times slower forward at batch 14, 35 at batch 1, and
         about 100 with its gradient).
     Returns 81 x [n, h, w]:  message[p] = sum over cells q of  priors[pair][p - q + (h, w)] * maps[condjoint][q].
     """

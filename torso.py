@@ -36,8 +36,8 @@ EPSILON, UNSEEN = 1e-2, 2e-3
 SHAPE = np.array([flic.MAP_HEIGHT, flic.MAP_WIDTH])
 WITNESSES = flic.TORSO_CORNERS                    # shoulders and hips, whose mean is the torso
 
-# cell [2]: (row, column) with the highest score, float.  torso_xy float32 [2] pixels of the frame.  peaks int [4, 2]:
-# cells of the WITNESSES.
+# score: float, of the best cell.  cell int [2]: (row, column), where it is.  torso_xy float32 [2]: pixels (x, y) of the
+# frame.  peaks int [4, 2]: cells of the WITNESSES.
 Person = collections.namedtuple('Person', 'score cell torso_xy peaks')
 # values float64 [4, 120, 180], each with a largest value of 1; spectra: their transforms, conjugate.
 Priors = collections.namedtuple('Priors', 'values spectra')

@@ -208,6 +208,8 @@ def check(options, explicit, system):
         raise ValueError('nothing to do: say --train, --restore or both')
     if options.init is not None and (options.restore is not None or not options.train):
         raise ValueError('--init starts a training: it goes with --train and without --restore')
+    if options.schedule == 'cosine' and options.lr_steps:
+        raise ValueError('argument --lr_steps: goes with --schedule steps')
     if len(set(options.gpus)) < len(options.gpus):
         raise ValueError('argument --gpus: a GPU is named twice')
     if options.run is not None and (not options.run or '/' in options.run or options.run.startswith(('.', '-'))):

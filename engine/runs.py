@@ -72,6 +72,8 @@ def refuse_to_rewind(found):
 
 def check_writable(path):
     """Found out before the training, not after it."""
+    if os.path.isdir(path):
+        raise InputError(f'--predictions {path}: is a folder')
     folder = os.path.dirname(path) or '.'
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise InputError(f'--predictions {path}: {folder} is not a folder that can be written to')

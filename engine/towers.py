@@ -232,17 +232,17 @@ def learning_rate(base, total_steps, schedule='steps', warm_up=0, steps=SCHEDULE
         rate = tf.train.cosine_decay(base, step, max(total_steps, 1))
     else:
         rate = tf.constant(base, tf.float32)
-        for share, factor in steps:
+        for share, factor in sorted(steps):
             rate = tf.where(step >= round(share * total_steps), base * factor, rate)
     return rate * tf.minimum(1.0, tf.cast(step + 1, tf.float32) / warm_up) if warm_up else rate
 
 
 def update(gradients, variables, moments, rate, optimizer, watched, norm_decay=0.9, average_decay=0, most=0,
            factors=None):
-    """Clips and applies the gradients and moves the averages of batch norm and weights, if all numbers are finite.
+    """Clips and applies the gradients and moves the averages of batch norm and weights, if all numbers are finite;
+    else nothing changes but the step and the variable `skipped`.  Returns (op, finite, global norm).
 
     most: the gradients' global norm after clipping; 0: they are not clipped.  factors: of the rate, one a variable.
-    Otherwise nothing changes but the step and the variable `skipped`.  Returns (op, finite, global norm).
     """
     norm = tf.global_norm(gradients)
     clipped = tf.clip_by_global_norm(gradients, most, norm)[0] if most else gradients

@@ -109,7 +109,7 @@ def initial_state():
 
 
 class Trainer:
-    """Runs `graph.training` for `total` steps of `steps` an epoch, from `state`.
+    """Runs `graph.training` for graph.total_steps updates, graph.steps_per_epoch an epoch, from `state`.
 
     new_meter(sums=None): a Meter of the outputs; people: the training people, who are named where numbers are bad.
     """
@@ -217,7 +217,7 @@ class Trainer:
         rate = means['test'][f'rate_{self.answer}']
         self.state['epochs_logged'], self.path = epoch, None
         former = self.state['best']
-        if self.options.validation and (not former or rate > former['rate']):    # never chosen on test people
+        if self.options.validation and rate == rate and (not former or rate > former['rate']):    # never by test people
             self.state['best'] = {'step': self.state['step'], 'rate': rate}
         img_per_s = self.samples / seconds
         spent = time.monotonic() - self.epoch_began                                  # evaluation included
@@ -269,7 +269,6 @@ class Trainer:
             return False
         self.saved_at = time.monotonic()
         return True
-
 
     def check_lock(self):
         """Somebody may have deleted the lock's file; two processes must not write into one folder."""

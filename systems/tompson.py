@@ -133,6 +133,8 @@ def check_options(options):
             raise ValueError(f'--{name} goes with --use_sm: there is no spatial model')
     if options.train_only == 'spatial' and options.init is None:
         raise ValueError('--train_only spatial goes with --init: it needs a detector that finds something')
+    if options.train_only and options.no_auxiliary_loss:
+        raise ValueError('--no_auxiliary_loss: goes without --train_only, which has one loss')
     if augmentation.ranges_of(options) != augmentation.USUAL and not options.data_augm:
         names = ', '.join(f'--{name}' for name in augmentation.Ranges._fields)
         raise ValueError(f'{names} go with --data_augm')
@@ -198,6 +200,7 @@ def test_sample(image, person, options):
 
 
 def views(image, person, options):
+    """A Sample each of the scales: image uint8 [480, 720, 3], joints (x, y) pixels of that view."""
     return zooms(image, person, scales_of(options))
 
 
@@ -320,7 +323,7 @@ def foreign(weights):
 
 
 def combine(maps, options):
-    """A frame's zooms -> their mean in the frame."""
+    """Maps [n * S, 60, 90, 9] of S zooms a frame -> their mean in the frame, [n, 60, 90, 9]."""
     return multiscale.combine(maps, scales_of(options), flic.FLIP[:N_JOINTS])
 
 

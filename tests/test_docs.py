@@ -43,3 +43,13 @@ def test_commands_are_understood(page, monkeypatch):
         for place in (options.restore, options.init):
             assert place is None or not place.startswith('pretrained') or os.path.isdir(place), line
         assert options.predict in (None, 'picture.jpg', 'group.jpg') or os.path.exists(options.predict), line
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_options_of_the_other_scripts_exist(page):
+    for script, words in re.findall(r'python (-m tools\.[a-z_]+|(?!main)\w+\.py)([^`;&|#\n]*)', text_of(page)):
+        path = script.replace('-m tools.', 'tools/') + ('.py' if script.startswith('-m') else '')
+        with open(os.path.join(ROOT, path), encoding='utf-8') as file:
+            text = file.read()
+        for option in re.findall(r'--(\w+)', words):
+            assert f"'--{option}'" in text, f'{script} --{option}'

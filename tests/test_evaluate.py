@@ -238,6 +238,7 @@ BAD_OWN = {
     'id a number': ({'data_id': 5}, None, '`data_id`'),
     'split': ({'split': 'validation'}, None, "'validation'"),
     'no split': ({'split': None}, None, '`split`'),
+    'found with a number': ({'found_with': 5}, None, '`found_with`'),
 }
 
 

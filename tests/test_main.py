@@ -14,7 +14,7 @@ import main
 import model
 import systems
 from datasets import arrays
-from engine import checkpoint, convolution, pictures, towers
+from engine import checkpoint, convolution, pictures, runs, towers
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -247,3 +247,10 @@ def test_restored_settings_need_no_system(tmp_path):
     assert restored.path == found.path
     with pytest.raises(InputError, match='--width 9'):
         main.understand(['--restore', os.path.join(ROOT, 'pretrained', 'flic'), '--width', '9'])
+
+
+def test_predictions_may_not_be_a_folder(tmp_path):
+    """Which is said before the training."""
+    with pytest.raises(InputError, match='--predictions .*is a folder'):
+        runs.check_writable(str(tmp_path))
+    runs.check_writable(str(tmp_path / 'predictions.mat'))

@@ -164,13 +164,17 @@ def perfect(split, rows):
 def test_perfect_predictions_of_single_people(name, tmp_path, monkeypatch, capsys):
     manifest = drawn(name, tmp_path / 'arrays', monkeypatch)
     split = arrays.spread(arrays.labelled(arrays.load_split(str(tmp_path / 'arrays'), 'test', manifest)), 2)
-    options = argparse.Namespace(dataset=name, data=str(tmp_path / 'arrays'), predictions=str(tmp_path / 'p.mat'))
+    options = argparse.Namespace(dataset=name, data=str(tmp_path / 'arrays'), predictions=str(tmp_path / 'p.mat'),
+                                 scales='single', flip_average=True, infer_torso=False)
     path, tables = predictions.write(options, manifest, split, {'maps': perfect(split, range(len(split.joints)))},
                                      {'maps': 'A net'})
     assert '100.0' in tables[0] and 'A net' in tables[0]
     stored = scipy.io.loadmat(path)
     np.testing.assert_array_equal(stored[f'{name}_pred_maps'].transpose(2, 1, 0), split.joints)
     np.testing.assert_array_equal(stored['index'].ravel(), split.rows)
+    assert stored['found_with'].tolist() == ['--scales single --flip_average']
+    with pytest.raises(InputError, match='--sides: goes with FLIC'):
+        call(monkeypatch, evaluate, path, '--data', tmp_path / 'arrays', '--sides', 'annotated')
     capsys.readouterr()
     call(monkeypatch, evaluate, path, '--data', tmp_path / 'arrays')
     printed = capsys.readouterr().out

@@ -26,7 +26,8 @@ from engine import files, sources
 from engine.files import InputError
 
 EVERY, EVERY_LSP, NOBODY = {'train': 80, 'test': 20}, 17, -9.0
-FIGURE, TABLE = (os.path.join('report', f'certainty.{kind}') for kind in ('png', 'csv'))
+REPORT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'report')
+FIGURE, TABLE = (os.path.join(REPORT, f'certainty.{kind}') for kind in ('png', 'csv'))
 
 
 def main():

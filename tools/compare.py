@@ -1,12 +1,13 @@
 """All systems on FLIC for the same processor time: one table, one chart.
 
-    taskset -c 0 python -m tools.compare --minutes 15              train and score each system that --out does not have
+    taskset -c 0 python -m tools.compare --minutes 10              train and score each system that --out does not have
     python -m tools.compare --table                                Markdown table and chart of the results so far
 
-Each system is trained by main.py on the same people with the same augmentation, batch, optimiser and kind of schedule,
-narrowed (SETTINGS), for as many epochs as come nearest to --minutes of its own processor time, which a first trial of
-two short epochs estimates and the log measures.  After each epoch it is evaluated on people of the held-out tenth
-(--validation); at the end, once, on the test people, a single view each.  Evaluations do not count as training time.
+Each system is trained by main.py on the same people with the same flips, turns and zooms, batch, optimiser and kind of
+schedule, narrowed and with what its own page found for short trainings (SETTINGS), for as many epochs as come nearest
+to --minutes of its own processor time, which a first trial of two short epochs estimates and the log measures.  After
+each epoch it is evaluated on people of the held-out tenth (--validation); at the end, once, on the test people, a
+single view each.  Evaluations do not count as training time.
 On one core processor time is time; on several, threads that wait for each other count, too.
 
 --out holds a JSON line a system: system, minutes (asked for), arguments (main.py's), updates, epochs ([[processor
@@ -153,7 +154,7 @@ def parse(arguments=None):
     parser.add_argument('--table', action='store_true', help='table and chart of the results so far, run nothing')
     parser.add_argument('--systems', nargs='+', choices=systems.names(), default=list(SETTINGS), metavar='NAME',
                         help='(default: %(default)s)')
-    parser.add_argument('--minutes', type=positive_float, default=15,
+    parser.add_argument('--minutes', type=positive_float, default=10,
                         help='processor time of each (default: %(default)s)')
     parser.add_argument('--train_examples', type=positive_int, default=1000, metavar='N',
                         help='people to train on (default: %(default)s)')

@@ -21,7 +21,8 @@ LOGS = ('settings.json', 'log.jsonl', 'steps.jsonl')
 
 def publish(found, out, half=False):
     """Writes a Checkpoint's weights, and what logs its run has, into the folder `out`; returns the new checkpoint."""
-    state = {name: value for name, value in found.state.items() if name not in ('files', 'time')}
+    state = {**found.state, 'best': None}                  # that one is not handed on
+    state = {name: value for name, value in state.items() if name not in ('files', 'time')}
     if checkpoint.list_run(out):
         raise InputError(f'--out {out}: holds a checkpoint already')
     for name in LOGS:

@@ -65,6 +65,7 @@ class Material:
         variables = evaluate.load_variables(path)
         split = evaluate.read_split_name(variables, self.manifest, path)
         truth = evaluate.read_truth(self.options.data, self.manifest, split, 'swapped')
+        self.found_with = evaluate.found_with(variables, path)
         return split, evaluate.own_predictions(variables, len(truth.joints_xy), path), truth
 
     @functools.cached_property

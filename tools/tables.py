@@ -66,7 +66,7 @@ def rates_fragment(material):
                       for model, errors in material.errors_by('lsho-rhip').items())
     note = (f'{len(predictions.rows)} people of the {split} split; % of joints within the radius, itself in % of '
             f'‖{NORMALISER}‖; AUC over radii 0 to {MAX_RADIUS}. By ‖lsho-rhip‖, which the reference divides by, the '
-            f'mean at radius {RADIUS} is: {lines}.')
+            f'mean at radius {RADIUS} is: {lines}.{how(material)}')
     return fragment('Detection rates', markdown(header, rows), evaluation_command(options), note)
 
 
@@ -76,6 +76,11 @@ def mean_rate(errors, radius=RADIUS):
 
 def evaluation_command(options):
     return shlex.join(['python', 'evaluate.py', options.predictions, '--data', options.data])
+
+
+def how(material):
+    """The sentence that says by which options the predictions were made, where they say so."""
+    return f' Joints found with `{material.found_with}`.' if material.found_with else ''
 
 
 def published_fragment(material):
@@ -88,7 +93,7 @@ def published_fragment(material):
             for system, model, rates in (*PUBLISHED, *ours)]
     note = ('Left joints, rate at radius 10 (20) in %. Published figures are read off plots, to about a point. Paper: '
             'Tompson et al. 2014, of whose first two rows the side is not known; reference: joint-cnn-mrf, 2018, which '
-            'scores against truth rounded to 8 px and divides by ‖lsho-rhip‖.')
+            f'scores against truth rounded to 8 px and divides by ‖lsho-rhip‖.{how(material)}')
     return fragment('Beside published figures', markdown(['system', *names.values()], rows),
                     evaluation_command(material.options), note)
 

@@ -214,9 +214,11 @@ def test_wrong_usage_is_one_line_and_a_hint(script):
 
 # ---------------------------------------------------------------- signals
 
-def wait_until(condition, process):
+def wait_until(condition, process, patience=300):
+    ends = time.monotonic() + patience
     while not condition():
         assert process.poll() is None, process.communicate()
+        assert time.monotonic() < ends
         time.sleep(0.01)
 
 
@@ -253,7 +255,9 @@ def test_workers_end_with_their_parent(tmp_path):
     workers = children(process.pid)
     process.kill()
     process.communicate()
-    while any(map(runs_still, workers)):                                # for ever, if they do not
+    ends = time.monotonic() + 300
+    while any(map(runs_still, workers)):
+        assert time.monotonic() < ends, 'they go on without data.py'
         time.sleep(0.01)
 
 

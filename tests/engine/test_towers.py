@@ -329,8 +329,8 @@ def test_schedule(tf_graph):
 
 
 def test_steps_of_one_s_own(tf_graph):
-    """--lr_steps counts epochs: here of ten updates each."""
-    options = settings(lr=2.0, n_epochs=20, lr_steps=[[3, 0.5], [12.5, 0.0]])
+    """--lr_steps counts epochs, here of ten updates each, in any order."""
+    options = settings(lr=2.0, n_epochs=20, lr_steps=[[12.5, 0.0], [3, 0.5]])
     step = tf.train.get_or_create_global_step()
     rate = towers.build_training(tompson, placeholders(), ['/cpu:0'], options, 200).rate
     with tf_graph() as session:

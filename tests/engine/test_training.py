@@ -177,7 +177,9 @@ def test_refused_in_one_line(whole, arguments, word):
     ['--train', '--no_auxiliary_loss'], ['--train', '--self_connections'], ['--train', '--width', '0'],
     ['--train', '--use_sm', '--loss', 'l1'], ['--train', '--scales', 'none'], ['--train', '--validation', '3'],
     ['--train', '--zoom', '2', '1'], ['--train', '--zoom', '0', '1'], ['--train', '--norm_decay', '1'],
-    ['--train', '--spatial_dropout', '1'], ['--train', '--colour', '-0.1'], ['--train', '--targets', 'point']])
+    ['--train', '--spatial_dropout', '1'], ['--train', '--colour', '-0.1'], ['--train', '--targets', 'point'],
+    ['--train', '--schedule', 'cosine', '--lr_steps', '3:0.1'],
+    ['--train', '--use_sm', '--train_only', 'detector', '--no_auxiliary_loss']])
 def test_wrong_option_values_are_refused_by_argparse(arguments):
     with pytest.raises(SystemExit) as stop:
         main.understand(arguments)

@@ -222,7 +222,9 @@ def test_stopped_and_continued(tmp_path, people, run, number, code):
     arguments = [*common(tmp_path, people), '--variants', 'method', 'squared loss', '--seeds', '0']
     with subprocess.Popen([sys.executable, '-c', script, *arguments], env={**os.environ, 'SLOW': str(tmp_path / 'pid')},
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        ends = time.monotonic() + 300
         while not (tmp_path / 'pid').exists() or not (tmp_path / 'pid').read_text():
+            assert time.monotonic() < ends
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
         process.send_signal(number)
