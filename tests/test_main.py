@@ -251,6 +251,6 @@ def test_restored_settings_need_no_system(tmp_path):
 
 def test_predictions_may_not_be_a_folder(tmp_path):
     """Which is said before the training."""
-    with pytest.raises(InputError, match='--predictions .*is a folder'):
+    with pytest.raises(InputError, match=r'--predictions .*is a folder'):
         runs.check_writable(str(tmp_path))
     runs.check_writable(str(tmp_path / 'predictions.mat'))
