@@ -3,6 +3,7 @@
     python -m tools.certainty --restore pretrained/flic --meta FLIC/examples.mat --images FLIC/images \
         --lsp_meta lspet/joints.mat --lsp_images lspet/images     the fit for crowd.py; report/certainty.csv and .png
     python -m tools.certainty --again                             the same of the fields in report/certainty.csv
+    python -m tools.certainty --restore pretrained/flic_quarter --table report/quarter/certainty.csv ...     another run
 
 The logistic curve is fitted to every 80th of FLIC's training people and every other of the pictures without people,
 both kinds weighing the same; what it is worth is measured on every 20th of the test people and the other pictures.  A
@@ -27,17 +28,17 @@ from engine.files import InputError
 
 EVERY, EVERY_LSP, NOBODY = {'train': 80, 'test': 20}, 17, -9.0
 REPORT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'report')
-FIGURE, TABLE = (os.path.join(REPORT, f'certainty.{kind}') for kind in ('png', 'csv'))
+TABLE = os.path.join(REPORT, 'certainty.csv')
 
 
 def main():
     args = parse_options()
     if not args.again:
-        write(measure(args))
-    fields = read()
+        write(measure(args), args.table)
+    fields = read(args.table)
     fitted = fit(fields['train', 'people'], fields['train', 'nobody'])
     print('fit: EVEN {:.2f}, STEEPNESS {:.2f}; crowd.py has {} and {}'.format(*fitted, crowd.EVEN, crowd.STEEPNESS))
-    draw(fields['test', 'people'], fields['test', 'nobody'], FIGURE)
+    draw(fields['test', 'people'], fields['test', 'nobody'], os.path.splitext(args.table)[0] + '.png')
 
 
 def measure(args):
@@ -57,17 +58,17 @@ def measure(args):
     return rows
 
 
-def write(rows):
-    with files.atomic(TABLE) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
+def write(rows, path):
+    with files.atomic(path) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(('part', 'kind', 'field'))
         writer.writerows((part, kind, f'{field:.4f}') for part, kind, field in rows)
 
 
-def read():
+def read(path=TABLE):
     """{(part, kind): fields [n]}"""
     fields = {}
-    with open(TABLE, newline='', encoding='utf-8') as file:
+    with open(path, newline='', encoding='utf-8') as file:
         for row in csv.DictReader(file):
             fields.setdefault((row['part'], row['kind']), []).append(float(row['field']))
     return {key: np.array(values) for key, values in fields.items()}
@@ -76,6 +77,7 @@ def read():
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--again', action='store_true')
+    parser.add_argument('--table', default=TABLE, help='the fields; the figure lies beside them')
     names = ('restore', 'meta', 'images', 'lsp_meta', 'lsp_images')
     for name in names:
         parser.add_argument(f'--{name}')

@@ -37,10 +37,10 @@ def test_the_constants_in_use_are_the_fit_of_the_fields_kept():
     np.testing.assert_allclose([crowd.EVEN, crowd.STEEPNESS], fitted, atol=0.006)
 
 
-def test_fields_are_kept_as_they_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(certainty, 'TABLE', str(tmp_path / 'fields.csv'))
-    certainty.write([('train', 'people', -1.25), ('test', 'nobody', -9.0), ('train', 'people', 0.5)])
-    fields = certainty.read()
+def test_fields_are_kept_as_they_are(tmp_path):
+    path = str(tmp_path / 'fields.csv')
+    certainty.write([('train', 'people', -1.25), ('test', 'nobody', -9.0), ('train', 'people', 0.5)], path)
+    fields = certainty.read(path)
     assert {key: list(values) for key, values in fields.items()} == {('train', 'people'): [-1.25, 0.5],
                                                                      ('test', 'nobody'): [-9.0]}
 
