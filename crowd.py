@@ -8,7 +8,7 @@ their torso TORSO pixels, its median and the share of the joints within 20 % of 
     field              -7.6  -5.9   -3.6  -2.5   -4.4  -8.8   -9.4
     joints found, %      13    54     90    94     91    63     13
 
-So a picture is seen at zooms an octave apart, the larger ones in overlapping tiles, once each.  In every view
+So a picture is seen at zooms half an octave apart, the larger ones in overlapping tiles, once each.  In every view
 people are taken one by one, the highest field first: the peaks that a person claims are taken out of the maps, which
 are scaled to their sum again, so that the field does not sink with the number of people.  Of all views' people, those
 are kept that are further than APART torsos from a better one.
@@ -25,13 +25,13 @@ from engine import crops, heatmaps
 from engine.augmentation import transform, warp
 
 TORSO = 131.0                           # pixels of the frame: median length of training people's torsos
-ZOOMS = (0.5, 1, 2)                     # of the picture as it just fits into the frame
+ZOOMS = (0.5, 0.71, 1, 1.41, 2)         # of the picture as it just fits into the frame
 LARGEST = 8                             # zoom: 225 tiles of a frame
 APART = 0.6                             # torsos between two people
 CLAIMED = 3                             # cells around a peak that belong to its person
 LEAST = 0.02                            # share of a map's mass below which what is left is not scaled to 1
 LOWEST = -7.0                           # field of what may be a person
-EVEN, STEEPNESS = -5.35, 1.38           # of the logistic curve of `certainty`, fitted by tools/certainty.py
+EVEN, STEEPNESS = -5.09, 1.48           # of the logistic curve of `certainty`, fitted by tools/certainty.py
 MOST = 20                               # people of one view
 NEAR = 0.4                              # torsos from a click to the torso that it means
 SHAPES = ((2.3, 0.45), (3.3, 0.35))     # a box's height in torsos, and how far down it they are
