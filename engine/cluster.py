@@ -38,6 +38,7 @@ PAUSE = 2                               # seconds between two looks at who is th
 GRACE = 30                              # seconds that a worker is waited for where --min_workers are there without it
 ANSWER_SECONDS = 10                     # within which a server answers whoever connects
 ASK_SECONDS, CALL_SECONDS = 60, 600     # after which a question, any other call, counts as failed
+WATCH = 5                               # seconds between two looks of a session's at its workers
 SETTLED, PATIENCE, SLOWER = 20, 30, 3   # after so many calls: so many seconds beyond so many times the longest one
 MOST_BREAKS = 3                         # failed connections in a run though everybody is there
 SO_ATTACH_FILTER = 26
@@ -326,10 +327,10 @@ class Chief(Alone):
         except tf.errors.OpError:
             return None
 
-    def explain(self, error):
-        """Raises Lost if a call failed because of a worker, not by itself."""
-        gone = [worker for worker, answer in self.present.items()
-                if (self.ask(worker) or {}).get('instance') != answer['instance']]
+    def explain(self, error, silent=None):
+        """Raises Lost if a call failed because of a worker, not by itself.  silent: one that is known not to answer."""
+        gone = [silent] if silent else [worker for worker, answer in self.present.items()
+                                        if (self.ask(worker) or {}).get('instance') != answer['instance']]
         if gone:
             raise Lost(f'worker {", ".join(gone)} is gone') from error
         if isinstance(error, (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)):
@@ -348,21 +349,31 @@ class Session(tf.Session):
     def __init__(self, chief):
         super().__init__(f'grpc://{chief.address}', config=chief.config(chief.present, CALL_SECONDS))
         self.chief, self.calls, self.longest = chief, 0, 0
+        self.workers, self.silent, self.over = tuple(chief.present), None, threading.Event()
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def watch(self):
+        """Ends the session, and with it a call that would wait for ever, once a worker does not answer any more."""
+        while not self.over.wait(WATCH):
+            self.silent = next((worker for worker in self.workers if not present(worker, tries=3)), None)
+            if self.silent:
+                return super().close()
 
     def run(self, fetches, feed_dict=None):
         began, limit = time.monotonic(), CALL_SECONDS
-        if self.calls >= SETTLED:                           # a worker that hangs is noticed by nothing else
+        if self.calls >= SETTLED:                           # the worker may answer and the call hang all the same
             limit = min(PATIENCE + SLOWER * self.longest, CALL_SECONDS)
         try:
             result = super().run(fetches, feed_dict, tf.RunOptions(timeout_in_ms=round(1000 * limit)))
-        except tf.errors.OpError as error:
-            self.chief.explain(error)
+        except (tf.errors.OpError, RuntimeError) as error:              # the latter where the session is closed
+            self.chief.explain(error, self.silent)
             raise
         self.calls, self.longest = self.calls + 1, max(self.longest, time.monotonic() - began)
         return result
 
     def close(self):
         """Not waited for long: a worker that hangs would have to agree."""
+        self.over.set()
         closing = threading.Thread(target=super().close, daemon=True)
         closing.start()
         closing.join(ANSWER_SECONDS)

@@ -102,7 +102,13 @@ def connects(host, port):
         return one.connect_ex((host, port)) == 0
 
 
-def test_a_server_answers_at_the_address_named_alone():
+@pytest.fixture
+def threads(monkeypatch):
+    """Servers of one process share its threads: on one core, a call that waits would keep both waiting."""
+    monkeypatch.setenv('TF_NUM_INTEROP_THREADS', '4')
+
+
+def test_a_server_answers_at_the_address_named_alone(threads):
     server, where = cluster.start_server('127.0.0.1:0', [9], '--serve')
     port = int(where.rpartition(':')[2])
     assert connects('127.0.0.1', port) and not connects('127.0.0.2', port)
@@ -125,7 +131,7 @@ def test_an_address_that_cannot_be_had_is_one_line():
 # ---------------------------------------------------------------- who is refused
 
 @pytest.fixture
-def lent(monkeypatch):
+def lent(monkeypatch, threads):
     """A function that makes a worker in this process; returns (Worker, its address)."""
     graphs = []
 
@@ -244,6 +250,31 @@ def test_a_call_that_hangs_is_a_loss(lent, monkeypatch):
             over.set()
     assert session.calls == 3 and session.longest >= 0.1
     chief.dismiss()
+
+
+def test_a_worker_that_does_not_answer_ends_the_call(lent, monkeypatch):
+    """As long as it answers, a slow call is waited for; afterwards the session is of no more use."""
+    _, where = lent()
+    chief, begun, over, looks = chief_of(where), threading.Event(), threading.Event(), []
+    chief.gather()
+
+    def hang():
+        begun.set()
+        return over.wait(60)
+
+    def present(worker, tries):
+        looks.append((worker, tries))
+        return len(looks) < 9 or not begun.wait(60)
+    monkeypatch.setattr(cluster, 'present', present)
+    monkeypatch.setattr(cluster, 'WATCH', 0.01)
+    with tf.Graph().as_default(), tf.device('/job:worker/task:0/cpu:0'):
+        hangs = tf.numpy_function(hang, [], tf.bool)
+        with chief.session() as session:
+            for _ in range(2):
+                with pytest.raises(cluster.Lost, match=f'worker {where} is gone'):
+                    session.run(hangs)
+    assert looks == [(where, 3)] * 9
+    over.set()
 
 
 def test_a_signal_outlives_the_step_that_a_worker_failed():
