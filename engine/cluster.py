@@ -353,11 +353,14 @@ class Session(tf.Session):
         threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self):
-        """Ends the session, and with it a call that would wait for ever, once a worker does not answer any more."""
+        """Ends a call that would wait for ever once a worker does not answer any more, by a reset of the server, which
+        gives up its sessions: `close` would keep the call waiting until the worker agrees."""
         while not self.over.wait(WATCH):
             self.silent = next((worker for worker in self.workers if not present(worker, tries=3)), None)
             if self.silent:
-                return super().close()
+                with contextlib.suppress(tf.errors.OpError):
+                    tf.Session.reset(f'grpc://{self.chief.address}')
+                return
 
     def run(self, fetches, feed_dict=None):
         began, limit = time.monotonic(), CALL_SECONDS
@@ -365,7 +368,7 @@ class Session(tf.Session):
             limit = min(PATIENCE + SLOWER * self.longest, CALL_SECONDS)
         try:
             result = super().run(fetches, feed_dict, tf.RunOptions(timeout_in_ms=round(1000 * limit)))
-        except (tf.errors.OpError, RuntimeError) as error:              # the latter where the session is closed
+        except tf.errors.OpError as error:
             self.chief.explain(error, self.silent)
             raise
         self.calls, self.longest = self.calls + 1, max(self.longest, time.monotonic() - began)
@@ -374,6 +377,10 @@ class Session(tf.Session):
     def close(self):
         """Not waited for long: a worker that hangs would have to agree."""
         self.over.set()
-        closing = threading.Thread(target=super().close, daemon=True)
+        closing = threading.Thread(target=self.take_leave, daemon=True)
         closing.start()
         closing.join(ANSWER_SECONDS)
+
+    def take_leave(self):
+        with contextlib.suppress(tf.errors.OpError):                    # after a reset there is no such session
+            super().close()

@@ -87,7 +87,7 @@ class Runs:
         return [name for name in os.listdir(self.folder / 'models' / run) if name.startswith('step-')]
 
 
-PLAIN = ['--width', '4', '--batch_size', '3', '--train_examples', '10', '--tb_folder', '']
+PLAIN = ['--width', '4', '--banks', '1', '--batch_size', '3', '--train_examples', '10', '--tb_folder', '']
 # With moving averages, dropout, a schedule and drawn augmentation: all in the checkpoint, or following from the step.
 SETTINGS = [*PLAIN, '--data_augm', '--average_weights', 0.9, '--spatial_dropout', 0.3,
             '--schedule', 'cosine', '--warm_up', 3, '--zoom', 0.7, 1.4, '--shift', 20, '--colour', 0.2,
@@ -109,9 +109,9 @@ def untrained(tmp_path_factory, arrays_folder):
     batch, and the latter's predictions.mat."""
     folder = tmp_path_factory.mktemp('untrained')
     for run in ('pd', 'sm'):
-        forked.run(['tests/narrow_main.py', '--train', '--width', 4, '--n_epochs', 0, '--run', run, '--data',
-                    arrays_folder, '--tb_folder', '', *(['--use_sm'] if run == 'sm' else ['--test_examples', 1])],
-                   cwd=folder, check=True)
+        forked.run(['tests/narrow_main.py', '--train', '--width', 4, '--banks', 1, '--n_epochs', 0, '--run', run,
+                    '--data', arrays_folder, '--tb_folder', '',
+                    *(['--use_sm'] if run == 'sm' else ['--test_examples', 1])], cwd=folder, check=True)
     return folder
 
 

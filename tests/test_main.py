@@ -73,7 +73,7 @@ def test_training_starts_from_weights_that_fit(narrow, untrained, arrays_folder,
     joint = ['--train', '--use_sm', '--seed', '7', '--data', arrays_folder]
     origin = checkpoint.weights(checkpoint.find(str(untrained / 'models_ex'), 'pd').path)
     results = []
-    for more in (['--init', str(untrained / 'models_ex' / 'pd')], ['--width', '4']):
+    for more in (['--init', str(untrained / 'models_ex' / 'pd')], ['--width', '4', '--banks', '1']):
         with tf.Graph().as_default():
             options, values = started([*joint, *more], pictures.build_graph)
             assert options.width == 4

@@ -350,7 +350,7 @@ def crossings(graph, there):
 
 # ---------------------------------------------------------------- processes
 
-SMALL = ('--width', '2', '--data_augm', '--batch_size', '4', '--conv', 'direct', '--scales', 'single')
+SMALL = ('--width', '2', '--banks', '1', '--data_augm', '--batch_size', '4', '--conv', 'direct', '--scales', 'single')
 PATIENCE = 1800                         # seconds, of a machine that has much else to do
 WHOLE = ('--width', '4', '--data_augm', '--batch_size', '4', '--conv', 'fft', '--scales', 'single', '--use_sm')
 
@@ -434,8 +434,10 @@ def killed(processes, victims, epochs, settings):
     assert os.path.exists(processes.folder / 'chief.mat')
 
 
-def test_worker_and_chief_killed_once_equal_one_process(processes):
-    killed(processes, ['worker', 'chief'], 4, SMALL)
+@pytest.mark.parametrize('victims', [['worker'], pytest.param(['worker', 'chief'], marks=pytest.mark.long)],
+                         ids=' '.join)
+def test_killed_once_equals_one_process(processes, victims):
+    killed(processes, victims, 4, SMALL)
 
 
 @pytest.mark.long

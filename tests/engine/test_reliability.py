@@ -819,7 +819,7 @@ narrow_main.files.run_script(narrow_main.main.run_main)
 class CommandLine:
     """Runs main.py's narrow variant, the part detector on two towers by default, in a folder of its own."""
 
-    SETTINGS = ('--train', '--width', '4', '--data_augm', '--gpus', '0', '1', '--batch_size', '5',
+    SETTINGS = ('--train', '--width', '4', '--banks', '1', '--data_augm', '--gpus', '0', '1', '--batch_size', '5',
                 '--train_examples', '13')
 
     def __init__(self, folder, arrays_folder):
