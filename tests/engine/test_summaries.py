@@ -1,4 +1,5 @@
-"""Event files read back with TensorBoard's own reader, from the real graph at debug width, two people a split."""
+"""Event files read back with TensorBoard's own reader, from the real graph with layers of 16 channels, two people a
+split."""
 import os
 import resource
 from types import SimpleNamespace
@@ -22,6 +23,13 @@ MEANS = {split: {f'{what}_{model}': value for model in ('pd', 'sm') for what, va
     ('loss', 4.5 + len(split + model)), ('rate', 40.0),
     ('joints', {joint: float(i) for i, joint in enumerate(JOINTS)}))} for split in ('train', 'test')}
 FIGURES = {'loss_pd': 8.0, 'loss_sm': 7.5, 'gradient_norm': 3.25, 'lr': 0.001, 'img_per_s': 2.5}
+
+
+@pytest.fixture(autouse=True, scope='module')
+def narrow():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('model.CHANNELS', (1, 1, 1, 1, 1))
+        yield
 
 
 def people_of(images, joints_xy):

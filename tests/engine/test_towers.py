@@ -16,7 +16,8 @@ def narrow(monkeypatch):
 
 
 def settings(**changes):
-    options, *_ = main.understand(['--train', '--use_sm', '--width', '4', '--conv', 'direct', '--lr', '0.01'])
+    options, *_ = main.understand(['--train', '--use_sm', '--width', '4', '--banks', '1', '--conv', 'direct',
+                                   '--lr', '0.01'])
     vars(options).update(changes)
     return options
 
@@ -102,7 +103,7 @@ FETCHED = ('step', 'finite', 'losses', 'norm', 'rate', 'outputs')               
 AVERAGED = {'average_weights': 0.9, 'spatial_dropout': 0.2}
 GRAPHS = [(1, AVERAGED), (2, AVERAGED)] + [
     pytest.param(2, changes, marks=pytest.mark.long) for changes in (
-        {}, {'use_sm': False}, {'loss': 'squared'}, {'no_batch_norm': True}, {**AVERAGED, 'conv': 'fft'},
+        {}, {'banks': 3}, {'use_sm': False}, {'loss': 'squared'}, {'no_batch_norm': True}, {**AVERAGED, 'conv': 'fft'},
         {'self_connections': True, 'optimizer': 'momentum'}, {'train_only': 'detector'},
         {'train_only': 'spatial', 'average_weights': 0.9})]
 
@@ -330,7 +331,7 @@ def test_schedule(tf_graph):
 
 def test_steps_of_one_s_own(tf_graph):
     """--lr_steps counts epochs, here of ten updates each, in any order."""
-    options = settings(lr=2.0, n_epochs=20, lr_steps=[[12.5, 0.0], [3, 0.5]])
+    options = settings(use_sm=False, lr=2.0, n_epochs=20, lr_steps=[[12.5, 0.0], [3, 0.5]])
     step = tf.train.get_or_create_global_step()
     rate = towers.build_training(tompson, placeholders(), ['/cpu:0'], options, 200).rate
     with tf_graph() as session:
@@ -365,7 +366,8 @@ def test_without_the_auxiliary_loss_the_spatial_model_s_trains_the_detector(tf_g
     """Gradients are those of the spatial model's loss alone, and reach every filter of the detector through it."""
     tf.train.get_or_create_global_step()
     batch = placeholders()
-    training = towers.build_training(tompson, batch, ['/cpu:0'], settings(no_auxiliary_loss=True, lmbd=0.0), 100)
+    options = settings(banks=3, no_auxiliary_loss=True, lmbd=0.0)
+    training = towers.build_training(tompson, batch, ['/cpu:0'], options, 100)
     variables = tf.trainable_variables()
     of_sm = tf.gradients(training.losses['sm'], variables)
     with tf_graph() as session:
