@@ -270,6 +270,11 @@ def fill(session, values):
     fitting = {name: values[base] for name, variable in variables.items()
                if (base := name.removesuffix(AVERAGE)) in values
                and tuple(variable.shape.as_list()) == values[base].shape}
-    for name, value in fitting.items():
-        variables[name].load(value, session)
+    assign(session, [(variables[name], value) for name, value in fitting.items()])
     return sorted(fitting), sorted(set(variables) - set(fitting))
+
+
+def assign(session, values):
+    """Gives variables their values, [(variable, array)]: in one call, since each call takes the graph apart anew."""
+    session.run([variable.initializer for variable, _ in values],
+                {variable.initializer.inputs[1]: value for variable, value in values})

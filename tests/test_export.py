@@ -59,8 +59,8 @@ def make_run(folder, *arguments):
         outputs = system.build(images, {'torso_map': torso}, options, False).outputs
         spectra, saved = convolution.spectra_operations(), {v.op.name: v for v in tf.global_variables()}
         session = tf.Session()
-        for variable in tf.global_variables():
-            variable.load(random_value(variable.op.name, variable.shape.as_list(), rng), session)
+        checkpoint.assign(session, [(variable, random_value(variable.op.name, variable.shape.as_list(), rng))
+                                    for variable in tf.global_variables()])
         if options.average_weights:                 # these are the averages; the last weights are something else
             for variable in tf.trainable_variables():
                 saved[variable.op.name + '/average'] = variable

@@ -5,7 +5,7 @@ from conftest import unordered_reads
 
 import main
 import model
-from engine import batches, crops, layers, towers
+from engine import batches, checkpoint, crops, layers, towers
 from engine.tf1 import tf
 from systems import tompson
 
@@ -58,8 +58,7 @@ def test_two_towers_equal_one(n, devices, use_sm, monkeypatch):
             with tf.Session(config=tf.ConfigProto(device_count={'CPU': 3})) as session:
                 session.run(tf.global_variables_initializer())
                 values = numbers(tf.trainable_variables())
-                for variable in tf.trainable_variables():
-                    variable.load(values[variable.op.name], session)
+                checkpoint.assign(session, [(v, values[v.op.name]) for v in tf.trainable_variables()])
                 results.append(session.run([*training.losses.values(), *training.outputs.values(),
                                             [gradient for gradient, _ in training.gradients]],
                                            batches.feed(batch, make_batch(n))))
@@ -291,13 +290,11 @@ def test_inference_reads_the_averages_and_training_the_weights(tf_graph):
         for one, other in zip(*session.run([trainable, averages])):
             np.testing.assert_array_equal(one, other)
         first = session.run(inference.outputs['pd'], fed)
-        for variable in trainable:
-            variable.load(np.zeros(variable.shape), session)
+        checkpoint.assign(session, [(variable, np.zeros(variable.shape)) for variable in trainable])
         np.testing.assert_array_equal(session.run(inference.outputs['pd'], fed), first)
         uniform = session.run(training.outputs['pd'], fed)
         np.testing.assert_allclose(uniform, 1 / 5400, rtol=1e-4)
-        for variable in averages:
-            variable.load(np.zeros(variable.shape), session)
+        checkpoint.assign(session, [(variable, np.zeros(variable.shape)) for variable in averages])
         np.testing.assert_allclose(session.run(inference.outputs['pd'], fed), 1 / 5400, rtol=1e-4)
 
 
@@ -373,8 +370,7 @@ def test_without_the_auxiliary_loss_the_spatial_model_s_trains_the_detector(tf_g
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         values = numbers(variables)
-        for variable in variables:
-            variable.load(values[variable.op.name], session)
+        checkpoint.assign(session, [(v, values[v.op.name]) for v in variables])
         got, expected = session.run([[gradient for gradient, _ in training.gradients], of_sm],
                                     batches.feed(batch, make_batch(1)))
     for variable, one, other in zip(variables, got, expected):

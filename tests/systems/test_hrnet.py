@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from datasets import mpii
-from engine import crops
+from engine import checkpoint, crops
 from engine.tf1 import tf
 from systems import hrnet
 
@@ -125,10 +125,9 @@ def test_forward_is_that_of_numpy(tf_graph, shallow, ablation):
     network = hrnet.build(tf.constant(images), None, options, training=False)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
-        for variable in tf.global_variables():                          # no scale of 1, no mean of 0 hides anything
-            shape = variable.shape.as_list()
-            variable.load(rng.uniform(0.5, 1.5, shape) if 'variance' in variable.name else rng.normal(0, 0.3, shape),
-                          session)
+        checkpoint.assign(session, [                                    # no scale of 1, no mean of 0 hides anything
+            (variable, rng.uniform(0.5, 1.5, variable.shape) if 'variance' in variable.name
+             else rng.normal(0, 0.3, variable.shape)) for variable in tf.global_variables()])
         got, values = session.run([network.outputs['hrnet'], {v.op.name: v for v in tf.global_variables()}])
     expected = Oracle(values, not options.no_batch_norm, not options.identity)(images)
     assert got.shape == (2, 16, 24, 16)
