@@ -95,7 +95,8 @@ def small():
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    return make_run(str(tmp_path_factory.mktemp('models') / 'small'), '--use_sm', '--average_weights', '0.9')
+    return make_run(str(tmp_path_factory.mktemp('models') / 'small'), '--use_sm', '--average_weights', '0.9',
+                    '--banks', '2')
 
 
 @pytest.fixture(scope='module')

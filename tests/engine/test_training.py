@@ -237,8 +237,8 @@ HELD = [10, 20]             # of 21: the last of each ten of 20 stretches, floor
 def held_out(tmp_path_factory, arrays_of_26):
     """An untrained run with --validation on 21 training people, two of them held out."""
     runs = Runs(tmp_path_factory.mktemp('held_out'), arrays_of_26)
-    result = runs.run('--train', '--width', '4', '--use_sm', '--validation', '--n_epochs', 0, '--run', 'held_out',
-                      '--scales', 'single', '--tb_folder', '')
+    result = runs.run('--train', '--width', '4', '--banks', '1', '--use_sm', '--validation', '--n_epochs', 0,
+                      '--run', 'held_out', '--scales', 'single', '--tb_folder', '')
     assert result.returncode == 0, result.stderr
     return runs
 
