@@ -9,8 +9,9 @@ export RUN=$1
 shift
 
 # Rank 0 is the chief, the others serve it (engine/cluster.py).  Whoever is killed comes back, everybody else waits; an
-# exit code below 128 is a result: done, stopped by itself, or an error that would come again.  No task ends the others.
-srun --kill-on-bad-exit=0 bash -c '
+# exit code below 128 is a result: done, stopped by itself, or an error that would come again, which ends all:
+# they would wait for a chief that never comes.
+srun --kill-on-bad-exit=1 bash -c '
 while true; do
     if compgen -G "models_ex/$RUN/step-*" > /dev/null; then how="--restore $RUN"; else how="--run $RUN $*"; fi
     python main.py --train --gpus $(seq 0 $((SLURM_GPUS_ON_NODE - 1))) $how
