@@ -356,8 +356,9 @@ class Session(tf.Session):
         """Ends a call that would wait for ever once a worker does not answer any more, by a reset of the server, which
         gives up its sessions: `close` would keep the call waiting until the worker agrees."""
         while not self.over.wait(WATCH):
-            self.silent = next((worker for worker in self.workers if not present(worker, tries=3)), None)
-            if self.silent:
+            silent = next((worker for worker in self.workers if not present(worker, tries=3)), None)
+            if silent and not self.over.is_set():                       # else the next session would be given up
+                self.silent = silent
                 with contextlib.suppress(tf.errors.OpError):
                     tf.Session.reset(f'grpc://{self.chief.address}')
                 return
@@ -375,11 +376,12 @@ class Session(tf.Session):
         return result
 
     def close(self):
-        """Not waited for long: a worker that hangs would have to agree."""
+        """Waited for, since Python cannot end while a thread is about to come back from TensorFlow; but not for ever: a
+        worker that hangs would have to agree."""
         self.over.set()
         closing = threading.Thread(target=self.take_leave, daemon=True)
         closing.start()
-        closing.join(ANSWER_SECONDS)
+        closing.join(ASK_SECONDS)
 
     def take_leave(self):
         with contextlib.suppress(tf.errors.OpError):                    # after a reset there is no such session
