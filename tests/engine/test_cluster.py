@@ -102,13 +102,7 @@ def connects(host, port):
         return one.connect_ex((host, port)) == 0
 
 
-@pytest.fixture
-def threads(monkeypatch):
-    """Servers of one process share its threads: on one core, a call that waits would keep both waiting."""
-    monkeypatch.setenv('TF_NUM_INTEROP_THREADS', '4')
-
-
-def test_a_server_answers_at_the_address_named_alone(threads):
+def test_a_server_answers_at_the_address_named_alone():
     server, where = cluster.start_server('127.0.0.1:0', [9], '--serve')
     port = int(where.rpartition(':')[2])
     assert connects('127.0.0.1', port) and not connects('127.0.0.2', port)
@@ -131,7 +125,7 @@ def test_an_address_that_cannot_be_had_is_one_line():
 # ---------------------------------------------------------------- who is refused
 
 @pytest.fixture
-def lent(monkeypatch, threads):
+def lent(monkeypatch):
     """A function that makes a worker in this process; returns (Worker, its address)."""
     graphs = []
 
