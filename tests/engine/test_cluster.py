@@ -350,14 +350,16 @@ WHOLE = ('--width', '4', '--data_augm', '--batch_size', '4', '--conv', 'fft', '-
 
 
 class Processes:
-    """A chief and a worker on loopback, and their runs."""
+    """A chief and a worker on loopback, and their runs.  Operations have one thread each: with another number, which is
+    that of the cores they find, sums are rounded otherwise, and after a hundred updates losses differ by 4 %."""
 
     def __init__(self, folder, arrays_folder):
         self.folder, self.arrays_folder, self.where = folder, arrays_folder, free_address()
         self.running, self.started, self.settings = {}, collections.defaultdict(list), ()
 
     def start(self, name, *arguments):
-        process = forked.start(['tests/narrow_main.py', *arguments, '--data', self.arrays_folder])
+        process = forked.start(['tests/narrow_main.py', *arguments, '--data', self.arrays_folder],
+                               env={**os.environ, 'TF_NUM_INTRAOP_THREADS': '1'})
         self.started[name].append(process)
         self.running[name] = process
         return process
