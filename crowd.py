@@ -31,7 +31,7 @@ APART = 0.6                             # torsos between two people
 CLAIMED = 3                             # cells around a peak that belong to its person
 LEAST = 0.02                            # share of a map's mass below which what is left is not scaled to 1
 LOWEST = -7.0                           # field of what may be a person
-EVEN, STEEPNESS = -5.09, 1.48           # of the logistic curve of `certainty`, fitted by tools/certainty.py
+CURVE = (-5.09, 1.48)                   # of `certainty`: pretrained/flic's, fitted by tools/certainty.py
 MOST = 20                               # people of one view
 NEAR = 0.4                              # torsos from a click to the torso that it means
 SHAPES = ((2.3, 0.45), (3.3, 0.35))     # a box's height in torsos, and how far down it they are
@@ -135,9 +135,10 @@ def apart(seen):
     return kept
 
 
-def certainty(field):
-    """The probability that there is somebody."""
-    return float(1 / (1 + np.exp(-STEEPNESS * (field - EVEN))))
+def certainty(field, curve=CURVE):
+    """The probability that there is somebody.  curve: the field at which it is 1/2, and the steepness there."""
+    even, steepness = curve
+    return float(1 / (1 + np.exp(-steepness * (field - even))))
 
 
 def torso_length(seen):

@@ -84,6 +84,11 @@ def natural_float(text):
     return _bounded(float, text, 0)
 
 
+def finite_float(text):
+    """argparse type: a finite number."""
+    return _bounded(float, text, -sys.float_info.max)
+
+
 def share(text):
     """argparse type: a number from 0 to below 1."""
     value = natural_float(text)

@@ -24,7 +24,7 @@ from datasets import flic
 from datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH, clamp_to_frame
 from engine import augmentation, batches, drawing, heatmaps, layers, multiscale, towers
 from engine.crops import Sample, inverse, to_frame
-from engine.files import natural_float, natural_int, positive_float, share
+from engine.files import finite_float, natural_float, natural_int, positive_float, share
 from engine.meter import Meter
 from engine.metrics import detection_rate, normalised_errors
 from engine.tf1 import tf
@@ -75,6 +75,10 @@ def add_network(parser):
     network.add_argument('--threshold', type=share, default=0.5, metavar='P',
                          help='of --predict, where nobody is named: people are shown who are there with at least this '
                               'probability')
+    network.add_argument('--certainty', nargs=2, type=finite_float, default=list(crowd.CURVE),
+                         metavar=('EVEN', 'STEEPNESS'),
+                         help='of --predict: the curve that makes a person\'s probability of the torso\'s field, as '
+                              'python -m tools.certainty fits it to a checkpoint; stays with a run')
     network.add_argument('--zooms', nargs='+', type=zoom_to_look_at, default=list(crowd.ZOOMS), metavar='Z',
                          help='of --predict: people are looked for in the picture Z times as large as it just fits '
                               'into the frame; what is larger is seen in overlapping tiles')
@@ -138,6 +142,8 @@ def check_options(options):
     if augmentation.ranges_of(options) != augmentation.USUAL and not options.data_augm:
         names = ', '.join(f'--{name}' for name in augmentation.Ranges._fields)
         raise ValueError(f'{names} go with --data_augm')
+    if options.certainty[1] <= 0:
+        raise ValueError('argument --certainty: STEEPNESS is not above 0')
     systems.check_zoom(options)
 
 
@@ -383,7 +389,8 @@ def seeker(session, evaluation, options):
             answer = session.run(evaluation.combined['sm'], {
                 **feed, torso_map: torso.torso_maps(person.torso_xy[None], scales)})
             there = crowd.Seen(view, crowd.to_picture(view, person.torso_xy), person.score)
-            yield Sought(answer, person.torso_xy, inverse(view.matrix), crowd.certainty(person.score), there)
+            score = crowd.certainty(person.score, options.certainty)
+            yield Sought(answer, person.torso_xy, inverse(view.matrix), score, there)
     return seek
 
 

@@ -139,5 +139,6 @@ def test_boxes_of_whole_and_half_people(torsos, depth):
 
 
 def test_certainty_rises_with_the_field():
-    values = [crowd.certainty(field) for field in (-20, crowd.LOWEST, crowd.EVEN, -2, 0)]
+    values = [crowd.certainty(field) for field in (-20, crowd.LOWEST, crowd.CURVE[0], -2, 0)]
     assert values == sorted(values) and values[2] == 0.5 and values[0] >= 0 and values[-1] <= 1
+    assert crowd.certainty(-4.0, (-4.5, 2)) == pytest.approx(1 / (1 + np.exp(-1)))

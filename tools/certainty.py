@@ -1,7 +1,7 @@
-"""What a person's score is worth: FLIC's people, and pictures without anybody.
+r"""What a person's score is worth: FLIC's people, and pictures without anybody.
 
     python -m tools.certainty --restore pretrained/flic --meta FLIC/examples.mat --images FLIC/images \
-        --lsp_meta lspet/joints.mat --lsp_images lspet/images     the fit for crowd.py; report/certainty.csv and .png
+        --lsp_meta lspet/joints.mat --lsp_images lspet/images     fits --certainty; report/certainty.csv and .png
     python -m tools.certainty --again                             the same of the fields in report/certainty.csv
     python -m tools.certainty --restore pretrained/flic_quarter --table report/quarter/certainty.csv ...     another run
 
@@ -12,7 +12,6 @@ white and blurred by 2 to 64 pixels, black, 3x3 pixels, and the largest part of 
 does not touch, of which spectators may be a part.  Where nobody is found, the field counts as NOBODY.  Clicks, on test
 people, are on the annotated torso, and a quarter of a torso beside it.
 """
-import argparse
 import csv
 import os
 
@@ -36,9 +35,9 @@ def main():
     if not args.again:
         write(measure(args), args.table)
     fields = read(args.table)
-    fitted = fit(fields['train', 'people'], fields['train', 'nobody'])
-    print('fit: EVEN {:.2f}, STEEPNESS {:.2f}; crowd.py has {} and {}'.format(*fitted, crowd.EVEN, crowd.STEEPNESS))
-    draw(fields['test', 'people'], fields['test', 'nobody'], os.path.splitext(args.table)[0] + '.png')
+    curve = [round(float(value), 2) for value in fit(fields['train', 'people'], fields['train', 'nobody'])]
+    print('fit: --certainty {} {}'.format(*curve))
+    draw(fields['test', 'people'], fields['test', 'nobody'], curve, os.path.splitext(args.table)[0] + '.png')
 
 
 def measure(args):
@@ -75,15 +74,17 @@ def read(path=TABLE):
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--again', action='store_true')
-    parser.add_argument('--table', default=TABLE, help='the fields; the figure lies beside them')
-    names = ('restore', 'meta', 'images', 'lsp_meta', 'lsp_images')
-    for name in names:
-        parser.add_argument(f'--{name}')
+    parser = files.Parser(description=__doc__)
+    parser.add_argument('--again', action='store_true', help='fit and draw what --table holds, measure nothing')
+    parser.add_argument('--table', default=TABLE, help='the fields; the chart lies beside them (default: %(default)s)')
+    measured = [parser.add_argument('--restore', metavar='RUN', help='whose scores'),
+                parser.add_argument('--meta', metavar='FILE', help='FLIC\'s examples.mat'),
+                parser.add_argument('--images', metavar='FOLDER', help='FLIC\'s frames'),
+                parser.add_argument('--lsp_meta', metavar='FILE', help='LSP\'s joints.mat'),
+                parser.add_argument('--lsp_images', metavar='FOLDER', help='LSP\'s pictures')]
     args = parser.parse_args()
-    if not args.again and not all(getattr(args, name) for name in names):
-        raise InputError(f'say {", ".join(f"--{name}" for name in names)}, or --again')
+    if not args.again and not all(getattr(args, action.dest) for action in measured):
+        raise InputError(f'say {", ".join(action.option_strings[0] for action in measured)}, or --again')
     return args
 
 
@@ -150,7 +151,7 @@ def beside_person(image, joints_xy):
 
 
 def fit(shown, without):
-    """(EVEN, STEEPNESS) of highest likelihood."""
+    """The curve (even, steepness) of highest likelihood."""
     def loss(parameters):
         even, steepness = parameters
         return (np.logaddexp(0, -steepness * (shown - even)).mean()
@@ -158,7 +159,7 @@ def fit(shown, without):
     return scipy.optimize.minimize(loss, [-5, 1], method='Nelder-Mead').x
 
 
-def draw(shown, without, path):
+def draw(shown, without, curve, path):
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
@@ -166,7 +167,7 @@ def draw(shown, without, path):
     figure, axes = plt.subplots(figsize=(7, 4))
     for fields, label, style in ((shown, f'{len(shown)} people of FLIC\'s test set shown', 'C0-'),
                                  (without, f'of {len(without)} pictures without people, those with somebody', 'C1--')):
-        certainty = np.array([crowd.certainty(value) for value in fields])
+        certainty = np.array([crowd.certainty(value, curve) for value in fields])
         axes.plot(thresholds, [100 * np.mean(certainty >= least) for least in thresholds], style, label=label)
     axes.set(xlabel='--threshold', ylabel='%', xlim=(0, 1), ylim=(0, 100), title='Who is shown')
     axes.legend()
@@ -174,7 +175,8 @@ def draw(shown, without, path):
     with files.atomic(path) as partial:
         figure.savefig(partial, format='png', dpi=110, bbox_inches='tight')
     for least in (0.3, 0.5, 0.7, 0.9):
-        rates = [100 * np.mean([crowd.certainty(value) >= least for value in fields]) for fields in (shown, without)]
+        rates = [100 * np.mean([crowd.certainty(value, curve) >= least for value in fields])
+                 for fields in (shown, without)]
         print('--threshold {:.1f}: {:.0f} % of the people, somebody in {:.0f} % of the others'.format(least, *rates))
 
 

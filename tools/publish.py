@@ -1,11 +1,12 @@
 """A run's weights without the optimiser's state, a third of the checkpoint, and its logs: to be handed on.
 
-    python -m tools.publish models_ex/RUN --out pretrained/NAME [--half]
+    python -m tools.publish models_ex/RUN --out pretrained/NAME [--half] [--certainty EVEN STEEPNESS]
 
 The result is a checkpoint like any other (checkpoint.py), TensorFlow's own format and no pickle; its state.json says
 `weights_only`.  `main.py --restore pretrained/NAME` evaluates it or predicts with it; training cannot
 go on from it, but a new one can start there (--train --init).  Of weights that have a moving average
-(--average_weights) only that is kept.  With --half they are stored in half precision and half the size.
+(--average_weights) only that is kept.  With --half they are stored in half precision and half the size.  --certainty
+says what its scores of people are worth (tools/certainty.py).
 """
 import os
 import shutil
@@ -19,9 +20,11 @@ from engine.tf1 import tf
 LOGS = ('settings.json', 'log.jsonl', 'steps.jsonl')
 
 
-def publish(found, out, half=False):
+def publish(found, out, half=False, certainty=None):
     """Writes a Checkpoint's weights, and what logs its run has, into the folder `out`; returns the new checkpoint."""
     state = {**found.state, 'best': None}                  # that one is not handed on
+    if certainty:
+        state['settings'] = {**state['settings'], 'certainty': certainty}
     state = {name: value for name, value in state.items() if name not in ('files', 'time')}
     if checkpoint.list_run(out):
         raise InputError(f'--out {out}: holds a checkpoint already')
@@ -56,8 +59,10 @@ def main():
     parser.add_argument('run', help='a run\'s folder (its newest checkpoint is taken), or a checkpoint\'s')
     parser.add_argument('--out', required=True, metavar='FOLDER', help='where the weights go')
     parser.add_argument('--half', action='store_true', help='store weights in half precision')
+    parser.add_argument('--certainty', nargs=2, type=files.finite_float, metavar=('EVEN', 'STEEPNESS'),
+                        help='main.py\'s, to be stored with the weights')
     options = parser.parse_args()
-    path = publish(checkpoint.find('models_ex', options.run), options.out, options.half)
+    path = publish(checkpoint.find('models_ex', options.run), options.out, options.half, options.certainty)
     size = sum(os.path.getsize(os.path.join(path, name)) for name in os.listdir(path))
     print(f'{path}: {size / 1e6:.1f} MB')
 

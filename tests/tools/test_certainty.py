@@ -1,11 +1,12 @@
 """certainty.py: the fit against the curve that drew the fields, and the constants in use against the fields kept."""
 import collections
+import os
 
 import numpy as np
 import pytest
 from conftest import ROOT
 
-import crowd
+import main
 from engine.files import InputError
 from tools import certainty
 
@@ -30,11 +31,14 @@ def test_the_fit_finds_the_curve_that_drew_the_fields():
     np.testing.assert_allclose(certainty.fit(with_people, without), [moved, steepness], rtol=0.02)
 
 
-def test_the_constants_in_use_are_the_fit_of_the_fields_kept():
-    fields = certainty.read()
+@pytest.mark.parametrize(('weights', 'table'), [('flic', 'certainty.csv'), ('flic_quarter', 'quarter/certainty.csv')])
+def test_the_curves_in_use_are_the_fits_of_the_fields_kept(weights, table):
+    """flic's is the default."""
+    fields = certainty.read(os.path.join('report', table))
     assert min(len(values) for values in fields.values()) >= 20 and len(fields) == 4
     fitted = certainty.fit(fields['train', 'people'], fields['train', 'nobody'])
-    np.testing.assert_allclose([crowd.EVEN, crowd.STEEPNESS], fitted, atol=0.006)
+    options = main.understand(['--restore', os.path.join('pretrained', weights), '--predict', 'docs/person.jpg'])[0]
+    np.testing.assert_allclose(options.certainty, fitted, atol=0.006)
 
 
 def test_fields_are_kept_as_they_are(tmp_path):

@@ -1,4 +1,5 @@
 """Published weights: nothing of the optimiser's, the same predictions bit for bit, and no training from them."""
+import json
 import os
 import shutil
 
@@ -26,7 +27,7 @@ def folder(request, tmp_path_factory, whole, arrays_folder):
         trained = call(MAIN, folder, '--train', *PLAIN, '--use_sm', '--n_epochs', 2, '--run', 'run', '--data',
                        arrays_folder, '--predictions', 'run.mat')
         assert trained.returncode == 0, trained.stderr
-    published = call(PUBLISH, folder, 'models_ex/run', '--out', 'weights/small')
+    published = call(PUBLISH, folder, 'models_ex/run', '--out', 'weights/small', '--certainty', -4, 2.5)
     assert published.returncode == 0, published.stderr
     return folder
 
@@ -45,6 +46,8 @@ def test_nothing_but_the_optimiser_is_gone(folder):
     trained = [name for name in whole if name.endswith(('weights', 'bias', 'scale', 'offset', 'energies', 'biases'))]
     assert sum('Adam' in name for name in gone) == 2 * len(trained) and averaged in (set(), set(trained))
     assert all(np.array_equal(part[name], whole[name]) for name in part)
+    state = json.loads((folder / 'weights/small/step-00000008/state.json').read_text())
+    assert state['settings']['certainty'] == [-4, 2.5] and state['best'] is None
     for log in ('settings.json', 'log.jsonl', 'steps.jsonl'):
         assert (folder / 'weights/small' / log).read_bytes() == (folder / 'models_ex/run' / log).read_bytes()
 
