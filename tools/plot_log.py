@@ -18,6 +18,8 @@ from engine.files import InputError, Parser, atomic, run_script
 from evaluate import MODELS
 
 SMOOTH = 20                             # updates in the running mean that is drawn over the thin line of each
+
+
 def read_lines(path, key='step'):
     """The records of a .jsonl file, which all have this key; a line torn by a killed run is passed over."""
     records = []
@@ -79,8 +81,8 @@ def draw_runs(axis_loss, axis_rate, *runs):
             axis.plot([record['epoch'] for record in epochs], [record['test'][f'{kind}_{answer}'] for record in epochs],
                       palette.TEST, color=colour, label=name)
         found.append(f'{name} {len(epochs)} epochs')
-    axis_loss.set(xlabel='epoch', ylabel='loss', yscale='log', title='Loss of test people')
-    axis_rate.set(xlabel='epoch', ylabel='rate, %', title='Rate of test people', ylim=(0, 100))
+    axis_loss.set(xlabel='epoch', ylabel='loss', yscale='log', title='Loss, people evaluated')
+    axis_rate.set(xlabel='epoch', ylabel='rate, %', title='Rate, people evaluated', ylim=(0, 100))
     return ', '.join(found)
 
 
