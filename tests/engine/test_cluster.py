@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import socket
+import statistics
 import threading
 import time
 import types
@@ -406,13 +407,13 @@ def killed(processes, victims, epochs, settings):
     processes.settings = *settings, '--n_epochs', epochs
     single = processes.train('single', *processes.settings, '--gpus', 0, 1, '--run', 'single')
     assert single.wait(PATIENCE) == 0, processes.text('single')
-    rng = random.Random(3)
+    rng, a_step = random.Random(3), statistics.median(line['seconds'] for line in processes.steps('single'))
     processes.serve()
     chief = processes.lead()
     for victim in victims:
         before = processes.steps('run')
         wait_for(lambda: processes.steps('run')[-1:] not in ([], before[-1:]), processes)           # noqa: B023
-        time.sleep(rng.uniform(0, 0.5))
+        time.sleep(rng.random() * a_step)                                                       # any moment of the next
         assert chief.poll() is None, processes.text('chief')
         processes.kill(victim)
         if victim == 'worker':
