@@ -162,12 +162,20 @@ def test_towers_drop_other_maps_each_step_and_inference_none(tf_graph):
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         first, again = (session.run(training.outputs['pd'], fed) for _ in range(2))
-        np.testing.assert_array_equal(first, again)
-        assert np.abs(first[0] - first[1]).max() > 1e-6
+        same(first, again)
+        assert differ(first[0], first[1])
         step.load(1, session)
-        assert np.abs(session.run(training.outputs['pd'], fed) - first).max() > 1e-6
-        one, other = session.run(inference.outputs['pd'], fed)
-        np.testing.assert_array_equal(one, other)
+        assert differ(session.run(training.outputs['pd'], fed), first)
+        same(*session.run(inference.outputs['pd'], fed))
+
+
+def same(one, other):
+    """But for rounding: how threads share the work of several towers is not the same each time."""
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def differ(one, other):
+    return np.abs(one / other - 1).max() > 1e-2
 
 
 def test_inference_in_batches_equals_one_by_one(tf_graph):
@@ -291,7 +299,7 @@ def test_inference_reads_the_averages_and_training_the_weights(tf_graph):
             np.testing.assert_array_equal(one, other)
         first = session.run(inference.outputs['pd'], fed)
         checkpoint.assign(session, [(variable, np.zeros(variable.shape)) for variable in trainable])
-        np.testing.assert_array_equal(session.run(inference.outputs['pd'], fed), first)
+        same(session.run(inference.outputs['pd'], fed), first)
         uniform = session.run(training.outputs['pd'], fed)
         np.testing.assert_allclose(uniform, 1 / 5400, rtol=1e-4)
         checkpoint.assign(session, [(variable, np.zeros(variable.shape)) for variable in averages])

@@ -87,9 +87,9 @@ def test_training_drops_by_seed_step_and_tower_alone_and_inference_nothing(tf_gr
         again, same = session.run([one, plain])
         step.load(1, session)
         later = session.run(one)
-    np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(inference, same)
-    assert all(np.abs(first - x).max() > 1e-6 for x in (tower, later, inference))
+    np.testing.assert_allclose(first, again, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(inference, same, rtol=1e-4, atol=1e-5)
+    assert all(np.abs(first - x).max() > 1e-3 for x in (tower, later, inference))
 
 
 # --- targets, loss, joints ----------------------------------------------------------------------------------------
