@@ -34,6 +34,7 @@ import datasets
 from datasets import annotations, arrays, flic, own
 from engine import files, interrupts, jpeg
 from engine.files import InputError
+from engine.joints import standard_name
 
 ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
 SETS = {'flic': 'flic', 'lsp': 'lsp', 'parse': 'lsp', 'mpii': 'mpii', 'coco': 'coco'}   # who reads what
@@ -204,7 +205,9 @@ def select(people, which):
 
 def report(people):
     """The counts that a reader can check against FLIC's."""
-    outside = (flic.clamp_to_frame(people.joints_xy) != people.joints_xy).any(axis=2)[:, :flic.N_JOINTS]
+    joints_xy = people.joints_xy[:, :flic.N_JOINTS]
+    labelled = flic.visibility(joints_xy) > 0
+    outside = labelled & (flic.clamp_to_frame(joints_xy) != joints_xy).any(axis=2)
     shared = set(people.file[people.split == 'train']) & set(people.file[people.split == 'test'])
     lines = []
     for split in arrays.SPLITS:
@@ -213,6 +216,9 @@ def report(people):
                      f'{one.backward.sum()} backward-facing (sides swapped)')
     lines.append(f'joints outside the frame, clamped in the heat maps: {outside.sum()} '
                  f'({outside.any(axis=1).sum()} people)')
+    if not labelled.all():
+        lines.append('joints without label: ' + ', '.join(
+            f'{n} {standard_name(joint)}' for joint, n in zip(flic.JOINTS, (~labelled).sum(axis=0)) if n))
     lines.append(f'frames in both splits: {len(shared)}' + ''.join(f'\n  {file}' for file in sorted(shared)))
     return '\n'.join(lines)
 

@@ -332,14 +332,20 @@ def score(predictions, truth, normaliser):
     return {model: normalised_errors(pred_xy, truth_xy, vectors) for model, pred_xy in predictions.models.items()}
 
 
+def unlabelled(errors, joints):
+    """'3 lwri, 1 nose': how many people have no label of a joint; '' if all have."""
+    missing = np.isnan(next(iter(errors.values()))).sum(axis=0)
+    return ', '.join(f'{n} {joint}' for joint, n in zip(joints, missing) if n)
+
+
 def sides_found(predictions, truths):
     """How many of those seen from behind a file has as annotated, and how many the other way, by the distance of all
     joints together.  truths: {side: Truth} of SIDES."""
     joints = [JOINTS.index(joint) for joint in predictions.joints]
     swapped, annotated = (truths[side].joints_xy[predictions.rows][:, joints] for side in SIDES)
-    behind = (swapped != annotated).any(axis=(1, 2))
+    behind = ((swapped != annotated) & ~np.isnan(swapped)).any(axis=(1, 2))
     (found_xy,) = predictions.models.values()
-    far = [np.linalg.norm(found_xy - xy, axis=-1).sum(axis=1)[behind] for xy in (annotated, swapped)]
+    far = [np.nansum(np.linalg.norm(found_xy - xy, axis=-1), axis=1)[behind] for xy in (annotated, swapped)]
     return int((far[0] < far[1]).sum()), int((far[0] >= far[1]).sum())
 
 
@@ -364,6 +370,8 @@ def main():
     print(f'\n{split} split; @r: detection rate in % at radius r; AUC: exact area under it, radii 0..{MAX_RADIUS}, %')
     if not third_party and (options := found_with(variables, path)):
         print(f'found with {options}')
+    if without := unlabelled(errors, predictions.joints):
+        print(f'without label, not counted: {without}')
     if left_out := [joint for joint in JOINTS if joint not in predictions.joints]:
         print(f'not predicted, left out: {", ".join(left_out)}')
     if third_party:

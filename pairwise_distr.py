@@ -21,12 +21,17 @@ BINOMIAL_9 = np.array([math.comb(8, i) for i in range(9)]) / 2 ** 8
 
 
 def pairwise_histograms(joints_xy):
-    """[n, 10, 2] pixels -> float32 [90, 120, 180], one histogram per flic.PAIRS, each of sum 1."""
-    row_col = heatmaps.cell_of(flic.clamp_to_frame(np.asarray(joints_xy)))                  # [n, 10, 2]
+    """[n, 10, 2] pixels -> float32 [90, 120, 180], one histogram per flic.PAIRS, each of sum 1, of those people of whom
+    both joints are labelled."""
+    labelled = flic.visibility(joints_xy) > 0                                               # [n, 10]
+    row_col = heatmaps.cell_of(np.nan_to_num(flic.clamp_to_frame(np.asarray(joints_xy))))   # [n, 10, 2]
     joint, condjoint = np.array(flic.PAIRS).T
     shift = row_col[:, joint] - row_col[:, condjoint] + np.array(SHAPE) // 2                # [n, 90, 2]
+    both = labelled[:, joint] & labelled[:, condjoint]                                      # [n, 90]
+    if not both.any(axis=0).all():
+        raise InputError(f'nobody has both joints labelled of {flic.pair_name(*flic.PAIRS[both.any(axis=0).argmin()])}')
     bins = np.ravel_multi_index((np.arange(len(joint)), shift[..., 0], shift[..., 1]), (len(joint),) + SHAPE)
-    counts = np.bincount(bins.ravel(), minlength=len(joint) * np.prod(SHAPE)).reshape(-1, *SHAPE).astype(np.float64)
+    counts = np.bincount(bins[both], minlength=len(joint) * np.prod(SHAPE)).reshape(-1, *SHAPE).astype(np.float64)
     counts = smoothed(counts)
     return (counts / counts.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
 

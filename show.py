@@ -43,7 +43,8 @@ def errors_of(people, found_xy):
     k = found_xy.shape[1]
     distance = np.linalg.norm(found_xy - people.joints[:, :k].astype(float), axis=-1)
     labelled = people.people['visible'][:, :k] > 0
-    return 100 * (distance * labelled).sum(axis=1) / np.maximum(labelled.sum(axis=1), 1) / people.people['unit']
+    distance = np.where(labelled, distance, 0)
+    return 100 * distance.sum(axis=1) / np.maximum(labelled.sum(axis=1), 1) / people.people['unit']
 
 
 def picture_path(text):

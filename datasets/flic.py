@@ -4,7 +4,8 @@ HEIGHT and WIDTH are a frame's, in pixels.  What FLIC does not say is derived fr
 people too: the box of the upper body, its middle and its scale.
 
 Coordinates.  Image coordinates are (x right, y down) in pixels of the 720x480 frame; arrays that hold them end in `xy`.
-A heat map has 60 rows and 90 columns of 8x8 pixels (engine/heatmaps.py).
+A heat map has 60 rows and 90 columns of 8x8 pixels (engine/heatmaps.py).  FLIC's people have all joints; of people of
+one's own (own.py) those that are not labelled are not a number, never shoulders and hips.
 """
 import collections
 import os
@@ -12,7 +13,7 @@ import os
 import numpy as np
 
 from datasets.arrays import with_fields
-from engine.crops import VISIBLE, centre_and_scale
+from engine.crops import NOT_LABELLED, VISIBLE, centre_and_scale
 from engine.files import InputError, load_mat
 from engine.heatmaps import STRIDE
 
@@ -73,16 +74,23 @@ def people(stored, joints_xy):
     middle, height = np.tile((first + last) / 2, 2), (last - first)[:, 1:]
     box = middle + height * UPPER_BODY
     end, beginning = (joints_xy[:, JOINTS.index(joint)] for joint in NORMALISER)
-    visible = np.full(joints_xy.shape[:2], VISIBLE, np.uint8)
-    return with_fields(stored, visible=visible, box=box, **dict(zip(('centre', 'scale'), centre_and_scale(box))),
-                       unit=np.linalg.norm(end - beginning, axis=-1), area=np.prod(box[:, 2:] - box[:, :2], axis=-1),
-                       crowd=np.zeros(len(stored), bool), picture=np.unique(stored['file'], return_inverse=True)[1])
+    return with_fields(stored, visible=visibility(joints_xy), box=box, unit=np.linalg.norm(end - beginning, axis=-1),
+                       **dict(zip(('centre', 'scale'), centre_and_scale(box))),
+                       area=np.prod(box[:, 2:] - box[:, :2], axis=-1), crowd=np.zeros(len(stored), bool),
+                       picture=np.unique(stored['file'], return_inverse=True)[1])
+
+
+def visibility(joints_xy):
+    """[..., k, 2] -> uint8 [..., k], crops.VISIBLE where a joint is labelled."""
+    return np.where(np.isnan(joints_xy).any(axis=-1), NOT_LABELLED, VISIBLE).astype(np.uint8)
 
 
 def check_joints(joints_xy, path):
-    """Refuses joints that are NaN or further than one frame outside the frame."""
+    """Refuses joints further than one frame outside the frame, and shoulders, hips and torsos that are NaN."""
     frame = np.array([WIDTH, HEIGHT])
-    bad = ~((joints_xy > -frame) & (joints_xy < 2 * frame)).all(axis=(1, 2))      # NaN compares false
+    fine = ((joints_xy > -frame) & (joints_xy < 2 * frame)).all(axis=2)           # NaN compares false
+    fine[:, :N_JOINTS] |= np.isnan(joints_xy[:, :N_JOINTS]).all(axis=2) & ~np.isin(range(N_JOINTS), TORSO_CORNERS)
+    bad = ~fine.all(axis=1)
     if bad.any():
         raise InputError(f'{path}: sample {np.argmax(bad)}: a joint is NaN or far outside the frame')
 

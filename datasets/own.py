@@ -1,10 +1,11 @@
 """People of one's own, labelled as COCO writes key points, cut out as FLIC has its people (data.py --coco).
 
-Whoever has all nine of flic.JOINTS labelled, hidden ones too, is cut out in a frame of FLIC's in which their size is
-SIZE pixels, what FLIC's training people have in the middle; the pretrained network knows people of that size, and
-crowd.py shows people in it when their joints are to be found.  The rest is as in FLIC: left and right of who faces
-backwards are exchanged, the torso is the mean of shoulders and hips.  FLIC's torsobox is a detector's; here it is drawn
-around the torso, as large as FLIC's is in the middle.
+Whoever has both shoulders and both hips labelled, hidden ones too, is cut out in a frame of FLIC's in which their size
+is SIZE pixels, what FLIC's training people have in the middle; the pretrained network knows people of that size, and
+crowd.py shows people in it when their joints are to be found.  Of elbows, wrists and nose those without a label count
+in no loss, prior or rate.  The rest is as in FLIC: left and right of who faces backwards are exchanged, the torso is
+the mean of shoulders and hips.  FLIC's torsobox is a detector's; here it is drawn around the torso, as large as FLIC's
+is in the middle.
 
 Key points are found by the names in the file's categories: left_shoulder, or lsho; case, spaces and hyphens do not
 matter, nor do further key points.  Of one file alone every tenth picture with somebody on it is a test one, of two the
@@ -29,8 +30,8 @@ BEYOND = 0.1            # of a picture's side: no label may lie further outside
 TORSOBOX = np.array([0.54, 0.81])               # width and height in sizes, medians of FLIC's people
 FRAME = flic.HEIGHT, flic.WIDTH
 
-# One labelled person.  path: of the picture; size: (width, height) of it as annotated; joints_xy [9, 2] pixels of it;
-# name: of their frame; row: place among the file's annotations.
+# One labelled person.  path: of the picture; size: (width, height) of it as annotated; joints_xy [9, 2] pixels of it,
+# not a number where there is no label; name: of their frame; row: place among the file's annotations.
 Labelled = collections.namedtuple('Labelled', 'path size joints_xy name row')
 
 
@@ -43,8 +44,7 @@ def read(metas, folders):
     if left_out:
         print(f'{" ".join(metas)}: left out: ' + ', '.join(f'{n} {why}' for why, n in left_out.most_common()))
     if not people:
-        raise InputError(f'{metas[0]}: nobody has all nine joints labelled: '
-                         + ', '.join(map(standard_name, flic.JOINTS)))
+        raise InputError(f'{metas[0]}: nobody has both shoulders and both hips labelled')
     if len(parts) == 2:
         test = np.arange(len(people)) >= len(parts[0])
     else:
@@ -124,13 +124,14 @@ def normalised(name):
 
 def labelled(points, image, folder, row):
     """A Labelled of the nine points [9, 3] of x, y and visibility; or why they are not taken, in words."""
-    missing = [standard_name(joint) for joint, v in zip(flic.JOINTS, points[:, 2]) if not v]
-    if missing:
-        return 'without label of ' + ', '.join(missing) if len(missing) == 1 else 'without label of several joints'
+    there = points[:, 2] != 0
+    if not there[list(flic.TORSO_CORNERS)].all():
+        return 'without label of a shoulder or hip'
     file, size = image['file_name'], (int(image['width']), int(image['height']))
     annotations.check_names([file])
-    if not (np.abs(points[:, :2] / size - 0.5) <= 0.5 + BEYOND).all():                  # NaN compares false
+    if not (np.abs(points[there, :2] / size - 0.5) <= 0.5 + BEYOND).all():              # NaN compares false
         raise InputError('annotations[{}]: a joint is far outside of {}, annotated as {}x{}'.format(row, file, *size))
     if size_of(points[:, :2]) < SMALLEST:
         return f'of less than {SMALLEST:g} pixels from shoulder to hip'
-    return Labelled(os.path.join(folder, file), size, points[:, :2], f'{os.path.basename(file)[-60:]}#{row}', row)
+    joints_xy = np.where(there[:, None], points[:, :2], np.nan)
+    return Labelled(os.path.join(folder, file), size, joints_xy, f'{os.path.basename(file)[-60:]}#{row}', row)

@@ -13,9 +13,10 @@ from engine.augmentation import compose, transform, translate, warp
 
 NOT_LABELLED, HIDDEN, VISIBLE = 0, 1, 2
 
-# joints_xy float32 [k, 2] pixels of the picture, anything where not labelled.  visible uint8 [k].  box float32 [4],
-# x1 y1 x2 y2.  centre float32 [2] and scale float32 []: MPII's, the person is about 200 * scale pixels high.  unit
-# float32 []: the length that errors are measured by (the data set's module says which), pixels.  file: the picture's.
+# joints_xy float32 [k, 2] pixels of the picture, anything, even NaN, where not labelled.  visible uint8 [k].  box
+# float32 [4], x1 y1 x2 y2.  centre float32 [2] and scale float32 []: MPII's, the person is about 200 * scale pixels
+# high.  unit float32 []: the length that errors are measured by (the data set's module says which), pixels.  file: the
+# picture's.
 Person = collections.namedtuple('Person', 'joints_xy visible box centre scale unit file')
 # What a system makes of it: image uint8 [h, w, 3]; joints_xy float32 [k, 2] pixels of it, left and right as it shows
 # them; visible uint8 [k]; back [2, 3]: from the pixels in which the system's `decode` finds joints to the picture's.

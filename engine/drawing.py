@@ -26,8 +26,9 @@ def draw_skeleton(image, joints_xy, body, width=3, colour=None, weak=(), visible
     """
     image = np.ascontiguousarray(image).copy()
     far = 2 * max(image.shape)
-    points = [tuple(round(16 * v) for v in xy.tolist()) for xy in np.clip(joints_xy, -far, far)]        # 1/16 pixels
-    shown = np.ones(len(points), bool) if visible is None else np.asarray(visible) > 0
+    shown = np.ones(len(joints_xy), bool) if visible is None else np.asarray(visible) > 0
+    points = np.clip(np.where(shown[:, None], joints_xy, 0), -far, far)
+    points = [tuple(round(16 * v) for v in xy.tolist()) for xy in points]                               # 1/16 pixels
     for a, b in (limb for limb in body.LIMBS if shown[list(limb)].all()):
         limb = colour or rgb(side_colour(body.JOINTS[a], body.JOINTS[b]))
         thickness = 1 if {a, b} & set(weak) else width

@@ -30,11 +30,12 @@ def render_targets(joints_xy, shape, subcell=False):
     """Target heat maps: the 3x3 binomial [1 2 1] x [1 2 1] / 16 around each joint's cell, cut at the border.
 
     joints_xy: [n, k, 2] pixels.  shape: rows and columns of a map.  Returns float32 [n, rows, columns, k].  A joint
-    outside the frame leaves its map zero.
+    outside the frame, or not a number, leaves its map zero.
     subcell: the binomial's centre is the joint itself, not its cell's: each of its values is split bilinearly between
     the cells it lies on, so that the map's mean is the joint.
     """
     height, width = shape
+    joints_xy = np.nan_to_num(joints_xy, nan=-1e6)
     row, col = np.moveaxis(cell_of(joints_xy)[..., None], -2, 0)            # each [n, k, 1]
     inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
     if subcell:

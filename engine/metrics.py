@@ -10,7 +10,8 @@ MAX_RADIUS = 20                     # %, of curves
 def normalised_errors(pred_xy, truth_xy, normaliser):
     """Distances in % of each person's normaliser, float64 [n, k].
 
-    pred_xy, truth_xy: [n, k, 2] pixels.  normaliser: [n, 2], vectors of non-zero length, pixels.
+    pred_xy, truth_xy: [n, k, 2] pixels, not a number where not labelled, as is the error then.  normaliser: [n, 2],
+    vectors of non-zero length, pixels.
     """
     offset = np.asarray(pred_xy, np.float64) - truth_xy                             # [n, k, 2]
     with np.errstate(over='ignore'):                    # a prediction at 1e200 is infinitely wrong: a miss, no warning
@@ -22,7 +23,7 @@ def normalised_errors(pred_xy, truth_xy, normaliser):
 
 def detection_rate(errors, radius):
     """Share of errors <= radius in %, over the first axis: [n, ...] -> [...]."""
-    return 100 * np.mean(np.asarray(errors) <= radius, axis=0)
+    return 100 * mean_of_labelled(np.asarray(errors) <= radius, errors)
 
 
 def area_under_curve(errors, max_radius=MAX_RADIUS):
@@ -30,7 +31,14 @@ def area_under_curve(errors, max_radius=MAX_RADIUS):
 
     A person with error e counts for radii e..max_radius, i.e. for the share max(0, 1 - e / max_radius) of them.
     """
-    return 100 * np.mean(np.maximum(0, 1 - np.asarray(errors) / max_radius), axis=0)
+    return 100 * mean_of_labelled(np.maximum(0, 1 - np.asarray(errors) / max_radius), errors)
+
+
+def mean_of_labelled(values, errors):
+    """Mean over the first axis of values [n, ...] where the errors [n, ...] are numbers; NaN where none of them is."""
+    labelled = ~np.isnan(errors)
+    with np.errstate(invalid='ignore'):
+        return np.sum(values, axis=0, where=labelled, dtype=np.float64) / labelled.sum(axis=0)
 
 
 def key_point_rates(pred_xy, truth_xy, visible, unit, radius):

@@ -194,7 +194,7 @@ def training_sample(image, person, options, rng):
         return test_sample(image, person, options)
     image, joints_xy, matrix = in_frame(image, person)
     image, joints_xy, warped = augmentation.augment(image, joints_xy, flic.FLIP, rng, augmentation.ranges_of(options))
-    return Sample(image, joints_xy, person.visible, inverse(augmentation.compose(matrix, warped)))
+    return Sample(image, joints_xy, flic.visibility(joints_xy), inverse(augmentation.compose(matrix, warped)))
 
 
 def test_sample(image, person, options):
@@ -213,20 +213,25 @@ def views(image, person, options):
 def zooms(image, person, scales):
     """Views of the frame, to which `combine` brings them back."""
     image, joints_xy, matrix = in_frame(image, person)
-    return [Sample(one, xy, person.visible, inverse(matrix)) for one, xy in zip(
+    return [Sample(one, xy, flic.visibility(xy), inverse(matrix)) for one, xy in zip(
         multiscale.scaled_images(image, scales),
         multiscale.scaled_points(joints_xy, (WIDTH, HEIGHT), scales, flic.FLIP))]
 
 
 def encode(joints_xy, visible, options):
-    """Joints [n, 10, 2] -> the nine heat maps to be found, and the torso's, which is given."""
+    """Joints [n, 10, 2] -> the nine heat maps to be found, empty where there is no label; the torso's, which is given;
+    and for the squared loss, to which an empty map is one to be learnt, what each joint counts [n, 9]."""
     shape, subcell = (MAP_HEIGHT, MAP_WIDTH), options.targets == 'subcell'
-    return {'heat_maps': heatmaps.render_targets(joints_xy[:, :N_JOINTS], shape, subcell),
+    made = {'heat_maps': heatmaps.render_targets(joints_xy[:, :N_JOINTS], shape, subcell),
             'torso_map': heatmaps.render_targets(joints_xy[:, N_JOINTS:], shape)}
+    if options.loss == 'squared':
+        made['counts'] = (visible[:, :N_JOINTS] > 0).astype(np.float32)
+    return made
 
 
 def targets(options):
-    return {'heat_maps': (MAP_HEIGHT, MAP_WIDTH, N_JOINTS), 'torso_map': (MAP_HEIGHT, MAP_WIDTH, 1)}
+    shapes = {'heat_maps': (MAP_HEIGHT, MAP_WIDTH, N_JOINTS), 'torso_map': (MAP_HEIGHT, MAP_WIDTH, 1)}
+    return {**shapes, 'counts': (N_JOINTS,)} if options.loss == 'squared' else shapes
 
 
 # --- graph --------------------------------------------------------------------------------------------------------
@@ -270,7 +275,8 @@ def losses(network, targets, options):
     logits, wanted = network.parts[0], targets['heat_maps']
     if options.loss == 'cross_entropy':
         return {name: cross_entropy(x, wanted) for name, x in logits.items()}
-    return {name: layers.squared_distance(x, wanted) for name, x in {**network.outputs, 'pd': logits['pd']}.items()}
+    return {name: layers.squared_distance(x, wanted, targets['counts'])
+            for name, x in {**network.outputs, 'pd': logits['pd']}.items()}
 
 
 def cross_entropy(logits, targets):
@@ -403,7 +409,7 @@ def decode(maps, options):
 def meter(options, names, sums=None):
     """Losses, and detection rates at RADIUS."""
     def measure(maps, facts):
-        return rates(maps, facts.joints_xy, options), len(facts.joints_xy)
+        return rates(maps, facts.joints_xy, options), (facts.visible[:, :N_JOINTS] > 0).sum(axis=0)
     return Meter(JOINTS, names, measure, sums)
 
 

@@ -284,9 +284,28 @@ def test_refuses_truth_of_other_counts(body, cli, tmp_path):
         cli('p.mat')
 
 
-def test_refuses_nan_truth(body, cli, tmp_path):
+def test_who_has_no_label_of_a_joint_is_not_counted_there(body, cli, tmp_path):
+    """Elsewhere the table is as it was; there it is that of the others alone, whom `index` names."""
+    truth_xy = body[0].copy()
+    pred_xy = truth_xy + np.random.default_rng(1).normal(0, 12, truth_xy.shape)
+    own_file(tmp_path / 'p.mat', pred_xy)
+    whole = parse(cli('p.mat'))
+    own_file(tmp_path / 'others.mat', np.delete(pred_xy, [3, 7], axis=0), index=np.delete(np.arange(13), [3, 7]))
+    others = parse(cli('others.mat'))
+    truth_xy[[3, 7], 8] = np.nan
+    make_arrays(tmp_path / 'arrays', truth_xy, body[1], body[2])
+    said = cli('p.mat')
+    assert 'without label, not counted: 2 nose' in said
+    rows = parse(said)
+    assert rows['nose'][:5] == others['nose'][:5] != whole['nose'][:5]
+    assert {label: row for label, row in rows.items() if label not in ('nose', 'mean of 9')} == {
+        label: row for label, row in whole.items() if label not in ('nose', 'mean of 9')}
+
+
+@pytest.mark.parametrize('joint', ['rsho', 'lhip'])
+def test_refuses_nan_truth(body, cli, tmp_path, joint):
     joints_xy = body[0].copy()
-    joints_xy[3, 8] = np.nan
+    joints_xy[3, JOINTS.index(joint)] = np.nan
     make_arrays(tmp_path / 'arrays', joints_xy)
     own_file(tmp_path / 'p.mat', body[0])
     with pytest.raises(InputError, match=r'joints_test_flic\.npy: sample 3: a joint is NaN'):

@@ -28,6 +28,19 @@ def test_histograms_by_brute_force():
     np.testing.assert_allclose(histograms.sum(axis=(1, 2)), 1, atol=1e-5)
 
 
+def test_who_has_not_both_joints_is_not_counted():
+    people = np.random.default_rng(0).uniform((0, 0), (720, 480), (40, 10, 2)).astype(np.float32)
+    people[::3, 1], people[1::4, 8] = np.nan, np.nan
+    histograms = pairwise_distr.pairwise_histograms(people)
+    for index, pair in enumerate(flic.PAIRS):
+        if index % 11 == 0 or pair == (1, 8):
+            both = people[np.isfinite(people[:, pair]).all(axis=(1, 2))]
+            np.testing.assert_allclose(histograms[index], brute_force(np.nan_to_num(both), *pair), atol=1e-8)
+    people[:, 1] = np.nan
+    with pytest.raises(InputError, match='nobody has both joints labelled of lsho_lelb'):
+        pairwise_distr.pairwise_histograms(people)
+
+
 def test_zero_displacement_is_the_centre():
     people = np.full((3, 10, 2), 100, np.float32)
     for histogram in pairwise_distr.pairwise_histograms(people):

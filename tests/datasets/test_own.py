@@ -94,6 +94,23 @@ def test_spots_are_where_the_joints_are(tmp_path, monkeypatch):
         np.testing.assert_allclose([(left + right) / 2, (top + bottom) / 2], xy[9], atol=1e-3)
 
 
+def test_who_lacks_a_joint_is_there_without_it(tmp_path, monkeypatch, capsys):
+    """Elbow and nose of two people, one seen from behind, whose sides are exchanged; a label of 0, 0 is none."""
+    content = write(tmp_path, PICTURES)
+    for person, name in ((0, 'left_elbow'), (1, 'nose'), (2, 'left_elbow')):                # the third from behind
+        column = NAMES.index(name)
+        content['annotations'][person]['keypoints'][3 * column:3 * column + 3] = 0, 0, 0
+    save(tmp_path, content)
+    splits = make(monkeypatch, tmp_path)
+    assert 'joints without label: 1 left_elbow, 1 right_elbow, 1 nose' in capsys.readouterr().out
+    missing = {str(split.people['file'][row]): np.flatnonzero(split.people['visible'][row] == 0).tolist()
+               for split in splits.values() for row in range(len(split.images))}
+    assert missing == {'0.png#0': [1], '1.png#1': [8], '2.png#2': [4], '2.png#3': [], '3.png#4': [], '4.png#5': []}
+    for split in splits.values():
+        np.testing.assert_array_equal(np.isnan(split.joints).all(axis=-1), split.people['visible'] == 0)
+        assert np.isfinite(split.joints[split.people['visible'] > 0]).all() and len(split.joints)
+
+
 @pytest.mark.parametrize('size', [(500, 400), (2000, 300), (90, 1300)])
 @pytest.mark.parametrize('zoom', [0.2, 0.83, 1, 2.7])
 def test_a_closeup_shows_what_its_matrix_says(size, zoom):
@@ -119,7 +136,7 @@ def test_a_closeup_shows_what_its_matrix_says(size, zoom):
 
 def test_who_is_left_out_is_counted(tmp_path, monkeypatch, capsys):
     content = write(tmp_path, PICTURES)
-    content['annotations'][0]['keypoints'][5 * 3 + 2] = 0
+    content['annotations'][0]['keypoints'][5 * 3 + 2] = 0                               # left shoulder
     content['annotations'][2]['keypoints'] = []
     content['annotations'].append({**content['annotations'][3], 'iscrowd': 1})
     content['annotations'].append({**content['annotations'][3], 'category_id': 1})
@@ -130,7 +147,7 @@ def test_who_is_left_out_is_counted(tmp_path, monkeypatch, capsys):
     assert sum(len(split.images) for split in splits.values()) == 4
     said = capsys.readouterr().out.splitlines()[0]
     assert said.startswith(f'{tmp_path}/own.json: left out: ')
-    for words in ('1 without key points', '1 without label of left_shoulder', '1 of less than 20 pixels'):
+    for words in ('1 without key points', '1 without label of a shoulder or hip', '1 of less than 20 pixels'):
         assert words in said
 
 
@@ -145,7 +162,7 @@ def test_who_is_left_out_is_counted(tmp_path, monkeypatch, capsys):
     (lambda content: content['annotations'][4]['keypoints'].pop(), ['own.json', 'ValueError']),
     (lambda content: content.pop('images'), ['own.json', 'images']),
     (lambda content: content['images'].append(content['images'][0]), ['two pictures have one id']),
-    (lambda content: content['annotations'].clear(), ['own.json', 'nobody has all nine']),
+    (lambda content: content['annotations'].clear(), ['own.json', 'nobody has both shoulders']),
     (lambda content: content['annotations'].__setitem__(slice(1, None), []), ['own.json', 'no test people'])])
 def test_faults_are_named(tmp_path, monkeypatch, fault, words):
     content = write(tmp_path, PICTURES)
@@ -166,7 +183,7 @@ def test_bad_pictures_can_be_left_out(tmp_path, monkeypatch, capsys):
 
 
 def test_real_samples(tmp_path, monkeypatch):
-    """Twelve people have key points in COCO's four pictures, seven of them all nine joints."""
+    """Twelve people have key points in COCO's four pictures, eight of them all nine joints, all of them a torso."""
     folder = os.path.join(SHARED, 'coco_sample')
     if not os.path.isdir(folder):
         pytest.skip(f'real samples are not at {folder} (set POSE_SHARED)')
@@ -175,10 +192,13 @@ def test_real_samples(tmp_path, monkeypatch):
     data.main()
     with open(f'{folder}/test_coco.json') as file:
         people = json.load(file)['annotations']
-    nine = [i for i, one in enumerate(people) if all(one['keypoints'][3 * j + 2] for j in (0, *range(5, 13)))]
-    rows = [arrays.load_split(str(tmp_path), split, arrays.read_manifest(str(tmp_path))).people['row'].tolist()
-            for split in arrays.SPLITS]
-    assert sorted(row for part in rows for row in part) == nine
+    points = np.array([one['keypoints'] for one in people]).reshape(-1, 17, 3)[:, [5, 7, 9, 6, 8, 10, 11, 12, 0]]
+    rows, visible = [np.concatenate(parts) for parts in zip(*(
+        (split.people['row'], split.people['visible'][:, :9]) for split in (
+            arrays.load_split(str(tmp_path), name, arrays.read_manifest(str(tmp_path))) for name in arrays.SPLITS)))]
+    assert sorted(rows) == np.flatnonzero(points[:, [0, 3, 6, 7], 2].all(axis=1)).tolist() and len(rows) == 12
+    assert sorted(visible.sum(axis=1)) == sorted(2 * (points[rows, :, 2] > 0).sum(axis=1))
+    assert (visible > 0).all(axis=1).sum() == 8
 
 
 @pytest.mark.long

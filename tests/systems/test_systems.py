@@ -78,6 +78,28 @@ def call(script, *arguments):
 
 
 # tompson has all of this in tests of its own; spm shares its trunk with hrnet.
+@pytest.mark.parametrize('name', sorted(SYSTEMS))
+def test_a_joint_without_label_may_be_anything(name):
+    """Not a number in place of 0 gives the same sample and targets."""
+    system = systems.load(name)
+    dataset = {'spm': 'coco'}.get(name, 'flic')
+    options, *_ = main.understand(['--train', '--system', name, '--dataset', dataset, '--data_augm'])
+    image, person = somebody(17 if dataset == 'coco' else flic.N_MAPS)
+    made = []
+    for anything in (0, np.nan):
+        joints_xy, visible = person.joints_xy.copy(), np.full(len(person.visible), 2, np.uint8)
+        joints_xy[2], visible[2] = anything, 0
+        one = person._replace(joints_xy=joints_xy, visible=visible)
+        if system.MOST_PEOPLE is not None:
+            one = crops.Person(*(np.stack([value]) if isinstance(value, np.ndarray) else [value] for value in one))
+        sample = system.training_sample(image, one, options, np.random.default_rng(0))
+        made.append(system.encode(sample.joints_xy[None], sample.visible[None], options))
+    for target, value in made[1].items():
+        assert np.isfinite(value).all()
+        if name != 'tompson':                                   # which knows by NaN
+            np.testing.assert_array_equal(value, made[0][target], err_msg=target)
+
+
 @pytest.fixture(scope='module', params=[pytest.param(name, marks=[pytest.mark.long] * (name in ('tompson', 'spm')))
                                         for name in SYSTEMS])
 def trained(request, arrays_folder, tmp_path_factory):

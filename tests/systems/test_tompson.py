@@ -43,7 +43,7 @@ def test_squared_loss(tf_graph):
     probable = probable.reshape(3, 60, 90, 9)
     xy = rng.uniform((0, 0), (720, 480), (3, 10, 2))
     xy[0, 0] = (-50, 5)                                                   # an empty target
-    made = tompson.encode(xy, np.full((3, 10), 2, np.uint8), settings())
+    made = tompson.encode(xy, np.full((3, 10), 2, np.uint8), settings(loss='squared'))
     targets = {name: tf.constant(maps) for name, maps in made.items()}
     target = heatmaps.render_targets(xy, SHAPE).astype(np.float64)
     logits = tf.constant(linear, tf.float32)
@@ -59,6 +59,53 @@ def test_squared_loss(tf_graph):
         expected = [sum(((maps[i, :, :, j] - target[i, :, :, j]) ** 2).sum() for j in range(9)) / 9 for i in range(3)]
         np.testing.assert_allclose(loss, expected, rtol=1e-5)
     np.testing.assert_allclose(got_alone['pd'], got['pd'], rtol=1e-6)
+
+
+@pytest.mark.parametrize('loss', ['cross_entropy', 'squared'])
+def test_a_joint_without_label_teaches_nothing(tf_graph, loss):
+    """Its maps have no gradient, whatever they are; the others' gradients are as if it were labelled."""
+    rng, options = np.random.default_rng(0), settings(loss=loss)
+    xy = rng.uniform((100, 100), (600, 400), (2, 10, 2)).astype(np.float32)
+    without = xy.copy()
+    without[1, 4] = np.nan
+    maps = tf.constant(rng.normal(0, 1, (2, 60, 90, 9)), tf.float32)
+    network = Network({'pd': tf.nn.relu(maps), 'sm': maps}, None, None, ({'pd': maps, 'sm': maps}, 'there'))
+    gradients = []
+    for joints_xy in (xy, without):
+        made = tompson.encode(joints_xy, flic.visibility(joints_xy), options)
+        assert {name: map_.shape[1:] for name, map_ in made.items()} == tompson.targets(options)
+        losses = tompson.losses(network, {name: tf.constant(map_) for name, map_ in made.items()}, options)
+        gradients.append(tf.gradients(list(losses.values()), maps)[0])
+    with tf_graph() as session:
+        whole, lacking = session.run(gradients)
+    assert np.abs(whole[1, :, :, 4]).max() > 0 and not lacking[1, :, :, 4].any()
+    whole[1, :, :, 4] = 0
+    np.testing.assert_allclose(lacking, whole, atol=1e-7)
+
+
+def test_a_mirrored_person_lacks_the_other_side_s_label():
+    """In training and in the mirrored views; rates know only the labelled."""
+    options = settings(data_augm=True, flip_average=True)
+    image, xy = np.zeros((480, 720, 3), np.uint8), np.tile(np.float32([[100], [200]]), (1, 10)).T.copy()
+    xy[:, 0] += 60 * np.arange(10)
+    xy[1] = np.nan                                                                      # lelb
+    person = crops.Person(xy, flic.visibility(xy), np.zeros(4), np.zeros(2), 1.0, 1.0, '')
+    samples = [tompson.training_sample(image, person, options, np.random.default_rng(seed)) for seed in range(20)]
+    mirrored = [np.linalg.det(sample.back[:, :2]) < 0 for sample in samples]
+    samples += tompson.views(image, person, options)
+    mirrored += [scale < 0 for scale in tompson.scales_of(options)]
+    assert {True, False} == set(mirrored)
+    for sample, flipped in zip(samples, mirrored):
+        assert np.flatnonzero(sample.visible == 0).tolist() == [4 if flipped else 1]
+        np.testing.assert_array_equal(np.isnan(sample.joints_xy).all(axis=1), sample.visible == 0)
+    truth = np.stack([xy, np.nan_to_num(xy, nan=250)])
+    facts = batches.Batch(np.arange(2), None, truth, flic.visibility(truth), None, None, None)
+    maps = heatmaps.render_targets(truth[:, :9], SHAPE)
+    maps[1, :, :, 1] = maps[1, :, :, 8]                                                 # lelb's is found elsewhere
+    meter = tompson.meter(options, ('pd',))
+    meter.add({'pd': 0.0}, {'pd': maps}, facts)
+    assert meter.means()['joints_pd'] == {joint: 0 if joint == 'lelb' else 100 for joint in flic.JOINTS}
+    assert meter.state()['counts'] == [2, 1, *[2] * 7]
 
 
 @pytest.mark.parametrize(('changes', 'expected'), [({}, 5), ({'no_auxiliary_loss': True}, 3), ({'use_sm': False}, 2),
