@@ -41,6 +41,7 @@ from engine import palette
 from engine.files import InputError, Parser, atomic, load_mat, open_npz, run_script
 from engine.joints import side_of
 from engine.metrics import MAX_RADIUS, area_under_curve, detection_rate, normalised_errors
+from engine.tables import markdown
 
 MODELS = {'flic_pred_pd': 'part detector', 'flic_pred_sm': 'joint model'}
 KINDS = {'shoulder': ('lsho', 'rsho'), 'elbow': ('lelb', 'relb'), 'wrist': ('lwri', 'rwri'), 'hip': ('lhip', 'rhip'),
@@ -92,14 +93,6 @@ def table(errors, joints, normaliser, sides):
     body = [[label, *(f'{value:.1f}' for value in values[:, group].mean(axis=1)), *recipe]
             for label, group in row_groups(joints)]
     return markdown([*header, 'people', 'normaliser', 'sides'], body)
-
-
-def markdown(header, body):
-    """Padded so that it reads well in a terminal too; all columns but the first to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *body)]
-    rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
-    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in (header, rule, *body)]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 def curves(errors, joints):

@@ -13,7 +13,7 @@ import scipy.io
 import datasets
 from datasets import arrays, measures
 from engine import files
-from evaluate import markdown
+from engine.tables import markdown
 from systems import Pose
 
 

@@ -36,6 +36,7 @@ from datasets import arrays
 from datasets.flic import JOINTS
 from engine import files
 from engine.files import InputError
+from engine.tables import markdown
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
 NETWORK = {'width': 8, 'batch_size': 7, 'n_epochs': 1}
@@ -302,7 +303,7 @@ def table(group):
     seeds = collections.defaultdict(list)
     for name, seed in sorted(group):
         seeds[name].append(seed)
-    lines = [HEADER, ('---',) * 4 + ('---:',) * 5]
+    lines = []
     for name in [*VARIANTS, *(name for name in seeds if name not in VARIANTS)]:
         if name in seeds:
             variant = VARIANTS.get(name, Variant())
@@ -310,7 +311,7 @@ def table(group):
             flag = group[name, seeds[name][0]]['flag']
             lines.append((name, f'`{flag}`' if flag != '-' else flag, variant.paper, variant.reference, *cells,
                           str(len(seeds[name]))))
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    return markdown(HEADER, lines, left=4)
 
 
 def columns(group, name, seeds, model):

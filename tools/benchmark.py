@@ -36,6 +36,7 @@ from datasets import arrays
 from datasets.flic import HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, PAIRS, WIDTH, clamp_to_frame
 from engine import batches, convolution, files, multiscale, towers
 from engine.heatmaps import cell_of, render_targets
+from engine.tables import markdown
 from engine.tf1 import tf
 from tools import side_tf1
 
@@ -541,10 +542,6 @@ def growth_cells(growth):
             f'{growth.peak:.2f}']
 
 
-def markdown(header, body):
-    return '\n'.join(f'| {" | ".join(line)} |' for line in (header, ['---'] * len(header), *body))
-
-
 def note(text):
     print(text, file=sys.stderr, flush=True)
 
@@ -575,7 +572,7 @@ def main():
         print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
     for header, body in ((HEADER, rows), (GROWTH_HEADER, growths)):
         if body:
-            print(f'\n{markdown(header, body)}')
+            print(f'\n{markdown(header, body, left=2)}')
 
 
 if __name__ == '__main__':

@@ -27,6 +27,7 @@ import systems
 from datasets import arrays
 from engine import palette
 from engine.files import InputError, Parser, atomic, positive_float, positive_int, run_script
+from engine.tables import markdown
 from tools.ablations import STOPPED, call_main, code_of, count_updates
 from tools.plot_log import read_lines
 
@@ -125,7 +126,7 @@ def table(results):
                      *(f'{row["rates"][name]:.1f}' for name in ROWS),
                      f'{row["pck"]["elbow"]:.1f}, {row["pck"]["wrist"]:.1f}',
                      '{:.1f}, {:.1f}'.format(*PUBLISHED[row['system']]) if row['system'] in PUBLISHED else '-'))
-    return evaluate.markdown(header, body)
+    return markdown(header, body)
 
 
 def chart(results, path):

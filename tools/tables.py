@@ -6,6 +6,7 @@ import numpy as np
 
 import evaluate
 from datasets import flic
+from engine.tables import markdown
 from evaluate import MAX_RADIUS, detection_rate
 from tools.analysis import gains
 from tools.figures import JOINT_MODEL, PART_DETECTOR, Published
@@ -44,12 +45,6 @@ def results(material):
 def fragment(heading, body, command, note=''):
     """A section that can be cut out and put elsewhere."""
     return f'### {heading}\n\n{body}\n\n{note}{chr(10) * 2 if note else ""}Command: `{command}`\n'
-
-
-def markdown(header, rows):
-    """A table, all columns but the first to the right."""
-    lines = [header, ['---', *['---:'] * (len(header) - 1)], *rows]
-    return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines)
 
 
 def rates_fragment(material):

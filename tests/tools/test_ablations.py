@@ -104,6 +104,12 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def cells_of(table):
+    """{first cell: the others} of the rows of Markdown."""
+    rows = ([cell.strip() for cell in line.strip('|').split('|')] for line in table.splitlines() if line[:1] == '|')
+    return {first: others for first, *others in rows}
+
+
 def jobs(rows):
     return [(row['variant'], row['seed']) for row in rows]
 
@@ -189,8 +195,7 @@ def test_numbers_that_are_not_finite_are_a_result(run, monkeypatch):
     assert [row.get('failed') for row in run.rows()] == [None, 'not finite', None]
     run('--variants', 'method', 'no batch norm', 'squared loss', '--seeds', 0)
     assert len(run.rows()) == 3
-    line = next(line for line in ablations.tables(run.rows()).splitlines() if line.startswith('| no batch norm'))
-    assert line.split(' | ')[4:6] == ['not finite', '-']
+    assert cells_of(ablations.tables(run.rows()))['no batch norm'][3:5] == ['not finite', '-']
 
 
 def test_any_other_failure_stops_and_what_was_done_stays(run, monkeypatch):
@@ -284,7 +289,7 @@ def test_table_against_hand_computed_numbers():
             result('no augmentation', 1, 55.04, 40), result('method', 2, 60, 38),       # the latest counts
             result('method', 0, 10, 10, train_examples=700)]
     first, _, second, _ = ablations.tables(rows).split('\n\n')
-    cells = {line.split(' | ')[0][2:]: line.strip('| ').split(' | ')[1:] for line in first.splitlines()}
+    cells = cells_of(first)
     assert list(cells)[0] == 'variant' and list(cells)[2:] == ['method', 'squared loss', 'no augmentation']
     assert cells['method'][3:] == ['50.0 ± 10.0', '-', '34.0 ± 3.6', '-', '3']
     # 30 36 90: mean 52, deviation sqrt((22^2 + 16^2 + 38^2) / 2); to the method: -10, -14; detector: -11, -13
@@ -300,7 +305,8 @@ def test_table_of_the_command_line(run, capsys):
     capsys.readouterr()
     run('--table')
     text = capsys.readouterr().out
-    assert '| priors uniform | `--priors uniform` |' in text and '| 88.9 | +0.0 | 33.3 | +0.0 | 1 |' in text
+    assert cells_of(text)['priors uniform'] == ['`--priors uniform`', '-', 'histograms: "smart initialization"', '88.9',
+                                                '+0.0', '33.3', '+0.0', '1']
     assert '2 held-out training people after 2 updates of 7' in text and len(run.calls()) == 2
 
 
