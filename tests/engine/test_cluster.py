@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import statistics
+import subprocess
 import threading
 import time
 import types
@@ -17,7 +18,7 @@ import types
 import forked
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SETTINGS
 
 import main
 import model
@@ -288,6 +289,50 @@ def test_the_line_to_go_on_with_names_the_machines():
     options, *_ = main.understand(['--train', '--workers', 'a:1', 'b:2', '--min_workers', '1'])
     words = shlex.split(command_line.command_to_go_on('models_ex/run', options))[2:]
     assert words == ['--train', '--restore', 'models_ex/run', '--workers', 'a:1', 'b:2', '--min_workers', '1']
+
+
+# ---------------------------------------------------------------- Slurm
+
+# python is killed twice, the first time before it has a checkpoint, and writes down what it is called with.
+STAND_INS = {'srun': 'shift; exec "$@"', 'sleep': '', 'python': """
+printf '%s\\0' "$@" >> called; echo >> called
+case $(wc -l < called) in
+    1) mkdir -p "$FOLDER/step-00000000.12.partial"; exit 137 ;;
+    2) mkdir "$FOLDER/step-00000000"; exit 137 ;;
+esac"""}
+
+
+def slurm(folder, run_folder, *arguments):
+    """The words of each call of main.py by slurm.sh, on two GPUs."""
+    (folder / 'bin').mkdir()
+    for name, lines in STAND_INS.items():
+        (folder / 'bin' / name).write_text(f'#!/bin/bash\n{lines}\n')
+        (folder / 'bin' / name).chmod(0o755)
+    subprocess.run(['bash', os.path.join(ROOT, 'slurm.sh'), *map(str, arguments)], cwd=folder, check=True, env={
+        **os.environ, 'PATH': f'{folder / "bin"}:{os.environ["PATH"]}', 'FOLDER': str(run_folder),
+        'SLURM_GPUS_ON_NODE': '2', 'INIT': 'of somebody else'})
+    calls = [line.split('\0')[:-1] for line in (folder / 'called').read_text().splitlines()]
+    assert all(call[:5] == ['main.py', '--train', '--gpus', '0', '1'] for call in calls)
+    return [call[5:] for call in calls]
+
+
+@pytest.mark.parametrize('init', [['--init', 'of/others'], ['--init=of/others']])
+@pytest.mark.parametrize('place', [[], ['--model_path', 'my models'], ['--model_path=my models']])
+def test_slurm_starts_again_with_the_same_options(tmp_path, init, place):
+    options = ['--use_sm', '--data', '/my arrays', '--tb_folder', '', *place, '--tb_details']
+    models = 'my models' if place else 'models_ex'
+    first, second, third = slurm(tmp_path, tmp_path / models / 'R', 'R', *options[:3], *init, *options[3:])
+    assert first == second == ['--run', 'R', '--init', 'of/others', *options]
+    assert third == ['--restore', f'{models}/R', *options]
+
+
+def test_a_restored_run_accepts_the_options_that_it_was_started_with(tmp_path, whole):
+    """All of them, and those of the call are those of this call."""
+    said = [*map(str, SETTINGS), '--data', '/my arrays', '--tb_details', '--model_path', str(whole.folder / 'models')]
+    words, = slurm(tmp_path, tmp_path, 'whole', *said)[-1:]
+    options, _, found, _ = main.understand(['--train', *words])
+    assert os.path.dirname(found.path) == str(whole.folder / 'models' / 'whole')
+    assert options.data == '/my arrays' and options.tb_details and options.tb_folder == ''
 
 
 # ---------------------------------------------------------------- the graph
