@@ -1,17 +1,20 @@
 """main.py with a network so narrow that a step takes a moment, for the tests: `python narrow_main.py --width 4 ...`.
 
 NAN_FROM=s in the environment makes the targets of every batch from step s on not a number; STOP_AT=s sends SIGTERM,
-or the signal STOP_BY, to this process when the batch of step s is made, which is a few steps ahead.
+or the signal STOP_BY, to this process when the batch of step s is made, which is a few steps ahead.  GATE=FILE: no more
+updates, or pictures of --predict, than the file has bytes; then it waits for the file to grow.
 """
+import itertools
 import os
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import main
 import model
-from engine import batches, files
+from engine import batches, files, sources, training
 
 model.CHANNELS = (1, 1, 1, 1, 1)
 
@@ -28,7 +31,22 @@ def training_batch(system, split, step, options, make=batches.training_batch):
     return batch._replace(targets={name: maps * float('nan') for name, maps in batch.targets.items()})
 
 
-batches.training_batch = training_batch
+def wait_at_gate(done):
+    while 'GATE' in os.environ and done >= os.path.getsize(os.environ['GATE']):
+        time.sleep(0.01)
+
+
+def step(trainer, update=training.Trainer.step):
+    wait_at_gate(trainer.state['step'])
+    return update(trainer)
+
+
+def read_picture(path, read=sources.read_picture, numbers=itertools.count()):                           # noqa: B008
+    wait_at_gate(next(numbers))
+    return read(path)
+
+
+batches.training_batch, training.Trainer.step, sources.read_picture = training_batch, step, read_picture
 
 if __name__ == '__main__':
     files.run_script(main.run_main)

@@ -231,10 +231,12 @@ def test_what_fails_by_itself_is_no_loss(lent):
 def test_a_call_that_hangs_is_a_loss(lent, monkeypatch):
     """Soon, once it is known how long calls take; the longest so far is no reason to give up."""
     _, where = lent()
-    chief, over = chief_of(where), threading.Event()
+    chief, over, limits, run_options = chief_of(where), threading.Event(), [], tf.RunOptions
     chief.gather()
-    monkeypatch.setattr(cluster, 'SETTLED', 2)
+    monkeypatch.setattr(cluster, 'SETTLED', 3)
     monkeypatch.setattr(cluster, 'PATIENCE', 0.2)
+    monkeypatch.setattr(cluster.tf, 'RunOptions', lambda timeout_in_ms: limits.append(timeout_in_ms) or run_options(
+        timeout_in_ms=timeout_in_ms))
     with tf.Graph().as_default(), tf.device('/job:worker/task:0/cpu:0'):
         seconds = tf.placeholder_with_default(60.0, [])
         waits = tf.numpy_function(lambda limit: over.wait(float(limit)), [seconds], tf.bool)
@@ -245,6 +247,7 @@ def test_a_call_that_hangs_is_a_loss(lent, monkeypatch):
                 session.run(waits)
             over.set()
     assert session.calls == 3 and session.longest >= 0.1
+    assert limits == [1000 * cluster.CALL_SECONDS] * 3 + [round(200 + 3000 * session.longest)]
     chief.dismiss()
 
 
@@ -402,10 +405,12 @@ class Processes:
     def __init__(self, folder, arrays_folder):
         self.folder, self.arrays_folder, self.where = folder, arrays_folder, free_address()
         self.running, self.started, self.settings = {}, collections.defaultdict(list), ()
+        (folder / 'gate').touch()
 
     def start(self, name, *arguments):
+        gate = {'GATE': str(self.folder / 'gate')} if name == 'chief' else {}
         process = forked.start(['tests/narrow_main.py', *arguments, '--data', self.arrays_folder],
-                               env={**os.environ, 'TF_NUM_INTRAOP_THREADS': '1'})
+                               env={**os.environ, 'TF_NUM_INTRAOP_THREADS': '1', **gate})
         self.started[name].append(process)
         self.running[name] = process
         return process
@@ -420,6 +425,10 @@ class Processes:
     def lead(self):
         how = ('--restore', 'run') if self.steps('run') else (*self.settings, '--run', 'run')
         return self.train('chief', *how, '--save_minutes', '0.0001', '--workers', self.where)
+
+    def let(self, steps):
+        """The chief waits after so many updates, so that it is still there however late it is killed."""
+        os.truncate(self.folder / 'gate', steps)
 
     def kill(self, name):
         self.running[name].kill()
@@ -457,6 +466,7 @@ def killed(processes, victims, epochs, settings):
     chief = processes.lead()
     for victim in victims:
         before = processes.steps('run')
+        processes.let(len(before) + 3)
         wait_for(lambda: processes.steps('run')[-1:] not in ([], before[-1:]), processes)           # noqa: B023
         time.sleep(rng.random() * a_step)                                                       # any moment of the next
         assert chief.poll() is None, processes.text('chief')
@@ -465,6 +475,7 @@ def killed(processes, victims, epochs, settings):
             processes.serve()
         else:
             chief = processes.lead()
+    processes.let(4 * epochs)
     assert chief.wait(PATIENCE) == 0, processes.text('chief')
     assert processes.text('chief').count('is gone; going on from the last checkpoint') == victims.count('worker')
     assert 'Traceback' not in processes.text('chief') + processes.text('worker')
@@ -492,8 +503,10 @@ def test_a_worker_that_hangs_is_noticed_and_taken_in_again(processes):
     processes.settings = *SMALL, '--n_epochs', 30
     processes.serve()
     chief, worker = processes.lead(), processes.running['worker']
+    processes.let(cluster.SETTLED + 3)
     wait_for(lambda: len(processes.steps('run')) > cluster.SETTLED, processes)
     os.kill(worker.pid, signal.SIGSTOP)
+    processes.let(120)
     wait_for(lambda: 'is gone; going on from the last checkpoint' in processes.text('chief'), processes)
     os.kill(worker.pid, signal.SIGCONT)
     assert chief.wait(PATIENCE) == 0, processes.text('chief')

@@ -250,7 +250,7 @@ def runs_still(pid):
 
 def test_workers_end_with_their_parent(tmp_path):
     """kill -9 of data.py, while its workers write: nobody is left."""
-    process = forked.start(['data.py', '--synthetic', 60, '--workers', 2, '--out', tmp_path])
+    process = forked.start(['tests/held_data.py', '--synthetic', 60, '--workers', 2, '--out', tmp_path])
     wait_until(lambda: list(tmp_path.glob('x_*.partial')) and len(children(process.pid)) == 2, process)
     workers = children(process.pid)
     process.kill()

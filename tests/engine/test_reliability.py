@@ -337,15 +337,15 @@ def test_killed_at_random_moments_of_one_run_equals_uninterrupted(tmp_path, roun
     assert_equal_runs(run, tmp_path / 'whole')
 
 
-def wait_for_a_step(log, alive):
-    """Until steps.jsonl gets a line it did not hold, or the process has ended."""
+def wait_for_two_steps(log, alive):
+    """Until steps.jsonl has two more lines, so that the first of them has its checkpoint, or the process has ended."""
     def last():
         with contextlib.suppress(OSError, ValueError, IndexError), open(log) as file:
             return json.loads(file.readlines()[-1])['step']
         return 0
 
     before = last()
-    while last() <= before and alive():
+    while last() < before + 2 and alive():
         time.sleep(0.01)
 
 
@@ -827,10 +827,10 @@ class CommandLine:
         self.places = ['--data', arrays_folder, '--model_path', str(self.models), '--tb_folder', '',
                        '--predictions', str(folder / 'predictions.mat')]
 
-    def start(self, *arguments, code=None, **keywords):
+    def start(self, *arguments, code=None, environment=(), **keywords):
         script = ['-c', code] if code else ['tests/narrow_main.py']
         return forked.start([*script, *arguments, *self.places], **keywords,
-                            env={**os.environ, 'PYTHONPATH': os.path.join(forked.ROOT, 'tests')})
+                            env={**os.environ, 'PYTHONPATH': os.path.join(forked.ROOT, 'tests'), **dict(environment)})
 
     def run(self, *arguments, **keywords):
         """Returns (exit code, lines of stderr that are no progress bars)."""
@@ -846,17 +846,22 @@ def command_line(tmp_path, arrays_folder):
     return CommandLine(tmp_path, arrays_folder)
 
 
-def kill_rounds(command_line, rounds, settings):
-    """Kills one run `rounds` times at random moments and restarts it each time; at the end its newest checkpoint is
-    damaged too.  Returns (its folder, last lines of stderr)."""
-    rng, run = random.Random(1), command_line.models / 'killed'
+def kill_rounds(command_line, rounds, settings, a_step):
+    """Kills one run `rounds` times at random moments, of three updates at most, and restarts it each time; at the end
+    its newest checkpoint is damaged too.  Returns (its folder, last lines of stderr).
+
+    a_step: seconds that one takes."""
+    rng, run, gate = random.Random(1), command_line.models / 'killed', command_line.models / 'gate'
+    gate.touch()
     for round_ in range(rounds):
-        process = command_line.start(*go_on(run, settings))
+        os.truncate(gate, (names(run) or [0])[-1] + 3)
+        process = command_line.start(*go_on(run, settings), environment={'GATE': str(gate)})
         if round_ % 2 == 0:                                     # while it trains, else at any moment
-            wait_for_a_step(run / 'steps.jsonl', lambda: process.poll() is None)        # noqa: B023
-        time.sleep(rng.uniform(0, 1.5 if round_ % 2 == 0 else 6))
+            wait_for_two_steps(run / 'steps.jsonl', lambda: process.poll() is None)     # noqa: B023
+        time.sleep(rng.uniform(0, 2 * a_step if round_ % 2 == 0 else 6))
         process.kill()
-        process.communicate()
+        errors = process.communicate()[1]
+        assert process.returncode == -signal.SIGKILL, errors
     assert names(run)[-1] > 0
     DAMAGES['flipped'](run / f'step-{names(run)[-1]:08d}' / DATA)
     code, lines = command_line.run(*go_on(run, settings))
@@ -873,7 +878,10 @@ def go_on(run, settings):
 
 def killed_equals_uninterrupted(command_line, rounds, settings):
     assert command_line.run(*settings, '--run', 'whole') == (0, [])
-    run, lines = kill_rounds(command_line, rounds, settings)
+    with open(command_line.models / 'whole' / 'steps.jsonl') as file:
+        seconds = [json.loads(line)['seconds'] for line in file]
+    assert len(seconds) > 3 * rounds
+    run, lines = kill_rounds(command_line, rounds, settings, np.median(seconds))
     assert len(lines) == 1 and 'passed over' in lines[0] and DATA in lines[0]
     assert_equal_runs(run, command_line.models / 'whole')
     assert not [name for name in os.listdir(run) if name.endswith(checkpoint.PARTIAL)]
@@ -912,7 +920,7 @@ def test_an_array_cut_short_under_a_training_is_one_line_and_the_checkpoint_stay
 
 def test_data_killed_while_it_writes_leaves_no_arrays_and_the_next_run_sweeps(tmp_path):
     command = ['data.py', '--synthetic', '30', '--out', tmp_path]
-    process = forked.start(command)
+    process = forked.start(['tests/held_data.py', *command[1:]])
     while process.poll() is None and not list(tmp_path.glob('*.partial')):
         time.sleep(0.01)
     process.kill()

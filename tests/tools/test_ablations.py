@@ -40,7 +40,7 @@ for name in ('train', 'validation'):
 o, _ = p.parse_known_args()
 if 'SLOW' in os.environ:
     open(os.environ['SLOW'], 'w').write(str(os.getpid()))
-    time.sleep(60)
+    time.sleep(3600)
 run = o.restore or os.path.join(o.model_path, o.run)
 os.makedirs(run, exist_ok=True)
 with open(os.environ['CALLS'], 'a') as file:
@@ -233,7 +233,7 @@ def test_stopped_and_continued(tmp_path, people, run, number, code):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
         process.send_signal(number)
-        assert process.wait(timeout=30) == code
+        assert process.wait(timeout=300) == code
         assert 'Traceback' not in process.stderr.read()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / 'pid').read_text()), 0)

@@ -1,0 +1,14 @@
+"""data.py whose workers never finish their first picture, for the tests: `python held_data.py --synthetic 20 ...`."""
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import data
+from engine import files, jpeg
+
+jpeg.read = lambda *_: signal.pause()
+
+if __name__ == '__main__':
+    files.run_script(data.main)
