@@ -22,8 +22,7 @@ No default is fair to all: some systems' left is the person's own, others' the o
 one line says which it looks like.
 
 predictions.mat holds `flic_pred_pd` (part detector) and, if trained with it, `flic_pred_sm` (spatial model), both
-2 x 9 x n: x then y in pixels, joints in the order of flic.JOINTS; `split`; `data_id`, the arrays' id; and `index`,
-the n rows of the split's arrays counted from 0 (absent: all rows in order).
+2 x 9 x n: x then y in pixels, joints in the order of flic.JOINTS; whose they are, and more, is said in predictions.py.
 """
 import argparse
 import collections
@@ -34,16 +33,16 @@ import os
 import numpy as np
 
 import datasets
+import predictions
 from datasets import annotations, measures
-from datasets.arrays import SPLITS, file_name, load_array, load_split, read_manifest
+from datasets.arrays import file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import palette
-from engine.files import InputError, Parser, atomic, load_mat, open_npz, run_script
+from engine.files import InputError, Parser, atomic, run_script
 from engine.joints import side_of
 from engine.metrics import MAX_RADIUS, area_under_curve, detection_rate, normalised_errors
 from engine.tables import markdown
 
-MODELS = {'flic_pred_pd': 'part detector', 'flic_pred_sm': 'joint model'}
 KINDS = {'shoulder': ('lsho', 'rsho'), 'elbow': ('lelb', 'relb'), 'wrist': ('lwri', 'rwri'), 'hip': ('lhip', 'rhip'),
          'nose': ('nose',)}
 FLIC_FILE_JOINTS = 'lsho,lelb,lwri,rsho,relb,rwri,lhip,rhip,leye,reye,nose'
@@ -54,7 +53,6 @@ FLICS_OWN = ('out', 'normaliser', 'sides', 'predictions', 'joints', 'key')      
 TABLE_RADII = (5, 10, 15, 20)
 CURVE_RADII = np.arange(0, MAX_RADIUS + 0.5, 0.5)
 
-Predictions = collections.namedtuple('Predictions', 'models joints rows')    # {name: [n, k, 2] xy}, k names, [n] rows
 Truth = collections.namedtuple('Truth', 'joints_xy torsobox path')           # [n, 9, 2] xy, [n, 4] x1 y1 x2 y2
 
 
@@ -120,7 +118,7 @@ def plot(path, rates, title, normaliser):
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     models, labels = (list(dict.fromkeys(names)) for names in zip(*rates))
-    style = {model: '--' if model == MODELS['flic_pred_pd'] else '-' for model in models}
+    style = {model: '--' if model == predictions.TITLES['pd'] else '-' for model in models}
     panels = {kind: [side for side in sides if side in labels] for kind, sides in KINDS.items()}
     panels = {kind: sides for kind, sides in [*panels.items(), (labels[-1], labels[-1:])] if sides}
     n_rows = 1 if len(panels) <= 3 else 2
@@ -154,33 +152,7 @@ def _colour(label):
 
 # ---------------------------------------------------------------- files
 
-def load_variables(path):
-    """{name: array} of a .npz file (never a pickle) or a .mat file up to version 7."""
-    if not path.lower().endswith('.npz'):
-        return load_mat(path)
-    try:
-        with open_npz(path) as file:
-            return dict(file)
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such file') from None
-    except Exception as error:                  # a damaged file raises nearly anything
-        raise InputError(f'{path}: not a readable .npz file: {type(error).__name__}: {error}') from error
-
-
-def is_numeric(value, n_dims):
-    """Whether it is an array of real numbers with so many axes; structs, cells, text and sparse matrices are not."""
-    return isinstance(value, np.ndarray) and value.dtype.kind in 'iuf' and value.ndim == n_dims
-
-
-def check_finite(pred_xy, joints, name):
-    """Refuses NaN and infinite predictions; pred_xy: [n, k, 2], joints: k names."""
-    bad = ~np.isfinite(pred_xy).all(axis=-1)                                        # [n, k]
-    if bad.any():
-        person, joint = np.argwhere(bad)[0]
-        raise InputError(f'{name}: person {person}: {joints[joint]} is NaN or infinite')
-
-
-def read_truth(folder, manifest, split, sides):
+def read_truth(folder, manifest, split, sides=SIDES[0]):
     """The true joints of one split, sides as asked, from joints_ and people_{split}_flic.npy."""
     path = os.path.join(folder, file_name('joints', split))
     joints_xy, people = (load_array(folder, kind, split, manifest) for kind in ('joints', 'people'))
@@ -191,71 +163,25 @@ def read_truth(folder, manifest, split, sides):
     return Truth(joints_xy, people['torsobox'], path)
 
 
-def read_text(variables, name, path):
-    """A text variable of predictions.mat."""
-    value = np.ravel(variables.get(name, ()))
-    if value.dtype.kind != 'U' or value.size != 1:
-        raise InputError(f'{path}: holds no text `{name}`: not a predictions.mat of main.py')
-    return str(value[0])
-
-
-def read_split_name(variables, manifest, path):
-    """The split that predictions.mat is about, once its arrays are known to be those of the manifest."""
-    data_id, split = (read_text(variables, name, path) for name in ('data_id', 'split'))
-    if split not in SPLITS:
-        raise InputError(f'{path}: `split` is {split!r}, expected one of {", ".join(SPLITS)}')
-    if data_id != manifest['id']:
-        raise InputError(f'{path}: made from the arrays {data_id!r}, but --data holds {manifest["id"]!r}')
-    return split
-
-
-def found_with(variables, path):
-    """main.py's options by which the joints were found; '' if the file does not say."""
-    return read_text(variables, 'found_with', path) if 'found_with' in variables else ''
-
-
-def own_predictions(variables, n_people, path, dataset='flic', joints=JOINTS):
-    """What main.py wrote, as Predictions; n_people: people in the split's arrays; joints: those of the data set."""
-    rows = person_rows(variables, n_people, path)
-    models, mark = {}, f'{dataset}_pred_'
-    for key in [key for key in variables if key.startswith(mark)] or [f'{mark}pd']:
-        pred, wanted = variables.get(key), (2, len(joints), len(rows))
-        if not is_numeric(pred, 3) or pred.shape != wanted:
-            found = f'is {pred.dtype} {pred.shape}' if isinstance(pred, np.ndarray) else 'is absent or no array'
-            raise InputError(f'{path}: `{key}` {found}, expected numbers {wanted}')
-        models[MODELS.get(key, key.removeprefix(mark))] = pred.transpose(2, 1, 0)      # [n, k, 2]
-        check_finite(pred.transpose(2, 1, 0), joints, f'{path}: `{key}`')
-    return Predictions(models, joints, rows)
-
-
-def person_rows(variables, n_people, path):
-    """The rows of the split's arrays that were predicted: whole numbers in 0..n_people - 1, none of them twice."""
-    rows = np.ravel(variables.get('index', np.arange(n_people)))
-    if rows.dtype.kind not in 'iuf' or not np.isin(rows, np.arange(n_people)).all():
-        raise InputError(f'{path}: `index` holds something else than rows 0..{n_people - 1} of the arrays')
-    if len(np.unique(rows)) < len(rows):
-        raise InputError(f'{path}: `index` names a row twice')
-    return rows.astype(int)
-
-
-def third_party_predictions(variables, key, names, n_people, path):
-    """Another system's file as Predictions of all people of the split, with those of our joints that it predicts.
+def third_party_predictions(path, key, names, n_people):
+    """Another system's file as Predictions of all test people, with those of our joints that it predicts.
 
     names: the file's joints in order, names that are not ours are ignored; a joint at zero throughout is not predicted.
     """
+    variables = predictions.load_variables(path)
     pred_xy = orient(variables[find_key(variables, key, path)], len(names), n_people, path)
     joints = tuple(joint for joint in JOINTS if joint in names and pred_xy[:, names.index(joint)].any())
     if not joints:
         raise InputError(f'{path}: predicts none of {", ".join(JOINTS)}')
     pred_xy = pred_xy[:, [names.index(joint) for joint in joints]]                  # [n, k, 2]
-    check_finite(pred_xy, joints, path)
+    predictions.check_finite(pred_xy, joints, path)
     model = os.path.splitext(os.path.basename(path))[0]
-    return Predictions({model: pred_xy}, joints, np.arange(n_people))
+    return predictions.Predictions({model: pred_xy}, joints, np.arange(n_people), 'test', '')
 
 
 def find_key(variables, key, path):
     """Which variable holds the predictions: the one asked for, else `pred`, else the only numeric one of 3 axes."""
-    numeric = [name for name, value in variables.items() if is_numeric(value, 3)]
+    numeric = [name for name, value in variables.items() if predictions.is_numeric(value, 3)]
     if key is None:
         key = numeric[0] if len(numeric) == 1 else 'pred'
     if key not in numeric:
@@ -311,18 +237,18 @@ def parse_arguments():
     return args
 
 
-def score(predictions, truth, normaliser):
-    """{model: errors [n, k]}; refuses people whose normaliser has no length."""
-    truth_xy = truth.joints_xy[predictions.rows]                                    # [n, 9, 2]
-    vectors = normaliser_vectors(truth_xy, truth.torsobox[predictions.rows], normaliser)        # [n, 2]
+def score(found, truth, normaliser):
+    """{model: errors [n, k]} of Predictions; refuses people whose normaliser has no length."""
+    truth_xy = truth.joints_xy[found.rows]                                          # [n, 9, 2]
+    vectors = normaliser_vectors(truth_xy, truth.torsobox[found.rows], normaliser)  # [n, 2]
     if not len(vectors):
         raise InputError(f'{truth.path}: nobody to score')
     bad = ~(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
     if bad.any():
-        row = predictions.rows[np.argmax(bad)]
+        row = found.rows[np.argmax(bad)]
         raise InputError(f'{truth.path}: sample {row}: its normaliser {normaliser} is zero or not finite')
-    truth_xy = truth_xy[:, [JOINTS.index(joint) for joint in predictions.joints]]   # [n, k, 2]
-    return {model: normalised_errors(pred_xy, truth_xy, vectors) for model, pred_xy in predictions.models.items()}
+    truth_xy = truth_xy[:, [JOINTS.index(joint) for joint in found.joints]]         # [n, k, 2]
+    return {model: normalised_errors(pred_xy, truth_xy, vectors) for model, pred_xy in found.models.items()}
 
 
 def unlabelled(errors, joints):
@@ -331,13 +257,13 @@ def unlabelled(errors, joints):
     return ', '.join(f'{n} {joint}' for joint, n in zip(joints, missing) if n)
 
 
-def sides_found(predictions, truths):
+def sides_found(found, truths):
     """How many of those seen from behind a file has as annotated, and how many the other way, by the distance of all
     joints together.  truths: {side: Truth} of SIDES."""
-    joints = [JOINTS.index(joint) for joint in predictions.joints]
-    swapped, annotated = (truths[side].joints_xy[predictions.rows][:, joints] for side in SIDES)
+    joints = [JOINTS.index(joint) for joint in found.joints]
+    swapped, annotated = (truths[side].joints_xy[found.rows][:, joints] for side in SIDES)
     behind = ((swapped != annotated) & ~np.isnan(swapped)).any(axis=(1, 2))
-    (found_xy,) = predictions.models.values()
+    (found_xy,) = found.models.values()
     far = [np.nansum(np.linalg.norm(found_xy - xy, axis=-1), axis=1)[behind] for xy in (annotated, swapped)]
     return int((far[0] < far[1]).sum()), int((far[0] >= far[1]).sum())
 
@@ -349,31 +275,27 @@ def main():
     manifest = read_manifest(args.data)
     if manifest['dataset'] != 'flic':
         return print_tables(args, manifest, path)
-    variables = load_variables(path)
-    split = 'test' if third_party else read_split_name(variables, manifest, path)
-    truth = read_truth(args.data, manifest, split, args.sides)
-    if third_party:
-        predictions = third_party_predictions(variables, args.key, args.joints, len(truth.joints_xy), path)
-    else:
-        predictions = own_predictions(variables, len(truth.joints_xy), path)
-    errors = score(predictions, truth, args.normaliser)
-    n_people = len(predictions.rows)
+    found = (third_party_predictions(path, args.key, args.joints, manifest['counts']['test']) if third_party
+             else predictions.read(path, manifest))
+    errors = score(found, read_truth(args.data, manifest, found.split, args.sides), args.normaliser)
+    n_people = len(found.rows)
 
-    print(table(errors, predictions.joints, args.normaliser, args.sides))
-    print(f'\n{split} split; @r: detection rate in % at radius r; AUC: exact area under it, radii 0..{MAX_RADIUS}, %')
-    if not third_party and (options := found_with(variables, path)):
-        print(f'found with {options}')
-    if without := unlabelled(errors, predictions.joints):
+    print(table(errors, found.joints, args.normaliser, args.sides))
+    print(f'\n{found.split} split; @r: detection rate in % at radius r; AUC: exact area under it, '
+          f'radii 0..{MAX_RADIUS}, %')
+    if found.how:
+        print(f'found with {found.how}')
+    if without := unlabelled(errors, found.joints):
         print(f'without label, not counted: {without}')
-    if left_out := [joint for joint in JOINTS if joint not in predictions.joints]:
+    if left_out := [joint for joint in JOINTS if joint not in found.joints]:
         print(f'not predicted, left out: {", ".join(left_out)}')
     if third_party:
-        own, other = sides_found(predictions, {side: read_truth(args.data, manifest, split, side) for side in SIDES})
+        own, other = sides_found(found, {side: read_truth(args.data, manifest, 'test', side) for side in SIDES})
         print(f'of {own + other} people seen from behind, {own} have left and right as annotated (the person\'s own), '
               f'{other} the other way (the observer\'s); scored with --sides {args.sides}')
-    rates = curves(errors, predictions.joints)
+    rates = curves(errors, found.joints)
     write_csv(f'{args.out}.csv', rates, n_people, args.normaliser, args.sides)
-    plot(f'{args.out}.png', rates, f'{split} split, {n_people} people, sides {args.sides}', args.normaliser)
+    plot(f'{args.out}.png', rates, f'{found.split} split, {n_people} people, sides {args.sides}', args.normaliser)
     print(f'curves: {args.out}.png, {args.out}.csv')
     return None
 
@@ -404,12 +326,10 @@ def print_tables(args, manifest, path):
         made = [measures.precision_table(pictures, everybody, results)]
         print(f'test split, {len(pictures)} pictures, {len(pictures) - len(with_results)} of them without results\n')
     else:
-        variables = load_variables(path)
-        split = read_split_name(variables, manifest, path)
-        people = load_split(args.data, split, manifest)
-        found = own_predictions(variables, len(people.joints), path, dataset, datasets.load(dataset).JOINTS)
+        found = predictions.read(path, manifest)
+        people = load_split(args.data, found.split, manifest)
         made = measures.tables(dataset, found.models, people.joints[found.rows], people.people[found.rows])
-        print(f'{split} split, {len(found.rows)} people\n')
+        print(f'{found.split} split, {len(found.rows)} people\n')
     print('\n\n'.join(markdown(header, rows) for _, header, rows in made))
 
 

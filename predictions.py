@@ -1,21 +1,32 @@
-"""Predicted joints of test people -> the files that the data sets' evaluations read, and their tables.
+"""Predicted joints of test people: the files that main.py writes and the evaluations read, and the tables of both.
 
-FLIC, LSP and MPII: a .mat with NAME_pred_MODEL, 2 x k x n (x, y) pixels of the pictures, for each of the system's
-outputs, NAME_score_MODEL, k x n, and `index`, `split`, `data_id`: whom they are of (evaluate.py).  COCO: a .json as its
-server takes it, of the last output alone: people with image_id, keypoints [x1, y1, s1, ...] and score.
+FLIC, LSP and MPII: a .mat with, for each of the system's outputs, NAME_pred_MODEL, 2 x k x n (x, y) pixels of the
+pictures, joints in the order of the data set's JOINTS, NAME_score_MODEL, k x n, and NAME_title_MODEL, its title in
+tables; whom they are of: `split`, `index`, n rows of its arrays counted from 0 (absent: all rows in order), and
+`data_id`, the arrays' id; and `found_with`, options of main.py.  COCO: a .json as its server takes it, of the last
+output alone: people with image_id, keypoints [x1, y1, s1, ...] and score.
 """
+import collections
 import json
 import os
 
 import numpy as np
-import scipy.io
 
 import datasets
 from datasets import arrays, measures
 from engine import files
+from engine.files import InputError
 from engine.tables import markdown
 from systems import Pose
 
+TITLES = {'pd': 'part detector', 'sm': 'joint model'}           # of files from before they held their own
+
+# models: {title: [n, k, 2] xy}.  joints: k names.  rows: [n], of the arrays of `split`.  how: the options by which they
+# were found, '' where the file does not say.
+Predictions = collections.namedtuple('Predictions', 'models joints rows split how')
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
 
 def write(options, manifest, split, found, titles):
     """Writes them; returns (the file's path, lines to print).
@@ -23,6 +34,7 @@ def write(options, manifest, split, found, titles):
     split: the arrays.Split evaluated; found: {output: [people of each of its rows]}, lists of Poses in pixels of the
     pictures; titles: the outputs'.
     """
+    from scipy.io import savemat  # evaluate.py starts without it
     if options.dataset == 'coco':
         return write_coco(options, manifest, split, list(found.values())[-1])
     if split.people['visible'].ndim == 2:
@@ -30,12 +42,13 @@ def write(options, manifest, split, found, titles):
     else:
         rows, own = of_annotated(split, found, len(datasets.load(options.dataset).JOINTS))
     joints_xy = {name: np.stack([pose.joints_xy for pose in poses]) for name, poses in own.items()}
-    scores = {f'{options.dataset}_score_{name}': np.stack([pose.scores for pose in poses]).T
-              for name, poses in own.items()}
-    predicted = {f'{options.dataset}_pred_{name}': xy.transpose(2, 1, 0) for name, xy in joints_xy.items()}
+    variables = {'index': rows, 'split': split.split, 'data_id': manifest['id'], 'found_with': how(options)}
+    for name, poses in own.items():
+        variables |= {f'{options.dataset}_pred_{name}': joints_xy[name].transpose(2, 1, 0),
+                      f'{options.dataset}_score_{name}': np.stack([pose.scores for pose in poses]).T,
+                      f'{options.dataset}_title_{name}': titles[name]}
     with files.atomic(options.predictions) as partial, open(partial, 'wb') as file:
-        scipy.io.savemat(file, {**predicted, **scores, 'index': rows, 'split': split.split,
-                                'data_id': manifest['id'], 'found_with': how(options)})
+        savemat(file, variables)
     if options.dataset == 'flic':
         return options.predictions, []
     everybody = arrays.load_split(options.data, split.split, manifest)
@@ -83,3 +96,78 @@ def write_coco(options, manifest, split, found):
     everybody = arrays.load_split(options.data, split.split, manifest)
     _, header, rows = measures.precision_table(table, everybody, results, split.people['picture'])
     return path, [markdown(header, rows)]
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+def read(path, manifest):
+    """What `write` wrote about people of the manifest's arrays, as Predictions; InputError says what is there else."""
+    variables, dataset = load_variables(path), manifest['dataset']
+    split = read_split_name(variables, manifest, path)
+    rows = person_rows(variables, manifest['counts'][split], path)
+    models, joints, mark = {}, datasets.load(dataset).JOINTS, f'{dataset}_pred_'
+    for key in [key for key in variables if key.startswith(mark)] or [f'{mark}pd']:
+        pred, wanted, name = variables.get(key), (2, len(joints), len(rows)), key.removeprefix(mark)
+        if not is_numeric(pred, 3) or pred.shape != wanted:
+            found = f'is {pred.dtype} {pred.shape}' if isinstance(pred, np.ndarray) else 'is absent or no array'
+            raise InputError(f'{path}: `{key}` {found}, expected numbers {wanted}')
+        title = read_text(variables, f'{dataset}_title_{name}', path, TITLES.get(name, name))
+        models[title] = pred.transpose(2, 1, 0)                                        # [n, k, 2]
+        check_finite(models[title], joints, f'{path}: `{key}`')
+    return Predictions(models, joints, rows, split, read_text(variables, 'found_with', path, ''))
+
+
+def load_variables(path):
+    """{name: array} of a .npz file (never a pickle) or a .mat file up to version 7."""
+    if not path.lower().endswith('.npz'):
+        return files.load_mat(path)
+    try:
+        with files.open_npz(path) as file:
+            return dict(file)
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except Exception as error:                  # a damaged file raises nearly anything
+        raise InputError(f'{path}: not a readable .npz file: {type(error).__name__}: {error}') from error
+
+
+def read_text(variables, name, path, otherwise=None):
+    """A text variable; where it is absent or empty, `otherwise`, if that is given."""
+    value = np.ravel(variables.get(name, ()))
+    if otherwise is not None and not value.size:
+        return otherwise
+    if value.dtype.kind != 'U' or value.size != 1:
+        raise InputError(f'{path}: holds no text `{name}`: not a predictions.mat of main.py')
+    return str(value[0])
+
+
+def read_split_name(variables, manifest, path):
+    """The split that the file is about, once its arrays are known to be those of the manifest."""
+    data_id, split = (read_text(variables, name, path) for name in ('data_id', 'split'))
+    if split not in arrays.SPLITS:
+        raise InputError(f'{path}: `split` is {split!r}, expected one of {", ".join(arrays.SPLITS)}')
+    if data_id != manifest['id']:
+        raise InputError(f'{path}: made from the arrays {data_id!r}, but --data holds {manifest["id"]!r}')
+    return split
+
+
+def person_rows(variables, n_people, path):
+    """The rows of the split's arrays that were predicted: whole numbers in 0..n_people - 1, none of them twice."""
+    rows = np.ravel(variables.get('index', np.arange(n_people)))
+    if rows.dtype.kind not in 'iuf' or not np.isin(rows, np.arange(n_people)).all():
+        raise InputError(f'{path}: `index` holds something else than rows 0..{n_people - 1} of the arrays')
+    if len(np.unique(rows)) < len(rows):
+        raise InputError(f'{path}: `index` names a row twice')
+    return rows.astype(int)
+
+
+def is_numeric(value, n_dims):
+    """Whether it is an array of real numbers with so many axes; structs, cells, text and sparse matrices are not."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in 'iuf' and value.ndim == n_dims
+
+
+def check_finite(pred_xy, joints, name):
+    """Refuses NaN and infinite predictions; pred_xy: [n, k, 2], joints: k names."""
+    bad = ~np.isfinite(pred_xy).all(axis=-1)                                        # [n, k]
+    if bad.any():
+        person, joint = np.argwhere(bad)[0]
+        raise InputError(f'{name}: person {person}: {joints[joint]} is NaN or infinite')

@@ -12,11 +12,11 @@ import argparse
 import numpy as np
 
 import datasets
+import predictions
 from datasets import arrays
 from engine import crops, files
 from engine.augmentation import transform
 from engine.drawing import TRUTH, draw_skeleton, sheet, write_picture, write_text
-from evaluate import load_variables, own_predictions, read_split_name
 
 TILE = (360, 240)                                              # width, height of one person's picture on the sheet
 AROUND = 1.3                                                   # sides of what is shown, in those of the person's box
@@ -74,10 +74,9 @@ def main():
     manifest = arrays.read_manifest(options.data)
     body, found_xy = datasets.load(manifest['dataset']), None
     if options.predictions:
-        variables = load_variables(options.predictions)
-        people = arrays.load_split(options.data, read_split_name(variables, manifest, options.predictions), manifest)
-        found = own_predictions(variables, len(people.joints), options.predictions, manifest['dataset'], body.JOINTS)
-        people, found_xy = arrays.select(people, found.rows), list(found.models.values())[-1]        # the answer
+        found = predictions.read(options.predictions, manifest)
+        people = arrays.select(arrays.load_split(options.data, found.split, manifest), found.rows)
+        found_xy = list(found.models.values())[-1]                                                   # the answer
         errors = errors_of(people, found_xy)
     else:
         people = arrays.labelled(arrays.load_split(options.data, options.split, manifest))

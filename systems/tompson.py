@@ -28,12 +28,11 @@ from engine.files import finite_float, natural_float, natural_int, positive_floa
 from engine.meter import Meter
 from engine.metrics import detection_rate, normalised_errors
 from engine.tf1 import tf
-from evaluate import MODELS
 from systems import Network, Sought, pose
 
 DATASETS = ('flic',)
 MOST_PEOPLE = None
-OUTPUTS = {'pd': MODELS['flic_pred_pd'], 'sm': MODELS['flic_pred_sm']}
+OUTPUTS = {'pd': 'part detector', 'sm': 'joint model'}
 SCORE = f'share of the heat map within {heatmaps.CONFIDENCE_RADIUS} cells of its peak'
 GIVEN = ('torso_map',)
 FULL_WIDTH, DEBUG_WIDTH = 64, 16        # channels of the first layers

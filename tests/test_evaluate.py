@@ -14,6 +14,7 @@ import scipy.io
 from conftest import ROOT
 
 import evaluate
+import predictions
 from datasets.arrays import read_manifest
 from datasets.flic import JOINTS, PERSON, add_torso, swap_sides
 from engine import palette
@@ -183,7 +184,7 @@ def test_the_normaliser_follows_the_sides(tmp_path, sides, error):
     joints_xy[0, [0, 3, 6, 7]] = (200, 100), (100, 100), (130, 140), (260, 180)     # |lhip-rsho| 50, |lsho-rhip| 100
     make_arrays(tmp_path, joints_xy, backward=True)
     truth = evaluate.read_truth(tmp_path, read_manifest(tmp_path), 'test', sides)
-    pred = evaluate.Predictions({'x': truth.joints_xy + [3, 4]}, JOINTS, np.arange(1))
+    pred = predictions.Predictions({'x': truth.joints_xy + [3, 4]}, JOINTS, np.arange(1), 'test', '')
     np.testing.assert_allclose(evaluate.score(pred, truth, 'lhip-rsho')['x'], error)
 
 
@@ -239,6 +240,7 @@ BAD_OWN = {
     'split': ({'split': 'validation'}, None, "'validation'"),
     'no split': ({'split': None}, None, '`split`'),
     'found with a number': ({'found_with': 5}, None, '`found_with`'),
+    'a number for a title': ({'flic_title_pd': 5}, None, '`flic_title_pd`'),
 }
 
 
@@ -274,6 +276,13 @@ def test_refuses_a_normaliser_of_length_zero(body, cli, tmp_path, normaliser):
         cli('p.mat', '--normaliser', normaliser)
     own_file(tmp_path / 'p.mat', joints_xy[:5], index=np.arange(5)[None])          # not scored: not in the way
     cli('p.mat', '--normaliser', normaliser)
+
+
+def test_says_how_joints_were_found_where_the_file_does(body, cli, tmp_path):
+    """Systems without such options leave an empty text, older files none."""
+    for how, said in (('--scales multi', 'found with --scales multi\n'), ('', ''), (None, '')):
+        own_file(tmp_path / 'p.mat', body[0], found_with=how)
+        assert ''.join(line for line in cli('p.mat').splitlines(True) if line.startswith('found with')) == said
 
 
 def test_refuses_truth_of_other_counts(body, cli, tmp_path):

@@ -173,12 +173,14 @@ def test_perfect_predictions_of_single_people(name, tmp_path, monkeypatch, capsy
     np.testing.assert_array_equal(stored[f'{name}_pred_maps'].transpose(2, 1, 0), split.joints)
     np.testing.assert_array_equal(stored['index'].ravel(), split.rows)
     assert stored['found_with'].tolist() == ['--scales single --flip_average']
+    assert stored[f'{name}_title_maps'].tolist() == ['A net']
     with pytest.raises(InputError, match='--sides: goes with FLIC'):
         call(monkeypatch, evaluate, path, '--data', tmp_path / 'arrays', '--sides', 'annotated')
     capsys.readouterr()
     call(monkeypatch, evaluate, path, '--data', tmp_path / 'arrays')
     printed = capsys.readouterr().out
     assert f'test split, {len(split.rows)} people' in printed
+    assert printed.endswith('\n\n'.join(tables) + '\n')                                # the same again, titles and all
     assert all(row.split('|')[2].strip() == '100.0' for row in printed.splitlines() if row.startswith('| mean'))
 
 

@@ -32,6 +32,7 @@ import sys
 import time
 
 import evaluate
+import predictions
 from datasets import arrays
 from datasets.flic import JOINTS
 from engine import files
@@ -206,15 +207,14 @@ def code_of(run):
 
 def rates(path, data):
     """people, pd and sm of a line of --out, from a predictions.mat of main.py --validation."""
-    manifest, variables = arrays.read_manifest(data), evaluate.load_variables(path)
-    if evaluate.read_split_name(variables, manifest, path) != 'train':
+    manifest = arrays.read_manifest(data)
+    found = predictions.read(path, manifest)
+    if found.split != 'train':
         raise InputError(f'{path}: not predictions of held-out training people')
-    truth = evaluate.read_truth(data, manifest, 'train', 'swapped')
-    predictions = evaluate.own_predictions(variables, len(truth.joints_xy), path)
-    errors = evaluate.score(predictions, truth, MEASURE['normaliser'])
-    result = {'people': len(predictions.rows)}
-    for short, key in (('pd', 'flic_pred_pd'), ('sm', 'flic_pred_sm')):
-        each = evaluate.detection_rate(errors[evaluate.MODELS[key]], MEASURE['radius'])            # [9]
+    errors = evaluate.score(found, evaluate.read_truth(data, manifest, 'train'), MEASURE['normaliser'])
+    result = {'people': len(found.rows)}
+    for short, title in predictions.TITLES.items():
+        each = evaluate.detection_rate(errors[title], MEASURE['radius'])                           # [9]
         result[short] = {'mean': round(float(each.mean()), 3),
                          **{joint: round(float(rate), 3) for joint, rate in zip(JOINTS, each)}}
     return result

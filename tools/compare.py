@@ -23,6 +23,7 @@ import sys
 import numpy as np
 
 import evaluate
+import predictions
 import systems
 from datasets import arrays
 from engine import palette
@@ -95,17 +96,15 @@ def run_main(*arguments):
 
 def rates(path, data):
     """people, rates and pck of a line of --out, of a file's last model."""
-    manifest, variables = arrays.read_manifest(data), evaluate.load_variables(path)
-    split = evaluate.read_split_name(variables, manifest, path)
-    truth = evaluate.read_truth(data, manifest, split, 'swapped')
-    predictions = evaluate.own_predictions(variables, len(truth.joints_xy), path)
-    found = {'people': len(predictions.rows)}
+    manifest = arrays.read_manifest(data)
+    found = predictions.read(path, manifest)
+    truth, result = evaluate.read_truth(data, manifest, found.split), {'people': len(found.rows)}
     for key, normaliser, radius in (('rates', 'lhip-rsho', 10), ('pck', 'torsobox', 20)):
-        errors = list(evaluate.score(predictions, truth, normaliser).values())[-1]
+        errors = list(evaluate.score(found, truth, normaliser).values())[-1]
         each = evaluate.detection_rate(errors, radius)
-        found[key] = {row: round(float(each[columns].mean()), 2)
-                      for row, columns in evaluate.row_groups(predictions.joints)}
-    return found
+        result[key] = {row: round(float(each[columns].mean()), 2)
+                       for row, columns in evaluate.row_groups(found.joints)}
+    return result
 
 
 # ---------------------------------------------------------------- results

@@ -18,11 +18,12 @@ from engine import palette
 from engine.files import atomic
 from engine.heatmaps import STRIDE
 from engine.palette import DARK, SIDES, TRUTH, joint_colours, rgb, side_colour
-from evaluate import CURVE_RADII, MAX_RADIUS, MODELS
+from evaluate import CURVE_RADII, MAX_RADIUS
+from predictions import TITLES
 from tools import plot_log
 
-PART_DETECTOR, JOINT_MODEL = MODELS.values()
-LINES = dict(zip(MODELS.values(), zip(palette.MODELS, ('--', '-'))))
+PART_DETECTOR, JOINT_MODEL = TITLES.values()
+LINES = dict(zip(TITLES.values(), zip(palette.MODELS, ('--', '-'))))
 MARKERS = ('D', 's', '^', 'o')                                  # one a publisher
 OTHERS = ('-', '--', ':', '-.')                                 # lines of other systems, all grey
 JOINT_COLOURS = joint_colours(JOINTS)

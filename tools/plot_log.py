@@ -15,7 +15,7 @@ import numpy as np
 
 from engine import palette
 from engine.files import InputError, Parser, atomic, run_script
-from evaluate import MODELS
+from predictions import TITLES
 
 SMOOTH = 20                             # updates in the running mean that is drawn over the thin line of each
 
@@ -49,7 +49,7 @@ def draw(axis_loss, axis_rate, steps, epochs):
     step, at = ([record['step'] for record in records] for records in (steps, epochs))
     outputs = [name.removeprefix('loss_') for name in steps[0] if name.startswith('loss_')]
     for output, colour in zip(outputs, palette.MODELS):
-        name = MODELS.get(f'flic_pred_{output}', output)
+        name = TITLES.get(output, output)
         losses = np.array([record[f'loss_{output}'] for record in steps])
         axis_loss.plot(step, losses, color=colour, alpha=0.25, linewidth=0.7)
         axis_loss.plot(step, running_mean(losses), color=colour, label=f'{name}, training')

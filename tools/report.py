@@ -29,6 +29,7 @@ import numpy as np
 
 import evaluate
 import pairwise_distr
+import predictions
 from datasets import arrays, flic
 from engine import files, heatmaps
 from engine.files import InputError
@@ -59,14 +60,14 @@ class Material:
         return arrays.read_manifest(self.options.data)
 
     @functools.cached_property
-    def predicted(self):
-        """(split, evaluate.Predictions, evaluate.Truth) of predictions.mat."""
-        path = self.options.predictions
-        variables = evaluate.load_variables(path)
-        split = evaluate.read_split_name(variables, self.manifest, path)
-        truth = evaluate.read_truth(self.options.data, self.manifest, split, 'swapped')
-        self.found_with = evaluate.found_with(variables, path)
-        return split, evaluate.own_predictions(variables, len(truth.joints_xy), path), truth
+    def found(self):
+        """predictions.Predictions."""
+        return predictions.read(self.options.predictions, self.manifest)
+
+    @functools.cached_property
+    def truth(self):
+        """evaluate.Truth of all people of that split."""
+        return evaluate.read_truth(self.options.data, self.manifest, self.found.split)
 
     @functools.cached_property
     def errors(self):
@@ -74,14 +75,12 @@ class Material:
         return self.errors_by(NORMALISER)
 
     def errors_by(self, normaliser):
-        _, predictions, truth = self.predicted
-        return evaluate.score(predictions, truth, normaliser)
+        return evaluate.score(self.found, self.truth, normaliser)
 
     def films(self):
         """The film of each person predicted."""
-        split, predictions, _ = self.predicted
-        return [analysis.film(file) for file in arrays.load_array(self.options.data, 'people', split,
-                                                         self.manifest)['file'][predictions.rows]]
+        people = arrays.load_array(self.options.data, 'people', self.found.split, self.manifest)
+        return [analysis.film(file) for file in people['file'][self.found.rows]]
 
     def errors_of_both(self):
         """([n, 9], [n, 9]), part detector and joint model."""
@@ -159,10 +158,9 @@ def read_pairs(material):
 # ---------------------------------------------------------------- the figures
 
 def make_curves(material):
-    split, predictions, _ = material.predicted
-    rates = evaluate.curves(material.errors, flic.JOINTS)
+    found, rates = material.found, evaluate.curves(material.errors, flic.JOINTS)
     figures.curves(material.out('curves.png'), rates, tables.published_points(),
-                   f'{len(predictions.rows)} people of the {split} split; marks beside radii 10 and 20: published '
+                   f'{len(found.rows)} people of the {found.split} split; marks beside radii 10 and 20: published '
                    'figures of left joints,\nread off plots (paper: Tompson et al. 2014; reference: joint-cnn-mrf)',
                    f'‖{NORMALISER}‖', other_curves(material))
 
@@ -174,12 +172,11 @@ def other_curves(material):
               for side in evaluate.SIDES}
     rates = {}
     for path in material.options.others:
-        predictions = evaluate.third_party_predictions(
-            evaluate.load_variables(path), None, evaluate.joint_names(evaluate.FLIC_FILE_JOINTS),
-            len(truths['swapped'].joints_xy), path)
-        own, other = evaluate.sides_found(predictions, truths)
-        errors = evaluate.score(predictions, truths['annotated' if own > other else 'swapped'], NORMALISER)
-        rates.update(evaluate.curves(errors, predictions.joints))
+        found = evaluate.third_party_predictions(path, None, evaluate.joint_names(evaluate.FLIC_FILE_JOINTS),
+                                                 material.manifest['counts']['test'])
+        own, other = evaluate.sides_found(found, truths)
+        errors = evaluate.score(found, truths['annotated' if own > other else 'swapped'], NORMALISER)
+        rates.update(evaluate.curves(errors, found.joints))
     return {(model, label): rate for (model, label), rate in rates.items() if not label.startswith('mean of')}
 
 
@@ -216,15 +213,15 @@ def make_heat_maps(material, chosen, name, title):
     """Maps of some people; chosen: [(index into the predictions, why)]."""
     if not chosen:
         raise InputError(f'{material.options.predictions}: nobody to show in {name}')
-    split_name, predictions, _ = material.predicted
-    split = arrays.load_split(material.options.data, split_name, material.manifest)
+    found = material.found
+    split = arrays.load_split(material.options.data, found.split, material.manifest)
     people, same = [], []
     with restored(material.options.run, material.options.scales) as network:
         for i, label in chosen:
-            row = predictions.rows[i]
+            row = found.rows[i]
             true_xy = split.joints[row, :flic.N_JOINTS]
             people.append(mapped_person(*network.maps(split, row), true_xy, label, network.subcell))
-            same.append(errors_of(people[-1].found_sm, predictions.models[JOINT_MODEL][i], true_xy) <= RADIUS)
+            same.append(errors_of(people[-1].found_sm, found.models[JOINT_MODEL][i], true_xy) <= RADIUS)
     figures.heat_maps(material.out(name), people, title)
     print(f'{name}: {np.sum(same)} of {np.size(same)} joints of the joint model lie within {RADIUS} % of where '
           'predictions.mat has them (other scales or another checkpoint: fewer)')
@@ -303,10 +300,10 @@ def make_priors_torso(material):
 
 def make_errors(material):
     """Rates at RADIUS by film, and of wrists by their height."""
-    _, predictions, truth = material.predicted
+    rows = material.found.rows
     figures.errors(material.out('errors.png'), analysis.by_film(material.errors, material.films(), RADIUS),
-                   analysis.by_height(material.errors, truth.joints_xy[predictions.rows], RADIUS),
-                   f'Detection rate at radius {RADIUS} % of ‖{NORMALISER}‖, {len(predictions.rows)} people')
+                   analysis.by_height(material.errors, material.truth.joints_xy[rows], RADIUS),
+                   f'Detection rate at radius {RADIUS} % of ‖{NORMALISER}‖, {len(rows)} people')
 
 
 def make_evolution(material):
@@ -316,9 +313,8 @@ def make_evolution(material):
     if len(paths) < 2:
         raise InputError(f'--run {material.options.run}: one checkpoint shows no evolution; train with --keep 100')
     paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, N_STAGES).round().astype(int))]
-    split_name, predictions, _ = material.predicted
-    split = arrays.load_split(material.options.data, split_name, material.manifest)
-    row = predictions.rows[analysis.most_helped(*material.errors_of_both(), material.films(), 1)[0]]
+    split = arrays.load_split(material.options.data, material.found.split, material.manifest)
+    row = material.found.rows[analysis.most_helped(*material.errors_of_both(), material.films(), 1)[0]]
     true_xy, stages = split.joints[row, :flic.N_JOINTS], []
     for path in paths:
         with restored(path, material.options.scales) as network:

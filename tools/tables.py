@@ -49,8 +49,7 @@ def fragment(heading, body, command, note=''):
 
 def rates_fragment(material):
     """What evaluate.py prints, without radius 15."""
-    options, (split, predictions, _) = material.options, material.predicted
-    header, columns = ['joint'], []
+    found, header, columns = material.found, ['joint'], []
     for model, errors in material.errors.items():
         header += [f'{model} @5', '@10', '@20', 'AUC']
         columns += [*(detection_rate(errors, radius) for radius in (5, 10, 20)), evaluate.area_under_curve(errors)]
@@ -59,10 +58,10 @@ def rates_fragment(material):
             for label, group in evaluate.row_groups(flic.JOINTS)]
     lines = ', '.join(f'{model} {mean_rate(errors):.1f}'
                       for model, errors in material.errors_by('lsho-rhip').items())
-    note = (f'{len(predictions.rows)} people of the {split} split; % of joints within the radius, itself in % of '
+    note = (f'{len(found.rows)} people of the {found.split} split; % of joints within the radius, itself in % of '
             f'‖{NORMALISER}‖; AUC over radii 0 to {MAX_RADIUS}. By ‖lsho-rhip‖, which the reference divides by, the '
             f'mean at radius {RADIUS} is: {lines}.{how(material)}')
-    return fragment('Detection rates', markdown(header, rows), evaluation_command(options), note)
+    return fragment('Detection rates', markdown(header, rows), evaluation_command(material.options), note)
 
 
 def mean_rate(errors, radius=RADIUS):
@@ -75,7 +74,7 @@ def evaluation_command(options):
 
 def how(material):
     """The sentence that says by which options the predictions were made, where they say so."""
-    return f' Joints found with `{material.found_with}`.' if material.found_with else ''
+    return f' Joints found with `{material.found.how}`.' if material.found.how else ''
 
 
 def published_fragment(material):

@@ -14,9 +14,9 @@ import forked
 import numpy as np
 import pytest
 
-import evaluate
 import main
 import pairwise_distr
+import predictions
 import systems
 from datasets import arrays
 from engine import checkpoint, files, runs
@@ -66,7 +66,7 @@ def test_only_our_own_leftovers_are_swept(tmp_path):
 def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path, arrays_folder):
     pipe = str(tmp_path / 'pipe.npz')
     os.mkfifo(pipe)
-    for load in (files.open_npy, files.load_mat, files.checksum, evaluate.load_variables, pairwise_distr.load):
+    for load in (files.open_npy, files.load_mat, files.checksum, predictions.load_variables, pairwise_distr.load):
         with pytest.raises(InputError, match=r'pipe.npz: .*not a file'):
             load(pipe)
     for name in (arrays.MANIFEST, 'x_test_flic.npy', 'people_test_flic.npy'):
@@ -91,7 +91,7 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch
     with zipfile.ZipFile(tmp_path / 'bomb.npz', 'w', zipfile.ZIP_DEFLATED) as packed:
         packed.writestr('pred.npy', array.getvalue())
     assert os.path.getsize(tmp_path / 'bomb.npz') < 10_000
-    for load in (evaluate.load_variables, pairwise_distr.load):
+    for load in (predictions.load_variables, pairwise_distr.load):
         with pytest.raises(InputError, match=r'bomb.npz: .*unpacks to'):
             load(str(tmp_path / 'bomb.npz'))
 

@@ -21,6 +21,7 @@ from hypothesis import strategies
 import data
 import evaluate
 import pairwise_distr
+import predictions
 import systems
 from datasets import arrays, flic
 from engine import checkpoint, files, options, training
@@ -229,15 +230,14 @@ def test_priors(made, tmp_path, damage):
 
 @fuzz('predictions.mat', strategies.sampled_from(['own.mat', 'packed.mat']))
 def test_own_predictions(made, tmp_path, damage, name):
-    whole = evaluate.own_predictions(scipy.io.loadmat(made / name), 4, name)
+    manifest = {'id': '0123abcd', 'dataset': 'flic', 'counts': {'test': 4}}
+    whole = predictions.read(str(made / name), manifest)
     path = write(tmp_path / name, damaged(read(made / name), damage))
     with sound_or_refused(name):
-        variables = evaluate.load_variables(path)
-        split = evaluate.read_split_name(variables, {'id': '0123abcd'}, path)
-        predictions = evaluate.own_predictions(variables, 4, path)
-        assert split == 'test' and len(predictions.rows) <= 4
-        for model, pred_xy in predictions.models.items():
-            assert pred_xy.shape == (len(predictions.rows), 9, 2) and np.isfinite(pred_xy).all()
+        found = predictions.read(path, manifest)
+        assert found.split == 'test' and len(found.rows) <= 4
+        for model, pred_xy in found.models.items():
+            assert pred_xy.shape == (len(found.rows), 9, 2) and np.isfinite(pred_xy).all()
             if name == 'packed.mat':                                    # each variable ends in its Adler-32
                 np.testing.assert_array_equal(pred_xy, whole.models[model])
 
@@ -247,11 +247,11 @@ def test_third_party_predictions(made, tmp_path, damage, name):
     path = write(tmp_path / name, damaged(read(made / name), damage))
     names = evaluate.joint_names(evaluate.FLIC_FILE_JOINTS)
     with sound_or_refused(name):
-        predictions = evaluate.third_party_predictions(evaluate.load_variables(path), None, names, 4, path)
-        pred_xy, = predictions.models.values()
-        assert pred_xy.shape == (4, len(predictions.joints), 2) and np.isfinite(pred_xy).all()
+        found = evaluate.third_party_predictions(path, None, names, 4)
+        pred_xy, = found.models.values()
+        assert pred_xy.shape == (4, len(found.joints), 2) and np.isfinite(pred_xy).all()
         if name == 'other.npz':
-            columns = [names.index(joint) for joint in predictions.joints]
+            columns = [names.index(joint) for joint in found.joints]
             np.testing.assert_array_equal(pred_xy, np.load(made / name)['pred'].transpose(2, 1, 0)[:, columns])
 
 
@@ -267,8 +267,8 @@ def test_pickled_objects_are_never_unpickled(tmp_path, name):
     else:
         with open(path, 'wb') as file:
             np.save(file, trap, allow_pickle=True)
-    loaders = {'a.npy': [files.open_npy], 'a.mat': [evaluate.load_variables, flic.read_annotations],
-               'a.npz': [evaluate.load_variables, pairwise_distr.load, files.open_npy]}
+    loaders = {'a.npy': [files.open_npy], 'a.mat': [predictions.load_variables, flic.read_annotations],
+               'a.npz': [predictions.load_variables, pairwise_distr.load, files.open_npy]}
     for load in loaders[name]:
         with pytest.raises(InputError, match=name):
             load(path)

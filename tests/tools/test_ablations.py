@@ -59,7 +59,8 @@ pd, sm = held.joints[:, :9].copy(), held.joints[:, :9].copy()
 pd[:, :6, 0] += torso[:, None] / 3
 sm[:, 8, 1] += torso / 3
 scipy.io.savemat(o.predictions, {'flic_pred_pd': pd.transpose(2, 1, 0), 'flic_pred_sm': sm.transpose(2, 1, 0),
-                                 'index': held.rows, 'split': os.environ.get('SPLIT', held.split),
+                                 'index': np.arange(len(held.rows)) if 'SPLIT' in os.environ else held.rows,
+                                 'split': os.environ.get('SPLIT', held.split),
                                  'data_id': manifest['id']})
 '''
 

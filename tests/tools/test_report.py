@@ -203,9 +203,9 @@ def test_mapped_person_is_captioned_by_what_is_found():
 def test_heat_maps_of_chosen_people_go_with_their_own_frames_joints(made, monkeypatch):
     """The network is asked for the rows of the split that the predictions name, not for their positions."""
     material = report.Material(made)
-    split, predictions, truth = material.predicted
+    truth = material.truth
     rows = np.arange(12)[::-1]
-    material.predicted = (split, predictions._replace(rows=rows), truth)
+    material.found = material.found._replace(rows=rows)
     asked, drawn = [], []
 
     class Fake:
@@ -310,7 +310,7 @@ def test_errors_are_drawn(made):
 
 def test_evolution_shows_the_person_helped_most_at_checkpoints_from_first_to_last(made, monkeypatch):
     material, seen = report.Material(made), []
-    monkeypatch.setattr(report.arrays, 'load_split', lambda *_: SimpleNamespace(joints=material.predicted[2].joints_xy))
+    monkeypatch.setattr(report.arrays, 'load_split', lambda *_: SimpleNamespace(joints=material.truth.joints_xy))
 
     @contextlib.contextmanager
     def restored(path, scales):
@@ -326,7 +326,7 @@ def test_evolution_shows_the_person_helped_most_at_checkpoints_from_first_to_las
         os.makedirs(os.path.join(made.run, f'step-{step:08d}'), exist_ok=True)
     report.make_evolution(material)
     errors = material.errors_of_both()
-    helped = material.predicted[1].rows[analysis.gains(*errors).argmax()]
+    helped = material.found.rows[analysis.gains(*errors).argmax()]
     assert [(os.path.basename(path), row) for path, row in seen] == [
         (f'step-{step:08d}', helped) for step in (0, 20, 40, 60, 80, 100)]
     assert cv2.imread(material.out('evolution.png')) is not None
@@ -395,13 +395,13 @@ def test_restored_network_finds_what_main_wrote(of_untrained, monkeypatch):
     import model
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))             # as narrow_main.py
     material = report.Material(of_untrained)
-    split_name, predictions, _ = material.predicted
-    split = arrays.load_split(of_untrained.data, split_name, material.manifest)
+    wanted = material.found
+    split = arrays.load_split(of_untrained.data, wanted.split, material.manifest)
     with report.restored(of_untrained.run, 'multi') as network:
-        for i, row in enumerate(predictions.rows[:2]):
+        for i, row in enumerate(wanted.rows[:2]):
             found = heatmaps.decode(np.stack(network.maps(split, row)), network.subcell)
             for model_name, found_xy in zip((PART_DETECTOR, JOINT_MODEL), found):
-                np.testing.assert_allclose(found_xy, predictions.models[model_name][i], atol=0.1)
+                np.testing.assert_allclose(found_xy, wanted.models[model_name][i], atol=0.1)
 
 
 def test_pairs_of_an_untrained_network_are_those_of_the_start(of_untrained):
