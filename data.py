@@ -241,8 +241,8 @@ def parse_options():
                         'training, test; several of LSP are joined (default: FLIC/examples.mat)')
     parser.add_argument('--coco', nargs='+', metavar='FILE', help='in place of --meta: people of your own as COCO '
                         'writes key points, cut out as FLIC\'s people are; two files: training, test')
-    parser.add_argument('--images', nargs='+', metavar='FOLDER', help='of the pictures, one for each FILE or one for '
-                        'all (default: FLIC/images)')
+    parser.add_argument('--images', nargs='+', metavar='FOLDER', help='the pictures\' folder, one for each FILE or '
+                        'one for all (default: FLIC/images)')
     parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
     parser.add_argument('--synthetic', type=files.positive_int, metavar='N',
                         help='draw N people in the set\'s format into OUT/synthetic_SET and use these')
@@ -265,7 +265,8 @@ def parse_options():
     n = len(options.meta or ())
     most = {'flic': 2 if options.coco else 1, 'lsp': n}.get(options.dataset, 2)
     if n > most or len(options.images or ()) not in (0, 1, n):
-        parser.error(f'--meta, --images: {n} files and {len(options.images)} folders do not go together')
+        parser.error(f'--meta, --images: {n} and {len(options.images)} do not go together: up to {most} FILE, and a '
+                     'FOLDER for each or one for all')
     return options
 
 

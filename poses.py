@@ -12,9 +12,12 @@ import contextlib
 import io
 import os
 
+import numpy as np
+
 import datasets
 import main
 from engine import checkpoint, convolution, pictures, sources, towers
+from engine.files import InputError
 from engine.joints import standard_name
 from engine.tf1 import tf
 
@@ -49,7 +52,17 @@ class Model:
 
     def __call__(self, image, torsos=None, boxes=None):
         """The people of an RGB picture, uint8 [h, w, 3]: everybody, the clearest first; those at `torsos`,
-        [(x, y), ...]; or those in `boxes`, [(x, y, width, height), ...], pixels."""
+        [(x, y), ...]; or those in `boxes`, [(x, y, width, height), ...], pixels.  ValueError says what is none."""
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError('the picture is no array uint8 [height, width, 3] of RGB, as poses.read makes it')
+        if torsos is not None and boxes is not None:
+            raise ValueError('either torsos or boxes say who is meant')
+        if torsos is not None and not self.finder.seek:
+            raise ValueError('this model is asked by boxes: it has no spatial model, which torsos are for')
+        try:
+            pictures.check_inside(image, torsos, boxes, 'the picture')
+        except InputError as error:
+            raise ValueError(str(error)) from None
         return self.finder.find(image, torsos, boxes)
 
     def close(self):

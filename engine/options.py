@@ -94,10 +94,10 @@ def add_training(parser):
     training.add_argument('--warm_up', type=natural_int, default=0, metavar='STEPS',
                           help='updates over which the rate first rises')
     training.add_argument('--clip_norm', type=natural_float, default=4.0, metavar='NORM',
-                          help='longest gradient, over all variables: a longer one is shortened to it; 0: never')
+                          help='clip the gradient to this norm, over all variables; 0: never')
     training.add_argument('--lmbd', type=natural_float, default=0.001, help='weight decay')
     training.add_argument('--norm_decay', type=share, default=0.9, metavar='D',
-                          help='of the batch norms\' moving averages, an update')
+                          help='decay of batch norm\'s moving averages an update')
     training.add_argument('--average_weights', type=share, default=0.0, metavar='D',
                           help='evaluate by the weights\' moving average, of this decay an update; 0: by the last ones')
     training.add_argument('--seed', type=natural_int, default=0, help='equal seeds, equal runs')
@@ -179,7 +179,8 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Says the default where there is one."""
 
     def _get_help_string(self, action):
-        return action.help if action.default in (None, False, '') else super()._get_help_string(action)
+        silent = action.default is None or action.default is False or action.default == ''
+        return action.help if silent else super()._get_help_string(action)
 
 
 def parse(system, systems, arguments=None):

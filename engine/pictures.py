@@ -66,6 +66,7 @@ from engine.palette import rgb, side_colour
 from engine.tf1 import tf
 
 MAP_TILE = 480                          # pixels, the longer side of a picture under a heat map
+FAR = 10                                # sides of the picture beyond which no box reaches
 SEARCH_SECONDS = 0.5                    # of a video: how often the whole of its picture is searched for people
 
 # spectra: see convolution.spectra.  evaluation: towers.Evaluation of the views of one picture.
@@ -105,14 +106,22 @@ def check_torso(options, system, found):
     if found[0].path != sources.STDIN and not isinstance(found[0].path, int):
         with contextlib.suppress(sources.Unreadable):               # is reported in its turn
             _, _, image = next(sources.frames(found[0]))
-            check_inside(options.torso, image, options.predict)
+            check_inside(image, options.torso, None, options.predict)
 
 
-def check_inside(points_xy, image, name):
-    height, width = image.shape[:2]
-    for x, y in points_xy or ():
-        if not (0 <= x < width and 0 <= y < height):
-            raise InputError(f'--torso {x:g},{y:g}: outside {name}, which is {width}x{height}')
+def check_inside(image, points_xy, boxes_xy, name):
+    """Torsos, [(x, y), ...], lie within a picture; boxes, [(x, y, width, height), ...], have a pixel of it and no more
+    than FAR of its sides beyond it."""
+    size = np.array(image.shape[1::-1])
+    outside = 'outside {}, which is {}x{}'.format(name, *size)
+    for xy in points_xy or ():
+        if not ((np.array(xy) >= 0) & (xy < size)).all():                           # NaN compares false
+            raise InputError('--torso {:g},{:g}: {}'.format(*xy, outside))
+    for box in boxes_xy or ():
+        first, last = np.array(box[:2]), np.add(box[:2], box[2:])
+        if not ((np.minimum(last, size) - np.maximum(first, 0) >= 1) & (first >= -FAR * size)
+                & (last <= (1 + FAR) * size)).all():
+            raise InputError('--boxes: {:g},{:g},{:g},{:g} is {}'.format(*box, outside))
 
 
 def complain(message):
@@ -274,9 +283,9 @@ def write_source(finder, source, options, detected, written, bar, signals):
         show, pictures = None, stack.enter_context(contextlib.closing(sources.frames(source)))
         try:
             for name, number, image in pictures:
-                check_inside(options.torso, image, name)
-                people = search(number, image, points_xy,
-                                detected and boxes.of(detected, os.path.basename(str(source.path))))
+                boxes_xy = detected and boxes.of(detected, os.path.basename(str(source.path)))
+                check_inside(image, options.torso, boxes_xy, name)
+                people = search(number, image, points_xy, boxes_xy)
                 ids = [{} for _ in people]
                 if tracks:
                     people, ids = followed(tracks, people, options)

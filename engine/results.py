@@ -1,7 +1,7 @@
 """What --predict writes: poses.json and coco_results.json, as they grow, and never over somebody else's files.
 
-What is written bears MARK, a JPEG as a comment, a video in a box of its own, poses.json in its head.  A file of the
-same name without it is a user's, and left as it is.
+What is written bears MARK, a JPEG as a comment, a video in a box of its own, poses.json in its head, coco_results.json
+in its first person.  A file of the same name without it is a user's, and left as it is.
 """
 import contextlib
 import os
@@ -28,7 +28,7 @@ def check_ours(path):
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 'rb') as file:
             start = file.read(NEAR)
             file.seek(max(0, os.fstat(file.fileno()).st_size - NEAR))
-            ours = MARK in start or MARK in file.read(NEAR)
+            ours = MARK in start or MARK in file.read(NEAR) or start == b'[]'          # nobody was found
     except FileNotFoundError:
         return
     except OSError as error:
@@ -76,9 +76,8 @@ class Results:
 
     def __init__(self, out, head, numbers=None):
         self.paths = [os.path.join(out, name) for name in (POSES, RESULTS)]
-        check_ours(self.paths[0])
-        if not os.path.exists(self.paths[0]) and os.path.lexists(self.paths[1]):
-            check_ours(self.paths[1])
+        for path in self.paths:
+            check_ours(path)
         sweep(out)
         self.document = {'info': head['info'], 'images': [], 'categories': head['categories'], 'annotations': []}
         self.results, self.numbers, self.written = [], numbers or {}, 0
@@ -91,7 +90,9 @@ class Results:
         for person in people:
             keypoints = person.pop('guesses')
             annotations.append({'id': len(annotations) + 1, 'image_id': id_, 'category_id': 1, **person})
-            self.results.append({'image_id': id_, 'category_id': 1, 'keypoints': keypoints, 'score': person['score']})
+            first = {} if self.results else {'description': MARK.decode()}
+            self.results.append({**first, 'image_id': id_, 'category_id': 1, 'keypoints': keypoints,
+                                 'score': person['score']})
         if len(images) - self.written > len(images) // 100:
             self.write()
 

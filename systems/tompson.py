@@ -28,6 +28,7 @@ from engine.files import finite_float, natural_float, natural_int, positive_floa
 from engine.meter import Meter
 from engine.metrics import detection_rate, normalised_errors
 from engine.tf1 import tf
+from engine.training import say
 from systems import Network, Sought, pose
 
 DATASETS = ('flic',)
@@ -74,10 +75,10 @@ def add_network(parser):
     network.add_argument('--threshold', type=share, default=0.5, metavar='P',
                          help='of --predict, where nobody is named: people are shown who are there with at least this '
                               'probability')
-    network.add_argument('--certainty', nargs=2, type=finite_float, default=list(crowd.CURVE),
-                         metavar=('EVEN', 'STEEPNESS'),
-                         help='of --predict: the curve that makes a person\'s probability of the torso\'s field, as '
-                              'python -m tools.certainty fits it to a checkpoint; stays with a run')
+    network.add_argument('--certainty', nargs=2, type=finite_float, metavar=('EVEN', 'STEEPNESS'),
+                         help='of --predict: midpoint and steepness of the logistic curve that turns the torso\'s '
+                              'field into a probability, as python -m tools.certainty fits it to a checkpoint; stays '
+                              'with a run (default: pretrained/flic\'s)')
     network.add_argument('--zooms', nargs='+', type=zoom_to_look_at, default=list(crowd.ZOOMS), metavar='Z',
                          help='of --predict: people are looked for in the picture Z times as large as it just fits '
                               'into the frame; what is larger is seen in overlapping tiles')
@@ -141,7 +142,7 @@ def check_options(options):
     if augmentation.ranges_of(options) != augmentation.USUAL and not options.data_augm:
         names = ', '.join(f'--{name}' for name in augmentation.Ranges._fields)
         raise ValueError(f'{names} go with --data_augm')
-    if options.certainty[1] <= 0:
+    if options.certainty and options.certainty[1] <= 0:
         raise ValueError('argument --certainty: STEEPNESS is not above 0')
     systems.check_zoom(options)
 
@@ -364,6 +365,8 @@ def predictor(session, evaluation, options):
 def seeker(session, evaluation, options):
     """seek(image, points_xy=None, boxes=None) -> [Sought, ...]: the people of a picture (crowd.py), one pass of the
     detector over the zooms for all whom one view shows in their right size."""
+    if options.certainty is None:
+        say('note: people\'s scores go by the curve of pretrained/flic; python -m tools.certainty fits one to this run')
     priors = torso.priors(session.run(evaluation.inference.networks[0].parts[1].energies))
     detectors = [network.outputs['pd'] for network in evaluation.inference.networks]
     scales, images, torso_map = scales_of(options), evaluation.batch.images, evaluation.batch.targets['torso_map']
@@ -394,7 +397,7 @@ def seeker(session, evaluation, options):
             answer = session.run(evaluation.combined['sm'], {
                 **feed, torso_map: torso.torso_maps(person.torso_xy[None], scales)})
             there = crowd.Seen(view, crowd.to_picture(view, person.torso_xy), person.score)
-            score = crowd.certainty(person.score, options.certainty)
+            score = crowd.certainty(person.score, options.certainty or crowd.CURVE)
             yield Sought(answer, person.torso_xy, inverse(view.matrix), score, there)
     return seek
 

@@ -33,6 +33,12 @@ def test_python_and_command_line_find_the_same(untrained, tmp_path, monkeypatch)
     with poses.load(run, '--scales', 'single') as find:
         found = find(poses.read(str(tmp_path / 'a.png')), torsos=[(300, 200), (100, 90)])
         again = find(image, torsos=[(300, 200)])
+        for wrong, named in ((image / 255, {}), (image[..., 0], {}), (image[..., [0, 1, 2, 0]], {}), ('a.png', {}),
+                             (image, {'torsos': [(5000, 5000)]}), (image, {'boxes': [(2000, 5, 60, 90)]}),
+                             (image, {'boxes': [(20, 5, 0, 90)]}),
+                             (image, {'torsos': [(9, 9)], 'boxes': [(5, 5, 9, 9)]})):
+            with pytest.raises(ValueError, match=r'uint8|outside the picture|either'):
+                find(wrong, **named)
     assert len(found) == len(expected) == 2 and find.joints[0] == 'left_shoulder'
     for one, other in zip(found, expected):
         assert_near(np.ravel(one.joints_xy), np.delete(other['keypoints'], np.s_[2::3]))

@@ -204,6 +204,19 @@ def test_names_do_not_collide(files, names):
     assert sources.unique_names(files) == names
 
 
+@pytest.mark.parametrize(('box', 'fine'), [
+    ((10, 5, 20, 30), True), ((-30, -20, 31, 21), True), ((69, 49, 500, 400), True), ((0, 0, 70, 50), True),
+    ((70, 5, 20, 30), False), ((10, -30, 20, 30), False), ((-1e12, 5, 3, 3), False), ((-1e12, 5, 2e12, 3), False),
+    ((10, 5, 1e-300, 1e-300), False), ((10, 5, 20, 0.9), False), ((np.nan, 5, 20, 30), False)])
+def test_boxes_are_of_their_picture(box, fine):
+    image = shapes(50, 70)
+    if fine:
+        pictures.check_inside(image, None, [(1, 1, 5, 5), box], 'a.png')
+    else:
+        with pytest.raises(InputError, match=r'--boxes: .* is outside a\.png, which is 70x50'):
+            pictures.check_inside(image, None, [(1, 1, 5, 5), box], 'a.png')
+
+
 def test_folders_are_listed_by_name(tmp_path):
     for name in ('b.PNG', 'a.jpeg', '.hidden.jpg', 'notes.txt', 'c.tif'):
         (tmp_path / name).write_bytes(b'')

@@ -87,6 +87,22 @@ def test_others_files_stay(tmp_path):
         results.write_picture(str(tmp_path / 'pipe'), image)
 
 
+def test_each_document_is_known_by_itself(tmp_path):
+    """Whichever of the two is gone, the other is replaced; a user's, beside one of ours, is not."""
+    for n_people in (0, 2):
+        for gone in (results.POSES, results.RESULTS):
+            written = document(tmp_path)
+            written.add({'file_name': 'a.jpg', 'width': 60, 'height': 100},
+                        [results.person(XY, SCORES, 0.7, (100, 60), torso=None) for _ in range(n_people)])
+            written.write()
+            assert len(read(tmp_path, results.RESULTS)) == n_people
+            os.unlink(tmp_path / gone)
+            document(tmp_path)
+    (tmp_path / results.RESULTS).write_text('[{"image_id": 1}]')
+    with pytest.raises(InputError, match='not from an earlier'):
+        document(tmp_path)
+
+
 def test_frames_of_an_earlier_call_go(tmp_path):
     image = np.zeros((20, 30, 3), np.uint8)
     for name in ('v_000001_pose.jpg', 'v_000001_maps.jpg', 'v_12_pose.jpg', 'w_000001_pose.jpg'):
