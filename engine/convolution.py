@@ -141,12 +141,10 @@ def _differentiable(tiling):
     """The function (x, filters) -> y, with both gradients."""
     @tf.custom_gradient
     def convolve(x, filters):
-        f = filters.shape.as_list()[3]
-        w_rows = _filter_rows(_after(x, filters), tiling)
-
         def gradient(dy):
             return _backward(dy, _after(dy, x), _after(dy, filters), tiling)
-        return _forward(x, lambda p: _spectrum(_column_bases(tiling)[1], w_rows[p], f), f, tiling), gradient
+        f, w = filters.shape.as_list()[3], _after(x, filters)
+        return _forward(x, lambda p: _filter_spectrum(w, p, tiling), f, tiling), gradient
     return convolve
 
 
@@ -166,12 +164,12 @@ def _backward(dy, x, filters, tiling):
     """dy [n, h, w, f] -> the gradients of x and filters, [n, h, w, c] and [k, k, c, f]."""
     c, f = filters.shape.as_list()[2:]
     inputs, weights, outputs = _column_bases(tiling)
-    x_rows, w_rows = _input_rows(x, tiling), _filter_rows(filters, tiling)          # [P', 2 Q, T c], [P', 2 k, c f]
+    x_rows = _input_rows(x, tiling)                                                 # [P', 2 Q, T c]
     y_rows = _output_maps_transpose(dy, tiling)                                     # [P', 2 m2, T f]
 
     def at_row(p):
         y = _spectrum(outputs.T, y_rows[p], f)                                      # [3 Q, T, f]
-        w = _spectrum(weights, w_rows[p], f)                                        # [3 Q, c, f]
+        w = _filter_spectrum(filters, p, tiling)                                    # [3 Q, c, f]
         dx = _from_spectrum(inputs.T, tf.matmul(y, w, transpose_b=True))            # [2 Q, T c]
         x = _spectrum(inputs, _after(dx, x_rows[p]), c)                             # [3 Q, T, c]
         return dx, _from_spectrum(weights.T, tf.matmul(x, y, transpose_a=True))     # [2 k, c f]
@@ -204,7 +202,7 @@ def _from_spectrum(basis, x):
 
 def _product(matrix, x):
     """Constant [a, b] x [..., b, d] -> [..., a, d]."""
-    return tf.matmul(tf.constant(matrix, tf.float32), x)
+    return tf.matmul(tf.convert_to_tensor(matrix, tf.float32), x)
 
 
 # The bases.  A pair (re, im) is one axis of length 2 s in the order re 0, re 1, ..., im 0, im 1, ... along columns,
@@ -290,10 +288,18 @@ def _output_maps_transpose(y, tiling):
     return tf.reshape(_product(_row_bases(tiling)[2].T, y), [tiling.rows, 2 * m2, -1])
 
 
-def _filter_rows(filters, tiling):
-    """[k, k, c, f] -> [P', 2 k, c f]."""
-    w = _product(_row_bases(tiling)[1], tf.reshape(filters, [tiling.k, -1]))        # [P' 2, k c f]
-    return tf.reshape(w, [tiling.rows, 2 * tiling.k, -1])
+def _filter_rows(filters, tiling, p=None):
+    """[k, k, c, f] -> [P', 2 k, c f], which is larger; or of row frequency p alone, [1, 2 k, c f]."""
+    basis = _row_bases(tiling)[1]                                                   # [P' 2, k]
+    if p is not None:
+        basis = tf.constant(basis.reshape(tiling.rows, 2, tiling.k), tf.float32)[p]
+    w = _product(basis, tf.reshape(filters, [tiling.k, -1]))                        # [P' 2, k c f]
+    return tf.reshape(w, [-1, 2 * tiling.k, np.prod(filters.shape.as_list()[2:])])
+
+
+def _filter_spectrum(filters, p, tiling):
+    """[k, k, c, f] -> [3 Q, c, f] at row frequency p."""
+    return _spectrum(_column_bases(tiling)[1], _filter_rows(filters, tiling, p)[0], filters.shape.as_list()[3])
 
 
 def _filter_rows_transpose(w, c, f, tiling):

@@ -6,7 +6,7 @@ from scipy import signal
 from engine import convolution
 from engine.tf1 import tf
 
-TOLERANCE = 2e-6          # of the largest element; measured 2e-7 to 5e-7
+TOLERANCE = 5e-6          # of the largest element; measured 2e-7 to 5e-7, conv2d itself on one thread 2.6e-6
 
 
 def oracle(x, filters, dy):
