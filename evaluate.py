@@ -34,7 +34,7 @@ import numpy as np
 
 import datasets
 import predictions
-from datasets import annotations, measures
+from datasets import annotations, flic, measures
 from datasets.arrays import file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import palette
@@ -62,8 +62,7 @@ def normaliser_vectors(truth_xy, torsobox, name):
     """[n, 9, 2] pixels, [n, 4] x1 y1 x2 y2, one of NORMALISERS -> float64 [n, 2]."""
     if name == 'torsobox':
         return np.subtract(torsobox[:, 2:], torsobox[:, :2], dtype=np.float64)
-    end, start = (truth_xy[:, JOINTS.index(joint)] for joint in name.split('-'))
-    return np.subtract(end, start, dtype=np.float64)
+    return flic.normaliser(np.asarray(truth_xy, np.float64), name.split('-'))
 
 
 # ---------------------------------------------------------------- table, numbers, curves

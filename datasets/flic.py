@@ -67,14 +67,20 @@ def clamp_to_frame(joints_xy):
     return np.clip(joints_xy, 0, np.array([WIDTH - 1, HEIGHT - 1], np.float32))
 
 
+def normaliser(joints_xy, joints=NORMALISER):
+    """[..., k, 2] -> [..., 2]: the first of two joints minus the second, whose distance rates are in % of."""
+    end, beginning = (joints_xy[..., JOINTS.index(joint), :] for joint in joints)
+    return end - beginning
+
+
 def people(stored, joints_xy):
     """Stored people [n] (PERSON) -> with the fields of crops.Person and what arrays.by_picture goes by; unit is the
     length of NORMALISER."""
     first, last = stored['torsobox'][:, :2], stored['torsobox'][:, 2:]
     middle, height = np.tile((first + last) / 2, 2), (last - first)[:, 1:]
     box = middle + height * UPPER_BODY
-    end, beginning = (joints_xy[:, JOINTS.index(joint)] for joint in NORMALISER)
-    return with_fields(stored, visible=visibility(joints_xy), box=box, unit=np.linalg.norm(end - beginning, axis=-1),
+    unit = np.linalg.norm(normaliser(joints_xy), axis=-1)
+    return with_fields(stored, visible=visibility(joints_xy), box=box, unit=unit,
                        **dict(zip(('centre', 'scale'), centre_and_scale(box))),
                        area=np.prod(box[:, 2:] - box[:, :2], axis=-1), crowd=np.zeros(len(stored), bool),
                        picture=np.unique(stored['file'], return_inverse=True)[1])

@@ -418,9 +418,8 @@ def meter(options, names, sums=None):
 def rates(maps, joints_xy, options):
     """{name: maps [b, 60, 90, 9]}, truth [b, 10, 2] -> {name: rate of each joint at RADIUS, float64 [9], %}."""
     truth = joints_xy[:, :N_JOINTS].astype(np.float64)
-    end, beginning = (truth[:, JOINTS.index(joint)] for joint in flic.NORMALISER)
     return {name: detection_rate(normalised_errors(heatmaps.decode(one, options.decode == 'subcell'), truth,
-                                                   end - beginning), RADIUS) for name, one in maps.items()}
+                                                   flic.normaliser(truth)), RADIUS) for name, one in maps.items()}
 
 
 def portable(network):

@@ -114,9 +114,8 @@ def field_near(found, joints_xy):
 
 
 def rate(found_xy, joints_xy):
-    end, beginning = (joints_xy[flic.JOINTS.index(joint)] for joint in flic.NORMALISER)
     errors = np.linalg.norm(found_xy - joints_xy[:flic.N_JOINTS], axis=1)
-    return np.mean(errors <= 0.1 * np.linalg.norm(end - beginning))
+    return np.mean(errors <= 0.1 * np.linalg.norm(flic.normaliser(joints_xy)))
 
 
 def highest(found):
