@@ -224,6 +224,11 @@ def initial_energies(histograms, mode='exact'):
     return energies.astype(np.float32)
 
 
+def softplus_of_array(x):
+    """softplus(x) in NumPy, in the precision of x."""
+    return np.logaddexp(0, BETA * x) / BETA
+
+
 def inverse_softplus(y):
     """The x with softplus(x) = y > 0, for arrays: y + log(1 - exp(-BETA y)) / BETA neither overflows nor cancels."""
     return y + np.log(-np.expm1(-BETA * y)) / BETA

@@ -442,5 +442,5 @@ def pictures(variables):
     for kind, name in (('priors', 'spatial_model/energies'), ('more/biases', 'spatial_model/biases')):
         for (joint, condjoint), values in zip(spatial_model.PAIRS_TO_JOINTS, variables.get(name, ())):
             label = f'{flic.MAPS[joint]} given {flic.MAPS[condjoint]}'
-            values = np.logaddexp(0, spatial_model.BETA * values) / spatial_model.BETA
+            values = spatial_model.softplus_of_array(values)
             yield f'{kind}/{label.replace(" ", "_")}', drawing.heat_image(values, label)

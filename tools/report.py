@@ -152,7 +152,7 @@ def read_pairs(material):
     weights = {name.removesuffix(AVERAGE): value for name, value in checkpoint.weights(found.path).items()}
     energies, biases = (weights[f'spatial_model/{name}'][:n] for name in ('energies', 'biases'))
     first = spatial_model.initial_energies(histograms, settings['priors'])
-    return [np.logaddexp(0, spatial_model.BETA * x) / spatial_model.BETA for x in (first, energies, biases)]
+    return [spatial_model.softplus_of_array(x) for x in (first, energies, biases)]
 
 
 # ---------------------------------------------------------------- the figures
