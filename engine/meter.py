@@ -19,8 +19,6 @@ class Meter:
         self.counted = [joint not in uncounted for joint in joints]
         zeros = {'n': 0, 'counts': [0] * len(joints), **{f'loss_{name}': 0 for name in names},
                  **{f'rate_{name}': [0] * len(joints) for name in names}}
-        if sums and 'counts' not in sums:                       # of before joints could be without a label
-            sums = {**sums, 'counts': [sums['n']] * len(joints)}
         self.sums = {name: np.array((sums or zeros)[name], np.float64) for name in zeros}
 
     def add(self, losses, outputs, facts):

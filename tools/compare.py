@@ -118,7 +118,7 @@ def table(results):
     """Markdown."""
     header = ('system', 'width', 'updates', 'minutes', 'samples a second', *ROWS, 'PCK@0.2 elbow, wrist', 'published')
     body = []
-    for row in results:
+    for row in sorted(results, key=lambda row: -row['rates']['mean of 9']):
         seconds, width = row['epochs'][-1][0], row['arguments'][row['arguments'].index('--width') + 1]
         samples = int(row['arguments'][row['arguments'].index('--train_examples') + 1]) * len(row['epochs'])
         body.append((row['system'], width, str(row['updates']), f'{seconds / 60:.1f}', f'{samples / seconds:.1f}',
