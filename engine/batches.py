@@ -16,6 +16,7 @@ from engine.crops import person_of
 from engine.tf1 import tf
 
 ORDER, SAMPLE = 0, 1          # keep the streams of random numbers apart
+THREADS = min(len(os.sched_getaffinity(0)), 8)        # that a pipeline makes batches on
 
 Batch = collections.namedtuple('Batch', 'rows images joints_xy visible back unit targets')
 
@@ -97,7 +98,6 @@ def pipeline(spec, *makes, ahead=2):
 
 
 def _source(iterator, make, spec, ahead):
-    threads = min(len(os.sched_getaffinity(0)), 8)
     first, last = tf.placeholder(tf.int64, []), tf.placeholder(tf.int64, [])
     specs = tf.nest.flatten(spec)
 
@@ -107,6 +107,6 @@ def _source(iterator, make, spec, ahead):
             array.set_shape(x.shape)
         return tf.nest.pack_sequence_as(spec, arrays)
 
-    data = tf.data.Dataset.range(first, last).map(load, num_parallel_calls=threads, deterministic=True).prefetch(ahead)
+    data = tf.data.Dataset.range(first, last).map(load, num_parallel_calls=THREADS, deterministic=True).prefetch(ahead)
     initializer = iterator.make_initializer(data)
     return lambda start, stop: (initializer, {first: start, last: stop})

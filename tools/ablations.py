@@ -85,9 +85,7 @@ def run_all(args):
         for number, (name, seed) in enumerate(jobs, 1):
             print(f'[{number}/{len(jobs)}] {name}, seed {seed}', flush=True)
             row = measure(name, seed, settings, args)
-            file.write(json.dumps(row) + '\n')
-            file.flush()
-            os.fsync(file.fileno())
+            append(file, row)
             print(f'[{number}/{len(jobs)}] {name}, seed {seed}: {summary(row)}', flush=True)
             clear(name, seed, args, settings)
 
@@ -245,6 +243,13 @@ def open_results(path):
         if content and not content.endswith('\n'):                         # cut short: the next line begins anew
             file.write('\n')
         yield file
+
+
+def append(file, row):
+    """Writes a line, which is on disk afterwards."""
+    file.write(json.dumps(row) + '\n')
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def read_results(path):

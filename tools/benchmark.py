@@ -13,7 +13,6 @@ rounds, the first included.  The data are synthetic people, made in a temporary 
 """
 import collections
 import concurrent.futures
-import contextlib
 import functools
 import math
 import multiprocessing
@@ -32,7 +31,7 @@ import data
 import main as main_script
 import pairwise_distr
 import spatial_model
-from datasets import arrays
+from datasets import arrays, flic
 from datasets.flic import HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, PAIRS, WIDTH, clamp_to_frame
 from engine import batches, convolution, files, multiscale, towers
 from engine.heatmaps import cell_of, render_targets
@@ -41,7 +40,6 @@ from engine.tf1 import tf
 from tools import side_tf1
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-THREADS = 2                         # of the input pipeline (batches.pipeline)
 TRAIN = 3987                        # people of FLIC's training set
 SLOW = 50                           # seconds: a longer round is repeated half as often, and the first one counts
 
@@ -241,8 +239,9 @@ def bench_step(sizes, folder):
             (ours_time, detector, joint, augment), runs = measure(sizes.repeats, ours, *parts)
         plain = Time(*(detector[i] + N_JOINTS * joint[i] + augment[i] for i in (0, 1)))
         flop = [a + b for a, b in zip(detector_flop(width, batch_size), spatial_flop(batch_size, True))]
+        target = {(1, 4): 18, (1 / 4, 14): 20}.get((width, batch_size))
         yield Row(f'whole step ({detector.wall:.1f} + 9 x {joint.wall:.2f} + {augment.wall:.2f})',
-                  f'width {width:g}, batch {batch_size}', ours_time, plain, {1: 4.5, 1 / 4: 8}[width], flop, runs)
+                  f'width {width:g}, batch {batch_size}', ours_time, plain, target, flop, runs)
         print_profile(ours, f'whole step, width {width:g}, batch {batch_size}', sizes.repeats)
 
 
@@ -353,16 +352,16 @@ def plain_augmentation_step(folder, batch_size):
 
 
 def bench_augmentation(sizes, folder):
-    """As in training: THREADS batches at a time on as many threads; plain makes them one after the other."""
-    split, batch_size, pool = open_split(folder), 14, concurrent.futures.ThreadPoolExecutor(THREADS)
+    """As in training: as many batches at a time as the pipeline has threads; plain makes them one after the other."""
+    split, batch_size, pool = open_split(folder), 14, concurrent.futures.ThreadPoolExecutor(batches.THREADS)
     plain = plain_augmentation_step(folder, batch_size)
     options, system, *_ = main_script.understand(['--train', '--data_augm', '--batch_size', str(batch_size)])
 
     def ours(step):
         batches.training_batch(system, split, step, options)
-    times, runs = measure(sizes.repeats, lambda: list(pool.map(ours, range(THREADS))),
-                          lambda: [plain() for _ in range(THREADS)])
-    yield Row('augmentation', f'{THREADS} batches of {batch_size}', *times, 4, None, runs)
+    times, runs = measure(sizes.repeats, lambda: list(pool.map(ours, range(batches.THREADS))),
+                          lambda: [plain() for _ in range(batches.THREADS)])
+    yield Row('augmentation', f'{batches.THREADS} batches of {batch_size}', *times, 4, None, runs)
 
 
 def plain_scaled(image):
@@ -399,7 +398,7 @@ def bench_multiscale(sizes, folder):
     """Ours as in main.py: pictures on the pipeline's threads, a picture a call; maps in the graph."""
     split, n, scales = open_split(folder), sizes.pictures, len(multiscale.SCALES)
     maps = np.random.default_rng(0).random([n, scales, MAP_HEIGHT, MAP_WIDTH, N_JOINTS], np.float32)
-    pool = concurrent.futures.ThreadPoolExecutor(THREADS)
+    pool = concurrent.futures.ThreadPoolExecutor(batches.THREADS)
     options, system, *_ = main_script.understand(['--train'])
     with tf.Graph().as_default():
         place = tf.placeholder(tf.float32, [None, *maps.shape[2:]])
@@ -456,20 +455,19 @@ def plain_arrays(folder, paths, joints_xy):
 
 
 def bench_preprocessing(sizes, folder):
-    """data.py's arrays beside decoding alone by as many processes, and beside `plain_arrays`."""
-    synthetic, out = os.path.join(folder, 'synthetic_FLIC'), os.path.join(folder, 'again')
-    people, images = data.read_annotations(os.path.join(synthetic, 'examples.mat')), os.path.join(synthetic, 'images')
-    paths, workers = [os.path.join(images, file) for file in people.file], len(os.sched_getaffinity(0))
-
-    def ours():
-        data.write_arrays(out, people, images, workers, {})
+    """data.py, its start included, beside decoding alone by as many processes, and beside `plain_arrays`."""
+    made = os.path.join(folder, 'synthetic_FLIC')
+    meta, images, out = os.path.join(made, 'examples.mat'), os.path.join(made, 'images'), os.path.join(folder, 'again')
+    people = flic.read_annotations(meta)
+    paths = [os.path.join(images, file) for file in people.file]
+    frames = [functools.partial(data.decode, path) for path in paths]
 
     def alone():
-        with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-            list(pool.map(data.problem, paths, chunksize=data.ROWS_A_JOB))
-    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stderr(nowhere):
-        (ours, alone, plain), runs = measure(sizes.repeats, ours, alone,
-                                             lambda: plain_arrays(folder, paths, people.joints_xy))
+        with data.pool_of(len(os.sched_getaffinity(0))) as pool:
+            assert not any(pool.map(data.problem, frames, chunksize=data.ROWS_A_JOB))
+    (ours, alone, plain), runs = measure(
+        sizes.repeats, lambda: script('data.py', '--meta', meta, '--images', images, '--out', out), alone,
+        lambda: plain_arrays(folder, paths, people.joints_xy))
     size = f'{len(paths)} pictures'
     yield Row('preprocessing beside JPEG decoding alone', size, ours, alone, 0.8, None, runs)
     yield Row('preprocessing', size, ours, plain, None, None, runs)
@@ -563,16 +561,18 @@ def main():
         benches = [PIECES[piece] for piece in options.pieces]
         benches += [functools.partial(bench, python=python) for name, bench in SIDES.items()
                     if (python := getattr(options, name))]
-        for bench in benches:
-            for row in bench(sizes, folder):
-                line, table = (growth_cells(row), growths) if isinstance(row, Growth) else (cells(row, peak), rows)
-                table.append(line)
-                note(' | '.join(line))
-    if options.pieces:
-        print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
-    for header, body in ((HEADER, rows), (GROWTH_HEADER, growths)):
-        if body:
-            print(f'\n{markdown(header, body, left=2)}')
+        try:
+            for bench in benches:
+                for row in bench(sizes, folder):
+                    line, table = (growth_cells(row), growths) if isinstance(row, Growth) else (cells(row, peak), rows)
+                    table.append(line)
+                    note(' | '.join(line))
+        finally:                                                        # what there is, if a piece raises
+            if options.pieces:
+                print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
+            for header, body in ((HEADER, rows), (GROWTH_HEADER, growths)):
+                if body:
+                    print(f'\n{markdown(header, body, left=2)}')
 
 
 if __name__ == '__main__':

@@ -35,6 +35,8 @@ def main():
     if not args.again:
         write(measure(args), args.table)
     fields = read(args.table)
+    if len(fields) < 4:
+        raise InputError(f'--table {args.table}: wants train and test, people and nobody')
     curve = [round(float(value), 2) for value in fit(fields['train', 'people'], fields['train', 'nobody'])]
     print('fit: --certainty {} {}'.format(*curve))
     draw(fields['test', 'people'], fields['test', 'nobody'], curve, os.path.splitext(args.table)[0] + '.png')
@@ -67,9 +69,14 @@ def write(rows, path):
 def read(path=TABLE):
     """{(part, kind): fields [n]}"""
     fields = {}
-    with open(path, newline='', encoding='utf-8') as file:
-        for row in csv.DictReader(file):
-            fields.setdefault((row['part'], row['kind']), []).append(float(row['field']))
+    try:
+        with open(path, newline='', encoding='utf-8') as file:
+            for row in csv.DictReader(file):
+                fields.setdefault((row['part'], row['kind']), []).append(float(row['field']))
+    except OSError as error:
+        raise InputError(f'--table {path}: {error.strerror}') from error
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise InputError(f'--table {path}: not a table of this program: {error!r}') from error
     return {key: np.array(values) for key, values in fields.items()}
 
 

@@ -14,7 +14,6 @@ On one core processor time is time; on several, threads that wait for each other
 seconds so far, rate of held-out people], ...]), people, rates ({row of evaluate.py: rate at radius 10}), pck ({row:
 PCK@0.2 of the torso box}), code.
 """
-import json
 import os
 import shutil
 import signal
@@ -29,7 +28,7 @@ from datasets import arrays
 from engine import palette
 from engine.files import InputError, Parser, atomic, positive_float, positive_int, run_script
 from engine.tables import markdown
-from tools.ablations import STOPPED, call_main, code_of, count_updates
+from tools.ablations import STOPPED, append, call_main, code_of, count_updates, open_results
 from tools.plot_log import read_lines
 
 COMMON = ('--dataset', 'flic', '--data_augm', '--rotation', 15, '--zoom', 0.75, 1.35, '--batch_size', 8,
@@ -52,14 +51,14 @@ TRIAL = 80                                  # people of the trial that estimates
 # ---------------------------------------------------------------- running
 
 def run_all(args):
-    done = {row['system'] for row in read_results(args.out) if row['minutes'] == args.minutes}
-    for name in args.systems:
-        if name in done:
-            continue
-        row = measure(name, args)
-        with open(args.out, 'a', encoding='utf-8') as file:
-            file.write(json.dumps(row) + '\n')
-        print(f'{name}: {row["updates"]} updates, mean of 9 {row["rates"]["mean of 9"]:.1f} %', flush=True)
+    with open_results(args.out) as file:
+        done = {row['system'] for row in read_results(args.out) if row['minutes'] == args.minutes}
+        for name in args.systems:
+            if name in done:
+                continue
+            row = measure(name, args)
+            append(file, row)
+            print(f'{name}: {row["updates"]} updates, mean of 9 {row["rates"]["mean of 9"]:.1f} %', flush=True)
 
 
 def measure(name, args):
@@ -110,8 +109,8 @@ def rates(path, data):
 # ---------------------------------------------------------------- results
 
 def read_results(path):
-    """The lines of --out; none where there is no such file."""
-    return read_lines(path, 'updates') if os.path.exists(path) else []
+    """The lines of --out; none where there is no such file, or nothing in it yet."""
+    return read_lines(path, 'updates') if os.path.exists(path) and os.path.getsize(path) else []
 
 
 def table(results):

@@ -14,6 +14,7 @@ import shutil
 import numpy as np
 
 from engine import checkpoint, files
+from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
 
@@ -56,13 +57,16 @@ def halved(name, value):
 
 def main():
     parser = files.Parser(description=__doc__)
-    parser.add_argument('run', help='a run\'s folder (its newest checkpoint is taken), or a checkpoint\'s')
+    parser.add_argument('run', help='a run\'s name or folder (its newest checkpoint is taken), or a checkpoint\'s')
     parser.add_argument('--out', required=True, metavar='FOLDER', help='where the weights go')
+    parser.add_argument('--model_path', default=command_line.MODEL_PATH, metavar='FOLDER',
+                        help='folder of all runs (default: %(default)s)')
     parser.add_argument('--half', action='store_true', help='store weights in half precision')
     parser.add_argument('--certainty', nargs=2, type=files.finite_float, metavar=('EVEN', 'STEEPNESS'),
                         help='main.py\'s, to be stored with the weights')
     options = parser.parse_args()
-    path = publish(checkpoint.find('models_ex', options.run), options.out, options.half, options.certainty)
+    found = checkpoint.find(options.model_path, options.run, 'run')
+    path = publish(found, options.out, options.half, options.certainty)
     size = sum(os.path.getsize(os.path.join(path, name)) for name in os.listdir(path))
     print(f'{path}: {size / 1e6:.1f} MB')
 

@@ -117,7 +117,8 @@ def restored(run, scales):
     import main as main_script
     from engine import batches, checkpoint, convolution, pictures, towers
     from engine.tf1 import tf
-    options, system, found, _ = main_script.understand(['--restore', os.path.abspath(run), '--scales', scales])
+    found = checkpoint.find('', run, '--run')
+    options, system, *_ = main_script.understand(['--restore', found.path, '--scales', scales])
     if not options.use_sm:
         raise InputError(f'--run {run}: trained without the spatial model')
     with tf.Graph().as_default():
@@ -142,7 +143,7 @@ def read_pairs(material):
     from engine import checkpoint
     from engine.layers import AVERAGE
     run = material.options.run
-    found = checkpoint.find(os.path.dirname(os.path.abspath(run)), run)
+    found = checkpoint.find('', run, '--run')
     settings = found.state['settings']
     if not settings['use_sm']:
         raise InputError(f'--run {run}: trained without the spatial model')

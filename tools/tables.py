@@ -121,7 +121,8 @@ def report_command(options, name):
 def times_fragment(steps, epochs, settings, options):
     """Times by the logs; steps, epochs: records of steps.jsonl and log.jsonl."""
     seconds = np.array([record['seconds'] for record in steps])
-    best = max(epochs, key=lambda record: record['test']['rate_sm'])
+    answer = [name for name in epochs[0]['test'] if name.startswith('rate_')][-1]
+    best = max(epochs, key=lambda record: record['test'][answer])
     low, middle, high = np.percentile(seconds, (5, 50, 95))
     rows = [['updates', len(seconds)],
             ['seconds an update: median (5 % to 95 %)', f'{middle:.2f} ({low:.2f} to {high:.2f})'],
@@ -130,10 +131,11 @@ def times_fragment(steps, epochs, settings, options):
             ['epochs', len(epochs)],
             ['minutes an epoch, without its evaluation: median',
              f'{np.median([record["seconds"] for record in epochs]) / 60:.1f}'],
-            ['best epoch by the test rate', f'{best["epoch"]}: {best["test"]["rate_sm"]:.1f} %'],
-            ['last epoch', f'{epochs[-1]["epoch"]}: {epochs[-1]["test"]["rate_sm"]:.1f} %']]
+            ['best epoch by the test rate', f'{best["epoch"]}: {best["test"][answer]:.1f} %'],
+            ['last epoch', f'{epochs[-1]["epoch"]}: {epochs[-1]["test"][answer]:.1f} %']]
     n = settings.get('test_examples')
-    note = f'Rates at radius {RADIUS}, joint model, one scale, {f"{n} test people" if n else "all test people"}.'
+    model = JOINT_MODEL if answer == 'rate_sm' else PART_DETECTOR
+    note = f'Rates at radius {RADIUS}, {model}, one scale, {f"{n} test people" if n else "all test people"}.'
     return fragment('Training', markdown(['', settings_line(settings)], rows), training_command(settings, options),
                     note)
 

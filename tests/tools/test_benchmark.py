@@ -1,4 +1,5 @@
 """benchmark.py: the plain implementations say what ours say, and rounds alternate."""
+import math
 import os
 import shutil
 import sys
@@ -78,6 +79,37 @@ def test_rounds_alternate_and_medians_leave_the_warm_up_out():
     assert calls == ['ours', 'plain'] * 4
     (slow,), runs = benchmark.measure(5, fake('slow', [100, 300, 200]))
     assert (slow.wall, runs) == (200, 3)
+
+
+SMALL = benchmark.Sizes(1, 256, ((1 / 16, 1),), ((1 / 16, 1),), (1,), (1,), 1, 40, (1,), (1,), (1 / 16,), ())
+CHEAP = ('augmentation', 'multiscale', 'histograms', 'preprocessing')
+
+
+@pytest.mark.parametrize('piece', [pytest.param(piece, marks=[] if piece in CHEAP else pytest.mark.long)
+                                   for piece in benchmark.PIECES])
+def test_each_piece_gives_its_rows(tmp_path, arrays_folder, monkeypatch, piece):
+    for name in os.listdir(arrays_folder):
+        os.symlink(os.path.join(arrays_folder, name), tmp_path / name)
+    monkeypatch.setattr(benchmark, 'TRAIN', 30)
+    monkeypatch.setattr(batches, 'THREADS', 1)
+    rows = list(benchmark.PIECES[piece](SMALL, str(tmp_path)))
+    assert rows
+    for row in rows:
+        cells = benchmark.growth_cells(row) if piece == 'growth' else benchmark.cells(row, 1e9)
+        assert len(cells) == len(benchmark.GROWTH_HEADER if piece == 'growth' else benchmark.HEADER)
+        assert 0 < float(cells[2]) < math.inf and 0 < float(cells[3]) < math.inf, cells
+
+
+def test_rows_are_printed_though_a_later_piece_fails(monkeypatch, capsys):
+    second = benchmark.Time(1, 1)
+    pieces = {'first': lambda *_: [benchmark.Row('well', 'small', second, second, 2, None, 5)],
+              'second': lambda *_: [][0]}
+    monkeypatch.setattr(benchmark, 'PIECES', pieces)
+    monkeypatch.setattr(benchmark, 'script', lambda *_: None)
+    monkeypatch.setattr(sys, 'argv', ['benchmark', '--quick'])
+    with pytest.raises(IndexError):
+        benchmark.main()
+    assert '| well ' in capsys.readouterr().out
 
 
 def test_help():

@@ -59,6 +59,18 @@ def test_the_field_of_a_person_is_the_highest_near_the_torso():
     assert certainty.field_near(found[2:], joints_xy) == certainty.NOBODY
 
 
+@pytest.mark.parametrize(('content', 'reason'), [
+    (None, 'No such file'), ('a,b\n1,2\n', 'not a table'), ('part,kind,field\ntrain,people,x\n', 'not a table'),
+    ('part,kind,field\ntrain,people,1\n', 'wants train and test')])
+def test_a_table_that_is_none_is_named(tmp_path, monkeypatch, content, reason):
+    path = tmp_path / 'fields.csv'
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setattr('sys.argv', ['certainty', '--again', '--table', str(path)])
+    with pytest.raises(InputError, match=f'--table {path}: {reason}'):
+        certainty.main()
+
+
 def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setattr('sys.argv', ['certainty', '--restore', 'pretrained/flic'])
     with pytest.raises(InputError, match='--again'):

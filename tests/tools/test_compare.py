@@ -39,7 +39,7 @@ def run(tmp_path, arrays_of_26, monkeypatch):
 
     monkeypatch.setattr(compare, 'call_main', stand_in)
     monkeypatch.setattr(signal, 'signal', lambda *_: None)                # pytest's own handlers stay
-    run.finite, run.out, run.chart = True, tmp_path / 'results.jsonl', tmp_path / 'results.png'
+    run.finite, run.calls, run.out, run.chart = True, calls, tmp_path / 'results.jsonl', tmp_path / 'results.png'
     return run
 
 
@@ -100,13 +100,21 @@ def test_what_is_there_is_not_run_again(run):
     assert len(run('--minutes', 2, '--systems', 'deeppose')) == 3
 
 
+def test_what_cannot_be_written_is_found_out_before_the_training(run, tmp_path):
+    with pytest.raises(InputError, match=r'--out .*none/results\.jsonl: No such file'):
+        run('--minutes', 1, '--out', tmp_path / 'none' / 'results.jsonl')
+    with compare.open_results(str(run.out)), pytest.raises(InputError, match='another process writes to it'):
+        run('--minutes', 1)
+    assert run.calls == []
+
+
 def test_errors_in_one_line(run, monkeypatch):
     with pytest.raises(InputError, match='no results of --minutes 3'):
         run('--minutes', 3, '--table')
     run.finite = False
     with pytest.raises(InputError, match=r"not stay finite: main.py '--train'"):
         run('--minutes', 3, '--systems', 'deeppose')
-    assert not run.out.exists()
+    assert run.out.read_text() == ''
     monkeypatch.undo()
     monkeypatch.setattr(sys, 'executable', '/bin/false')
     with pytest.raises(InputError, match=r"exit code 1: main.py '--train'"):

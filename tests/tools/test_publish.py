@@ -113,8 +113,8 @@ def test_a_full_disk_leaves_nothing(folder):
     (folder / 'weights' / 'some').mkdir()
     (folder / 'weights' / 'some' / 'README.md').write_text('mine')
     for out in ('some', 'none'):
-        result = forked.run([*PUBLISH, 'models_ex/run', '--out', f'weights/{out}'], cwd=folder, file_size=20_000,
-                            env={**os.environ, 'PYTHONPATH': forked.ROOT})
+        result = forked.run([*PUBLISH, 'small', '--model_path', 'weights', '--out', f'weights/{out}'], cwd=folder,
+                            file_size=20_000, env={**os.environ, 'PYTHONPATH': forked.ROOT})
         assert result.returncode == 2 and f'--out weights/{out}: cannot be written' in result.stderr
     assert os.listdir(folder / 'weights' / 'some') == ['README.md'] and not (folder / 'weights' / 'none').exists()
 
@@ -123,4 +123,4 @@ def test_never_over_another(folder):
     result = call(PUBLISH, folder, 'models_ex/run', '--out', 'weights/small')
     assert result.returncode == 2 and '--out weights/small: holds a checkpoint already' in result.stderr
     absent = call(PUBLISH, folder, 'models_ex/nothing', '--out', 'weights/other')
-    assert absent.returncode == 2 and 'no checkpoint there' in absent.stderr
+    assert absent.returncode == 2 and 'error: run: models_ex/nothing: no checkpoint there' in absent.stderr

@@ -374,12 +374,27 @@ def test_bad_input_is_one_line(made, tmp_path, damage, named):
 
 def test_predictions_without_spatial_model_have_no_heat_maps(made, tmp_path):
     own_file(made.predictions, np.repeat(TRUE_XY[None], 12, axis=0))
+    log = tmp_path / 'models' / 'a_run' / 'log.jsonl'
+    epochs = [json.loads(line) for line in log.read_text().splitlines()]
+    for epoch in epochs:
+        del epoch['test']['rate_sm']
+    log.write_text(''.join(json.dumps(epoch) + '\n' for epoch in epochs))
     material = report.Material(made)
     report.make_curves(material)
     report.make_results(material)
-    assert 'Whom the spatial model helps' not in (tmp_path / 'results.md').read_text(encoding='utf-8')
+    text = re.sub(' +', ' ', (tmp_path / 'results.md').read_text(encoding='utf-8'))
+    assert 'Whom the spatial model helps' not in text
+    assert '| best epoch by the test rate | 2: 60.0 % |' in text and f'radius 10, {PART_DETECTOR}, one' in text
     with pytest.raises(InputError, match='flic_pred_sm'):
         report.make_success(material)
+
+
+def test_a_run_without_checkpoints_is_named_as_it_was_given(made):
+    made.run = 'nowhere'
+    with pytest.raises(InputError, match=r'^--run: nowhere: no checkpoint'):
+        report.read_pairs(report.Material(made))
+    with pytest.raises(InputError, match=r'^--run: nowhere: no checkpoint'), report.restored(made.run, 'single'):
+        pass
 
 
 # ---------------------------------------------------------------- the network
