@@ -16,10 +16,11 @@ import collections
 import functools
 import os
 
+import cv2
 import numpy as np
 
 from datasets import annotations, flic
-from engine import crops, sources
+from engine import sources
 from engine.augmentation import transform
 from engine.files import InputError
 from engine.joints import standard_name
@@ -49,7 +50,7 @@ def read(metas, folders):
         test = np.arange(len(people)) >= len(parts[0])
     else:
         test = np.unique([person.path for person in people], return_inverse=True)[1] % 10 == 1
-    windows = [crops.window(person.size, SIZE / size_of(person.joints_xy), flic.add_torso(person.joints_xy)[-1], FRAME)
+    windows = [window(person.size, SIZE / size_of(person.joints_xy), flic.add_torso(person.joints_xy)[-1])
                for person in people]
     joints_xy = np.stack([transform(matrix, person.joints_xy) for (_, matrix), person in zip(windows, people)])
     frames = [functools.partial(frame, person.path, person.size, spans) for (spans, _), person in zip(windows, people)]
@@ -77,7 +78,35 @@ def frame(path, size, spans):
     image = sources.read_picture(path)
     if image.shape[1::-1] != size:
         raise InputError('{}: is {}x{} as it is shown, annotated as {}x{}'.format(path, *image.shape[1::-1], *size))
-    return crops.closeup(image, spans, FRAME)
+    return closeup(image, spans)
+
+
+def window(size, zoom, at_xy):
+    """What `closeup` cuts out of a picture of `size` (width, height): for x and y each (first pixel, end) there and
+    (first pixel, end) in the frame; and the 2x3 matrix from picture to frame.
+
+    The frame is around at_xy, but within the picture, where that is large enough; else in its middle.
+    """
+    spans, matrix = [], np.zeros((2, 3))
+    for axis, (side, at, length) in enumerate(zip(size, at_xy, FRAME[::-1])):
+        extent = length / zoom
+        begin = (side - extent) / 2 if extent >= side else np.clip(at - extent / 2, 0, side - extent)
+        there = int(max(np.floor(begin), 0)), int(min(np.ceil(begin + extent), side))
+        first, end = (int(np.clip(round((edge - begin) * zoom), 0, length)) for edge in there)
+        here = min(first, length - 1), max(end, first + 1)
+        scale = (here[1] - here[0]) / (there[1] - there[0])                     # but for rounding, `zoom`
+        matrix[axis, axis], matrix[axis, 2] = scale, here[0] - there[0] * scale
+        spans.append((there, here))
+    return spans, matrix
+
+
+def closeup(image, spans):
+    """The part of a picture, RGB uint8 [h, w, 3], that `window` says, in a black frame: uint8 [480, 720, 3]."""
+    ((left, right), (x, x_end)), ((top, bottom), (y, y_end)) = spans
+    shrinks, black = x_end - x < right - left, np.zeros((*FRAME, 3), np.uint8)
+    black[y:y_end, x:x_end] = cv2.resize(image[top:bottom, left:right], (x_end - x, y_end - y),
+                                         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return black
 
 
 # --- the file -----------------------------------------------------------------------------------------------------

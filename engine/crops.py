@@ -104,31 +104,3 @@ def to_frame(image, frame):
     black = np.zeros((*frame, 3), np.uint8)
     black[top:top + height, left:left + width] = image
     return black, matrix
-
-
-def window(size, zoom, at_xy, frame):
-    """What `closeup` cuts out of a picture of `size` (width, height): for x and y each (first pixel, end) there and
-    (first pixel, end) in the frame (height, width); and the 2x3 matrix from picture to frame.
-
-    The frame is around at_xy, but within the picture, where that is large enough; else in its middle.
-    """
-    spans, matrix = [], np.zeros((2, 3))
-    for axis, (side, at, length) in enumerate(zip(size, at_xy, frame[::-1])):
-        extent = length / zoom
-        begin = (side - extent) / 2 if extent >= side else np.clip(at - extent / 2, 0, side - extent)
-        there = int(max(np.floor(begin), 0)), int(min(np.ceil(begin + extent), side))
-        first, end = (int(np.clip(round((edge - begin) * zoom), 0, length)) for edge in there)
-        here = min(first, length - 1), max(end, first + 1)
-        scale = (here[1] - here[0]) / (there[1] - there[0])                     # but for rounding, `zoom`
-        matrix[axis, axis], matrix[axis, 2] = scale, here[0] - there[0] * scale
-        spans.append((there, here))
-    return spans, matrix
-
-
-def closeup(image, spans, frame):
-    """The part of a picture, RGB uint8 [h, w, 3], that `window` says, in a black frame: uint8 [*frame, 3]."""
-    ((left, right), (x, x_end)), ((top, bottom), (y, y_end)) = spans
-    shrinks, black = x_end - x < right - left, np.zeros((*frame, 3), np.uint8)
-    black[y:y_end, x:x_end] = cv2.resize(image[top:bottom, left:right], (x_end - x, y_end - y),
-                                         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return black

@@ -100,11 +100,15 @@ def write_text(image, text, corner, scale, colour):
 
 def heat_tile(image, heat, caption, colour):
     """A heat map over its picture in grey: RGB uint8 [h, w, 3], float [h, w], scaled by its own peak."""
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    opacity = 0.85 * np.clip(heat / max(heat.max(), 1e-12), 0, 1)[..., None]
-    blend = np.rint((1 - opacity) * grey + opacity * np.array(colour)).astype(np.uint8)
-    write_text(blend, caption, (6, 18), 0.5, colour)
-    return blend
+    tile = tinted(image, np.clip(heat / max(heat.max(), 1e-12), 0, 1)[..., None], np.array(colour))
+    write_text(tile, caption, (6, 18), 0.5, colour)
+    return tile
+
+
+def tinted(image, strength, tint):
+    """A picture in grey under a colour: RGB uint8 [h, w, 3]; strength [h, w, 1], 0..1; tint: RGB [3] or [h, w, 3]."""
+    grey, opacity = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], OPACITY * strength
+    return np.rint((1 - opacity) * grey + opacity * tint).astype(np.uint8)
 
 
 def sheet(tiles, columns):
@@ -129,17 +133,15 @@ def overlay(image, maps, joints, shown):
     shown: indices of k of the joints, each in its colour.  Each map is scaled by its own peak: a flat one covers
     everything.
     """
-    grey = cv2.cvtColor(cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     colours = np.array([rgb(joint_colours(joints)[joints[i]]) for i in shown], np.float32)      # [k, 3]
     maps = np.maximum(np.nan_to_num(maps[..., list(shown)]), 0)                      # [60, 90, k]
     maps = maps / np.maximum(maps.max(axis=(0, 1)), 1e-12)
-    maps = cv2.resize(maps.astype(np.float32), SIZE).reshape(*grey.shape, -1)        # [240, 360, k]
-    opacity = OPACITY * maps.max(axis=-1, keepdims=True)                             # [240, 360, 1]
+    maps = cv2.resize(maps.astype(np.float32), SIZE).reshape(*SIZE[::-1], -1)        # [240, 360, k]
     tint = maps @ colours / np.maximum(maps.sum(axis=-1, keepdims=True), 1e-12)      # [240, 360, 3]
-    blend = np.rint((1 - opacity) * grey[..., None] + opacity * tint).astype(np.uint8)
+    picture = tinted(cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA), maps.max(axis=-1, keepdims=True), tint)
     for line, joint in enumerate(shown):
-        write(blend, joints[joint], line, colours[line].tolist())
-    return blend
+        write_text(picture, joints[joint], (6, 16 + 15 * line), LETTERS, colours[line].tolist())
+    return picture
 
 
 def heat_image(values, caption):
@@ -147,13 +149,8 @@ def heat_image(values, caption):
     low, high = values.min(), values.max()
     levels = np.rint(255 * (values - low) / max(high - low, 1e-12)).astype(np.uint8)
     image = cv2.applyColorMap(cv2.resize(levels, SIZE, interpolation=cv2.INTER_NEAREST), cv2.COLORMAP_VIRIDIS)
-    write(image, f'{caption}  {low:.3g} .. {high:.3g}', 0, (255, 255, 255))
+    write_text(image, f'{caption}  {low:.3g} .. {high:.3g}', (6, 16), LETTERS, (255, 255, 255))
     return image[..., ::-1]
-
-
-def write(image, text, line, colour):
-    """Text into the image itself, line 0 at the top."""
-    cv2.putText(image, text, (6, 16 + 15 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)
 
 
 def filter_grid(weights):

@@ -117,8 +117,7 @@ def _vertex(before, at, after):
 
 def confidence(maps):
     """Share of each map's mass within CONFIDENCE_RADIUS cells of its peak: [60, 90, k] -> [k], in 0..1."""
-    radius, k = CONFIDENCE_RADIUS, maps.shape[-1]
-    rows, columns = np.divmod(maps.reshape(-1, k).argmax(axis=0), maps.shape[1])
+    radius, (rows, columns) = CONFIDENCE_RADIUS, peaks(maps[None])
     near = [maps[max(row - radius, 0):row + radius + 1, max(column - radius, 0):column + radius + 1, j].sum()
-            for j, (row, column) in enumerate(zip(rows, columns))]
+            for j, (row, column) in enumerate(zip(rows[0], columns[0]))]
     return np.minimum(near / np.maximum(maps.sum(axis=(0, 1)), 1e-12), 1)

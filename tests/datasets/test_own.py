@@ -11,7 +11,6 @@ from conftest import SHARED
 
 import data
 from datasets import arrays, own
-from engine import crops
 from engine.files import InputError
 
 NAMES = ['nose', 'neck', 'right-shoulder', 'Right Elbow', 'right_wrist', 'left_shoulder', 'left_elbow', 'LWRI',
@@ -119,8 +118,8 @@ def test_a_closeup_shows_what_its_matrix_says(size, zoom):
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     picture = np.stack([20 + 200 * x / width, 20 + 200 * y / height, np.full_like(x, 255)], axis=-1).astype(np.uint8)
     for at in rng.uniform(0, size, (5, 2)):
-        spans, matrix = crops.window(size, zoom, at, (480, 720))
-        frame = crops.closeup(picture, spans, (480, 720))
+        spans, matrix = own.window(size, zoom, at)
+        frame = own.closeup(picture, spans)
         np.testing.assert_allclose(matrix[:, :2], np.diag([zoom, zoom]), atol=0.03 * zoom)
         v, u = np.mgrid[:480, :720]
         back = (np.stack([u, v], axis=-1) + 0.5 - matrix[:, 2]) / matrix[:, :2].diagonal()
