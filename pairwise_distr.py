@@ -84,11 +84,9 @@ def load(path, data_id=None):
 
 def draw(path, histograms):
     """PNG: where each joint lies, given the torso (white cross), cropped to the frame around it."""
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-    figure, axes = pyplot.subplots(3, 3, figsize=(10, 7), layout='constrained')
-    for axis, joint in zip(axes.flat, range(flic.N_JOINTS)):
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(10, 7), layout='constrained')
+    for axis, joint in zip(figure.subplots(3, 3).flat, range(flic.N_JOINTS)):
         prior = histograms[flic.PAIRS.index((joint, flic.N_JOINTS))]
         axis.imshow(prior ** 0.5, extent=(-720, 720, 480, -480), cmap='magma')
         axis.plot(0, 0, 'w+')

@@ -166,11 +166,10 @@ def fit(shown, without):
 
 
 def draw(shown, without, curve, path):
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
     thresholds = np.linspace(0.05, 0.95, 91)
-    figure, axes = plt.subplots(figsize=(7, 4))
+    figure = Figure(figsize=(7, 4))
+    axes = figure.subplots()
     for fields, label, style in ((shown, f'{len(shown)} people of FLIC\'s test set shown', 'C0-'),
                                  (without, f'of {len(without)} pictures without people, those with somebody', 'C1--')):
         certainty = np.array([crowd.certainty(value, curve) for value in fields])

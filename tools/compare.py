@@ -129,10 +129,9 @@ def table(results):
 
 def chart(results, path):
     """Rate of held-out people over processor time, a line a system."""
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-    figure, axis = pyplot.subplots(figsize=(7, 4.5), layout='constrained')
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(7, 4.5), layout='constrained')
+    axis = figure.subplots()
     for row, colour in zip(results, palette.MODELS):
         seconds, values = np.transpose(row['epochs'])
         held_out = f', {ANOTHER_RATE[row["system"]]}' if row['system'] in ANOTHER_RATE else ''

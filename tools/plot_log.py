@@ -91,10 +91,9 @@ def main():
     parser.add_argument('runs', nargs='+', metavar='run', help='a run\'s folder, with steps.jsonl and log.jsonl')
     parser.add_argument('--out', default='loss.png', help='picture to write (default: %(default)s)')
     options = parser.parse_args()
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(11, 4), layout='constrained')
+    axes = figure.subplots(1, 2)
     found = (draw_run if len(options.runs) == 1 else draw_runs)(*axes, *options.runs)
     for axis in axes:
         axis.grid(alpha=0.3)
