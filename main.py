@@ -90,35 +90,48 @@ def understand(arguments=None):
     names = systems.names()
     system = systems.load(system_meant(names, arguments))
     options, explicit = command_line.parse(system, names, arguments)
-    own = cluster.role(options)
-    if (own and own.serves) or (options.restore is None
-                                and (options.init is None or weights.is_foreign(options.init))):
+    if (found := checkpoint_meant(options)) is None:
         return options, system, None, None
-    origin = found = None
+    check_checkpoint(found, names, options, explicit)
     if options.init is not None:
-        origin = checkpoint.find(options.model_path, options.init, '--init')
-    else:
-        found = checkpoint.find(options.model_path, options.restore or None)
-    settings = (origin or found).state['settings']
-    stored = settings.get('system', options.system)
+        command_line.take_over_network(options, explicit, found.state['settings'], found.path, system)
+        return options, system, None, found
+    command_line.take_over(options, explicit, found.state['settings'], found.path, system)
+    for remark in remarks(found, options):
+        training.say(remark)
+    return options, system, found, None
+
+
+def checkpoint_meant(options):
+    """The Checkpoint of --init or --restore; None where neither names one, or this machine only lends its devices."""
+    own = cluster.role(options)
+    if own and own.serves:
+        return None
+    if options.init is not None:
+        return None if weights.is_foreign(options.init) else checkpoint.find(options.model_path, options.init, '--init')
+    return None if options.restore is None else checkpoint.find(options.model_path, options.restore or None)
+
+
+def check_checkpoint(found, names, options, explicit):
+    """InputError where this call cannot go on or start from it."""
+    stored = found.state['settings'].get('system', options.system)
     if stored not in names:
-        raise InputError(f'{(origin or found).path}: of a system that is not here: {stored!r:.80}')
+        raise InputError(f'{found.path}: of a system that is not here: {stored!r:.80}')
     if 'system' not in explicit and stored != options.system:              # its newest checkpoint is damaged
-        raise InputError(f'{(origin or found).path}: of another system; say --system {stored}')
-    if origin:
-        command_line.take_over_network(options, explicit, settings, origin.path, system)
-        return options, system, None, origin
-    if options.train and found.state.get('weights_only'):
+        raise InputError(f'{found.path}: of another system; say --system {stored}')
+    if options.init is None and options.train and found.state.get('weights_only'):
         raise InputError(f'--restore {found.path}: holds weights only, from which training cannot go on; a new one can '
                          f'start there: --train --init {found.path}')
-    command_line.take_over(options, explicit, settings, found.path, system)
+
+
+def remarks(found, options):
+    """What is worth saying about a checkpoint that is restored, line by line."""
     version = checkpoint.code_version()
     if found.state['code'] != version and not found.state.get('weights_only'):
-        training.say(f'note: {found.path} was written by code {found.state["code"]}, this is {version}')
-    training.say(f'restored {found.path}')
-    if settings.get('validation') and not (options.validation or options.predict):
-        training.say('note: that run held people out; without --validation, the test people are evaluated')
-    return options, system, found, None
+        yield f'note: {found.path} was written by code {found.state["code"]}, this is {version}'
+    yield f'restored {found.path}'
+    if found.state['settings'].get('validation') and not (options.validation or options.predict):
+        yield 'note: that run held people out; without --validation, the test people are evaluated'
 
 
 def system_meant(names, arguments=None):
