@@ -19,15 +19,11 @@ unless the variant says otherwise), seconds, code (version that trained), failed
 """
 import argparse
 import collections
-import contextlib
-import fcntl
 import itertools
 import json
 import os
 import shutil
-import signal
 import statistics
-import subprocess
 import sys
 import time
 
@@ -38,13 +34,12 @@ from datasets.flic import JOINTS
 from engine import files
 from engine.files import InputError
 from engine.tables import markdown
+from tools import experiments
 
-MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
 NETWORK = {'width': 8, 'batch_size': 7, 'n_epochs': 1}
 MEASURE = {'radius': 10, 'normaliser': 'lhip-rsho'}
 METHOD = 'method'
 PREDICTIONS = 'predictions.mat'         # in a run's folder: main.py writes it last, so the run is complete
-NOT_FINITE, STOPPED = 3, (130, 143)     # exit codes of main.py
 
 # added, left_out: options of main.py.  evaluates: of the method's network, without training.  paper, reference: what
 # Tompson et al. 2014 and the README of joint-cnn-mrf (2018) say that this part does, for networks trained to the end at
@@ -79,13 +74,13 @@ def flag_of(variant):
 def run_all(args):
     """Runs what is missing in --out, one JSON line each."""
     settings = settings_of(args)
-    with open_results(args.out) as file:
+    with experiments.open_results(args.out) as file:
         jobs = missing(args, settings, read_results(args.out))
         print(f'{args.out}: {len(jobs)} runs to do', flush=True)
         for number, (name, seed) in enumerate(jobs, 1):
             print(f'[{number}/{len(jobs)}] {name}, seed {seed}', flush=True)
             row = measure(name, seed, settings, args)
-            append(file, row)
+            experiments.append(file, row)
             print(f'[{number}/{len(jobs)}] {name}, seed {seed}: {summary(row)}', flush=True)
             clear(name, seed, args, settings)
 
@@ -127,12 +122,12 @@ def measure(name, seed, settings, args):
     else:                                               # the method's networks again, should they be gone
         shutil.rmtree(run, ignore_errors=True)
         began = time.time()
-        finite = call_main(training_options(trained, seed, args))
+        finite = experiments.call_main(training_options(trained, seed, args))
     if finite and variant.evaluates:
         predictions = os.path.join(run, f'{slug(name)}.mat')
         began = time.time()
-        finite = call_main(evaluation_options(name, run, predictions, args))
-    row |= {'updates': count_updates(run), 'seconds': round(time.time() - began, 1), 'code': code_of(run)}
+        finite = experiments.call_main(evaluation_options(name, run, predictions, args))
+    row |= {'seconds': round(time.time() - began, 1), **experiments.facts_of(run)}
     if not finite:
         return {**row, 'people': None, 'pd': None, 'sm': None, 'failed': 'not finite'}
     return row | rates(predictions, args.data)
@@ -158,22 +153,6 @@ def places(args):
     return ['--validation', '--test_examples', args.test_examples, '--data', args.data, '--model_path', args.model_path]
 
 
-def call_main(options):
-    """Runs main.py; returns whether its numbers stayed finite."""
-    with subprocess.Popen([sys.executable, MAIN, *map(str, options)]) as process:
-        try:
-            code = process.wait()
-        except BaseException:                           # stopped: nothing goes on behind our back
-            process.kill()
-            process.wait()
-            raise
-    if code in STOPPED:
-        sys.exit(code)
-    if code not in (0, NOT_FINITE):
-        raise InputError(f'main.py ended with exit code {code}: main.py {" ".join(map(repr, map(str, options)))}')
-    return code == 0
-
-
 def slug(name):
     return name.replace(' ', '-')
 
@@ -190,17 +169,6 @@ def clear(name, seed, args, settings):
             return
         name = METHOD
     shutil.rmtree(run_folder(name, seed, args), ignore_errors=True)
-
-
-def count_updates(run):
-    with open(os.path.join(run, 'steps.jsonl'), encoding='utf-8') as file:
-        return sum(1 for _ in file)
-
-
-def code_of(run):
-    """Version of the code that trained it."""
-    with open(os.path.join(run, 'settings.json'), encoding='utf-8') as file:
-        return json.load(file)['code']
 
 
 def rates(path, data):
@@ -225,32 +193,6 @@ def summary(row):
 
 
 # ---------------------------------------------------------------- results
-
-@contextlib.contextmanager
-def open_results(path):
-    """The results' file to append whole lines to; one process at a time."""
-    try:
-        file = open(path, 'a+', encoding='utf-8', errors='replace')         # noqa: SIM115
-    except OSError as error:
-        raise InputError(f'--out {path}: {error.strerror}') from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f'--out {path}: another process writes to it') from None
-        file.seek(0)
-        content = file.read()
-        if content and not content.endswith('\n'):                         # cut short: the next line begins anew
-            file.write('\n')
-        yield file
-
-
-def append(file, row):
-    """Writes a line, which is on disk afterwards."""
-    file.write(json.dumps(row) + '\n')
-    file.flush()
-    os.fsync(file.fileno())
-
 
 def read_results(path):
     """The lines of --out as dictionaries.  One broken line, as a machine that loses power leaves it, is passed over."""
@@ -381,8 +323,7 @@ def main(arguments=None):
     if args.table:
         print(tables(read_results(args.out)))
         return
-    # A SIGTERM ends the main.py under way, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED[1]))
+    experiments.heed_sigterm()
     run_all(args)
 
 

@@ -16,8 +16,6 @@ PCK@0.2 of the torso box}), code.
 """
 import os
 import shutil
-import signal
-import sys
 
 import numpy as np
 
@@ -28,7 +26,7 @@ from datasets import arrays
 from engine import palette
 from engine.files import InputError, Parser, atomic, positive_float, positive_int, run_script
 from engine.tables import markdown
-from tools.ablations import STOPPED, append, call_main, code_of, count_updates, open_results
+from tools import experiments
 from tools.plot_log import read_lines
 
 COMMON = ('--dataset', 'flic', '--data_augm', '--rotation', 15, '--zoom', 0.75, 1.35, '--batch_size', 8,
@@ -51,13 +49,13 @@ TRIAL = 80                                  # people of the trial that estimates
 # ---------------------------------------------------------------- running
 
 def run_all(args):
-    with open_results(args.out) as file:
+    with experiments.open_results(args.out) as file:
         done = {row['system'] for row in read_results(args.out) if row['minutes'] == args.minutes}
         for name in args.systems:
             if name in done:
                 continue
             row = measure(name, args)
-            append(file, row)
+            experiments.append(file, row)
             print(f'{name}: {row["updates"]} updates, mean of 9 {row["rates"]["mean of 9"]:.1f} %', flush=True)
 
 
@@ -82,14 +80,14 @@ def measure(name, args):
     answer = [key for key in epochs[0]['test'] if key.startswith('rate_')][-1]
     times = np.cumsum([record['cpu_seconds'] for record in epochs])
     return {'system': name, 'minutes': args.minutes, 'arguments': [str(word) for word in arguments],
-            'updates': count_updates(run), 'code': code_of(run),
+            **experiments.facts_of(run),
             'epochs': [[round(time, 1), round(record['test'][answer], 3)] for time, record in zip(times, epochs)],
             **rates(predictions, args.data)}
 
 
 def run_main(*arguments):
     """Runs main.py; raises InputError where that does not end well."""
-    if not call_main(arguments):
+    if not experiments.call_main(arguments):
         raise InputError(f'its numbers did not stay finite: main.py {" ".join(map(repr, map(str, arguments)))}')
 
 
@@ -170,8 +168,7 @@ def parse(arguments=None):
 def main(arguments=None):
     args = parse(arguments)
     if not args.table:
-        # A SIGTERM ends the main.py under way, too.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED[1]))
+        experiments.heed_sigterm()
         run_all(args)
     results = [row for row in read_results(args.out) if row['minutes'] == args.minutes]
     if not results:

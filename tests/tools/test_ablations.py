@@ -20,7 +20,7 @@ from datasets import arrays
 from engine import options
 from engine.files import InputError
 from systems import tompson
-from tools import ablations
+from tools import ablations, experiments
 
 # Writes what main.py leaves: the detector's joints are off by a third of the torso for the first six joints and exact
 # for three, the spatial model's exact for all but the nose.  Runs with FAIL in their name end with CODE; with SLOW, it
@@ -75,8 +75,8 @@ def run(tmp_path, people, monkeypatch):
     """run(*arguments): ablations.main with the stand-in; its calls are in run.calls(), its results in run.rows()."""
     program = tmp_path / 'stand_in.py'
     program.write_text(f'import sys; sys.path.insert(0, {ROOT!r})\n{STAND_IN}')
-    monkeypatch.setattr(ablations, 'MAIN', str(program))
-    monkeypatch.setattr(ablations, 'subprocess', SimpleNamespace(Popen=lambda command: forked.start(command[1:])))
+    monkeypatch.setattr(experiments, 'MAIN', str(program))
+    monkeypatch.setattr(experiments, 'subprocess', SimpleNamespace(Popen=lambda command: forked.start(command[1:])))
     monkeypatch.setattr(signal, 'signal', lambda *_: None)                # pytest's own handlers stay
     monkeypatch.setenv('CALLS', str(tmp_path / 'calls'))
 
@@ -222,9 +222,9 @@ def test_stopped_and_continued(tmp_path, people, run, number, code):
     """The main.py under way ends too, and the next start does what is missing."""
     run('--variants', 'method', '--seeds', 0)
     script = (f'import signal, sys; sys.path.insert(0, {ROOT!r}); '
-              'from engine import files; from tools import ablations; '
+              'from engine import files; from tools import ablations, experiments; '
               'signal.signal(signal.SIGINT, signal.default_int_handler); '       # whoever runs the tests may ignore it
-              f'ablations.MAIN = {ablations.MAIN!r}; files.run_script(ablations.main)')
+              f'experiments.MAIN = {experiments.MAIN!r}; files.run_script(ablations.main)')
     arguments = [*common(tmp_path, people), '--variants', 'method', 'squared loss', '--seeds', '0']
     with subprocess.Popen([sys.executable, '-c', script, *arguments], env={**os.environ, 'SLOW': str(tmp_path / 'pid')},
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
@@ -258,7 +258,7 @@ def test_one_broken_line_is_passed_over_and_more_are_refused(run, capsys):
 
 
 def test_two_at_a_time_are_refused(run):
-    with ablations.open_results(str(run.out)), pytest.raises(InputError, match='another process'):
+    with experiments.open_results(str(run.out)), pytest.raises(InputError, match='another process'):
         run('--variants', 'method')
 
 
@@ -314,7 +314,7 @@ def test_table_of_the_command_line(run, capsys):
 @pytest.mark.long
 def test_with_main_itself(run, people, monkeypatch):
     """Trained, restored and scored by the real program with a narrow network."""
-    monkeypatch.setattr(ablations, 'MAIN', os.path.join(ROOT, 'tests', 'narrow_main.py'))
+    monkeypatch.setattr(experiments, 'MAIN', os.path.join(ROOT, 'tests', 'narrow_main.py'))
     run('--variants', 'single scale', '--seeds', 0)
     method, single = run.rows()
     assert method['updates'] == single['updates'] == 2 and method['people'] == single['people'] == 2

@@ -11,7 +11,7 @@ import systems
 from datasets import arrays
 from engine import options
 from engine.files import InputError
-from tools import compare
+from tools import compare, experiments
 
 CPU_SECONDS = {'tompson': 0.5, 'deeppose': 0.125, 'hrnet': 3.0}         # of a sample
 
@@ -37,7 +37,7 @@ def run(tmp_path, arrays_of_26, monkeypatch):
                       str(tmp_path / 'models'), '--train_examples', '16', *map(str, arguments)])
         return list(calls)
 
-    monkeypatch.setattr(compare, 'call_main', stand_in)
+    monkeypatch.setattr(experiments, 'call_main', stand_in)
     monkeypatch.setattr(signal, 'signal', lambda *_: None)                # pytest's own handlers stay
     run.finite, run.calls, run.out, run.chart = True, calls, tmp_path / 'results.jsonl', tmp_path / 'results.png'
     return run
@@ -103,7 +103,7 @@ def test_what_is_there_is_not_run_again(run):
 def test_what_cannot_be_written_is_found_out_before_the_training(run, tmp_path):
     with pytest.raises(InputError, match=r'--out .*none/results\.jsonl: No such file'):
         run('--minutes', 1, '--out', tmp_path / 'none' / 'results.jsonl')
-    with compare.open_results(str(run.out)), pytest.raises(InputError, match='another process writes to it'):
+    with experiments.open_results(str(run.out)), pytest.raises(InputError, match='another process writes to it'):
         run('--minutes', 1)
     assert run.calls == []
 
