@@ -81,7 +81,8 @@ def writer():
     inference = SimpleNamespace(outputs={'pd': None, 'sm': None})
     return summaries.Writer('', tompson, JOINTS, SimpleNamespace(evaluation=SimpleNamespace(inference=inference)),
                             {'train': somebody, 'test': somebody},
-                            SimpleNamespace(data_augm=False, batch_size=1, targets='cell', tb_details=False))
+                            SimpleNamespace(data_augm=False, batch_size=1, targets='cell', loss='cross_entropy',
+                                            tb_details=False))
 
 
 def read(folder):
