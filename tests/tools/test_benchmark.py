@@ -81,7 +81,7 @@ def test_rounds_alternate_and_medians_leave_the_warm_up_out():
     assert (slow.wall, runs) == (200, 3)
 
 
-SMALL = benchmark.Sizes(1, 256, ((1 / 16, 1),), ((1 / 16, 1),), (1,), (1,), 1, 40, (1,), (1,), (1 / 16,), ())
+SMALL = benchmark.Sizes(1, 256, ((1 / 16, 1),), ((1 / 16, 1),), (), (1,), 1, 40, (1,), (1,), (1 / 16,), ())
 CHEAP = ('augmentation', 'multiscale', 'histograms', 'preprocessing')
 
 
