@@ -10,7 +10,6 @@ at the one scale of the training frames, 52.5 % at scale 1.
 A negative scale stands for the zoom of the mirrored frame.  Its maps are mirrored back by the same two matrices, left
 and right exchanged.
 """
-import cv2
 import numpy as np
 
 from engine.augmentation import compose, mirror, transform, warp, zoom
@@ -27,23 +26,7 @@ def view(scale, size):
 
 def scaled_images(image, scales=SCALES):
     """One frame at S scales: uint8 [h, w, 3] -> [S, h, w, 3]."""
-    return np.stack([scaled(image, scale) for scale in scales])
-
-
-def scaled(image, scale):
-    """What `view` says, uint8 [h, w, 3].  Where the zoom shows a whole number of pixels more or less on each side, as
-    those of SCALES do in FLIC's frames, by a border or a cut and a resize, a third of a warp's time."""
-    width, height = size = image.shape[1::-1]
-    beyond = (1 / abs(scale) - 1) / 2 * np.array(size)                              # pixels on each side
-    x, y = whole = np.rint(beyond).astype(int)
-    if not np.allclose(beyond, whole, rtol=0, atol=1e-6):
-        return warp(image, view(scale, size))
-    if abs(scale) < 1:
-        image = cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_CONSTANT)
-    else:
-        image = image[-y:height + y, -x:width + x]
-    image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    return image if scale > 0 else cv2.flip(image, 1)
+    return np.stack([image if scale == 1 else warp(image, view(scale, image.shape[1::-1])) for scale in scales])
 
 
 def scaled_points(xy, size, scales=SCALES, flip=(0,)):

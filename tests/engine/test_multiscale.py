@@ -1,5 +1,4 @@
 """A peak put through a zoom comes back to its own pixel; the interpolation against SciPy's."""
-import cv2
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -7,7 +6,7 @@ import scipy.ndimage
 import main
 import torso
 from datasets import arrays, flic
-from engine import augmentation, batches, heatmaps, multiscale
+from engine import batches, heatmaps, multiscale
 from engine.augmentation import transform, zoom
 from systems import tompson
 
@@ -129,16 +128,3 @@ def test_a_single_scale_is_the_frame_itself(arrays_folder, tf_graph):
         got = session.run(multiscale.combine(tf.constant(maps), (1.0,)))
     np.testing.assert_allclose(got, maps / maps.sum(axis=(1, 2), keepdims=True, dtype=np.float64), rtol=1e-5)
     np.testing.assert_array_equal(heatmaps.decode(got, subcell=False), heatmaps.decode(maps, subcell=False))
-
-
-@pytest.mark.parametrize('scale', [*multiscale.SCALES, 1 / 0.95, *(-scale for scale in multiscale.SCALES), 0.93, -1.07])
-def test_a_zoom_is_the_warp_that_view_says(scale, monkeypatch):
-    """To a level of rounding; at the edge of a cut, beyond which the warp sees pixels, to what half a pixel changes.
-    The scales of evaluation never take a warp."""
-    rng = np.random.default_rng(0)
-    image = cv2.GaussianBlur(rng.integers(0, 256, (480, 720, 3), np.uint8), (0, 0), 4)
-    expected = augmentation.warp(image, multiscale.view(scale, (720, 480))).astype(int)
-    if scale not in (0.93, -1.07):
-        monkeypatch.setattr(multiscale, 'warp', None)
-    difference = np.abs(expected - multiscale.scaled(image, scale))
-    assert difference[2:-2, 2:-2].max() <= 1 and difference.max() <= 12
