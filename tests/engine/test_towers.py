@@ -22,16 +22,16 @@ def settings(**changes):
     return options
 
 
-def make_batch(n, seed=0):
+def make_batch(n, seed=0, **changes):
     rng = np.random.default_rng(seed)
     xy = rng.uniform((0, 0), (720, 480), (n, 10, 2)).astype(np.float32)
     images = rng.integers(0, 255, (n, 480, 720, 3), np.uint8)
     visible, back = np.full((n, 10), crops.VISIBLE, np.uint8), np.repeat(np.eye(3)[None, :2], n, axis=0)
-    return batches.make(tompson, np.arange(n), settings(), np.ones(n), list(zip(images, xy, visible, back)))
+    return batches.make(tompson, np.arange(n), settings(**changes), np.ones(n), list(zip(images, xy, visible, back)))
 
 
-def placeholders():
-    return batches.placeholders(tompson, settings())
+def placeholders(**changes):
+    return batches.placeholders(tompson, settings(**changes))
 
 
 def numbers(variables, seed=0):
@@ -397,11 +397,11 @@ def test_ablated_networks_train(tf_graph, changes):
     """Updates are finite, move every kind of variable, and lower what is minimised on one batch."""
     tf.set_random_seed(0)
     tf.train.get_or_create_global_step()
-    batch = placeholders()
+    batch = placeholders(**changes)
     training = towers.build_training(tompson, batch, ['/cpu:0'], settings(**changes), 100)
     normalised = {v.op.name.split('/')[0] for v in tf.global_variables() if v.op.name.endswith('/moving_mean')}
     assert normalised == (set() if 'no_batch_norm' in changes else {'part_detector', 'spatial_model'})
-    fed, total = batches.feed(batch, make_batch(1)), tf.add_n(list(training.losses.values()))
+    fed, total = batches.feed(batch, make_batch(1, **changes)), tf.add_n(list(training.losses.values()))
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         before = session.run(tf.trainable_variables())
