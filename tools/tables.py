@@ -150,7 +150,7 @@ def training_command(settings, options):
     defaults = vars(main_script.understand(['--train'])[0])
     words = ['python', 'main.py', '--train']
     for name, value in settings.items():
-        if name in defaults and value != defaults[name] and name != 'run':
+        if name in defaults and value != defaults[name] and name not in ('run', 'certainty'):
             values = value if isinstance(value, list) else [value]
             words += [f'--{name}', *(str(v) for v in values if v is not True)]
     words += ['--data', options.data, '--run', os.path.basename(os.path.normpath(options.run))]
