@@ -48,6 +48,7 @@ KINDS = {'shoulder': ('lsho', 'rsho'), 'elbow': ('lelb', 'relb'), 'wrist': ('lwr
 FLIC_FILE_JOINTS = 'lsho,lelb,lwri,rsho,relb,rwri,lhip,rhip,leye,reye,nose'
 NORMALISERS = ('lhip-rsho', 'lsho-rhip', 'torsobox')
 SIDES = ('swapped', 'annotated')
+LINES = ('-', '--', ':', '-.', (0, (1, 3)), (0, (6, 1, 1, 1, 1, 1)))           # of models, from the last to the first
 FLICS_OWN = ('out', 'normaliser', 'sides', 'predictions', 'joints', 'key')           # options that go with FLIC alone
 
 TABLE_RADII = (5, 10, 15, 20)
@@ -112,12 +113,12 @@ def write_csv(path, rates, n_people, normaliser, sides):
 
 
 def plot(path, rates, title, normaliser):
-    """One panel per kind of joint and one for the mean; left and right by colour, models by line style."""
+    """One panel per kind of joint, one for the mean; left and right by colour, models by line style, the last solid."""
     # Imported here: heavy, and who wants only detection_rate needs none of it.
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     models, labels = (list(dict.fromkeys(names)) for names in zip(*rates))
-    style = {model: '--' if model == predictions.TITLES['pd'] else '-' for model in models}
+    style = dict(zip(reversed(models), itertools.cycle(LINES)))
     panels = {kind: [side for side in sides if side in labels] for kind, sides in KINDS.items()}
     panels = {kind: sides for kind, sides in [*panels.items(), (labels[-1], labels[-1:])] if sides}
     n_rows = 1 if len(panels) <= 3 else 2
@@ -126,7 +127,7 @@ def plot(path, rates, title, normaliser):
     axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axis, (kind, sides) in zip(axes, panels.items()):
         for side, model in itertools.product(sides, models):
-            axis.plot(CURVE_RADII, rates[model, side], style[model], color=_colour(side), linewidth=1.8)
+            axis.plot(CURVE_RADII, rates[model, side], linestyle=style[model], color=_colour(side), linewidth=1.8)
         axis.set(title=kind, xlim=(0, MAX_RADIUS), ylim=(0, 101), xticks=(0, *TABLE_RADII),
                  xlabel=f'radius in % of {normaliser}')
         axis.grid(alpha=0.3)

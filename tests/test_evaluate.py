@@ -525,6 +525,17 @@ def test_panels_and_line_styles(tmp_path, monkeypatch, joints, titles):
     assert (tmp_path / 'c.png').read_bytes()[:4] == b'\x89PNG' and os.listdir(tmp_path) == ['c.png']
 
 
+def test_six_stages_have_six_line_styles(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+    drawn = []
+    monkeypatch.setattr(Figure, 'savefig', lambda self, path, **kw: (drawn.append(self), open(path, 'w').close()))
+    errors = np.linspace(0, 30, 10).reshape(10, 1)
+    rates = evaluate.curves({f'stage {i}': errors / i for i in range(1, 7)}, ('nose',))
+    evaluate.plot(tmp_path / 'c.png', rates, 'title', 'torsobox')
+    lines = drawn[0].axes[0].lines
+    assert len({str(line._dash_pattern) for line in lines}) == 6 and lines[5].get_linestyle() == '-'
+
+
 def test_the_part_detector_alone(body, cli, tmp_path):
     own_file(tmp_path / 'p.mat', body[0])
     assert 'joint model' not in cli('p.mat')
