@@ -11,6 +11,8 @@ None where the system has none.  What these mean is in docs/pictures.md; options
 import contextlib
 import io
 import os
+import sys
+import weakref
 
 import numpy as np
 
@@ -27,12 +29,31 @@ read = sources.read_picture
 def load(checkpoint_path, *options):
     """The Model of a run or checkpoint; options: further words of main.py's command line, '--scales', 'single' ...
 
-    A path that is not there from the current folder is looked for beside this file, where pretrained/ is.
+    A path that is not there from the current folder is looked for beside this file, where pretrained/ is.  ValueError
+    says which option is wrong, engine.files.InputError what is wrong with the checkpoint.
     """
+    checkpoint_path, said = os.fspath(checkpoint_path), io.StringIO()
     beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), checkpoint_path)
     checkpoint_path = beside if os.path.exists(beside) and not os.path.exists(checkpoint_path) else checkpoint_path
+    words = ['--restore', checkpoint_path, '--predict', sources.STDIN, *map(str, options)]
     with contextlib.redirect_stdout(io.StringIO()):
-        return Model(*main.understand(['--restore', checkpoint_path, '--predict', sources.STDIN, *options])[:3])
+        try:
+            with contextlib.redirect_stderr(said):
+                understood = main.understand(words)
+        except SystemExit:                              # of the command line's parser, which must not end a notebook
+            raise ValueError(said.getvalue().strip()) from None
+        sys.stderr.write(said.getvalue())
+        return Model(*understood[:3])
+
+
+def of_numbers(values, width, name):
+    """What a call was given as a list of points or boxes, perhaps an array -> [(float, ...), ...], or None."""
+    if values is None:
+        return None
+    values = np.asarray(values, float)                  # ValueError of what are no numbers
+    if values.size and values.shape[1:] != (width,):
+        raise ValueError(f'{name}: a list of {width} numbers each is meant, not an array of shape {values.shape}')
+    return [tuple(row) for row in values.tolist()]
 
 
 class Model:
@@ -48,17 +69,20 @@ class Model:
             checkpoint.restore(session, graph.saver, found)
             stack.enter_context(convolution.spectra(session, graph.spectra))
             self.finder = pictures.Finder(session, graph, system, body, options)
-            self.open = stack.pop_all()
+            # Called by close(), or else before the session goes by itself, without which the spectra cannot be freed.
+            self.close_once = weakref.finalize(self, stack.pop_all().close)
 
     def __call__(self, image, torsos=None, boxes=None):
         """The people of an RGB picture, uint8 [h, w, 3]: everybody, the clearest first; those at `torsos`,
         [(x, y), ...]; or those in `boxes`, [(x, y, width, height), ...], pixels.  ValueError says what is none."""
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or (
+                image.shape[2] != 3 or not image.size):
             raise ValueError('the picture is no array uint8 [height, width, 3] of RGB, as poses.read makes it')
         if torsos is not None and boxes is not None:
             raise ValueError('either torsos or boxes say who is meant')
         if torsos is not None and not self.finder.seek:
             raise ValueError('this model is asked by boxes: it has no spatial model, which torsos are for')
+        torsos, boxes = of_numbers(torsos, 2, 'torsos'), of_numbers(boxes, 4, 'boxes')
         try:
             pictures.check_inside(image, torsos, boxes, 'the picture')
         except InputError as error:
@@ -66,7 +90,7 @@ class Model:
         return self.finder.find(image, torsos, boxes)
 
     def close(self):
-        self.open.close()
+        self.close_once()
 
     def __enter__(self):
         return self

@@ -1,9 +1,9 @@
 """Other programs' detections of people, as COCO writes them: --boxes FILE.
 
 FILE is a list of detections, {image_id, category_id, bbox [x, y, width, height] pixels, score}, or a whole document,
-whose annotations are taken (with their scores, if they have any) and whose images say which file is which.  In a list,
-the image_id is the number that is a picture's name, as COCO's are.  People only (category 1), and LEAST is the lowest
-score.
+whose annotations are taken (with their scores, if they have any) and whose images say which file is which; a name that
+two of them have, in two folders, says nothing.  In a list, the image_id is the number that is a picture's name, as
+COCO's are.  People only (category 1), one by one (no `iscrowd`), and LEAST is the lowest score.
 """
 import collections
 import json
@@ -27,17 +27,28 @@ def read(path):
             content = json.load(file)
         ids = None
         if isinstance(content, dict):
-            ids = {os.path.basename(image['file_name']): image['id'] for image in content['images']}
+            ids = ids_of(content['images'])
             content = content['annotations']
         boxes = collections.defaultdict(list)
         for one in sorted(content, key=lambda one: -one.get('score', 1)):
-            if one['category_id'] == 1 and one.get('score', 1) >= LEAST:
+            if ids is None and not isinstance(one['image_id'], int):
+                raise ValueError(f'image_id {one["image_id"]!r:.80} is no number')
+            if one['category_id'] == 1 and one.get('score', 1) >= LEAST and not one.get('iscrowd'):
                 boxes[one['image_id']].append(checked(one['bbox']))
     except OSError as error:
         raise InputError(f'--boxes {path}: {error.strerror}') from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:          # JSON's own errors are ValueErrors
+    except Exception as error:                              # a foreign file can hold anything
         raise InputError(f'--boxes {path}: not COCO\'s detections: {type(error).__name__}: {error}') from error
     return Boxes(path, ids, boxes)
+
+
+def ids_of(images):
+    """{file's name: image_id} of a document's images, but for names that two of them have."""
+    names = [os.path.basename(image['file_name']) for image in images]
+    often = collections.Counter(names)
+    if len({image['id'] for image in images}) < len(images):
+        raise ValueError('two pictures have one id')
+    return {name: image['id'] for name, image in zip(names, images) if often[name] == 1}
 
 
 def checked(box):

@@ -61,6 +61,8 @@ def role(options):
         everybody, own = environment()
         for one in everybody:
             address(one)
+        if len(set(everybody)) < len(everybody):
+            raise ValueError('an address is named twice')
     except (argparse.ArgumentTypeError, ValueError, KeyError, IndexError, TypeError, AttributeError,
             RuntimeError) as error:
         raise InputError(f'{name}: describes no cluster: {error!r}') from error

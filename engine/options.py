@@ -146,6 +146,10 @@ def address(text):
     """argparse type: HOST:PORT."""
     if not re.fullmatch(r'[^\s:/]+:\d{1,5}', text) or int(text.rpartition(':')[2]) > 65535:
         raise argparse.ArgumentTypeError(f'{text!r} is not HOST:PORT')
+    try:
+        text.rpartition(':')[0].encode('idna')              # which sockets do, too, and raise no OSError
+    except UnicodeError as error:
+        raise argparse.ArgumentTypeError(f'{text!r}: {error}') from None
     return text
 
 

@@ -49,7 +49,7 @@ def find(path, out):
     """
     if path == STDIN:
         return [Source(STDIN, 'stdin', False)], []
-    if path.isdecimal() and not os.path.exists(path):
+    if path.isdecimal() and len(path) < 10 and not os.path.exists(path):        # of a larger number OpenCV takes none
         return [Source(int(path), f'camera{int(path)}', True)], []
     if not os.path.exists(path):
         raise InputError(f'--predict {path}: no such file or folder')
@@ -68,9 +68,10 @@ def list_folder(path, out):
         kinds[kind_of(entry)].append(entry.name)
     files = sorted(kinds.pop('', []))
     kinds.pop('hidden', None)
+    others = [f'{listed(names)}: {kind}' for kind, names in sorted(kinds.items())]
     if not files:
-        raise InputError(f'--predict {path}: no pictures there ({" ".join(PICTURES)})')
-    lines = [f'{path}: passed over: {listed(names)}: {kind}' for kind, names in sorted(kinds.items())]
+        raise InputError(f'--predict {path}: no pictures there ({"; ".join(others) or " ".join(PICTURES)})')
+    lines = [f'{path}: passed over: {line}' for line in others]
     return [Source(os.path.join(path, file), name, False) for file, name in zip(files, unique_names(files))], lines
 
 

@@ -1,6 +1,7 @@
 """Poses from Python are those of the command line."""
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -31,19 +32,26 @@ def test_python_and_command_line_find_the_same(untrained, tmp_path, monkeypatch)
     assert done.returncode == 0, done.stderr
     expected = json.loads((tmp_path / 'poses' / 'coco_results.json').read_text())
     with poses.load(run, '--scales', 'single') as find:
-        found = find(poses.read(str(tmp_path / 'a.png')), torsos=[(300, 200), (100, 90)])
+        found = find(poses.read(str(tmp_path / 'a.png')), torsos=np.array([[300, 200], [100, 90]]))
+        assert find(image, boxes=np.zeros((0, 4))) == []
         again = find(image, torsos=[(300, 200)])
         for wrong, named in ((image / 255, {}), (image[..., 0], {}), (image[..., [0, 1, 2, 0]], {}), ('a.png', {}),
+                             (image[:0], {}), (image, {'torsos': (260, 320)}), (image, {'boxes': [(1, 2, 3, 4, 0.9)]}),
                              (image, {'torsos': [(5000, 5000)]}), (image, {'boxes': [(2000, 5, 60, 90)]}),
                              (image, {'boxes': [(20, 5, 0, 90)]}),
                              (image, {'torsos': [(9, 9)], 'boxes': [(5, 5, 9, 9)]})):
-            with pytest.raises(ValueError, match=r'uint8|outside the picture|either'):
+            with pytest.raises(ValueError, match=r'uint8|outside the picture|either|numbers each'):
                 find(wrong, **named)
     assert len(found) == len(expected) == 2 and find.joints[0] == 'left_shoulder'
     for one, other in zip(found, expected):
         assert_near(np.ravel(one.joints_xy), np.delete(other['keypoints'], np.s_[2::3]))
         assert one.score == pytest.approx(other['score'], abs=1e-3)
     assert_near(again[0].joints_xy, found[0].joints_xy)
+
+
+def test_a_wrong_option_does_not_end_the_program():
+    with pytest.raises(ValueError, match=r'--zooms: 0 is out of range'):
+        poses.load(pathlib.Path('pretrained/flic'), '--zooms', 0)
 
 
 def test_the_notebook_runs(tmp_path, monkeypatch, capsys):

@@ -35,9 +35,20 @@ def test_a_document_goes_by_its_files(tmp_path):
     assert boxes.number(found, '7.jpg') is None
 
 
+def test_crowds_and_names_of_two_pictures_say_nothing(tmp_path):
+    found = boxes.read(written(tmp_path, {
+        'images': [{'id': i, 'file_name': file} for i, file in enumerate(('a/me.jpg', 'b/me.jpg', 'you.jpg'))],
+        'annotations': [{'image_id': 2, 'category_id': 1, 'iscrowd': 1, 'bbox': [1, 2, 3, 4]}]}))
+    assert boxes.number(found, 'me.jpg') is None and boxes.of(found, 'you.jpg') == []
+
+
 @pytest.mark.parametrize('content', ['', '{', '[1]', '{"images": []}', '[{"image_id": 1}]', '"text"', '3',
                                      [detection(1, 1, box=(1, 2, 3))], [detection(1, 1, box=(1, 2, 0, 4))],
-                                     [detection(1, 1, box=(1, 2, 'x', 4))],
+                                     [detection(1, 1, box=(1, 2, 'x', 4))], [detection('785', 1)], '[' * 100000,
+                                     [detection(1, 1, box=(1, 2, 10 ** 400, 4))],
+                                     {'images': [{'id': [1], 'file_name': 'a.jpg'}], 'annotations': []},
+                                     {'images': [{'id': 1, 'file_name': 'a.jpg'}, {'id': 1, 'file_name': 'b.jpg'}],
+                                      'annotations': []},
                                      '[{"image_id": 1, "category_id": 1, "bbox": [NaN, 1, 2, 3], "score": 1}]'])
 def test_what_is_no_detection_is_refused(tmp_path, content):
     with pytest.raises(InputError, match=r'boxes\.json: not COCO'):

@@ -69,6 +69,7 @@ def test_roles_by_slurm(monkeypatch, rank, serves, own):
     '{', '[]', '{"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}}',
     '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
     '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+    '{"cluster": {"chief": ["a:1"], "worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}',
     '{"cluster": {"worker": ["a:1", "b:1"]}}'])
 def test_a_tf_config_that_describes_no_cluster_is_one_line(monkeypatch, config):
     with pytest.raises(InputError, match='TF_CONFIG: describes no cluster'):
@@ -86,6 +87,7 @@ def test_roles_by_options(monkeypatch):
 
 @pytest.mark.parametrize('arguments, word', [
     (['--serve', '--train'], '--serve'), (['--serve', 'a'], 'HOST:PORT'), (['--serve', 'a:70000'], 'HOST:PORT'),
+    (['--serve', 'a..b:1'], 'label empty'),
     (['--train', '--chief', 'a:1'], '--chief'), (['--train', '--workers', 'a:1', 'a:1'], 'named twice'),
     (['--train', '--workers', 'a:1', '--chief', 'a:1'], 'named twice'),
     (['--train', '--workers', 'a:1', '--min_workers', '2'], '--min_workers'),

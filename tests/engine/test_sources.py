@@ -90,6 +90,9 @@ def test_what_a_folder_holds_beside_pictures_is_named(tmp_path):
     text = '\n'.join(lines)
     assert len(lines) == 4 and 'b.HEIC: HEIC: convert' in text and 'c.mp4: a video' in text and 'more: a folder' in text
     assert 'd.txt, f.txt, g.txt and 2 more: no picture' in text and '.e.jpg' not in text
+    (tmp_path / 'more' / 'f.heic').write_bytes(b'')
+    with pytest.raises(InputError, match=r'more: no pictures there \(f\.heic: HEIC: convert'):
+        sources.find(str(tmp_path / 'more'), 'out')
 
 
 def test_heic_says_what_to_do(tmp_path):
@@ -144,3 +147,5 @@ def test_a_camera(tmp_path, monkeypatch):
 def test_no_camera():
     with pytest.raises(InputError, match='camera 93'):
         next(sources.frames(sources.find('93', 'out')[0][0]))
+    with pytest.raises(InputError, match='9: no such file'):
+        sources.find('9' * 30, 'out')
