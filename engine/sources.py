@@ -25,7 +25,8 @@ from engine.files import InputError, quiet_stderr
 
 JPEGS = ('.jpg', '.jpeg', '.jpe', '.jfif')
 PICTURES = (*JPEGS, '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif', '.jp2')
-VIDEOS = ('.avi', '.mp4', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
+VIDEOS = ('.avi', '.mp4', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.3gp', '.mts', '.m2ts', '.flv',
+          '.ogv')
 HEIC = ('.heic', '.heif', '.hif')
 STDIN = '-'
 MAX_SIDE, MAX_PIXELS = 16384, 178_000_000       # beyond any camera; a header may ask for more than the machine has
