@@ -20,7 +20,8 @@ CHANNELS = (1, 2, 4, 8, 8)              # of the layers, times `width`
 PartDetector = collections.namedtuple('PartDetector', 'logits heat_maps layers statistics')
 
 
-def build(images, width=64, training=False, conv='auto', normalise=True, drop=None, banks=3, frozen=False):
+def build(images, width=64, training=False, conv='auto', normalise=True, drop=None, banks=3, frozen=False,
+          dtype=tf.float32):
     """images: uint8 [n, 480, 720, 3] RGB.  Returns a PartDetector; variables come from the current variable scope.
 
     width: channels of the first layers, the others in proportion.
@@ -31,18 +32,20 @@ def build(images, width=64, training=False, conv='auto', normalise=True, drop=No
     drop: what becomes of the maps before conv5, if anything: layers.dropout.
     banks: so many of BANKS, the finest first.
     frozen: normalise by the moving averages in training, too, and leave them as they are.
+    dtype: what the layers are computed in, tf.float32 or tf.bfloat16.  Weights, batch norm's statistics, the mean of
+    the banks and the logits are float32 in any case.
     """
     f1, f2, f3, f4, f5 = (width * factor for factor in CHANNELS)
     layers, statistics = {}, {}
 
     def layer(x, name, size, channels, stride=1):
         with tf.variable_scope(name):
-            x = tf.nn.relu(conv_bias(x, size, channels, stride, conv, training))
+            x = tf.nn.relu(conv_bias(tf.cast(x, dtype), size, channels, stride, conv, training))
             layers[name], moments = batch_norm(x, training and not frozen) if normalise else (x, {})
             statistics.update(moments)
         return layers[name]
 
-    image = tf.cast(images, tf.float32) / 255                           # [n, 480, 720, 3]
+    image = tf.cast(images, dtype) / 255                                # [n, 480, 720, 3]
     maps = []
     for bank in BANKS[:banks]:
         x = layer(image, f'conv1_{bank}', 5, f1, stride=2)              # [n, 240, 360, f1] in the full bank
@@ -54,7 +57,7 @@ def build(images, width=64, training=False, conv='auto', normalise=True, drop=No
     x = tf.add_n(maps) / len(maps)                                      # [n, 60, 90, f4]
     x = layer(drop(x) if drop else x, 'conv5', 9, f5)                   # [n, 60, 90, f5]
     with tf.variable_scope('conv6'):
-        logits = conv_bias(x, 9, N_JOINTS, 1, conv, training)           # [n, 60, 90, 9]
+        logits = tf.cast(conv_bias(x, 9, N_JOINTS, 1, conv, training), tf.float32)      # [n, 60, 90, 9]
     return PartDetector(logits, spatial_softmax(logits), layers, statistics)
 
 
@@ -63,7 +66,7 @@ def enlarge(x):
     stretching 23 to 90 would shift the right edge by two cells."""
     height, width = x.shape[1].value, x.shape[2].value
     if (height, width) == (MAP_HEIGHT, MAP_WIDTH):
-        return x
+        return tf.cast(x, tf.float32)                                           # as `resize` makes it
     factor = -(-MAP_HEIGHT // height)
     x = tf.compat.v2.image.resize(x, [factor * height, factor * width])          # half-pixel centres
     return tf.slice(x, [0, 0, 0, 0], [-1, MAP_HEIGHT, MAP_WIDTH, -1])            # a plain index costs more backwards

@@ -29,10 +29,13 @@ from engine.tf1 import tf
 
 METHODS = ('auto', 'direct', 'fft')
 SPECTRA, TRANSFORMS = 'spectra', 'transforms'       # graph collections: kept variables; (variable, op that fills it)
-LARGEST_TILE = 16           # outputs a side: beyond this the filters' spectra cost more than larger tiles save
 TYPICAL_BATCH = 8           # for the choice of tiles, which must not depend on the batch: spectra are kept for any
-TRANSFORM = 75              # multiply-adds that take as long as one element of a spectrum to make (measured, 2 cores)
 MARGIN = 1.2                # 'auto' takes the transforms only if they promise to be this much cheaper
+
+# What the choices go by, of each type (measured on 2 cores).  transform: multiply-adds that take as long as one element
+# of a spectrum to make; tile: outputs a side, beyond which the filters' spectra cost more than larger tiles save.
+Costs = collections.namedtuple('Costs', 'transform tile')
+COSTS = {tf.float32: Costs(75, 16), tf.bfloat16: Costs(300, 12)}    # bfloat16's multiply-adds are cheap, not its moves
 
 # Everything but k and rows is a pair (rows, columns): maps (h, w), outputs (m1, m2), inputs (P, Q), tiles (th, tw).
 Tiling = collections.namedtuple('Tiling', 'k maps outputs inputs tiles rows')
@@ -41,14 +44,15 @@ Tiling = collections.namedtuple('Tiling', 'k maps outputs inputs tiles rows')
 def conv2d(x, filters, method='auto', spectrum=None):
     """tf.nn.conv2d(x, filters, strides=1, padding='SAME') in value and gradients, for odd square filters.
 
-    x: float32 [n, h, w, c], n may be unknown; filters: [k, k, c, f]; method: one of METHODS (auto: see `choose`).
+    x: float32 or bfloat16 [n, h, w, c], n may be unknown, in whose type all is computed but sums within a product;
+    filters: [k, k, c, f]; method: one of METHODS (auto: see `choose`).
     spectrum: `filter_spectrum(filters, (h, w))` where it is known already: then the filters' values are not used, they
-    get no gradient, and 'auto' means 'fft'.  Returns [n, h, w, f].
+    get no gradient, and 'auto' means 'fft'.  Returns [n, h, w, f] of x's type.
     """
     x, filters = tf.convert_to_tensor(x), tf.convert_to_tensor(filters)
     if spectrum is None and resolve(method, x, filters) == 'direct':
-        return tf.nn.conv2d(x, filters, strides=1, padding='SAME')
-    tiling = choose_tiling(x.shape.as_list()[1:3], filters.shape.as_list())
+        return tf.nn.conv2d(x, tf.cast(filters, x.dtype), strides=1, padding='SAME')
+    tiling = choose_tiling(x.shape.as_list()[1:3], filters.shape.as_list(), x.dtype)
     if spectrum is None:
         return _differentiable(tiling)(x, filters)
     return _forward(x, lambda p: spectrum[p], filters.shape.as_list()[3], tiling)
@@ -60,7 +64,7 @@ def resolve(method, x, filters):
         raise ValueError(f'method {method!r}: one of {METHODS} expected')
     if method != 'auto':
         return method
-    return choose(x.shape.as_list(), filters.shape.as_list(), on_gpu(x))
+    return choose(x.shape.as_list(), filters.shape.as_list(), on_gpu(x), x.dtype)
 
 
 def on_gpu(x):
@@ -104,25 +108,25 @@ def spectra(session, operations):
         session.run(forget)
 
 
-def choose(x_shape, filters_shape, on_gpu):
+def choose(x_shape, filters_shape, on_gpu, dtype=tf.float32):
     """'direct' or 'fft', whichever costs less for [n or None, h, w, c] and [k, k, c, f]; on a GPU always 'direct'."""
     n, h, w, _ = x_shape
     height, width, c, f = filters_shape
     if on_gpu or height != width or height % 2 == 0:
         return 'direct'
     n = TYPICAL_BATCH if n is None else n
-    fft = _cost(choose_tiling((h, w), filters_shape), n, c, f)
+    fft = _cost(choose_tiling((h, w), filters_shape, dtype), n, c, f, dtype)
     return 'fft' if MARGIN * fft < n * h * w * height * width * c * f else 'direct'
 
 
-def choose_tiling(map_shape, filters_shape):
+def choose_tiling(map_shape, filters_shape, dtype=tf.float32):
     """The cheapest tiles for maps (h, w) and filters [k, k, c, f]; a Tiling."""
     k, width, c, f = filters_shape
     if k != width or k % 2 == 0:
         raise ValueError(f'filters {k}x{width}: the tiled transform takes odd square filters only')
-    sizes = [range(1, min(size, LARGEST_TILE) + 1) for size in map_shape]
+    sizes = [range(1, min(size, COSTS[dtype].tile) + 1) for size in map_shape]
     tilings = [_tiling(k, map_shape, (m1, m2)) for m1 in sizes[0] for m2 in sizes[1]]
-    return min(tilings, key=lambda tiling: _cost(tiling, TYPICAL_BATCH, c, f))
+    return min(tilings, key=lambda tiling: _cost(tiling, TYPICAL_BATCH, c, f, dtype))
 
 
 def _tiling(k, maps, outputs):
@@ -131,10 +135,10 @@ def _tiling(k, maps, outputs):
     return Tiling(k, tuple(maps), outputs, inputs, tiles, inputs[0] // 2 + 1)
 
 
-def _cost(tiling, n, c, f):
+def _cost(tiling, n, c, f, dtype):
     """Multiply-adds of the products and, in the same unit, the transforms of the filters, inputs and outputs."""
     tiles = n * tiling.tiles[0] * tiling.tiles[1]
-    return 3 * tiling.rows * tiling.inputs[1] * (tiles * c * f + TRANSFORM * (c * f + tiles * (c + f)))
+    return 3 * tiling.rows * tiling.inputs[1] * (tiles * c * f + COSTS[dtype].transform * (c * f + tiles * (c + f)))
 
 
 def _differentiable(tiling):
@@ -142,8 +146,9 @@ def _differentiable(tiling):
     @tf.custom_gradient
     def convolve(x, filters):
         def gradient(dy):
-            return _backward(dy, _after(dy, x), _after(dy, filters), tiling)
-        f, w = filters.shape.as_list()[3], _after(x, filters)
+            dx, dw = _backward(dy, _after(dy, x), tf.cast(_after(dy, filters), x.dtype), tiling)
+            return dx, tf.cast(dw, filters.dtype)
+        f, w = filters.shape.as_list()[3], tf.cast(_after(x, filters), x.dtype)
         return _forward(x, lambda p: _filter_spectrum(w, p, tiling), f, tiling), gradient
     return convolve
 
@@ -157,7 +162,7 @@ def _forward(x, filter_spectrum_at, f, tiling):
     def at_row(p):
         y = tf.matmul(_spectrum(inputs, x_rows[p], c), filter_spectrum_at(p))       # [3 Q, T, f]
         return _from_spectrum(outputs, y)                                           # [2 m2, T f]
-    return _output_maps(_each_row(at_row, tf.float32, tiling), f, tiling)
+    return _output_maps(_each_row(at_row, x.dtype, tiling), f, tiling)
 
 
 def _backward(dy, x, filters, tiling):
@@ -173,7 +178,7 @@ def _backward(dy, x, filters, tiling):
         dx = _from_spectrum(inputs.T, tf.matmul(y, w, transpose_b=True))            # [2 Q, T c]
         x = _spectrum(inputs, _after(dx, x_rows[p]), c)                             # [3 Q, T, c]
         return dx, _from_spectrum(weights.T, tf.matmul(x, y, transpose_a=True))     # [2 k, c f]
-    dx, dw = _each_row(at_row, (tf.float32, tf.float32), tiling)
+    dx, dw = _each_row(at_row, (x.dtype, x.dtype), tiling)
     return _input_rows_transpose(dx, c, tiling), _filter_rows_transpose(dw, c, f, tiling)
 
 
@@ -202,7 +207,7 @@ def _from_spectrum(basis, x):
 
 def _product(matrix, x):
     """Constant [a, b] x [..., b, d] -> [..., a, d]."""
-    return tf.matmul(tf.convert_to_tensor(matrix, tf.float32), x)
+    return tf.matmul(tf.convert_to_tensor(matrix, x.dtype), x)
 
 
 # The bases.  A pair (re, im) is one axis of length 2 s in the order re 0, re 1, ..., im 0, im 1, ... along columns,
@@ -292,7 +297,7 @@ def _filter_rows(filters, tiling, p=None):
     """[k, k, c, f] -> [P', 2 k, c f], which is larger; or of row frequency p alone, [1, 2 k, c f]."""
     basis = _row_bases(tiling)[1]                                                   # [P' 2, k]
     if p is not None:
-        basis = tf.constant(basis.reshape(tiling.rows, 2, tiling.k), tf.float32)[p]
+        basis = tf.constant(basis.reshape(tiling.rows, 2, tiling.k), filters.dtype)[p]
     w = _product(basis, tf.reshape(filters, [tiling.k, -1]))                        # [P' 2, k c f]
     return tf.reshape(w, [-1, 2 * tiling.k, np.prod(filters.shape.as_list()[2:])])
 

@@ -31,7 +31,8 @@ def new_weights(shape, deviation):
 
 def conv(x, size, width, stride=1, method='direct', training=False, padding='SAME', deviation=None,
          groups=1):
-    """size x size convolution without bias.  Weights start from a truncated normal, He's if no `deviation` is given.
+    """size x size convolution without bias, in x's type.  Weights are float32; they start from a truncated normal, He's
+    if no `deviation` is given.
 
     padding: 'SAME', 'VALID', or 'CENTRED', the same on every side, which with a stride samples x at 0, stride,
     2 stride, ... where SAME pads the end first.
@@ -42,7 +43,7 @@ def conv(x, size, width, stride=1, method='direct', training=False, padding='SAM
     if stride > 1 or groups > 1 or padding == 'VALID':
         sides = [size // 2] * 2
         padding = [[0, 0], sides, sides, [0, 0]] if padding == 'CENTRED' else padding
-        parts = zip(tf.split(x, groups, axis=-1), tf.split(weights, groups, axis=-1))
+        parts = zip(tf.split(x, groups, axis=-1), tf.split(tf.cast(weights, x.dtype), groups, axis=-1))
         return tf.concat([tf.nn.conv2d(part, filters, stride, padding) for part, filters in parts], axis=-1)
     if training or convolution.resolve(method, x, weights) == 'direct':
         return convolution.conv2d(x, weights, method)
@@ -52,7 +53,7 @@ def conv(x, size, width, stride=1, method='direct', training=False, padding='SAM
 def conv_bias(x, size, width, *args, **kwargs):
     """The same plus bias, which starts at 0."""
     y = conv(x, size, width, *args, **kwargs)
-    return y + tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
+    return y + tf.cast(tf.get_variable('bias', [width], initializer=tf.zeros_initializer()), y.dtype)
 
 
 def dense_bias(x, width, deviation=None):
@@ -64,7 +65,8 @@ def dense_bias(x, width, deviation=None):
 def batch_norm(x, training):
     """Batch norm over all but the channels.  Returns (normalised x, {moving average: this batch's value}).
 
-    The caller updates the moving averages, once a step for all towers together.
+    x may be bfloat16; scale, offset and all statistics are float32.  The caller updates the moving averages, once a
+    step for all towers together.
     """
     shape = [x.shape[-1].value]
     scale = tf.get_variable('scale', shape, initializer=tf.ones_initializer())
@@ -73,7 +75,7 @@ def batch_norm(x, training):
     variance = tf.get_variable('moving_variance', shape, initializer=tf.ones_initializer(), trainable=False)
     if not training:
         factor = scale * tf.rsqrt(variance + EPSILON)                   # folded to one product and one sum
-        return x * factor + (offset - mean * factor), {}
+        return x * tf.cast(factor, x.dtype) + tf.cast(offset - mean * factor, x.dtype), {}
     y, batch_mean, batch_variance = tf.nn.fused_batch_norm(x, scale, offset, epsilon=EPSILON, is_training=True)
     return y, {mean: batch_mean, variance: batch_variance}
 

@@ -45,6 +45,16 @@ def visible_gpus(gpus):
     return [gpu for gpu in gpus if gpu < present]
 
 
+def computes_bfloat16(gpus):
+    """Whether these GPUs are all there, or the processor has instructions for bfloat16.  Without them TensorFlow rounds
+    every partial sum to 8 bits, and takes many times as long."""
+    if len(visible_gpus(gpus)) == len(gpus):
+        return True
+    with contextlib.suppress(OSError), open('/proc/cpuinfo', encoding='ascii', errors='replace') as file:
+        return not {'avx512_bf16', 'amx_bf16'}.isdisjoint(file.read().split())
+    return False
+
+
 def session_config(gpus, optimised=True):
     """Takes the memory it needs, of these GPUs only.
 

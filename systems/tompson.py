@@ -44,7 +44,7 @@ RADIUS = 10                             # of the rates in log and TensorBoard, %
 DEFAULTS, SCHEDULE = {}, towers.SCHEDULE
 FIXED = ('width', 'use_sm', 'banks', 'no_batch_norm', 'loss', 'self_connections', 'unary')
 FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss', 'rotation', 'zoom', 'shift', 'colour',
-                     'dropout_boxes', 'targets', 'spatial_dropout', 'energy_decay', 'train_only')
+                     'dropout_boxes', 'precision', 'targets', 'spatial_dropout', 'energy_decay', 'train_only')
 CALL, WITHOUT_PREDICT = ('infer_torso', 'flip_average', 'threshold', 'zooms'), ('infer_torso',)
 TRAINING_ONLY = ('decode',)
 
@@ -68,6 +68,9 @@ def add_network(parser):
                          help='how the spatial model\'s priors start from the histograms')
     network.add_argument('--conv', choices=('auto', 'direct', 'fft'), default='auto',
                          help='how convolutions are computed: the same function at other speed')
+    network.add_argument('--precision', choices=('float32', 'bfloat16'), default='float32',
+                         help='what the part detector is trained in; bfloat16 is faster, on processors that compute in '
+                              'it; weights and evaluation are float32 in any case')
     network.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
                          help='joint = interpolated peak of its heat map, or centre of the highest cell')
     network.add_argument('--infer_torso', action='store_true',
@@ -139,6 +142,8 @@ def check_options(options):
         raise ValueError('--train_only spatial goes with --init: it needs a detector that finds something')
     if options.train_only and options.no_auxiliary_loss:
         raise ValueError('--no_auxiliary_loss: goes without --train_only, which has one loss')
+    if options.train and options.precision == 'bfloat16' and not towers.computes_bfloat16(options.gpus):
+        raise ValueError('--precision bfloat16: this processor has no instructions for it (avx512_bf16, amx_bf16)')
     if augmentation.ranges_of(options) != augmentation.USUAL and not options.data_augm:
         names = ', '.join(f'--{name}' for name in augmentation.Ranges._fields)
         raise ValueError(f'{names} go with --data_augm')
@@ -250,7 +255,7 @@ def build(images, targets, options, training, portable=False, tower=0):
     conv, method = ('direct', 'matmul') if portable else (options.conv, 'stacked' if options.predict else 'fft')
     with tf.variable_scope('part_detector'):
         detector = model.build(images, options.width, training, conv, not options.no_batch_norm, drop, options.banks,
-                               frozen)
+                               frozen, tf.as_dtype(options.precision) if training else tf.float32)
     maps, logits = {'pd': detector.heat_maps}, {'pd': detector.logits}
     if options.loss == 'squared':                       # linear maps, as in the paper; what is negative is no joint
         logits['pd'] = LINEAR_SCALE * detector.logits

@@ -123,6 +123,14 @@ def tf_graph():
         yield lambda n=1: tf.Session(config=tf.ConfigProto(device_count={'CPU': n}))
 
 
+@pytest.fixture(scope='session')
+def bfloat16():
+    """Skips the test where bfloat16 is emulated, which is slow and rounds more."""
+    from engine import towers
+    if not towers.computes_bfloat16([0]):
+        pytest.skip('this processor does not compute in bfloat16')
+
+
 def unordered_reads(fetched, untrained=()):
     """Names of the reads of trainable variables behind `fetched` (tensors or operations, an update among them) that are
     ordered neither before nor after the updates of their variable: what they return is a matter of chance.

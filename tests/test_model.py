@@ -7,6 +7,7 @@ import model
 import spatial_model
 from datasets import flic
 from engine import convolution, layers
+from engine.heatmaps import render_targets
 from engine.tf1 import tf
 
 # sum over the layers of size^2 * inputs * outputs, at F = 64 128 256 512 512, by hand
@@ -124,6 +125,33 @@ def test_banks(tf_graph, banks):
                            for values in ((0, 3, 9), [np.mean((0, 3, 9)[:banks])] * 3))
         first, second = session.run(detector.logits, different), session.run(detector.logits, mean)
     np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.usefixtures('bfloat16')
+@pytest.mark.parametrize('conv', ['direct', 'fft'])
+def test_bfloat16(tf_graph, monkeypatch, conv):
+    """In training the detector says nearly what it says in float32, in the same variables, which stay float32."""
+    monkeypatch.setattr(model, 'CHANNELS', (1, 2, 2, 2, 2))
+    frames = np.random.default_rng(0).integers(0, 255, (3, 480, 720, 3), np.uint8)
+    targets = render_targets(np.random.default_rng(1).uniform((0, 0), (720, 480), (3, 9, 2)), (60, 90))
+    values = {}
+    for dtype in (tf.float32, tf.bfloat16):
+        with tf.variable_scope('x', reuse=tf.AUTO_REUSE):
+            detector = model.build(tf.constant(frames), 8, True, conv, drop=lambda x: 2 * x, dtype=dtype)
+        variables = tf.trainable_variables()
+        gradients = tf.gradients(-tf.reduce_sum(targets * tf.log(detector.heat_maps)), variables)
+        values[dtype] = [detector.logits, *detector.statistics.values(), *gradients]
+        assert detector.layers['conv5'].dtype == dtype
+        assert {x.dtype for x in values[dtype]} == {tf.float32} == {v.dtype.base_dtype for v in tf.global_variables()}
+    assert len(variables) == 13 * 4 + 2
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        values = session.run(values)
+    alike = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in zip(*values.values())]
+    assert variables[-1].op.name == 'x/conv6/bias'                      # whose gradient is 0 but for rounding
+    logits, statistics, gradients = alike[0], alike[1:27], alike[27:-1]
+    assert 0.998 < logits < 1 - 1e-9 and min(statistics) > 0.999
+    assert np.median(gradients) > 0.95 and min(gradients) > 0.8
 
 
 def test_spatial_dropout(tf_graph):

@@ -1,6 +1,6 @@
 """What each part of the method is worth: variants that differ from it in one part, trained alike.
 
-    python -m tools.ablations                                       every variant with seeds 0, 1, 2
+    python -m tools.ablations                                       every variant but bfloat16, seeds 0, 1, 2
     python -m tools.ablations --variants method 'squared loss'      only these
     python -m tools.ablations --table                               Markdown table of the results so far
 
@@ -61,7 +61,9 @@ VARIANTS = {
     'priors reference': Variant(('--priors', 'reference')),
     'priors uniform': Variant(('--priors', 'uniform'), reference='histograms: "smart initialization"'),
     'self-connections': Variant(('--self_connections',), reference='no contribution'),
+    'bfloat16': Variant(('--precision', 'bfloat16')),
 }
+ASKED_FOR = ('bfloat16',)               # run only if named: not every processor computes in it
 
 
 def flag_of(variant):
@@ -301,8 +303,9 @@ def listed(values):
 def parse(arguments=None):
     parser = files.Parser(description=__doc__)
     parser.add_argument('--table', action='store_true', help='print the results so far, run nothing')
-    parser.add_argument('--variants', nargs='+', choices=list(VARIANTS), default=list(VARIANTS), metavar='NAME',
-                        help=f'any of: {", ".join(VARIANTS)} (default: all)')
+    parser.add_argument('--variants', nargs='+', choices=list(VARIANTS), metavar='NAME',
+                        default=[name for name in VARIANTS if name not in ASKED_FOR],
+                        help=f'any of: {", ".join(VARIANTS)} (default: all but {", ".join(ASKED_FOR)})')
     parser.add_argument('--seeds', nargs='+', type=files.natural_int, default=[0, 1, 2], metavar='SEED',
                         help='(default: 0 1 2)')
     parser.add_argument('--train_examples', type=files.positive_int, default=1400, metavar='N',

@@ -55,9 +55,30 @@ def test_value_and_gradients(size, method):
 
 @pytest.mark.parametrize('outputs', [(1, 1), (3, 4), (4, 3), (8, 9), (15, 2), (16, 16)])     # odd, even, P > 2 m1
 def test_any_tiling(outputs, monkeypatch):
-    monkeypatch.setattr(convolution, 'choose_tiling', lambda maps, shape: convolution._tiling(shape[0], maps, outputs))
+    monkeypatch.setattr(convolution, 'choose_tiling',
+                        lambda maps, shape, dtype: convolution._tiling(shape[0], maps, outputs))
     arrays = draw(2, 17, 23, 9, 2, 3)
     assert_near(run(*arrays), oracle(*arrays))
+
+
+@pytest.mark.usefixtures('bfloat16')
+@pytest.mark.parametrize('method', ['fft', 'direct'])
+@pytest.mark.parametrize('size', [(2, 60, 90, 9, 16, 8), (3, 15, 23, 5, 8, 32)])
+def test_bfloat16(size, method):
+    """Its 8 bits are a relative error of 0.2 % a rounding: measured 0.7 % by transforms, 0.2 % by `direct`, but 2.1 %
+    of the latter's gradients, as oneDNN rounds sums on their way."""
+    x, filters, dy = draw(*size)
+    with tf.Graph().as_default(), tf.Session() as session:
+        places = [tf.constant(array, tf.bfloat16) for array in (x, dy)]
+        w = tf.constant(filters, tf.float32)
+        y = convolution.conv2d(places[0], w, method)
+        found = [y, *tf.gradients(y, [places[0], w], places[1])]
+        assert [tensor.dtype for tensor in found] == [tf.bfloat16, tf.bfloat16, tf.float32]
+        rounded = session.run([tf.cast(place, tf.float64) for place in places])
+        actual = session.run([tf.cast(tensor, tf.float64) for tensor in found])
+    for a, e in zip(actual, oracle(rounded[0], filters, rounded[1])):
+        error = np.sqrt(np.mean((a - e) ** 2) / np.mean(e ** 2))
+        assert 1e-4 < error < (0.01 if method == 'fft' else 0.03)         # not float32 in disguise
 
 
 def test_many_channels_do_not_add_error():
@@ -142,6 +163,16 @@ def test_inside_a_while_loop():
 def test_auto_chooses_by_size(x_shape, filters_shape, method):
     assert convolution.choose(x_shape, filters_shape, on_gpu=False) == method
     assert convolution.choose(x_shape, filters_shape, on_gpu=True) == 'direct'
+
+
+@pytest.mark.parametrize(('x_shape', 'filters_shape', 'method'), [
+    ((4, 60, 90, 512), (9, 9, 512, 512), 'fft'),
+    ((14, 60, 90, 64), (9, 9, 64, 64), 'fft'),
+    ((14, 60, 90, 128), (9, 9, 128, 9), 'direct'),          # cheap products against transforms as dear as before
+    ((4, 120, 180, 64), (5, 5, 64, 128), 'direct')])
+def test_auto_chooses_by_type(x_shape, filters_shape, method):
+    assert convolution.choose(x_shape, filters_shape, False, tf.bfloat16) == method
+    assert convolution.choose(x_shape, filters_shape, False, tf.float32) == 'fft'
 
 
 def test_refuses_even_filters_and_unknown_methods():

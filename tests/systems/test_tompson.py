@@ -7,6 +7,8 @@ import model
 import torso
 from datasets import flic, synthetic
 from engine import batches, crops, heatmaps, pictures, towers
+from engine import options as command_line
+from engine.files import InputError
 from engine.tf1 import tf
 from systems import Network, tompson
 
@@ -122,6 +124,34 @@ def test_train_only_needs_something_to_stand_on(arguments, expected, capsys):
     with pytest.raises(SystemExit):
         main.understand(['--train', *arguments])
     assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('there', [True, False])
+def test_bfloat16_where_the_processor_computes_in_it(monkeypatch, there, capsys):
+    """Also when a run that had it goes on; an evaluation, which is in float32, needs no such processor."""
+    monkeypatch.setattr(towers, 'computes_bfloat16', lambda gpus: there)
+    stored = command_line.settings_of(settings(precision='bfloat16'), tompson)
+    options, explicit = command_line.parse(tompson, ['tompson'], ['--restore', 'run'])
+    command_line.take_over(options, explicit, stored, 'run', tompson)
+    if there:
+        assert main.understand(['--train', '--precision', 'bfloat16'])[0].precision == 'bfloat16'
+        return
+    with pytest.raises(SystemExit):
+        main.understand(['--train', '--precision', 'bfloat16'])
+    assert '--precision bfloat16: this processor' in capsys.readouterr().err
+    options, explicit = command_line.parse(tompson, ['tompson'], ['--train', '--restore', 'run'])
+    with pytest.raises(InputError, match='--precision bfloat16: this processor'):
+        command_line.take_over(options, explicit, stored, 'run', tompson)
+
+
+def test_training_alone_is_in_bfloat16(tf_graph):
+    images, torso_map = tf.zeros([1, 480, 720, 3], tf.uint8), tf.zeros([1, 60, 90, 1])
+    for training, expected in ((True, tf.bfloat16), (False, tf.float32)):
+        options = settings(precision='bfloat16', width=4, banks=1, conv='direct')
+        with tf.variable_scope('x', reuse=tf.AUTO_REUSE):
+            network = tompson.build(images, {'torso_map': torso_map}, options, training)
+        assert network.layers['conv1_full'].dtype == network.layers['conv5'].dtype == expected
+        assert {output.dtype for output in network.outputs.values()} == {tf.float32}
 
 
 def test_energy_decay(tf_graph):
