@@ -123,6 +123,7 @@ def measure(name, seed, settings, args):
         finite = True
     else:                                               # the method's networks again, should they be gone
         shutil.rmtree(run, ignore_errors=True)
+        os.makedirs(run)                                # main.py looks first whether PREDICTIONS can be written
         began = time.time()
         finite = experiments.call_main(training_options(trained, seed, args))
     if finite and variant.evaluates:
