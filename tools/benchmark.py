@@ -183,12 +183,17 @@ class Step(collections.namedtuple('Step', 'session fetch')):
         self.session.run(self.fetch)
 
 
-def training_step(folder, width, batch_size, use_sm=True, conv='auto', augmented=True):
+def precisions():
+    """What ours is measured in: also bfloat16 where the processor computes in it."""
+    return ('float32', 'bfloat16') if towers.computes_bfloat16([0]) else ('float32',)
+
+
+def training_step(folder, width, batch_size, use_sm=True, conv='auto', augmented=True, precision='float32'):
     """A Step that makes one update on the next batch."""
     split = open_split(folder)
     options, system, *_ = main_script.understand([
         '--train', '--width', str(int(64 * width)), '--conv', conv, '--batch_size', str(batch_size),
-        *['--use_sm'] * use_sm, *['--data_augm'] * augmented])
+        '--precision', precision, *['--use_sm'] * use_sm, *['--data_augm'] * augmented])
     split = arrays.spread(split, batch_size * (len(split.images) // batch_size))
     with tf.Graph().as_default():
         tf.set_random_seed(0)
@@ -231,35 +236,38 @@ def bench_detector(sizes, folder):
 def bench_step(sizes, folder):
     """Plain is composed: detector's step + 9 x the spatial model's of one joint + augmentation, oneDNN off."""
     for width, batch_size in sizes.step:
-        ours = training_step(folder, width, batch_size)
+        ours = [training_step(folder, width, batch_size, precision=precision) for precision in precisions()]
         with Process(onednn=False) as process:
             parts = [process.function(training_step, folder, width, batch_size, False, 'direct', False),
                      process.function(spatial_step, batch_size, True, (0,)),
                      process.function(plain_augmentation_step, folder, batch_size)]
-            (ours_time, detector, joint, augment), runs = measure(sizes.repeats, ours, *parts)
+            (*times, detector, joint, augment), runs = measure(sizes.repeats, *ours, *parts)
         plain = Time(*(detector[i] + N_JOINTS * joint[i] + augment[i] for i in (0, 1)))
         flop = [a + b for a, b in zip(detector_flop(width, batch_size), spatial_flop(batch_size, True))]
         target = {(1, 4): 18, (1 / 4, 14): 20}.get((width, batch_size))
-        yield Row(f'whole step ({detector.wall:.1f} + 9 x {joint.wall:.2f} + {augment.wall:.2f})',
-                  f'width {width:g}, batch {batch_size}', ours_time, plain, target, flop, runs)
-        print_profile(ours, f'whole step, width {width:g}, batch {batch_size}', sizes.repeats)
+        for precision, own, step in zip(precisions(), times, ours):
+            yield Row(f'whole step, {precision} ({detector.wall:.1f} + 9 x {joint.wall:.2f} + {augment.wall:.2f})',
+                      f'width {width:g}, batch {batch_size}', own, plain, target, flop, runs)
+            print_profile(step, f'whole step, {precision}, width {width:g}, batch {batch_size}', sizes.repeats)
 
 
 def bench_tf1(sizes, folder, python):
     for width, batch_size in sizes.step:
-        ours = training_step(folder, width, batch_size)
+        ours = [training_step(folder, width, batch_size, precision=precision) for precision in precisions()]
         with Side(python, 'tf1', int(64 * width), batch_size) as other:
-            times, runs = measure(sizes.repeats, ours, other)
-        yield Row('whole step beside TensorFlow 1.15', f'width {width:g}, batch {batch_size}', *times, None, None, runs)
+            (*times, plain), runs = measure(sizes.repeats, *ours, other)
+        for precision, own in zip(precisions(), times):
+            yield Row(f'whole step, {precision}, beside TensorFlow 1.15', f'width {width:g}, batch {batch_size}', own,
+                      plain, None, None, runs)
 
 
 def bench_torch(sizes, folder, python):
     for width, batch_size in sizes.torch:
-        ours = training_step(folder, width, batch_size, use_sm=False, augmented=False)
-        for kind in ('float32', 'bfloat16'):
+        for kind in precisions():
+            ours = training_step(folder, width, batch_size, use_sm=False, augmented=False, precision=kind)
             with Side(python, 'torch', int(64 * width), batch_size, kind) as other:
                 times, runs = measure(sizes.repeats, ours, other)
-            yield Row(f'part detector, training step, beside PyTorch in {kind}',
+            yield Row(f'part detector, training step, beside PyTorch, both in {kind}',
                       f'width {width:g}, batch {batch_size}', *times, {(1 / 8, 'bfloat16'): 1.8}.get((width, kind)),
                       None, runs)
 
