@@ -236,7 +236,8 @@ def report_annotated(splits):
 
 def parse_options():
     parser = files.Parser(description=__doc__)
-    parser.add_argument('--dataset', choices=SETS, default='flic', help='(default: %(default)s)')
+    parser.add_argument('--dataset', choices=SETS, default='flic', help='whose annotations; PARSE\'s arrays are '
+                        'LSP\'s: main.py --dataset lsp (default: %(default)s)')
     parser.add_argument('--meta', nargs='+', metavar='FILE', help='the set\'s annotations; two files of MPII and COCO: '
                         'training, test; several of LSP are joined (default: FLIC/examples.mat)')
     parser.add_argument('--coco', nargs='+', metavar='FILE', help='in place of --meta: people of your own as COCO '
@@ -248,10 +249,10 @@ def parse_options():
                         help='draw N people in the set\'s format into OUT/synthetic_SET and use these')
     parser.add_argument('--seed', type=files.natural_int, default=0,
                         help='seed of --synthetic (default: %(default)s)')
-    parser.add_argument('--skip_missing', '--skip_bad', dest='skip_bad', action='store_true',
+    parser.add_argument('--skip_missing', action='store_true',
                         help='leave people on missing or damaged pictures out, and say which')
     parser.add_argument('--workers', type=files.positive_int, default=len(os.sched_getaffinity(0)),
-                        help='processes (default: all cores, here %(default)s)')
+                        help='processes that decode pictures (default: all cores, here %(default)s)')
     options = parser.parse_args()
     if options.coco and (options.meta or options.synthetic or options.dataset != 'flic' or not options.images):
         parser.error('--coco goes with --images, and without --meta, --synthetic and another --dataset')
@@ -288,7 +289,7 @@ def main():
     options = parse_options()
     metas, images = sources(options)
     settings = {'meta': ' '.join(map(os.path.basename, metas)), 'synthetic': options.synthetic, 'seed': options.seed,
-                'skip_bad': options.skip_bad, **({'source': 'own'} if options.coco else {})}
+                'skip_missing': options.skip_missing, **({'source': 'own'} if options.coco else {})}
     manifest = (make_frames if options.dataset == 'flic' else make_annotated)(metas, images, options, settings)
     size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
     print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB')
@@ -302,7 +303,7 @@ def make_frames(metas, images, options, settings):
         people = flic.read_annotations(metas[0])
         people = select(people, people.split != '')
         frames = [functools.partial(decode, os.path.join(images[0], file)) for file in people.file]
-    if options.skip_bad:
+    if options.skip_missing:
         reasons = in_parallel(problem, frames, options.workers)
         bad = sorted(set(filter(None, reasons)))
         print(f'left out: {sum(map(bool, reasons))} people on {len(bad)} pictures', *map(files.printable, bad),
@@ -322,7 +323,7 @@ def make_annotated(metas, images, options, settings):
     """The arrays of a set whose pictures stay where they are; returns their manifest."""
     name = SETS[options.dataset]
     root, splits = datasets.load(name).read(metas, images)
-    splits = {split: look(part, root, options.workers, options.skip_bad, split) for split, part in splits.items()}
+    splits = {split: look(part, root, options.workers, options.skip_missing, split) for split, part in splits.items()}
     check_both({split: part.people['visible'].any(axis=1).sum() for split, part in splits.items()}, metas[0])
     for part in splits.values():
         annotations.check_joints(part.joints, metas[0])
