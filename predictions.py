@@ -1,10 +1,10 @@
 """Predicted joints of test people: the files that main.py writes and the evaluations read, and the tables of both.
 
-FLIC, LSP and MPII: a .mat with, for each of the system's outputs, NAME_pred_MODEL, 2 x k x n (x, y) pixels of the
-pictures, joints in the order of the data set's JOINTS, NAME_score_MODEL, k x n, and NAME_title_MODEL, its title in
-tables; whom they are of: `split`, `index`, n rows of its arrays counted from 0 (absent: all rows in order), and
-`data_id`, the arrays' id; and `found_with`, options of main.py.  COCO: a .json as its server takes it, of the last
-output alone: people with image_id, keypoints [x1, y1, s1, ...] and score.
+FLIC, LSP and MPII: a .mat with, for each of the system's outputs, NAME_pred_OUTPUT, 2 x k x n (x, y) pixels of the
+pictures, joints in the order of the data set's JOINTS, NAME_score_OUTPUT, k x n, and NAME_title_OUTPUT, its title in
+tables (NAME: the data set's); whom they are of: `split`, `index`, n rows of its arrays counted from 0 (absent: all rows
+in order), and `data_id`, the arrays' id; and `found_with`, options of main.py.  COCO: a .json as its server takes it,
+of the last output alone: people with image_id, keypoints [x1, y1, s1, ...] and score.
 """
 import collections
 import json
@@ -29,10 +29,10 @@ Predictions = collections.namedtuple('Predictions', 'models joints rows split ho
 # --- writing ------------------------------------------------------------------------------------------------------
 
 def write(options, manifest, split, found, titles):
-    """Writes them; returns (the file's path, lines to print).
+    """Writes them; returns (the file's path, Markdown tables to print: none of FLIC, whose table is evaluate.py's).
 
     split: the arrays.Split evaluated; found: {output: [people of each of its rows]}, lists of Poses in pixels of the
-    pictures; titles: the outputs'.
+    pictures; titles: {output: its title}.
     """
     from scipy.io import savemat  # evaluate.py starts without it
     if options.dataset == 'coco':

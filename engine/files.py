@@ -208,7 +208,7 @@ def load_mat(path):
 
     from scipy.io import loadmat
     try:
-        # In a process of its own (10 ms): SciPy 1.17 dies of a segmentation fault on some damaged
+        # In a process of its own (10 ms): SciPy 1.17 dies of a segmentation fault on some damaged files.
         with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('fork')) as pool:
             return pool.submit(loadmat, path, appendmat=False).result()
     except FileNotFoundError:
