@@ -79,7 +79,7 @@ def work(machines, system, splits, options, run, manifest, start, found, trained
                 runs.write_settings(run, settings, manifest['id'])
                 train(session, graph, system, splits, options, run,
                       {**state, 'data_id': manifest['id'], 'settings': settings, 'code': checkpoint.code_version()})
-            predict(session, graph, system, options, manifest, splits['test'])
+            predict_people(session, graph, system, options, manifest, splits['test'])
 
 
 def understand(arguments=None):
@@ -243,7 +243,7 @@ def train(session, graph, system, splits, options, run, state):
     writer.close()
 
 
-def predict(session, graph, system, options, manifest, people):
+def predict_people(session, graph, system, options, manifest, people):
     """Joints of the test people, all views averaged -> the files of predictions.py."""
     import predictions  # --predict starts without it and what it imports
     session.run(*graph.start_views(0, -(-graph.n_test // graph.people_a_call)))
