@@ -118,8 +118,8 @@ def measure(name, seed, settings, args):
     trained = METHOD if variant.evaluates else name
     run = run_folder(trained, seed, args)
     row = head(name, seed, settings)
-    predictions = os.path.join(run, PREDICTIONS)
-    if variant.evaluates and os.path.exists(predictions):
+    path = os.path.join(run, PREDICTIONS)
+    if variant.evaluates and os.path.exists(path):
         finite = True
     else:                                               # the method's networks again, should they be gone
         shutil.rmtree(run, ignore_errors=True)
@@ -127,13 +127,13 @@ def measure(name, seed, settings, args):
         began = time.time()
         finite = experiments.call_main(training_options(trained, seed, args))
     if finite and variant.evaluates:
-        predictions = os.path.join(run, f'{slug(name)}.mat')
+        path = os.path.join(run, f'{slug(name)}.mat')
         began = time.time()
-        finite = experiments.call_main(evaluation_options(name, run, predictions, args))
+        finite = experiments.call_main(evaluation_options(name, run, path, args))
     row |= {'seconds': round(time.time() - began, 1), **experiments.facts_of(run)}
     if not finite:
         return {**row, 'people': None, 'pd': None, 'sm': None, 'failed': 'not finite'}
-    return row | rates(predictions, args.data)
+    return row | rates(path, args.data)
 
 
 def training_options(name, seed, args):
@@ -146,9 +146,9 @@ def training_options(name, seed, args):
             '--predictions', os.path.join(run, PREDICTIONS)]
 
 
-def evaluation_options(name, run, predictions, args):
+def evaluation_options(name, run, path, args):
     """main.py's command line that evaluates the method's network as this variant says."""
-    return ['--restore', run, *VARIANTS[name].added, *places(args), '--predictions', predictions]
+    return ['--restore', run, *VARIANTS[name].added, *places(args), '--predictions', path]
 
 
 def places(args):

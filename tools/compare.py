@@ -74,15 +74,15 @@ def measure(name, args):
     arguments += ('--train_examples', args.train_examples, '--n_epochs', max(1, round(60 * args.minutes / cpu_seconds)))
     run_main('--train', *arguments, *places, '--validation', '--test_examples', args.test_examples, '--run',
              os.path.basename(run), '--keep', 1, '--predictions', f'{run}_held_out.mat')
-    predictions = f'{run}.mat'
-    run_main('--restore', run, *places, '--predictions', predictions)
+    path = f'{run}.mat'
+    run_main('--restore', run, *places, '--predictions', path)
     epochs = read_lines(os.path.join(run, 'log.jsonl'))
     answer = [key for key in epochs[0]['test'] if key.startswith('rate_')][-1]
     times = np.cumsum([record['cpu_seconds'] for record in epochs])
     return {'system': name, 'minutes': args.minutes, 'arguments': [str(word) for word in arguments],
             **experiments.facts_of(run),
             'epochs': [[round(time, 1), round(record['test'][answer], 3)] for time, record in zip(times, epochs)],
-            **rates(predictions, args.data)}
+            **rates(path, args.data)}
 
 
 def run_main(*arguments):

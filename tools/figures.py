@@ -82,6 +82,14 @@ def curves(path, rates, published, title, normaliser, others=None):
         axis.set_xlabel(f'radius in % of {normaliser}')
     figure.suptitle(title)
     figure.supylabel('detection rate in %')
+    columns = _curve_keys(models, systems, publishers, strangers)
+    keys = [key for column in columns for key in column]
+    figure.legend(handles=keys, loc='outside lower center', ncols=len(columns), frameon=False, fontsize=9)
+    save(figure, path)
+
+
+def _curve_keys(models, systems, publishers, strangers):
+    """Columns of a legend, all of one length: our models, each publisher's, and other systems."""
     columns = [[Line2D([], [], color=LINES[model][0], linestyle=LINES[model][1], label=f'ours: {model}', linewidth=2)
                 for model in models]]
     columns += [[Line2D([], [], linestyle='', label=f'{system}: {model}', **_mark(model, rank))
@@ -89,9 +97,7 @@ def curves(path, rates, published, title, normaliser, others=None):
     columns += [[Line2D([], [], color='0.55', linestyle=style, label=system)
                  for system, style in zip(strangers, OTHERS)]] if strangers else []
     longest, empty = max(map(len, columns)), [Line2D([], [], linestyle='', label='')]
-    keys = [key for column in columns for key in column + empty * (longest - len(column))]
-    figure.legend(handles=keys, loc='outside lower center', ncols=len(columns), frameon=False, fontsize=9)
-    save(figure, path)
+    return [column + empty * (longest - len(column)) for column in columns]
 
 
 def _mark(model, rank):

@@ -42,9 +42,9 @@ def results(material):
                                              material.options)])
 
 
-def fragment(heading, body, command, note=''):
+def fragment(heading, body, command, note):
     """A section that can be cut out and put elsewhere."""
-    return f'### {heading}\n\n{body}\n\n{note}{chr(10) * 2 if note else ""}Command: `{command}`\n'
+    return f'### {heading}\n\n{body}\n\n{note}\n\nCommand: `{command}`\n'
 
 
 def rates_fragment(material):
@@ -94,7 +94,7 @@ def published_fragment(material):
 
 def cell(rates):
     """(79.5, 88) -> '79.5 (88.0)', (72,) -> '72.0', None -> ''."""
-    first, *second = (f'{rate:.1f}' for rate in rates or ('',)) if rates else ('',)
+    first, *second = (f'{rate:.1f}' for rate in rates) if rates else ('',)
     return first + ''.join(f' ({rate})' for rate in second)
 
 
