@@ -25,7 +25,7 @@ AROUND = 1.3                                                   # sides of what i
 def tile(image, person, body, found_xy, caption):
     """One crops.Person at the sheet's size; found_xy: [k, 2] or None."""
     k, (height, width) = len(body.JOINTS), image.shape[:2]
-    whole = hasattr(body, 'HEIGHT')                            # frames of one size, in which people are large
+    whole = 'x' in body.LAYOUT                                 # frames of one size, in which people are large
     box = np.array((0, 0, width, height) if whole else person.box, float)
     extent = np.maximum(box[2:] - box[:2], 1) * (1 if whole else AROUND)
     matrix = crops.matrix_of((box[:2] + box[2:]) / 2, np.array(TILE) * max(extent / TILE), TILE)
