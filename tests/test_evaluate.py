@@ -20,7 +20,6 @@ from datasets.flic import JOINTS, PERSON, add_torso, swap_sides
 from engine import palette
 from engine.files import InputError, spot_checksum
 
-SCRIPT = os.path.join(ROOT, 'evaluate.py')
 DATA_ID = '0badcafe'
 
 

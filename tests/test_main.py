@@ -55,7 +55,7 @@ def narrow(monkeypatch):
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
 
 
-def started(arguments, graph, with_origin=True):
+def started(arguments, graph):
     """{name: value} of a graph's variables where a training with these arguments begins."""
     options, system, found, origin = main.understand(arguments)
     people = arrays.load_split(options.data, 'train', manifest := arrays.read_manifest(options.data))
