@@ -66,44 +66,41 @@ class Parser(argparse.ArgumentParser):
 
 def positive_int(text):
     """argparse type: a whole number from 1."""
-    return _bounded(int, text, 1)
+    return _bounded(int, text, 1, 'a whole number from 1')
 
 
 def natural_int(text):
     """argparse type: a whole number from 0."""
-    return _bounded(int, text, 0)
+    return _bounded(int, text, 0, 'a whole number from 0')
 
 
 def positive_float(text):
     """argparse type: a finite number above 0."""
-    return _bounded(float, text, sys.float_info.min)
+    return _bounded(float, text, sys.float_info.min, 'a number above 0')
 
 
 def natural_float(text):
     """argparse type: a finite number from 0."""
-    return _bounded(float, text, 0)
+    return _bounded(float, text, 0, 'a number from 0')
 
 
 def finite_float(text):
     """argparse type: a finite number."""
-    return _bounded(float, text, -sys.float_info.max)
+    return _bounded(float, text, -sys.float_info.max, 'a finite number')
 
 
 def share(text):
     """argparse type: a number from 0 to below 1."""
-    value = natural_float(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f'{text} is out of range')
-    return value
+    return _bounded(float, text, 0, 'a number from 0 to below 1', 1)
 
 
-def _bounded(kind, text, least):
+def _bounded(kind, text, least, wanted, end=2 ** 31):           # of two numbers below it the product fits 64 bits
     try:
         value = kind(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number') from None
-    if not least <= value < 2 ** 31:                # NaN and infinity too; products of two fit 64 bits
-        raise argparse.ArgumentTypeError(f'{text} is out of range')
+        raise argparse.ArgumentTypeError(f'{text!r} is not {wanted}') from None
+    if not least <= value < end:                                # NaN and infinity too
+        raise argparse.ArgumentTypeError(f'{text} is out of range: {wanted} is meant')
     return value
 
 
