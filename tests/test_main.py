@@ -3,6 +3,7 @@ import ast
 import importlib
 import os
 import pkgutil
+import re
 from types import SimpleNamespace
 
 import forked
@@ -187,18 +188,19 @@ def test_data_sets_know_no_network():
         assert not imports(path) & {'systems', 'model', 'spatial_model', 'main', 'tensorflow'}, path
 
 
-PARTS = """DATASETS MOST_PEOPLE OUTPUTS SCORE GIVEN FIXED FIXED_IN_TRAINING TRAINING_ONLY CALL WITHOUT_PREDICT
-add_options check_options input_size n_points takes_anchor about training_sample test_sample views n_views
-encode targets build losses objective decays start combine predictor decode meter portable maps pictures"""
+def interface():
+    """Names that systems/__init__.py lists: constants, and functions, several of which may share a line."""
+    constants = re.findall(r'^    ([A-Z_]+) ', systems.__doc__, re.MULTILINE)
+    functions = [name for line in re.findall(r'^    (\w.*)', systems.__doc__, re.MULTILINE)
+                 for name in re.findall(r'([a-z_]+)\(', line.split('  ')[0])]
+    return {*constants, *functions}
 
 
 @pytest.mark.parametrize('name', systems.names())
 def test_a_system_provides_the_interface(name):
-    """Every name that systems/__init__.py lists is there."""
-    system = systems.load(name)
-    for part in PARTS.split():
-        assert hasattr(system, part), part
-        assert part in systems.__doc__, part
+    system, parts = systems.load(name), interface()
+    assert {'DATASETS', 'SCHEDULE', 'check_options', 'n_views', 'learning_rates', 'foreign', 'pictures'} < parts
+    assert [part for part in sorted(parts) if not hasattr(system, part)] in ([], ['seeker'])    # which not all have
     for dataset in system.DATASETS:
         body = importlib.import_module(f'datasets.{dataset}')
         options, *_ = main.understand(['--train', '--system', name, '--dataset', dataset])
