@@ -26,8 +26,7 @@ from engine import files, sources
 from engine.files import InputError
 
 EVERY, EVERY_LSP, NOBODY = {'train': 80, 'test': 20}, 17, -9.0
-REPORT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'report')
-TABLE = os.path.join(REPORT, 'certainty.csv')
+TABLE = os.path.join('report', 'certainty.csv')
 
 
 def main():
