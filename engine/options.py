@@ -49,18 +49,24 @@ def build_parser(system, systems):
     return parser
 
 
+def group(parser, title, description=None):
+    """The group of options with this title, made if need be: systems add to those that all have."""
+    there = (known for known in parser._action_groups if known.title == title)
+    return next(there, None) or parser.add_argument_group(title, description)
+
+
 def add_calls(parser, system, systems):
     """What to do, and --predict."""
-    what = parser.add_argument_group('what to do')
+    what = group(parser, 'what to do')
     what.add_argument('--train', action='store_true', help='train; without it, evaluate only')
     what.add_argument('--restore', nargs='?', const='', default=None, metavar='RUN',
                       help='go on from a checkpoint: a path or a run\'s name; no value: the newest of --model_path')
     what.add_argument('--gpus', nargs='+', type=natural_int, default=[0], metavar='GPU',
                       help='one tower for each; a GPU that is absent: its tower runs on the CPU')
     what.add_argument('--system', choices=systems, default=system.__name__.rpartition('.')[2],
-                      help='pose estimator')
+                      help='pose estimator; --system NAME --help shows its options')
     what.add_argument('--dataset', choices=system.DATASETS, default=system.DATASETS[0], help='whose joints and arrays')
-    pictures = parser.add_argument_group('pictures of your own', 'with --restore; no arrays are needed')
+    pictures = group(parser, 'pictures of your own', 'with --restore; no arrays are needed')
     pictures.add_argument('--predict', type=not_empty, metavar='PATH',
                           help='whose joints to find: a picture, a folder of pictures, a video, a camera\'s number '
                                '(until Ctrl-C), or - for a picture on standard input')
@@ -76,7 +82,7 @@ def add_calls(parser, system, systems):
 
 
 def add_training(parser):
-    training = parser.add_argument_group('training')
+    training = group(parser, 'training')
     training.add_argument('--init', type=not_empty, metavar='CHECKPOINT',
                           help='start from the weights of a checkpoint that fit by name and shape, the rest from the '
                                'seed; settings of the network that are not given are the checkpoint\'s. Or from '
@@ -110,13 +116,13 @@ def add_training(parser):
 
 def add_evaluation(parser):
     """Evaluation and places."""
-    evaluation = parser.add_argument_group('evaluation')
+    evaluation = group(parser, 'evaluation')
     evaluation.add_argument('--test_examples', type=positive_int, metavar='N', help='only N people, evenly spread')
     evaluation.add_argument('--validation', action='store_true',
                             help='hold out a tenth of the training people and evaluate on them: for choosing settings')
     evaluation.add_argument('--predictions', type=not_empty, default='predictions.mat', metavar='FILE',
                             help='where the test people\'s joints are written, for evaluate.py')
-    places = parser.add_argument_group('places')
+    places = group(parser, 'places')
     places.add_argument('--data', type=not_empty, default='arrays', help='folder of data.py and pairwise_distr.py')
     places.add_argument('--model_path', type=not_empty, default=MODEL_PATH, help='folder of all runs')
     places.add_argument('--run', metavar='NAME', help='name of this run (default: its time of start)')
@@ -128,9 +134,10 @@ def add_evaluation(parser):
 
 
 def add_machines(parser):
-    machines = parser.add_argument_group(
-        'several machines', 'one chief, which trains and evaluates, and workers, which lend it their GPUs; roles come '
-        'from TF_CONFIG or a Slurm step, too. gRPC asks for no password: name addresses of a network that you trust')
+    machines = group(
+        parser, 'several machines', 'one chief, which trains and evaluates, and workers, which lend it their GPUs; '
+        'roles come from TF_CONFIG or a Slurm step, too. gRPC asks for no password: name addresses of a network that '
+        'you trust')
     machines.add_argument('--workers', nargs='+', type=address, metavar='HOST:PORT',
                           help='the chief: also put towers on these, as many as their own --gpus say')
     machines.add_argument('--chief', type=address, metavar='HOST:PORT',

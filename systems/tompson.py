@@ -27,6 +27,7 @@ from engine.crops import Sample, inverse, to_frame
 from engine.files import finite_float, natural_float, natural_int, positive_float, share
 from engine.meter import Meter
 from engine.metrics import detection_rate, normalised_errors
+from engine.options import group
 from engine.tf1 import tf
 from engine.training import say
 from systems import Network, Sought, pose
@@ -53,48 +54,59 @@ TRAINING_ONLY = ('decode',)
 
 def add_options(parser):
     add_network(parser)
+    add_training(parser)
     add_augmentation(parser)
+    add_evaluation(parser)
     add_ablations(parser)
 
 
 def add_network(parser):
-    network = parser.add_argument_group('network')
+    network = group(parser, 'network')
     systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the first layers')
     network.add_argument('--use_sm', action='store_true', help='add the spatial model and train both jointly')
-    network.add_argument('--train_only', choices=('detector', 'spatial'),
-                         help='train this part alone and leave the other as --init brought it: the paper\'s steps '
-                              'before joint training')
     network.add_argument('--priors', choices=('exact', 'reference', 'uniform'), default='exact',
                          help='how the spatial model\'s priors start from the histograms')
     network.add_argument('--conv', choices=('auto', 'direct', 'fft'), default='auto',
                          help='how convolutions are computed: the same function at other speed')
-    network.add_argument('--precision', choices=('float32', 'bfloat16'), default='float32',
-                         help='what the part detector is trained in; bfloat16 is faster, on processors that compute in '
-                              'it; weights and evaluation are float32 in any case')
-    network.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
-                         help='joint = interpolated peak of its heat map, or centre of the highest cell')
-    network.add_argument('--infer_torso', action='store_true',
-                         help='the spatial model is not given the torso that is annotated, but the one inferred')
-    network.add_argument('--threshold', type=share, default=0.5, metavar='P',
-                         help='of --predict, where nobody is named: people are shown who are there with at least this '
-                              'probability')
-    network.add_argument('--certainty', nargs=2, type=finite_float, metavar=('EVEN', 'STEEPNESS'),
-                         help='of --predict: midpoint and steepness of the logistic curve that turns the torso\'s '
-                              'field into a probability, as python -m tools.certainty fits it to a checkpoint; stays '
-                              'with a run (default: pretrained/flic\'s)')
-    network.add_argument('--zooms', nargs='+', type=zoom_to_look_at, default=list(crowd.ZOOMS), metavar='Z',
-                         help='of --predict: people are looked for in the picture Z times as large as it just fits '
-                              'into the frame; what is larger is seen in overlapping tiles')
-    network.add_argument('--scales', choices=('multi', 'single'), default='multi',
-                         help='zooms of a frame whose maps are averaged for the predictions: eight, or one')
-    network.add_argument('--flip_average', action='store_true',
-                         help='average the maps of the mirrored frame, too')
-    network.add_argument('--targets', choices=('cell', 'subcell'), default='cell',
-                         help='where a joint\'s target is centred: on its cell, or on the joint itself')
-    network.add_argument('--spatial_dropout', type=share, default=0.0, metavar='P',
-                         help='share of the feature maps left out before conv5 in training')
-    network.add_argument('--energy_decay', type=natural_float, default=0.0, metavar='LMBD',
-                         help='weight decay of the spatial model\'s energies and biases, towards uniform priors')
+
+
+def add_training(parser):
+    training = group(parser, 'training')
+    training.add_argument('--train_only', choices=('detector', 'spatial'),
+                          help='train this part alone and leave the other as --init brought it: the paper\'s steps '
+                               'before joint training')
+    training.add_argument('--targets', choices=('cell', 'subcell'), default='cell',
+                          help='where a joint\'s target is centred: on its cell, or on the joint itself')
+    training.add_argument('--spatial_dropout', type=share, default=0.0, metavar='P',
+                          help='share of the feature maps left out before conv5')
+    training.add_argument('--energy_decay', type=natural_float, default=0.0, metavar='LMBD',
+                          help='weight decay of the spatial model\'s energies and biases, towards uniform priors')
+    training.add_argument('--precision', choices=('float32', 'bfloat16'), default='float32',
+                          help='what the part detector is trained in; bfloat16 is faster, on processors that compute '
+                               'in it; weights and evaluation are float32 in any case')
+
+
+def add_evaluation(parser):
+    """Of test people and of one's own pictures."""
+    evaluation = group(parser, 'evaluation')
+    evaluation.add_argument('--scales', choices=('multi', 'single'), default='multi',
+                            help='zooms of a frame whose maps are averaged for the predictions: eight, or one')
+    evaluation.add_argument('--flip_average', action='store_true',
+                            help='average the maps of the mirrored frame, too')
+    evaluation.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
+                            help='joint = interpolated peak of its heat map, or centre of the highest cell')
+    evaluation.add_argument('--infer_torso', action='store_true',
+                            help='the spatial model is not given the torso that is annotated, but the one inferred')
+    pictures = group(parser, 'pictures of your own')
+    pictures.add_argument('--threshold', type=share, default=0.5, metavar='P',
+                          help='where nobody is named: people are shown who are there with at least this probability')
+    pictures.add_argument('--zooms', nargs='+', type=zoom_to_look_at, default=list(crowd.ZOOMS), metavar='Z',
+                          help='people are looked for in the picture Z times as large as it just fits into the frame; '
+                               'what is larger is seen in overlapping tiles')
+    pictures.add_argument('--certainty', nargs=2, type=finite_float, metavar=('EVEN', 'STEEPNESS'),
+                          help='midpoint and steepness of the logistic curve that turns the torso\'s field into a '
+                               'probability, as python -m tools.certainty fits it to a checkpoint; stays with a run '
+                               '(default: pretrained/flic\'s)')
 
 
 def zoom_to_look_at(text):
@@ -106,7 +118,7 @@ def zoom_to_look_at(text):
 
 
 def add_augmentation(parser):
-    augmented = parser.add_argument_group('augmentation')
+    augmented = group(parser, 'augmentation')
     augmented.add_argument('--data_augm', action='store_true', help='augment the training data: flip, light, rotation, '
                            'crop, and what follows')
     augmented.add_argument('--rotation', type=natural_float, default=10.0, metavar='DEGREES', help='by up to +- this')
@@ -121,7 +133,7 @@ def add_augmentation(parser):
 
 
 def add_ablations(parser):
-    ablations = parser.add_argument_group('ablations', 'what the method is without one of its parts')
+    ablations = group(parser, 'ablations', 'what the method is without one of its parts')
     ablations.add_argument('--no_batch_norm', action='store_true', help='leave the part detector\'s batch norms out')
     ablations.add_argument('--loss', choices=('cross_entropy', 'squared'), default='cross_entropy',
                            help='squared: distance to the target maps, as in the paper')
@@ -144,9 +156,10 @@ def check_options(options):
         raise ValueError('--no_auxiliary_loss: goes without --train_only, which has one loss')
     if options.train and options.precision == 'bfloat16' and not towers.computes_bfloat16(options.gpus):
         raise ValueError('--precision bfloat16: this processor has no instructions for it (avx512_bf16, amx_bf16)')
-    if augmentation.ranges_of(options) != augmentation.USUAL and not options.data_augm:
-        names = ', '.join(f'--{name}' for name in augmentation.Ranges._fields)
-        raise ValueError(f'{names} go with --data_augm')
+    ranges = augmentation.ranges_of(options)._asdict().items()
+    changed = [f'--{name}' for name, value in ranges if value != getattr(augmentation.USUAL, name)]
+    if changed and not options.data_augm:
+        raise ValueError(f'{", ".join(changed)}: without --data_augm nothing is augmented')
     if options.certainty and options.certainty[1] <= 0:
         raise ValueError('argument --certainty: STEEPNESS is not above 0')
     systems.check_zoom(options)

@@ -8,6 +8,7 @@ go on from it, but a new one can start there (--train --init).  Of weights that 
 (--average_weights) only that is kept.  With --half they are stored in half precision and half the size.  --certainty
 says what its scores of people are worth (tools/certainty.py).
 """
+import json
 import os
 import shutil
 
@@ -36,6 +37,10 @@ def publish(found, out, half=False, certainty=None):
         for log in (os.path.join(os.path.dirname(os.path.abspath(found.path)), name) for name in LOGS):
             if os.path.exists(log):
                 shutil.copy(log, folder)
+        if certainty and os.path.exists(settings := os.path.join(folder, LOGS[0])):
+            with open(settings, encoding='utf-8') as file:
+                stored = json.load(file)
+            checkpoint.write_json(settings, {**stored, 'certainty': certainty})
         with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
             weights = checkpoint.weights(found.path)
             if half:

@@ -48,8 +48,11 @@ def test_nothing_but_the_optimiser_is_gone(folder):
     assert all(np.array_equal(part[name], whole[name]) for name in part)
     state = json.loads((folder / 'weights/small/step-00000008/state.json').read_text())
     assert state['settings']['certainty'] == [-4, 2.5] and state['best'] is None
-    for log in ('settings.json', 'log.jsonl', 'steps.jsonl'):
+    for log in ('log.jsonl', 'steps.jsonl'):
         assert (folder / 'weights/small' / log).read_bytes() == (folder / 'models_ex/run' / log).read_bytes()
+    before, after = (json.loads((folder / run / 'settings.json').read_text())
+                     for run in ('models_ex/run', 'weights/small'))
+    assert after == {**before, 'certainty': [-4, 2.5]} != before
 
 
 def test_same_predictions(folder, arrays_folder):
