@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 import datasets
 from datasets import annotations, arrays, flic, own
-from engine import files, interrupts, jpeg
+from engine import cli, files, interrupts, jpeg
 from engine.files import InputError
 from engine.joints import standard_name
 
@@ -235,7 +235,7 @@ def report_annotated(splits):
 
 
 def parse_options():
-    parser = files.Parser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument('--dataset', choices=SETS, default='flic', help='whose annotations; PARSE\'s arrays are '
                         'LSP\'s: main.py --dataset lsp (default: %(default)s)')
     parser.add_argument('--meta', nargs='+', metavar='FILE', help='the set\'s annotations; two files of MPII and COCO: '
@@ -245,13 +245,13 @@ def parse_options():
     parser.add_argument('--images', nargs='+', metavar='FOLDER', help='the pictures\' folder, one for each FILE or '
                         'one for all (default: FLIC/images)')
     parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
-    parser.add_argument('--synthetic', type=files.positive_int, metavar='N',
+    parser.add_argument('--synthetic', type=cli.positive_int, metavar='N',
                         help='draw N people in the set\'s format into OUT/synthetic_SET and use these')
-    parser.add_argument('--seed', type=files.natural_int, default=0,
+    parser.add_argument('--seed', type=cli.natural_int, default=0,
                         help='seed of --synthetic (default: %(default)s)')
     parser.add_argument('--skip_missing', action='store_true',
                         help='leave people on missing or damaged pictures out, and say which')
-    parser.add_argument('--workers', type=files.positive_int, default=len(os.sched_getaffinity(0)),
+    parser.add_argument('--workers', type=cli.positive_int, default=len(os.sched_getaffinity(0)),
                         help='processes that decode pictures (default: all cores, here %(default)s)')
     options = parser.parse_args()
     if options.coco and (options.meta or options.synthetic or options.dataset != 'flic' or not options.images):
@@ -341,4 +341,4 @@ def check_both(counts, meta):
 
 
 if __name__ == '__main__':
-    files.run_script(main)
+    cli.run_script(main)

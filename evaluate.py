@@ -38,7 +38,8 @@ from datasets import annotations, flic, measures
 from datasets.arrays import file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import palette
-from engine.files import InputError, Parser, atomic, run_script
+from engine.cli import Parser, run_script
+from engine.files import InputError, atomic
 from engine.joints import side_of
 from engine.metrics import MAX_RADIUS, area_under_curve, detection_rate, normalised_errors
 from engine.tables import markdown

@@ -30,7 +30,7 @@ import numpy as np
 import datasets
 import systems
 from datasets import arrays, flic, synthetic
-from engine import batches, checkpoint, convolution, files, pictures, towers
+from engine import batches, checkpoint, cli, convolution, files, pictures, towers
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -66,7 +66,7 @@ def main():
 
 
 def parse_options():
-    parser = files.Parser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument('--restore', required=True, metavar='RUN_OR_CHECKPOINT',
                         help='a checkpoint\'s folder; or a run\'s folder or name: its newest checkpoint')
     parser.add_argument('--out', default='exported', metavar='FOLDER',
@@ -323,4 +323,4 @@ def size(path):
 
 
 if __name__ == '__main__':
-    files.run_script(main)
+    cli.run_script(main)

@@ -26,7 +26,8 @@ from datasets import arrays
 from engine import batches, checkpoint, cluster, convolution, pictures, runs, summaries, towers, training, weights
 from engine import options as command_line
 from engine.augmentation import transform
-from engine.files import InputError, run_script
+from engine.cli import run_script
+from engine.files import InputError
 from engine.tf1 import tf
 
 # The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that

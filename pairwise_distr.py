@@ -12,7 +12,7 @@ import os
 import numpy as np
 
 from datasets import arrays, flic
-from engine import files, heatmaps
+from engine import cli, files, heatmaps
 from engine.files import InputError
 
 FILE = 'pairwise_distribution.npz'
@@ -97,7 +97,7 @@ def draw(path, histograms):
 
 
 def main():
-    parser = files.Parser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument('--data', default='arrays', help='folder that data.py wrote (default: %(default)s)')
     parser.add_argument('--figure', metavar='FILE.png', help='also draw the priors given the torso')
     options = parser.parse_args()
@@ -112,4 +112,4 @@ def main():
 
 
 if __name__ == '__main__':
-    files.run_script(main)
+    cli.run_script(main)

@@ -14,7 +14,7 @@ import numpy as np
 import datasets
 import predictions
 from datasets import arrays
-from engine import crops, files
+from engine import cli, crops
 from engine.augmentation import transform
 from engine.drawing import TRUTH, draw_skeleton, sheet, write_picture, write_text
 
@@ -55,13 +55,13 @@ def picture_path(text):
 
 
 def parse_options():
-    parser = files.Parser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument('predictions', nargs='?', help='predictions.mat of main.py; without it, the annotations')
     parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')
     parser.add_argument('--split', choices=arrays.SPLITS, default='test',
                         help='whose annotations (default: %(default)s)')
     parser.add_argument('--out', type=picture_path, default='poses.jpg', help='picture to write (default: %(default)s)')
-    parser.add_argument('--people', type=files.positive_int, default=12, help='how many (default: %(default)s)')
+    parser.add_argument('--people', type=cli.positive_int, default=12, help='how many (default: %(default)s)')
     parser.add_argument('--worst', action='store_true', help='the worst ones; else evenly spread over the file')
     options = parser.parse_args()
     if options.worst and not options.predictions:
@@ -89,4 +89,4 @@ def main():
 
 
 if __name__ == '__main__':
-    files.run_script(main)
+    cli.run_script(main)

@@ -6,7 +6,8 @@ import re
 import shlex
 
 from engine import weights
-from engine.files import InputError, Parser, natural_float, natural_int, positive_float, positive_int, share
+from engine.cli import Parser, natural_float, natural_int, positive_float, positive_int, share
+from engine.files import InputError
 
 # A change of one of these is a change of the graph or of its data: not allowed when restoring.  Systems add their own.
 FIXED = ('system', 'dataset')

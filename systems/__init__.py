@@ -79,7 +79,7 @@ import pkgutil
 import numpy as np
 
 import datasets
-from engine.files import natural_float, positive_float, positive_int
+from engine.cli import natural_float, positive_float, positive_int
 
 # outputs {name: [b, ...]}.  layers {name: activation}.  statistics {moving average: this batch's value}.
 # parts: whatever else the system's own functions need.

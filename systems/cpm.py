@@ -20,7 +20,7 @@ import numpy as np
 import datasets
 import systems
 from engine import crops, drawing, heatmaps, layers, multiscale, towers
-from engine.files import positive_float
+from engine.cli import positive_float
 from engine.meter import Meter
 from engine.metrics import key_point_rates
 from engine.tf1 import tf

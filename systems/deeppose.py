@@ -23,7 +23,7 @@ import numpy as np
 import datasets
 import systems
 from engine import crops, drawing, layers, towers
-from engine.files import natural_int, positive_float
+from engine.cli import natural_int, positive_float
 from engine.meter import of_joints
 from engine.tf1 import tf
 from systems import Network, pose

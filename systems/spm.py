@@ -21,7 +21,7 @@ import scipy.ndimage
 import datasets
 import systems
 from engine import augmentation, crops, drawing, heatmaps, layers, towers
-from engine.files import share
+from engine.cli import share
 from engine.meter import of_people
 from engine.tf1 import tf
 from systems import Network, Pose, flip_of, hrnet, joints_of

@@ -23,8 +23,8 @@ import torso
 from datasets import flic
 from datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH, clamp_to_frame
 from engine import augmentation, batches, drawing, heatmaps, layers, multiscale, towers
+from engine.cli import finite_float, natural_float, natural_int, positive_float, share
 from engine.crops import Sample, inverse, to_frame
-from engine.files import finite_float, natural_float, natural_int, positive_float, share
 from engine.meter import Meter
 from engine.metrics import detection_rate, normalised_errors
 from engine.options import group

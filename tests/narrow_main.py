@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import main
 import model
-from engine import batches, files, sources, training
+from engine import batches, cli, sources, training
 
 model.CHANNELS = (1, 1, 1, 1, 1)
 
@@ -49,4 +49,4 @@ def read_picture(path, read=sources.read_picture, numbers=itertools.count()):   
 batches.training_batch, training.Trainer.step, sources.read_picture = training_batch, step, read_picture
 
 if __name__ == '__main__':
-    files.run_script(main.run_main)
+    cli.run_script(main.run_main)

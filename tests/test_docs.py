@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 import main
-from engine import files
+from engine import cli
 
 PAGES = sorted(os.path.relpath(path, ROOT)
                for pattern in ('README.md', 'docs/*.md', 'report/**/*.md', 'pretrained/*/*.md')
@@ -55,7 +55,7 @@ class Understood(Exception):
     """A script's parser has taken its words."""
 
 
-def only_parse(parser, arguments=None, parse=files.Parser.parse_args):
+def only_parse(parser, arguments=None, parse=cli.Parser.parse_args):
     for action in parser._actions:
         action.required = False                                             # a place may be filled in elsewhere
     parse(parser, arguments)
@@ -64,7 +64,7 @@ def only_parse(parser, arguments=None, parse=files.Parser.parse_args):
 
 @pytest.mark.parametrize('page', PAGES)
 def test_commands_of_the_other_scripts_are_understood(page, monkeypatch):
-    monkeypatch.setattr(files.Parser, 'parse_args', only_parse)
+    monkeypatch.setattr(cli.Parser, 'parse_args', only_parse)
     found = re.findall(r'python (?:-m (tools\.[a-z_]+)|((?!main)[a-z_]+)\.py)([^`;&|#\n]*)', text_of(page))
     assert len(found) > 3 or page != 'README.md'
     for tool, script, words in found:

@@ -31,7 +31,7 @@ import evaluate
 import predictions
 from datasets import arrays
 from datasets.flic import JOINTS
-from engine import files
+from engine import cli
 from engine.files import InputError
 from engine.tables import markdown
 from tools import experiments
@@ -302,16 +302,16 @@ def listed(values):
 # ---------------------------------------------------------------- command line
 
 def parse(arguments=None):
-    parser = files.Parser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument('--table', action='store_true', help='print the results so far, run nothing')
     parser.add_argument('--variants', nargs='+', choices=list(VARIANTS), metavar='NAME',
                         default=[name for name in VARIANTS if name not in ASKED_FOR],
                         help=f'any of: {", ".join(VARIANTS)} (default: all but {", ".join(ASKED_FOR)})')
-    parser.add_argument('--seeds', nargs='+', type=files.natural_int, default=[0, 1, 2], metavar='SEED',
+    parser.add_argument('--seeds', nargs='+', type=cli.natural_int, default=[0, 1, 2], metavar='SEED',
                         help='(default: 0 1 2)')
-    parser.add_argument('--train_examples', type=files.positive_int, default=1400, metavar='N',
+    parser.add_argument('--train_examples', type=cli.positive_int, default=1400, metavar='N',
                         help=f'people to train on, {NETWORK["batch_size"]} an update (default: %(default)s)')
-    parser.add_argument('--test_examples', type=files.positive_int, default=120, metavar='N',
+    parser.add_argument('--test_examples', type=cli.positive_int, default=120, metavar='N',
                         help='held-out people to evaluate on (default: %(default)s)')
     parser.add_argument('--data', default='arrays', metavar='FOLDER',
                         help='folder of data.py and pairwise_distr.py (default: %(default)s)')
@@ -332,4 +332,4 @@ def main(arguments=None):
 
 
 if __name__ == '__main__':
-    files.run_script(main)
+    cli.run_script(main)

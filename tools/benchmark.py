@@ -33,7 +33,7 @@ import pairwise_distr
 import spatial_model
 from datasets import arrays, flic
 from datasets.flic import HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, PAIRS, WIDTH, clamp_to_frame
-from engine import batches, convolution, files, multiscale, towers
+from engine import batches, cli, convolution, files, multiscale, towers
 from engine.heatmaps import cell_of, render_targets
 from engine.tables import markdown
 from engine.tf1 import tf
@@ -553,7 +553,7 @@ def note(text):
 
 
 def main():
-    parser = files.Parser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument('--quick', action='store_true', help='small sizes, one repetition: within a minute')
     parser.add_argument('--pieces', nargs='*', choices=PIECES, default=list(PIECES), metavar='PIECE',
                         help=f'any of {" ".join(PIECES)}, or none (default: all)')
@@ -584,4 +584,4 @@ def main():
 
 
 if __name__ == '__main__':
-    files.run_script(main)
+    cli.run_script(main)

@@ -22,7 +22,7 @@ import scipy.optimize
 import crowd
 import poses
 from datasets import flic
-from engine import files, sources
+from engine import cli, files, sources
 from engine.files import InputError
 
 EVERY, EVERY_LSP, NOBODY = {'train': 80, 'test': 20}, 17, -9.0
@@ -80,7 +80,7 @@ def read(path=TABLE):
 
 
 def parse_options():
-    parser = files.Parser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument('--again', action='store_true', help='fit and draw what --table holds, measure nothing')
     parser.add_argument('--table', default=TABLE, help='the fields; the chart lies beside them (default: %(default)s)')
     measured = [parser.add_argument('--restore', metavar='RUN', help='whose scores'),
@@ -185,4 +185,4 @@ def draw(shown, without, curve, path):
 
 
 if __name__ == '__main__':
-    files.run_script(main)
+    cli.run_script(main)

@@ -24,7 +24,8 @@ import predictions
 import systems
 from datasets import arrays
 from engine import palette
-from engine.files import InputError, Parser, atomic, positive_float, positive_int, run_script
+from engine.cli import Parser, positive_float, positive_int, run_script
+from engine.files import InputError, atomic
 from engine.tables import markdown
 from tools import experiments
 from tools.plot_log import read_lines

@@ -14,7 +14,8 @@ import os
 import numpy as np
 
 from engine import palette
-from engine.files import InputError, Parser, atomic, run_script
+from engine.cli import Parser, run_script
+from engine.files import InputError, atomic
 from predictions import TITLES
 
 SMOOTH = 20                             # updates in the running mean that is drawn over the thin line of each

@@ -14,7 +14,7 @@ import shutil
 
 import numpy as np
 
-from engine import checkpoint, files
+from engine import checkpoint, cli, files
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -61,13 +61,13 @@ def halved(name, value):
 
 
 def main():
-    parser = files.Parser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument('run', help='a run\'s name or folder (its newest checkpoint is taken), or a checkpoint\'s')
     parser.add_argument('--out', required=True, metavar='FOLDER', help='where the weights go')
     parser.add_argument('--model_path', default=command_line.MODEL_PATH, metavar='FOLDER',
                         help='folder of all runs (default: %(default)s)')
     parser.add_argument('--half', action='store_true', help='store weights in half precision')
-    parser.add_argument('--certainty', nargs=2, type=files.finite_float, metavar=('EVEN', 'STEEPNESS'),
+    parser.add_argument('--certainty', nargs=2, type=cli.finite_float, metavar=('EVEN', 'STEEPNESS'),
                         help='main.py\'s, to be stored with the weights')
     options = parser.parse_args()
     found = checkpoint.find(options.model_path, options.run, 'run')
@@ -77,4 +77,4 @@ def main():
 
 
 if __name__ == '__main__':
-    files.run_script(main)
+    cli.run_script(main)

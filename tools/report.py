@@ -31,7 +31,7 @@ import evaluate
 import pairwise_distr
 import predictions
 from datasets import arrays, flic
-from engine import files, heatmaps
+from engine import cli, files, heatmaps
 from engine.files import InputError
 from evaluate import MAX_RADIUS
 from tools import analysis, figures, plot_log, tables
@@ -337,7 +337,7 @@ USUAL = [name for name in FIGURES if name != 'evolution']               # which 
 
 
 def parse_arguments():
-    parser = files.Parser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument('--run', required=True, help='a run\'s folder, with its logs and checkpoints')
     parser.add_argument('--predictions', default='predictions.mat', help='what main.py wrote (default: %(default)s)')
     parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')
@@ -364,4 +364,4 @@ def main():
 
 
 if __name__ == '__main__':
-    files.run_script(main)
+    cli.run_script(main)

@@ -223,8 +223,8 @@ def wait_until(condition, process, patience=300):
 
 
 def test_ctrl_c_is_heard_while_the_main_thread_is_in_a_long_call():
-    code = ('import hashlib; from engine import files; '
-            'files.run_script(lambda: (print("on", flush=True), hashlib.pbkdf2_hmac("sha256", b"", b"", 2 ** 31 - 1)))')
+    code = ('import hashlib; from engine import cli; '
+            'cli.run_script(lambda: (print("on", flush=True), hashlib.pbkdf2_hmac("sha256", b"", b"", 2 ** 31 - 1)))')
     process = forked.start(['-c', code], env={**os.environ, 'PYTHONPATH': forked.ROOT})
     try:
         wait_until(lambda: os.pread(process.output.fileno(), 9, 0), process)

@@ -812,7 +812,7 @@ if sys.argv.pop(1) == 'cut':
     narrow_main.main.checkpoint.save = save
 else:
     narrow_main.batches.views_batch = views_batch
-narrow_main.files.run_script(narrow_main.main.run_main)
+narrow_main.cli.run_script(narrow_main.main.run_main)
 """
 
 

@@ -222,9 +222,9 @@ def test_stopped_and_continued(tmp_path, people, run, number, code):
     """The main.py under way ends too, and the next start does what is missing."""
     run('--variants', 'method', '--seeds', 0)
     script = (f'import signal, sys; sys.path.insert(0, {ROOT!r}); '
-              'from engine import files; from tools import ablations, experiments; '
+              'from engine import cli; from tools import ablations, experiments; '
               'signal.signal(signal.SIGINT, signal.default_int_handler); '       # whoever runs the tests may ignore it
-              f'experiments.MAIN = {experiments.MAIN!r}; files.run_script(ablations.main)')
+              f'experiments.MAIN = {experiments.MAIN!r}; cli.run_script(ablations.main)')
     arguments = [*common(tmp_path, people), '--variants', 'method', 'squared loss', '--seeds', '0']
     with subprocess.Popen([sys.executable, '-c', script, *arguments], env={**os.environ, 'SLOW': str(tmp_path / 'pid')},
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
