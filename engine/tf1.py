@@ -1,6 +1,8 @@
 """TensorFlow 1.x style on today's TensorFlow, set up once: every module says `from engine.tf1 import tf`."""
+import contextlib
 import gc
 import os
+import sys
 
 from engine.files import quiet_stderr
 
@@ -8,9 +10,25 @@ os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')       # off by default on so
 os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')         # or the import spends a fifth of its time on Keras 3
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')        # the C++ side's notes, once it reads this variable
 
+
+@contextlib.contextmanager
+def withheld(*names):
+    """Within it these modules cannot be imported, unless they are there already: to TensorFlow they are optional, for
+    the Keras that is not used here."""
+    names = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(names))                # None: the import system's way to say that there is none
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
 gc.disable()                               # a tenth of the import's time; what it makes is no garbage
-with quiet_stderr():                       # the C++ side also prints a few notes before it reads its log level
+# quiet: the C++ side also prints a few notes before it reads its log level.
+with quiet_stderr(), withheld('scipy.sparse', 'h5py'):
     import tensorflow.compat.v1 as tf
+gc.freeze()                                # or each full collection, one at the end too, looks at all of it: 0.1 s
 gc.enable()
 
 tf.logging.set_verbosity(tf.logging.ERROR)
