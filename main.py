@@ -150,7 +150,7 @@ def system_meant(names, arguments=None):
 def predict_pictures(options, system, found):
     """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
     chosen = pictures.find_sources(options, system)
-    graph = pictures.build_graph(system, options)
+    graph = pictures.build_graph(system, options, found)
     with tf.Session(config=towers.session_config(options.gpus, optimised=False)) as session:
         checkpoint.restore(session, graph.saver, found)
         with convolution.spectra(session, graph.spectra):

@@ -63,7 +63,7 @@ class Model:
         body = datasets.load(options.dataset)
         self.joints = [standard_name(joint) for joint in body.JOINTS]
         with contextlib.ExitStack() as stack, tf.Graph().as_default():
-            graph = pictures.build_graph(system, options)
+            graph = pictures.build_graph(system, options, found)
             session = tf.Session(config=towers.session_config(options.gpus, optimised=False))
             stack.callback(session.close)
             checkpoint.restore(session, graph.saver, found)

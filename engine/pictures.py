@@ -130,11 +130,15 @@ def complain(message):
 
 # --- poses --------------------------------------------------------------------------------------------------------
 
-def build_graph(system, options):
-    """The graph of the evaluation alone, to be fed with one picture's views; returns a Graph."""
+def build_graph(system, options, found=None):
+    """The graph of the evaluation alone, to be fed with one picture's views; returns a Graph.
+
+    found: the Checkpoint that is to be restored into it, or None: other values will be.
+    """
     batch = batches.placeholders(system, options)
     devices = towers.device_names(options.gpus, training.say if options.gpus_named else None)
-    evaluation = towers.build_evaluation(system, batch, devices, options)
+    with checkpoint.vectors_constant(found) if found else contextlib.nullcontext():
+        evaluation = towers.build_evaluation(system, batch, devices, options)
     return Graph(evaluation, convolution.spectra_operations(), tf.train.Saver())
 
 

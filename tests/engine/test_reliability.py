@@ -450,6 +450,19 @@ def test_a_checkpoint_of_another_graph_is_refused(whole, name, shape, word):
         tf.get_variable(name, shape)
         with pytest.raises(InputError, match=re.escape(word)):
             checkpoint.restore(session, tf.train.Saver(), found)
+    with tf.Graph().as_default(), checkpoint.vectors_constant(found), pytest.raises(InputError, match=re.escape(word)):
+        tf.get_variable(name, shape)
+
+
+def test_a_checkpoint_whose_vectors_are_constants(whole):
+    """In place of variables, one for all towers; of other shapes there are variables still."""
+    found = checkpoint.find(str(whole.parent), 'whole')
+    with tf.Graph().as_default(), tf.Session() as session:
+        with checkpoint.vectors_constant(found), tf.variable_scope('', reuse=tf.AUTO_REUSE):
+            first, second = (tf.get_variable('weights', [4]) for _ in range(2))
+            matrix = tf.get_variable('matrix', [2, 3])
+        assert first is second and tf.global_variables() == [matrix]
+        np.testing.assert_array_equal(session.run(first), checkpoint.weights(found.path)['weights'])
 
 
 # ---------------------------------------------------------------- which checkpoints stay
