@@ -28,7 +28,7 @@ gc.disable()                               # a tenth of the import's time; what 
 # quiet: the C++ side also prints a few notes before it reads its log level.
 with quiet_stderr(), withheld('scipy.sparse', 'h5py'):
     import tensorflow.compat.v1 as tf
-gc.freeze()                                # or each full collection, one at the end too, looks at all of it: 0.1 s
+gc.freeze()                                # or each full collection, one at the end too, looks at all of it: 0.2 s
 gc.enable()
 
 tf.logging.set_verbosity(tf.logging.ERROR)
