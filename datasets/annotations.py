@@ -5,6 +5,7 @@ Each of them has `read(metas, folders)`: metas, paths of annotations; folders, o
 the annotations do not say are 0 until the pictures are seen (data.py).  Coordinates are as annotated.
 """
 import collections
+import functools
 import json
 import os
 
@@ -117,6 +118,7 @@ def load_json(path):
 
 def understood(read):
     """Decorates a reader (path, ...): whatever goes wrong in a foreign file names it."""
+    @functools.wraps(read)                              # another process finds it by its name
     def reader(path, *more):
         try:
             return read(path, *more)

@@ -11,6 +11,8 @@ and needs none: top of the head and upper neck lie 0.4 of the diagonal on either
 people looked at, the squared diagonals that follow are whole numbers, as a box of whole pixels has them), so the size
 is 0.75 of their distance.  The box is the square of 200 * scale pixels around the centre.
 """
+import functools
+
 import numpy as np
 
 from datasets import annotations, arrays
@@ -53,7 +55,13 @@ def read_json(path, folder):
 @annotations.understood
 def read_mat(path, folder):
     """The official file -> Annotated of the training people with joints."""
-    release = load_mat(path)['RELEASE'][0, 0]
+    return build(*load_mat(path, functools.partial(people_in, path, folder)))
+
+
+@annotations.understood
+def people_in(path, folder, variables):
+    """The variables of the official file -> the arguments of `build`."""
+    release = variables['RELEASE'][0, 0]
     files, xy, visible, centres, scales, heads = [], [], [], [], [], []
     for picture, is_train in zip(release['annolist'].ravel(), release['img_train'].ravel()):
         for person in picture['annorect'].ravel() if is_train else ():
@@ -64,17 +72,16 @@ def read_mat(path, folder):
             for point in points['point'].ravel():
                 joint, seen = int(point['id'].item()), field(point, 'is_visible')
                 one_xy[joint] = point['x'].item(), point['y'].item()
-                one_visible[joint] = HIDDEN if seen is not None and str(seen) == '0' else VISIBLE
+                one_visible[joint] = HIDDEN if seen is not None and not float(seen) else VISIBLE
             files.append(folder + str(field(field(picture, 'image'), 'name')))
             xy.append(one_xy)
             visible.append(one_visible)
             centres.append([position[axis].item() for axis in 'xy'])
             scales.append(float(scale))
-            heads.append(HEAD_SIZE * np.hypot(*(float(field(person, b)) - float(field(person, a))
-                                                for a, b in (('x1', 'x2'), ('y1', 'y2')))))
+            heads.append(head_size(person))
     if not files:
         raise InputError('holds no training people with joints')
-    return build(files, np.stack(xy), np.stack(visible), centres, scales, heads)
+    return files, np.stack(xy), np.stack(visible), centres, scales, heads
 
 
 def field(struct, name):
@@ -83,6 +90,15 @@ def field(struct, name):
     if not value.size:
         return None
     return value.ravel()[0]
+
+
+def head_size(person):
+    """Of a person's head box; not a number where there is none: such people train, but are not measured."""
+    corners = [field(person, name) for name in ('x1', 'x2', 'y1', 'y2')]
+    if None in corners:
+        return np.nan
+    x1, x2, y1, y2 = map(float, corners)
+    return HEAD_SIZE * np.hypot(x2 - x1, y2 - y1)
 
 
 def build(files, joints_xy, visible, centres, scales, heads=None):

@@ -126,21 +126,32 @@ def open_npz(path):
     return np.load(path, allow_pickle=False)
 
 
-def load_mat(path):
-    """{name: array} of a .mat file up to version 7."""
+def load_mat(path, take=None):
+    """{name: array} of a .mat file up to version 7, or what take({name: array}) makes of it.
+
+    take: a module's function, or a partial of one.  It is called where the file is read: to hand over structs of many
+    thousand small arrays takes several times as long as to read them.  Its InputErrors come through as they are.
+    """
     check_regular(path)
     import concurrent.futures
     import multiprocessing
 
-    from scipy.io import loadmat
     try:
         # In a process of its own (10 ms): SciPy 1.17 dies of a segmentation fault on some damaged files.
         with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('fork')) as pool:
-            return pool.submit(loadmat, path, appendmat=False).result()
+            return pool.submit(_load_mat, path, take).result()
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
     except Exception as error:              # a damaged file raises nearly anything
         raise InputError(f'{path}: not a readable .mat file: {type(error).__name__}: {error}') from error
+
+
+def _load_mat(path, take):
+    from scipy.io import loadmat
+    variables = loadmat(path, appendmat=False)
+    return take(variables) if take else variables
 
 
 def checksum(path):

@@ -103,44 +103,86 @@ def test_real_mpii_sample(tmp_path, monkeypatch):
     assert not people
 
 
-def official(tmp_path):
-    """A .mat in the official form: pictures of two people, one without joints, one of a test person, twelve more."""
-    def points(*some):
-        return {'point': np.array([(float(x), float(y), float(joint), seen) for joint, x, y, seen in some],
-                                  [('x', object), ('y', object), ('id', object), ('is_visible', object)])}
+def struct(*rows):
+    """A MATLAB struct array [1, n] of dicts; what a row lacks is [] there, as MATLAB fills it."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    made = np.empty((1, len(rows)), [(name, object) for name in names])
+    for i, row in enumerate(rows):
+        for name in names:
+            made[0, i][name] = row.get(name, EMPTY)
+    return made
 
-    def person(x, **more):
-        return {'x1': x, 'y1': 20.0, 'x2': x + 30, 'y2': 60.0, 'scale': 1.5, 'objpos': {'x': x + 5, 'y': 90.0}, **more}
 
-    def people(*some):
-        names = sorted({name for one in some for name in one})
-        return np.array([[tuple(one.get(name, np.empty((0, 0))) for name in names) for one in some]],
-                        [(name, object) for name in names])[0]
+EMPTY = np.empty((0, 0))
 
-    two = people(person(100.0, annopoints=points((9, 1, 2, '1'), (8, 3, 4, '0'), (0, 5, 6, np.empty((0, 0))))),
-                 person(200.0, annopoints=points((15, 7, 8, 1), (6, 9, 10, 0))))
-    bare = people({'x1': 1.0, 'y1': 2.0, 'x2': 3.0, 'y2': 4.0})
-    more = [people(person(10.0 * i, annopoints=points((3, i, i, '1')))) for i in range(12)]
-    rects = [two, bare, people(person(1.0)), *more]
-    names = [f'{i:03d}.jpg' for i in range(len(rects))]
-    annolist = np.array([({'name': name}, rect) for name, rect in zip(names, rects)],
-                        [('image', object), ('annorect', object)])
-    trained = np.array([1, 1, 0] + 12 * [1])
-    scipy.io.savemat(tmp_path / 'mpii.mat', {'RELEASE': {'annolist': annolist, 'img_train': trained}})
+
+def points(*some):
+    """annopoints of (joint, x, y) or (joint, x, y, is_visible)."""
+    return struct({'point': struct(*(dict(zip(('id', 'x', 'y', 'is_visible'), one)) for one in some))})
+
+
+def rect(x, **more):
+    return {'x1': x, 'y1': 20, 'x2': x + 30, 'y2': 60, 'scale': 1.5, 'objpos': struct({'x': x + 5, 'y': 90}), **more}
+
+
+def official(tmp_path, *annorects, train=None):
+    """A .mat as the official one: 000.jpg, ... with these annorects; train: of each picture, 1 or 0."""
+    annolist = struct(*({'image': struct({'name': f'{i:03d}.jpg'}), 'annorect': annorect, 'frame_sec': EMPTY,
+                         'vididx': EMPTY} for i, annorect in enumerate(annorects)))
+    n = len(annorects)
+    release = struct({'annolist': annolist, 'img_train': np.array([train or n * [1]], np.uint8), 'version': '12',
+                      'single_person': np.full((n, 1), 1, object), 'video_list': np.array([['a', 'b']], object),
+                      'act': struct(*n * [{'act_name': 'x', 'cat_name': 'y', 'act_id': np.int32(-1)}]).T})
+    scipy.io.savemat(tmp_path / 'mpii.mat', {'RELEASE': release})
     return str(tmp_path / 'mpii.mat')
 
 
+def labels(person):
+    return {mpii.JOINTS[i]: int(v) for i, v in enumerate(person['visible']) if v}
+
+
 def test_the_official_file(tmp_path):
-    _, parts = mpii.read([official(tmp_path)], [str(tmp_path)])
+    """Pictures of two people, one without joints, one of a test person, twelve more."""
+    two = struct(rect(100, annopoints=points((9, 1, 2), (8, 3, 4, '0'), (0, 5, 6, EMPTY), (1, 7, 8, '1'))),
+                 rect(200, annopoints=points((15, 7, 8, 1), (6, 9, 10, 0))))
+    bare = struct({'x1': 1, 'y1': 2, 'x2': 3, 'y2': 4})
+    more = [struct(rect(10 * i, annopoints=points((3, i, i, '1')))) for i in range(12)]
+    path = official(tmp_path, two, bare, struct(rect(1, annopoints=points((3, 1, 1, '1')))), *more,
+                    train=[1, 1, 0] + 12 * [1])
+    _, parts = mpii.read([path], [str(tmp_path)])
     assert parts['train'].people['file'].tolist() == ['000.jpg', '000.jpg', *(f'{i:03d}.jpg' for i in range(4, 13)),
                                                       '014.jpg']
     assert parts['test'].people['file'].tolist() == ['003.jpg', '013.jpg']              # every tenth picture
     first, second = parts['train'].people[:2]
-    assert {mpii.JOINTS[i]: int(v) for i, v in enumerate(first['visible']) if v} == {'head': 2, 'neck': 1, 'rank': 2}
-    assert {mpii.JOINTS[i]: int(v) for i, v in enumerate(second['visible']) if v} == {'lwri': 2, 'pelvis': 1}
+    assert labels(first) == {'rank': 2, 'rkne': 2, 'neck': 1, 'head': 2} and labels(second) == {'lwri': 2, 'pelvis': 1}
     assert parts['train'].joints[0, 8].tolist() == [3, 4] and parts['train'].joints[1, 15].tolist() == [7, 8]
     np.testing.assert_allclose(first['unit'], 0.6 * 50)                                 # a box of 30 x 40
     assert second['centre'].tolist() == [205, 90] and second['box'].tolist() == [55, -60, 355, 240]
+
+
+@pytest.mark.parametrize(('seen', 'hidden'), [('1', '0'), (np.uint8(1), np.uint8(0)), (1.0, 0.0), (True, False)])
+def test_is_visible_in_every_type_it_comes_in(tmp_path, seen, hidden):
+    path = official(tmp_path, struct(rect(1, annopoints=points((0, 1, 2, seen), (1, 3, 4, hidden), (2, 5, 6)))))
+    person, = mpii.read([path], [str(tmp_path)])[1]['train'].people
+    assert labels(person) == {'rank': 2, 'rkne': 1, 'rhip': 2}
+
+
+def test_what_the_official_file_lacks_here_and_there(tmp_path):
+    """Rectangles without points, scale or position are left out, wherever [] stands for them; who has no head box
+    trains, but has no unit; a single point, and points without is_visible."""
+    whole = rect(1, annopoints=points((0, 1, 2), (9, 3, 4)))
+    headless = {name: value for name, value in rect(1, annopoints=points((3, 1, 1))).items() if name != 'x2'}
+    path = official(
+        tmp_path, EMPTY, struct(rect(1)), struct(rect(1, annopoints=struct({'point': EMPTY}))),
+        struct({**whole, 'scale': EMPTY}, {**whole, 'objpos': EMPTY}, {**whole, 'annopoints': EMPTY}, whole),
+        struct(headless))
+    people = mpii.read([path], [str(tmp_path)])[1]
+    assert people['train'].people['file'].tolist() == ['003.jpg'] and labels(people['train'].people[0]) == {
+        'rank': 2, 'head': 2}
+    person, = people['test'].people
+    assert person['file'] == '004.jpg' and labels(person) == {'lhip': 2} and np.isnan(person['unit'])
+    with pytest.raises(InputError, match=r'mpii\.mat: holds no training people with joints'):
+        mpii.read([official(tmp_path, EMPTY, struct(whole), train=[1, 0])], [str(tmp_path)])
 
 
 # --- COCO ---------------------------------------------------------------------------------------------------------
