@@ -36,8 +36,9 @@ Z = 8                                       # cells: the unit of displacements. 
                                             # unit: of the paper's, the map's diagonal, it is several cells an update
 TAU = 7 ** 0.5                              # radius of a displacement's neighbourhood, cells; with 7 those of small
                                             # people overlap, and their means are nobody's displacements
-WIDTH_OF_ROOT = 0.05                        # deviation of a root's Gaussian, of the root of the box's area; but at
-NARROWEST = 1                               # least so many cells
+WIDTH_OF_ROOT = 0.1                         # deviation of a root's Gaussian, of the root of the box's area: of half of
+                                            # it the confidence stays at 0 everywhere for far longer
+NARROWEST = 1                               # cells: it is at least that
 BETA = 0.01                                 # weight of the displacements in the loss
 APART = 2                                   # cells from a root along each axis within which there is no other
 TORSO = ('lsho', 'rsho', 'lhip', 'rhip')

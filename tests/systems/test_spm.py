@@ -56,7 +56,7 @@ def test_targets_by_loops():
             box = [np.nanmin(xy, axis=0), np.nanmax(xy, axis=0)]
             torso = [coco.JOINTS.index(joint) for joint in ('lsho', 'rsho', 'lhip', 'rhip')]
             root = xy[torso].mean(axis=0) if labelled[torso].all() else np.mean(box, axis=0)
-            sigma = max(0.05 * np.sqrt(np.prod(box[1] - box[0])), 1)
+            sigma = max(0.1 * np.sqrt(np.prod(box[1] - box[0])), 1)
             starts = {}
             for chain in CHAINS:
                 start = root
