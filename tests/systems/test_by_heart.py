@@ -16,7 +16,7 @@ from systems import hrnet
 # Of a system: the data set, what data.py makes of it below SHARED, options of main.py, samples, updates.
 CASES = {'hrnet': ('lsp', ('parse', 'parse/labels.mat', 'parse'), ('--width', '16'), 8, 80),
          'spm': ('coco', ('coco', 'coco_sample/test_coco.json', 'coco_sample'), ('--width', '8', '--lr', '0.003'), 4,
-                 100)}
+                 140)}
 
 
 def samples_of(system, options, source, n, folder, monkeypatch):

@@ -225,7 +225,7 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
     options = settings('--width', '8', '--stages', '2', '--sigma', '16', '--optimizer', 'adam', '--clip_norm', '0',
                        '--batch_size', '2', '--lr_steps', '1:1')
     samples = [cpm.test_sample(image, person, options) for image, person in eight_people()]
-    steps = 560
+    steps = 480
     tf.set_random_seed(0)
     tf.train.get_or_create_global_step()
     batch = batches.placeholders(cpm, options)
