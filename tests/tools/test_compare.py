@@ -82,6 +82,11 @@ def test_epochs_come_nearest_to_the_time_asked_for(run):
     assert [row['updates'] for row in rows] == [16, 60, 2]
 
 
+def test_people_count_from_the_same_confidence_in_training_and_at_the_end(run, monkeypatch):
+    monkeypatch.setitem(CPU_SECONDS, 'spm', 3.0)
+    assert [said.threshold for said in run('--minutes', 1, '--systems', 'spm')] == 3 * [0.05]
+
+
 def test_rates_are_those_of_the_last_output(run, capsys):
     run('--minutes', 1, '--systems', 'deeppose')
     row, = (json.loads(line) for line in run.out.read_text().splitlines())
