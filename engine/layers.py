@@ -76,8 +76,10 @@ def batch_norm(x, training):
     if not training:
         factor = scale * tf.rsqrt(variance + EPSILON)                   # folded to one product and one sum
         return x * tf.cast(factor, x.dtype) + tf.cast(offset - mean * factor, x.dtype), {}
-    y, batch_mean, batch_variance = tf.nn.fused_batch_norm(x, scale, offset, epsilon=EPSILON, is_training=True)
-    return y, {mean: batch_mean, variance: batch_variance}
+    # In bfloat16 oneDNN has a fast one for multiples of 16 channels only; others took ten times as long.
+    fast = x if shape[0] % 16 == 0 else tf.cast(x, tf.float32)
+    y, batch_mean, batch_variance = tf.nn.fused_batch_norm(fast, scale, offset, epsilon=EPSILON, is_training=True)
+    return tf.cast(y, x.dtype), {mean: batch_mean, variance: batch_variance}
 
 
 def dropout(x, rate, seed):
