@@ -44,7 +44,7 @@ Tiling = collections.namedtuple('Tiling', 'k maps outputs inputs tiles rows')
 def conv2d(x, filters, method='auto', spectrum=None):
     """tf.nn.conv2d(x, filters, strides=1, padding='SAME') in value and gradients, for odd square filters.
 
-    x: float32 or bfloat16 [n, h, w, c], n may be unknown, in whose type all is computed but sums within a product;
+    x: float32 or bfloat16 [n, h, w, c], n may be unknown, in whose type all is computed;
     filters: [k, k, c, f]; method: one of METHODS (auto: see `choose`).
     spectrum: `filter_spectrum(filters, (h, w))` where it is known already: then the filters' values are not used, they
     get no gradient, and 'auto' means 'fft'.  Returns [n, h, w, f] of x's type.

@@ -76,7 +76,7 @@ def batch_norm(x, training):
     if not training:
         factor = scale * tf.rsqrt(variance + EPSILON)                   # folded to one product and one sum
         return x * tf.cast(factor, x.dtype) + tf.cast(offset - mean * factor, x.dtype), {}
-    # In bfloat16 oneDNN has a fast one for multiples of 16 channels only; others took ten times as long.
+    # With 8 channels bfloat16's is slow: a step at --width 8 took 0.37 s with it, 0.24 without; with 16 it is not.
     fast = x if shape[0] % 16 == 0 else tf.cast(x, tf.float32)
     y, batch_mean, batch_variance = tf.nn.fused_batch_norm(fast, scale, offset, epsilon=EPSILON, is_training=True)
     return tf.cast(y, x.dtype), {mean: batch_mean, variance: batch_variance}

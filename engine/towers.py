@@ -46,8 +46,8 @@ def visible_gpus(gpus):
 
 
 def computes_bfloat16(gpus):
-    """Whether these GPUs are all there, or the processor has instructions for bfloat16.  Without them TensorFlow rounds
-    every partial sum to 8 bits, and takes many times as long."""
+    """Whether these GPUs are all there, or the processor has instructions for bfloat16: without them it is slower than
+    float32, and with oneDNN off its errors were beyond what the tests allow."""
     if len(visible_gpus(gpus)) == len(gpus):
         return True
     with contextlib.suppress(OSError), open('/proc/cpuinfo', encoding='ascii', errors='replace') as file:

@@ -37,7 +37,7 @@ def publish(found, out, half=False, certainty=None):
         for log in (os.path.join(os.path.dirname(os.path.abspath(found.path)), name) for name in LOGS):
             if os.path.exists(log):
                 shutil.copy(log, folder)
-        if certainty and os.path.exists(settings := os.path.join(folder, LOGS[0])):
+        if certainty and os.path.exists(settings := os.path.join(folder, 'settings.json')):
             with open(settings, encoding='utf-8') as file:
                 stored = json.load(file)
             checkpoint.write_json(settings, {**stored, 'certainty': certainty})

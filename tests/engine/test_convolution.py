@@ -66,7 +66,7 @@ def test_any_tiling(outputs, monkeypatch):
 @pytest.mark.parametrize('size', [(2, 60, 90, 9, 16, 8), (3, 15, 23, 5, 8, 32)])
 def test_bfloat16(size, method):
     """Its 8 bits are a relative error of 0.2 % a rounding: measured 0.7 % by transforms, 0.2 % by `direct`, but 2.1 %
-    of the latter's gradients, as oneDNN rounds sums on their way."""
+    of the latter's gradients, presumably since oneDNN rounds sums on their way."""
     x, filters, dy = draw(*size)
     with tf.Graph().as_default(), tf.Session() as session:
         places = [tf.constant(array, tf.bfloat16) for array in (x, dy)]
