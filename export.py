@@ -95,8 +95,8 @@ def settings_of(found):
     """(system, options) of a checkpoint's run, as main.py --restore has them."""
     settings = found.state['settings']
     system = systems.load(settings.get('system', command_line.DEFAULT_SYSTEM))
-    options, _ = command_line.parse(system, systems.names(), ['--restore'])
-    return system, command_line.take_over(options, {'restore'}, settings, found.path, system)
+    options, explicit = command_line.parse(system, systems.names(), ['--restore'])
+    return system, command_line.take_over(options, explicit, settings, found.path, system, systems.names())
 
 
 def inputs_to_check(system, options, folder, n):

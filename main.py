@@ -95,9 +95,9 @@ def understand(arguments=None):
         return options, system, None, None
     check_checkpoint(found, names, options, explicit)
     if options.init is not None:
-        command_line.take_over_network(options, explicit, found.state['settings'], found.path, system)
+        command_line.take_over_network(options, explicit, found.state['settings'], found.path, system, names)
         return options, system, None, found
-    command_line.take_over(options, explicit, found.state['settings'], found.path, system)
+    command_line.take_over(options, explicit, found.state['settings'], found.path, system, names)
     for remark in remarks(found, options):
         training.say(remark)
     return options, system, found, None

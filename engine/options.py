@@ -1,6 +1,7 @@
 """main.py's command line.  With --restore, options that are not given take the values of the restored run."""
 import argparse
 import datetime
+import functools
 import math
 import re
 import shlex
@@ -21,6 +22,7 @@ CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder'
 PLACES = ('data', 'model_path', 'tb_folder', 'predictions', *MACHINES)
 DEFAULT_SYSTEM, MODEL_PATH = 'tompson', 'models_ex'
 TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'batch_size')
+NOT_GIVEN = object()                                    # the value of an option that the command line does not set
 
 
 def first_look(names, arguments=None):
@@ -33,8 +35,12 @@ def first_look(names, arguments=None):
     return parser.parse_known_args(arguments)[0]
 
 
+@functools.cache
 def build_parser(system, systems):
-    """system: the module whose options are understood; systems: names of all."""
+    """The parser of main.py's command line, built once: nobody may change it.
+
+    system: the module whose options are understood; systems: names of all, a tuple.
+    """
     parser = Parser(
         prog='main.py', formatter_class=HelpFormatter,
         description='Trains and evaluates a pose estimator: by default the part detector and the spatial model of '
@@ -197,9 +203,8 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 def parse(system, systems, arguments=None):
     """Returns (options, names of those given on the command line)."""
-    parser = build_parser(system, systems)
-    options = parser.parse_args(arguments)
-    explicit = given(build_parser(system, systems), arguments)
+    parser = build_parser(system, tuple(systems))
+    options, explicit = parse_words(parser, arguments)
     try:
         check(options, explicit, system)
         if options.restore is None and (options.init is None or weights.is_foreign(options.init)):
@@ -248,12 +253,13 @@ def check_machines(options):
         raise ValueError('argument --min_workers: there are fewer --workers')
 
 
-def given(parser, arguments):
-    """Names of the options that the command line sets, whatever their value; spoils the parser."""
-    parser._defaults.clear()                                # a system's own
-    for action in parser._actions:
-        action.default = argparse.SUPPRESS
-    return set(vars(parser.parse_args(arguments)))
+def parse_words(parser, arguments):
+    """Returns (options, names of those that the command line sets, whatever their value)."""
+    defaults = vars(parser.parse_args([]))
+    unset = argparse.Namespace(**dict.fromkeys(defaults, NOT_GIVEN))
+    found = vars(parser.parse_args(arguments, unset))
+    given = {name: value for name, value in found.items() if value is not NOT_GIVEN}
+    return argparse.Namespace(**{**defaults, **given}), set(given)
 
 
 def settings_of(options, system):
@@ -261,13 +267,14 @@ def settings_of(options, system):
     return {name: value for name, value in vars(options).items() if name not in (*CALL, *system.CALL)}
 
 
-def take_over(options, explicit, settings, where, system):
+def take_over(options, explicit, settings, where, system, systems):
     """Completes the options with a restored run's settings; a contradiction names the option.
 
     A run of before an option existed had its default.
     """
-    check_settings(settings, where, system)
-    settings = {**settings_of(build_parser(system, ()).parse_args([]), system), **settings}
+    parser = build_parser(system, tuple(systems))
+    check_settings(settings, where, parser)
+    settings = {**settings_of(parser.parse_args([]), system), **settings}
     fixed = (*FIXED, *system.FIXED)
     if options.train:
         fixed += (*FIXED_IN_TRAINING, *system.FIXED_IN_TRAINING)
@@ -284,18 +291,18 @@ def take_over(options, explicit, settings, where, system):
     return checked(options, where, system)
 
 
-def take_over_network(options, explicit, settings, where, system):
+def take_over_network(options, explicit, settings, where, system, systems):
     """Of a checkpoint that a training starts from: what shapes the graph, where it is not given."""
-    check_settings(settings, where, system)
+    check_settings(settings, where, build_parser(system, tuple(systems)))
     for name in system.FIXED:
         if name in settings and name not in explicit:
             setattr(options, name, settings[name])
     return checked(options, where, system)
 
 
-def check_settings(settings, where, system):
+def check_settings(settings, where, parser):
     """InputError if a checkpoint's settings hold what the command line could not have given."""
-    for action in build_parser(system, systems=None)._actions:
+    for action in parser._actions:
         value = settings.get(action.dest, action.default)
         if value != action.default and not could_be_given(action, value):
             raise InputError(f'{where}: state.json is damaged: setting {action.dest} is {value!r:.80}')

@@ -251,6 +251,17 @@ def test_restored_settings_need_no_system(tmp_path):
         main.understand(['--restore', os.path.join(ROOT, 'pretrained', 'flic'), '--width', '9'])
 
 
+def test_a_restored_run_needs_its_system_s_parser_once(monkeypatch):
+    """And an option that is given as its default is is given all the same."""
+    command_line.build_parser.cache_clear()
+    built, add_options = [], systems.load('tompson').add_options
+    monkeypatch.setattr(systems.load('tompson'), 'add_options', lambda parser: built.append(add_options(parser)))
+    options, *_ = main.understand(['--restore', os.path.join(ROOT, 'pretrained', 'flic')])
+    assert len(built) == 1 and options.data_augm
+    _, explicit = command_line.parse(systems.load('tompson'), systems.names(), ['--train', '--lr', '0.001', '--debug'])
+    assert explicit == {'train', 'lr', 'width'}
+
+
 def test_predictions_may_not_be_a_folder(tmp_path):
     """Which is said before the training."""
     with pytest.raises(InputError, match=r'--predictions .*is a folder'):

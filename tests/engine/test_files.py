@@ -164,7 +164,7 @@ def test_settings_of_every_option_are_taken_as_they_were_stored(published):
     options, explicit = command_line.parse(tompson, systems.names(), words)
     settings = json.loads(json.dumps(command_line.settings_of(options, tompson)))
     restored, _ = command_line.parse(tompson, systems.names(), ['--train', '--restore', 'x'])
-    command_line.take_over(restored, {'train', 'restore'}, settings, 'x', tompson)
+    command_line.take_over(restored, {'train', 'restore'}, settings, 'x', tompson, systems.names())
     assert command_line.settings_of(restored, tompson) == settings and explicit
 
 
@@ -314,5 +314,5 @@ def test_only_gpus_that_were_asked_for_are_missed():
     for gpus, asked in (([0], False), ([0, 1], True)):
         restored = argparse.Namespace(**vars(options))
         settings = {**command_line.settings_of(options, tompson), 'gpus': gpus}
-        command_line.take_over(restored, {'train', 'restore'}, settings, 'x', tompson)
+        command_line.take_over(restored, {'train', 'restore'}, settings, 'x', tompson, systems.names())
         assert restored.gpus_named is asked and 'gpus_named' not in command_line.settings_of(restored, tompson)

@@ -132,7 +132,7 @@ def test_bfloat16_where_the_processor_computes_in_it(monkeypatch, there, capsys)
     monkeypatch.setattr(towers, 'computes_bfloat16', lambda gpus: there)
     stored = command_line.settings_of(settings(precision='bfloat16'), tompson)
     options, explicit = command_line.parse(tompson, ['tompson'], ['--restore', 'run'])
-    command_line.take_over(options, explicit, stored, 'run', tompson)
+    command_line.take_over(options, explicit, stored, 'run', tompson, ['tompson'])
     if there:
         assert main.understand(['--train', '--precision', 'bfloat16'])[0].precision == 'bfloat16'
         return
@@ -141,7 +141,7 @@ def test_bfloat16_where_the_processor_computes_in_it(monkeypatch, there, capsys)
     assert '--precision bfloat16: this processor' in capsys.readouterr().err
     options, explicit = command_line.parse(tompson, ['tompson'], ['--train', '--restore', 'run'])
     with pytest.raises(InputError, match='--precision bfloat16: this processor'):
-        command_line.take_over(options, explicit, stored, 'run', tompson)
+        command_line.take_over(options, explicit, stored, 'run', tompson, ['tompson'])
 
 
 def test_training_alone_is_in_bfloat16(tf_graph):
