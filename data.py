@@ -9,11 +9,11 @@
     python data.py --dataset coco --synthetic 400 --out arrays
     python data.py --coco annotations.json --images DIR --out arrays       # people of your own (datasets/own.py)
 
-FLIC's frames have one size and become one array, 5 GB, that is read frame by frame.  FLIC people who face backwards
-(left hip left of the right hip) have left and right exchanged, so that "left" is always the side on the picture's
-right; and for a heat map, a joint outside the frame moves to the nearest cell.  Pictures of the other sets stay where
-they are, and must stay there: each is decoded once to see that it is whole, and again whenever it is trained on.
-Joints are written as annotated, in pixels.  Nothing appears under a final name before every array is complete.
+FLIC's frames have one size and become one array, 5 GB, that is read frame by frame.  People seen from behind
+(shoulders and hips both crossed) have left and right exchanged, so that "left" is the side on the picture's right; they
+are counted and named.  For a heat map, a joint outside the frame moves to the nearest cell.  Pictures of the other sets
+stay where they are, and must stay there: each is decoded once to see that it is whole, and again whenever it is trained
+on.  Joints are written as annotated, in pixels.  Nothing appears under a final name before every array is complete.
 
 What is read of each set, and who is a test person, its module says: datasets/{flic,lsp,mpii,coco,own}.py.
 """
@@ -38,7 +38,8 @@ from engine.joints import standard_name
 
 ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
 SETS = {'flic': 'flic', 'lsp': 'lsp', 'parse': 'lsp', 'mpii': 'mpii', 'coco': 'coco'}   # who reads what
-NAMED = 5                                           # pictures that are named where many are missing
+NAMED = 5                                           # pictures that are named where there are many
+NEARLY_ALL = 0.8                                    # of the people from behind: a fault of the labels, probably
 OURS = '|'.join(map(re.escape, [arrays.MANIFEST, *(
     arrays.file_name(kind, split, name) for name in datasets.NAMES for kind in datasets.load(name).LAYOUT
     for split in arrays.SPLITS)]))
@@ -213,25 +214,53 @@ def report(people):
     for split in arrays.SPLITS:
         one = select(people, people.split == split)
         lines.append(f'{split:<6}{len(one.file):6d} people on {len(set(one.file))} frames, '
-                     f'{one.backward.sum()} backward-facing (sides swapped)')
+                     f'{one.backward.sum()} backward-facing (sides swapped)' + named(one.file[one.backward]))
     lines.append(f'joints outside the frame, clamped in the heat maps: {outside.sum()} '
                  f'({outside.any(axis=1).sum()} people)')
     if not labelled.all():
         lines.append('joints without label: ' + ', '.join(
             f'{n} {standard_name(joint)}' for joint, n in zip(flic.JOINTS, (~labelled).sum(axis=0)) if n))
     lines.append(f'frames in both splits: {len(shared)}' + ''.join(f'\n  {file}' for file in sorted(shared)))
+    lines += doubtful_sides({split: people.backward[people.split == split] for split in arrays.SPLITS})
     return '\n'.join(lines)
 
 
-def report_annotated(splits):
-    """The counts that a reader can check against the set's."""
+def named(files_):
+    """': a.jpg, b.jpg, ...': the first few; '' of none."""
+    return ': ' * bool(len(files_)) + ', '.join(files_[:NAMED]) + ', ...' * (len(files_) > NAMED)
+
+
+def doubtful_sides(backward):
+    """{split: bool [n], who is seen from behind} -> [a line, if nearly all of a split are], else [].
+
+    A file that calls the picture's left left looks like that.
+    """
+    doubtful = [f'{seen_from_behind.sum()} of {len(seen_from_behind)} {split}'
+                for split, seen_from_behind in backward.items()
+                if len(seen_from_behind) >= NAMED and seen_from_behind.mean() > NEARLY_ALL]
+    if not doubtful:
+        return []
+    return [f'look at the labels: {" and ".join(doubtful)} people seem to be seen from behind. If they are not, their '
+            'labels call the picture\'s left "left"; it must be the person\'s own (exchange the names of the joints)']
+
+
+def report_annotated(splits, joints):
+    """The counts that a reader can check against the set's; joints: the names of the set's joints."""
     lines = []
     for split, part in splits.items():
         visible, crowd = part.people['visible'], part.people['crowd']
         lines.append(f'{split:<6}{len(part.people):7d} people ({visible.any(axis=1).sum()} with joints) on '
                      f'{len(part.pictures)} pictures; joints: {(visible == 2).sum()} visible, {(visible == 1).sum()} '
                      f'hidden, {(visible[~crowd] == 0).sum()} without label')
+    lines += doubtful_sides({split: seen_from_behind(part, joints) for split, part in splits.items()})
     return '\n'.join(lines)
+
+
+def seen_from_behind(part, joints):
+    """Of the people of an Annotated with labelled shoulders and hips: bool [n]."""
+    torso = [joints.index(flic.JOINTS[corner]) for corner in flic.TORSO_CORNERS]
+    labelled = (part.people['visible'][:, torso] > 0).all(axis=1)
+    return flic.faces_backward(part.joints[labelled], joints)
 
 
 def parse_options():
@@ -327,7 +356,7 @@ def make_annotated(metas, images, options, settings):
     check_both({split: part.people['visible'].any(axis=1).sum() for split, part in splits.items()}, metas[0])
     for part in splits.values():
         annotations.check_joints(part.joints, metas[0])
-    print(report_annotated(splits))
+    print(report_annotated(splits, datasets.load(name).JOINTS))
     facts = {'dataset': name, 'settings': {**settings, 'source': options.dataset}, 'images': root,
              'counts': {split: len(part.people) for split, part in splits.items()},
              'pictures': {split: len(part.pictures) for split, part in splits.items()}}

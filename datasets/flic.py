@@ -62,6 +62,26 @@ def swap_sides(joints_xy):
     return joints_xy[..., list(FLIP[:joints_xy.shape[-2]]), :]
 
 
+def faces_backward(joints_xy, joints=JOINTS):
+    """[..., k, 2] -> bool [...]: whether people are seen from behind.
+
+    They are if shoulders and hips both cross: the person's own left lies left of the right in the picture.  All of
+    FLIC's people with crossed hips have crossed shoulders, too.  Elsewhere, one of the two often crosses by itself, of
+    people who twist, bend or stand in profile, and most of them face the camera.  Unlabelled joints (NaN) do not cross.
+
+    joints: the names of the k joints.
+    """
+    x = dict(zip(joints, np.moveaxis(joints_xy[..., 0], -1, 0)))
+    return (x['lsho'] < x['rsho']) & (x['lhip'] < x['rhip'])
+
+
+def observer_sides(joints_xy):
+    """Person-centric joints [n, 9, 2] -> (observer-centric joints [n, 9, 2], backward bool [n]): left and right of
+    people seen from behind are exchanged."""
+    backward = faces_backward(joints_xy)
+    return np.where(backward[:, None, None], swap_sides(joints_xy), joints_xy), backward
+
+
 def clamp_to_frame(joints_xy):
     """Nearest position whose cell lies within the frame, so that every annotated joint has a cell."""
     return np.clip(joints_xy, 0, np.array([WIDTH - 1, HEIGHT - 1], np.float32))
@@ -115,8 +135,7 @@ def read_annotations(path):
     except Exception as error:                  # a foreign .mat can hold anything
         raise InputError(f'{path}: not FLIC\'s examples.mat: {type(error).__name__}: {error}') from error
     _check_annotations(path, file, joints_xy, torsobox, is_train & is_test)
-    backward = joints_xy[:, JOINTS.index('lhip'), 0] < joints_xy[:, JOINTS.index('rhip'), 0]
-    joints_xy = np.where(backward[:, None, None], swap_sides(joints_xy), joints_xy)
+    joints_xy, backward = observer_sides(joints_xy)
     split = np.where(is_train, 'train', np.where(is_test, 'test', ''))
     return Annotations(file, add_torso(joints_xy), torsobox, backward, split, np.arange(len(file)))
 

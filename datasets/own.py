@@ -3,9 +3,9 @@
 Whoever has both shoulders and both hips labelled, hidden ones too, is cut out in a frame of FLIC's in which their size
 is SIZE pixels, what FLIC's training people have in the middle; the pretrained network knows people of that size, and
 crowd.py shows people in it when their joints are to be found.  Of elbows, wrists and nose those without a label count
-in no loss, prior or rate.  The rest is as in FLIC: left and right of who faces backwards are exchanged, the torso is
-the mean of shoulders and hips.  FLIC's torsobox is a detector's; here it is drawn around the torso, as large as FLIC's
-is in the middle.
+in no loss, prior or rate.  The rest is as in FLIC: left and right of people seen from behind (shoulders and hips both
+crossed) are exchanged, the torso is the mean of shoulders and hips.  FLIC's torsobox is a detector's; here it is drawn
+around the torso, as large as FLIC's is in the middle.
 
 Key points are found by the names in the file's categories: left_shoulder, or lsho; case, spaces and hyphens do not
 matter, nor do further key points.  Of one file alone every tenth picture with somebody on it is a test one, of two the
@@ -60,8 +60,8 @@ def read(metas, folders):
 
 def as_flic(names, joints_xy, split, rows):
     """flic.Annotations of joints [n, 9, 2], each side the person's own."""
-    backward = joints_xy[:, flic.JOINTS.index('lhip'), 0] < joints_xy[:, flic.JOINTS.index('rhip'), 0]
-    joints_xy = flic.add_torso(np.where(backward[:, None, None], flic.swap_sides(joints_xy), joints_xy))
+    joints_xy, backward = flic.observer_sides(joints_xy)
+    joints_xy = flic.add_torso(joints_xy)
     half = SIZE * TORSOBOX / 2
     torsobox = np.concatenate([joints_xy[:, -1] - half, joints_xy[:, -1] + half], axis=1).astype(np.float32)
     return flic.Annotations(np.array(names), joints_xy, torsobox, backward, split, np.array(rows))

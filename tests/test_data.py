@@ -59,7 +59,20 @@ def test_backward_people_are_swapped_and_others_not(flic):
             np.testing.assert_allclose(people.joints_xy[i, j], x[other], rtol=1e-6)
         torso = np.mean([x[name] for name in ('lsho', 'rsho', 'lhip', 'rhip')], axis=0)
         np.testing.assert_allclose(people.joints_xy[i, 9], torso, rtol=1e-5)
+    crossed_hips = [person['coords'][0, COLUMNS[6]] < person['coords'][0, COLUMNS[7]] for person in examples]
+    np.testing.assert_array_equal(people.backward, crossed_hips)                        # of FLIC, hips alone would do
     assert (people.joints_xy[:, 6, 0] >= people.joints_xy[:, 7, 0]).all()
+
+
+@pytest.mark.parametrize(('train', 'test', 'words'), [
+    ((0, 20), (1, 5), None), ((20, 20), (0, 5), '20 of 20 train people'),
+    ((19, 20), (5, 5), '19 of 20 train and 5 of 5'),
+    ((3, 3), (0, 5), None), ((15, 20), (4, 5), None)])
+def test_a_split_seen_from_behind_is_doubtful(train, test, words):
+    """As a file looks whose left is the picture's; three people can well face away."""
+    said = data.doubtful_sides({split: np.arange(n) < behind for split, (behind, n) in
+                                (('train', train), ('test', test))})
+    assert (len(said) == 1 and words in said[0]) if words else not said
 
 
 def test_arrays_hold_frames_and_joints(flic_like, tmp_path):

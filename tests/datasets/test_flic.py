@@ -2,6 +2,7 @@
 import itertools
 
 import numpy as np
+import pytest
 
 from datasets import flic
 from engine import heatmaps
@@ -78,6 +79,31 @@ def test_decode_finds_the_joint_of_a_target():
     xy = np.random.default_rng(2).uniform((0, 0), (720, 480), (50, 9, 2))
     found = heatmaps.decode(heatmaps.render_targets(xy, (60, 90)))
     assert np.abs(found - xy).max() <= 4.001                                       # half a cell: what a cell can tell
+
+
+@pytest.mark.parametrize(('crossed', 'backward'), [
+    ((), False), (('sho',), False), (('hip',), False), (('elb', 'wri'), False), (('sho', 'hip'), True)])
+def test_who_is_seen_from_behind(crossed, backward):
+    """Shoulders or hips alone also cross of people who twist or stand in profile."""
+    x = {name: 400 - 50 * (name[0] == 'r') for name in flic.JOINTS}
+    for part in crossed:
+        x['l' + part], x['r' + part] = x['r' + part], x['l' + part]
+    joints_xy = np.array([[(x[name], 100 + i) for i, name in enumerate(flic.JOINTS)]], np.float32)
+    got, seen_from_behind = flic.observer_sides(joints_xy)
+    assert seen_from_behind.tolist() == [backward]
+    expected = joints_xy[0, [3, 4, 5, 0, 1, 2, 7, 6, 8]] if backward else joints_xy[0]
+    np.testing.assert_array_equal(got[0], expected)
+    others = ('nose', *reversed(flic.JOINTS[:8]))                                      # by their names, in any order
+    columns = [flic.JOINTS.index(name) for name in others]
+    assert flic.faces_backward(joints_xy[:, columns], others).tolist() == [backward]
+
+
+def test_unlabelled_joints_do_not_cross():
+    joints_xy = np.zeros((1, 9, 2))
+    joints_xy[:, [3, 4, 5, 7]] = 9                                                      # right is right of left
+    assert flic.faces_backward(joints_xy).tolist() == [True]
+    joints_xy[:, 6] = np.nan
+    assert flic.faces_backward(joints_xy).tolist() == [False]
 
 
 def test_torso_and_sides():

@@ -93,6 +93,36 @@ def test_spots_are_where_the_joints_are(tmp_path, monkeypatch):
         np.testing.assert_allclose([(left + right) / 2, (top + bottom) / 2], xy[9], atol=1e-3)
 
 
+def test_who_is_exchanged_is_named(tmp_path, monkeypatch, capsys):
+    """Those from behind; not a person who faces the camera with crossed hips."""
+    content = write(tmp_path, PICTURES)
+    points = content['annotations'][0]['keypoints']
+    left, right = (3 * NAMES.index(name) for name in ('left_hip', 'right_hip'))
+    points[left], points[right] = points[right], points[left]
+    save(tmp_path, content)
+    splits = make(monkeypatch, tmp_path)
+    said = capsys.readouterr().out
+    assert '2 backward-facing (sides swapped): 2.png#2, 4.png#5\n' in said
+    assert '0 backward-facing (sides swapped)\n' in said
+    assert 'look at the labels' not in said
+    person = splits['train'].joints[0]
+    assert splits['train'].people['backward'].tolist() == [False, True, False, False, True]
+    assert person[0, 0] > person[3, 0] and person[6, 0] < person[7, 0]                  # as labelled
+
+
+def test_a_file_with_the_pictures_left_is_doubtful(tmp_path, monkeypatch, capsys):
+    """Left and right exchanged in the whole file: everybody seems to be seen from behind."""
+    pictures = [((400, 300), [((200, 260), 180, False)])] * 9
+    exchanged = ['nose', 'neck', 'left_shoulder', 'left_elbow', 'left_wrist', 'right_shoulder', 'right_elbow',
+                 'right_wrist', 'right_hip', 'left_hip', 'tail']
+    write(tmp_path, pictures, exchanged)
+    make(monkeypatch, tmp_path)
+    assert 'look at the labels: 8 of 8 train people seem to be seen from behind' in capsys.readouterr().out
+    write(tmp_path, pictures)
+    make(monkeypatch, tmp_path)
+    assert 'look at the labels' not in capsys.readouterr().out
+
+
 def test_who_lacks_a_joint_is_there_without_it(tmp_path, monkeypatch, capsys):
     """Elbow and nose of two people, one seen from behind, whose sides are exchanged; a label of 0, 0 is none."""
     content = write(tmp_path, PICTURES)
