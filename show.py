@@ -1,41 +1,79 @@
-"""Draws skeletons on the pictures: one sheet of people, found beside true, or only the true ones.
+"""Draws skeletons on the pictures: a sheet of annotated people, or of predictions beside the annotations.
 
+    python show.py --data arrays [--split train | test]           the annotations, to see that data.py understood them
+    python show.py --data arrays --swapped                        only people seen from behind
     python show.py predictions.mat --data arrays --out poses.jpg [--people 12] [--worst]
-    python show.py --data arrays [--split train]          the annotations, to see that data.py understood them
 
-Blue is the left side (of FLIC, the side on the picture's right), orange the right one, pink the trunk; beside
-predictions the truth is thin and white.  Each picture's caption is its mean error over the joints in % of the data
-set's unit (FLIC: ||lhip - rsho||), or its name.  Pictures of whole scenes are cut to the person and some surroundings.
+Blue with an L is the left side, orange with an R the right one, pink the trunk; beside predictions, the annotation is
+thin and white.  People seen from behind have a yellow frame: of FLIC and of custom data, left and right of these are
+exchanged, so that L is always on the picture's right.  Each caption is the picture's name, or the mean error over the
+joints in % of the data set's unit (FLIC: ||lhip - rsho||).  Pictures of whole scenes are cut to the person and some
+surroundings.
 """
 import argparse
 
+import cv2
 import numpy as np
 
 import datasets
 import predictions
-from datasets import arrays
+from datasets import arrays, flic
 from engine import cli, crops
 from engine.augmentation import transform
 from engine.drawing import TRUTH, draw_skeleton, sheet, write_picture, write_text
+from engine.joints import side_of
+from engine.palette import rgb, side_colour
 
 TILE = (360, 240)                                              # width, height of one person's picture on the sheet
 AROUND = 1.3                                                   # sides of what is shown, in those of the person's box
+COLUMNS = 4
+LETTERED = ('sho', 'hip', 'wri', 'ank')                        # joints that get an L or R
+BEHIND = rgb('#f0e442')                                        # frame around people seen from behind
 
 
-def tile(image, person, body, found_xy, caption):
-    """One crops.Person at the sheet's size; found_xy: [k, 2] or None."""
+def draw_sides(image, joints_xy, joints, visible):
+    """Draws each joint in its side's colour, and L or R beside some, into the image itself."""
+    for name, (x, y), shown in zip(joints, joints_xy, visible):
+        side = side_of(name)
+        if not shown or not side or not (0 <= x < TILE[0] and 0 <= y < TILE[1]):
+            continue
+        colour = rgb(side_colour(name))
+        cv2.circle(image, (round(float(x)), round(float(y))), 3, colour, -1, cv2.LINE_AA)
+        if name[1:] in LETTERED:
+            write_text(image, side.upper(), (round(float(x)) + 4, round(float(y)) + 4), 0.4, colour)
+
+
+def tile(image, person, body, found_xy, caption, behind):
+    """One crops.Person at the sheet's size.
+
+    found_xy: predicted joints [k, 2] or None.  behind: the person is seen from behind.
+    """
     k, (height, width) = len(body.JOINTS), image.shape[:2]
     whole = 'x' in body.LAYOUT                                 # frames of one size, in which people are large
     box = np.array((0, 0, width, height) if whole else person.box, float)
     extent = np.maximum(box[2:] - box[:2], 1) * (1 if whole else AROUND)
     matrix = crops.matrix_of((box[:2] + box[2:]) / 2, np.array(TILE) * max(extent / TILE), TILE)
-    image, true_xy, visible, _ = crops.cut(image, person, matrix, TILE)
-    colour = None if found_xy is None else TRUTH
-    image = draw_skeleton(image, true_xy[:k], body, 1, colour, visible=visible[:k])
+    image, shown_xy, visible, _ = crops.cut(image, person, matrix, TILE)
+    shown_xy, visible = shown_xy[:k], visible[:k]
     if found_xy is not None:
-        image = draw_skeleton(image, transform(matrix, found_xy), body, 1)
-    write_text(image, caption, (6, TILE[1] - 8), 0.5, TRUTH)
+        image = draw_skeleton(image, shown_xy, body, 1, TRUTH, visible=visible)
+        shown_xy, visible = transform(matrix, found_xy), np.ones(k, bool)
+    image = draw_skeleton(image, shown_xy, body, 1, visible=visible)
+    draw_sides(image, shown_xy, body.JOINTS, visible)
+    if behind:
+        cv2.rectangle(image, (1, 1), (TILE[0] - 2, TILE[1] - 2), BEHIND, 3)
+        write_text(image, 'from behind' + ', sides exchanged' * whole, (8, 20), 0.5, BEHIND)
+    write_text(image, caption, (8, TILE[1] - 10), 0.45, TRUTH)
     return image
+
+
+def seen_from_behind(people, body):
+    """Which people of a Split are: bool [n].  FLIC's arrays say so; elsewhere, it follows from the joints."""
+    if 'backward' in people.people.dtype.names:
+        return people.people['backward']
+    torso = [body.JOINTS.index(flic.JOINTS[corner]) for corner in flic.TORSO_CORNERS]
+    labelled = (people.people['visible'][:, torso] > 0).all(axis=1)
+    return labelled & flic.faces_backward(people.joints, body.POINTS)
 
 
 def errors_of(people, found_xy):
@@ -45,6 +83,39 @@ def errors_of(people, found_xy):
     labelled = people.people['visible'][:, :k] > 0
     distance = np.where(labelled, distance, 0)
     return 100 * distance.sum(axis=1) / np.maximum(labelled.sum(axis=1), 1) / people.people['unit']
+
+
+def spread(rows, n):
+    """n of the rows, evenly spread, both ends among them; all if there are fewer."""
+    n = min(n, len(rows))
+    return rows[np.linspace(0, len(rows) - 1, n).astype(int)]
+
+
+def annotated_tiles(options, manifest, body):
+    """Tiles of the annotations of one split or of both, half of the people each."""
+    splits = arrays.SPLITS if options.split == 'both' else (options.split,)
+    tiles = []
+    for i, split in enumerate(splits):
+        people = arrays.labelled(arrays.load_split(options.data, split, manifest))
+        behind = seen_from_behind(people, body)
+        rows = np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
+        print(f'{split}: {behind.sum()} of {len(behind)} people are seen from behind')
+        for row in spread(rows, (options.people + len(splits) - 1 - i) // len(splits)):
+            caption = f'{split} {people.people["file"][row]}'
+            tiles.append(tile(people.images[row], crops.person_of(people, row), body, None, caption, behind[row]))
+    return tiles
+
+
+def predicted_tiles(options, manifest, body):
+    """Tiles of the last model's predictions."""
+    found = predictions.read(options.predictions, manifest)
+    people = arrays.select(arrays.load_split(options.data, found.split, manifest), found.rows)
+    found_xy = list(found.models.values())[-1]
+    errors, behind = errors_of(people, found_xy), seen_from_behind(people, body)
+    rows = np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
+    chosen = rows[np.argsort(-errors[rows])[:options.people]] if options.worst else spread(rows, options.people)
+    return [tile(people.images[row], crops.person_of(people, row), body, found_xy[row], f'{errors[row]:.0f} %',
+                 behind[row]) for row in chosen]
 
 
 def picture_path(text):
@@ -58,34 +129,35 @@ def parse_options():
     parser = cli.Parser(description=__doc__)
     parser.add_argument('predictions', nargs='?', help='predictions.mat of main.py; without it, the annotations')
     parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')
-    parser.add_argument('--split', choices=arrays.SPLITS, default='test',
-                        help='whose annotations (default: %(default)s)')
+    parser.add_argument('--split', choices=(*arrays.SPLITS, 'both'),
+                        help='whose annotations (default: both); predictions have their own')
     parser.add_argument('--out', type=picture_path, default='poses.jpg', help='picture to write (default: %(default)s)')
     parser.add_argument('--people', type=cli.positive_int, default=12, help='how many (default: %(default)s)')
+    parser.add_argument('--swapped', action='store_true',
+                        help='only people seen from behind, whose sides data.py exchanges in FLIC and custom data')
     parser.add_argument('--worst', action='store_true', help='the worst ones; else evenly spread over the file')
     options = parser.parse_args()
     if options.worst and not options.predictions:
         parser.error('--worst goes with predictions')
+    if options.split and options.predictions:
+        parser.error(f'--split {options.split}: goes with annotations only; {options.predictions} says of which split '
+                     'its people are')
+    options.split = options.split or 'both'
     return options
 
 
 def main():
     options = parse_options()
     manifest = arrays.read_manifest(options.data)
-    body, found_xy = datasets.load(manifest['dataset']), None
-    if options.predictions:
-        found = predictions.read(options.predictions, manifest)
-        people = arrays.select(arrays.load_split(options.data, found.split, manifest), found.rows)
-        found_xy = list(found.models.values())[-1]                                                   # the answer
-        errors = errors_of(people, found_xy)
-    else:
-        people = arrays.labelled(arrays.load_split(options.data, options.split, manifest))
-    n, have = min(options.people, len(people.joints)), len(people.joints)
-    chosen = np.argsort(-errors)[:n] if options.worst else np.linspace(0, have - 1, n).astype(int)
-    tiles = [tile(people.images[i], crops.person_of(people, i), body, None if found_xy is None else found_xy[i],
-                  people.people['file'][i] if found_xy is None else f'{errors[i]:.0f} %') for i in chosen]
-    write_picture(options.out, sheet(tiles, 4))
-    print(f'{options.out}: {n} people')
+    body = datasets.load(manifest['dataset'])
+    make_tiles = predicted_tiles if options.predictions else annotated_tiles
+    tiles = make_tiles(options, manifest, body)
+    if not tiles:
+        raise cli.InputError(f'{options.predictions or options.data}: nobody to show'
+                             + ': nobody is seen from behind' * options.swapped)
+    write_picture(options.out, sheet(tiles, COLUMNS))
+    print(f'{options.out}: {len(tiles)} people')
+    print(f'{manifest["dataset"]}: {body.SIDES}')
 
 
 if __name__ == '__main__':
