@@ -32,8 +32,9 @@ from tqdm import tqdm
 
 import datasets
 from datasets import annotations, arrays, flic, own
-from engine import cli, files, interrupts, jpeg
+from engine import cli, files, interrupts
 from engine.files import InputError
+from engine.images import read_picture, size_mismatch
 from engine.joints import standard_name
 
 ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
@@ -46,8 +47,8 @@ OURS = '|'.join(map(re.escape, [arrays.MANIFEST, *(
 
 
 def decode(path):
-    """One frame, uint8 [480, 720, 3] RGB.  Strict: a truncated or corrupt JPEG is an error, never half a picture."""
-    return jpeg.read(path, (flic.WIDTH, flic.HEIGHT))
+    """One frame, uint8 [480, 720, 3] RGB.  A truncated or corrupt picture is an error, never half a picture."""
+    return read_picture(path, (flic.WIDTH, flic.HEIGHT))
 
 
 def problem(frame):
@@ -88,9 +89,9 @@ def in_parallel(function, jobs, workers):
 
 
 def seen(path):
-    """(width, height) of a whole picture, or what is wrong with it."""
+    """(width, height) of a whole picture as it is shown, or what is wrong with it."""
     try:
-        return jpeg.read(path).shape[1::-1]
+        return read_picture(path).shape[1::-1]
     except InputError as error:
         return str(error)
 
@@ -117,9 +118,10 @@ def look(part, root, workers, skip, what):
 
 def mismatch(path, entry, size):
     """What is wrong with a picture's size, or None."""
-    if entry['width'] and tuple(size) != (entry['width'], entry['height']):
-        return '{}: is {}x{}, annotated as {}x{}'.format(path, *size, entry['width'], entry['height'])
-    return None
+    if not entry['width']:
+        return None
+    reason = size_mismatch(size, (entry['width'], entry['height']), 'annotated as')
+    return reason and f'{path}: {reason}'
 
 
 def write_split(folder, split, people, frames, workers):

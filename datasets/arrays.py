@@ -19,8 +19,8 @@ import os
 import numpy as np
 
 import datasets
-from engine import jpeg
 from engine.files import InputError, check_regular, checksum, open_npy, spot_checksum
+from engine.images import read_picture
 
 MANIFEST = 'manifest.json'
 SPLITS = ('train', 'test')
@@ -121,7 +121,7 @@ class Frames:
 
 
 class Pictures:
-    """JPEGs of any size as a sequence of uint8 [h, w, 3] RGB, decoded when they are asked for.
+    """Pictures of any format and size as a sequence of uint8 [h, w, 3] RGB, decoded when they are asked for.
 
     folder: where they are; table: PICTURE [m]; places [n]: where in the table each is.
     """
@@ -134,7 +134,8 @@ class Pictures:
 
     def __getitem__(self, index):
         entry = self.table[self.places[index]]
-        return jpeg.read(os.path.join(self.folder, str(entry['file'])), (entry['width'], entry['height']))
+        path = os.path.join(self.folder, str(entry['file']))
+        return read_picture(path, (entry['width'], entry['height']))
 
 
 class Rows:

@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 
 from datasets import annotations, flic
-from engine import sources
 from engine.augmentation import transform
 from engine.files import InputError
+from engine.images import read_picture
 from engine.joints import standard_name
 
 SIZE = 159.0            # pixels of the frame: mean of ||lhip - rsho|| and ||rhip - lsho||, median of FLIC's people
@@ -75,10 +75,7 @@ def size_of(joints_xy):
 
 def frame(path, size, spans):
     """uint8 [480, 720, 3]: the part of the picture that shows somebody."""
-    image = sources.read_picture(path)
-    if image.shape[1::-1] != size:
-        raise InputError('{}: is {}x{} as it is shown, annotated as {}x{}'.format(path, *image.shape[1::-1], *size))
-    return closeup(image, spans)
+    return closeup(read_picture(path, size), spans)
 
 
 def window(size, zoom, at_xy):

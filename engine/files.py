@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import threading
 import zipfile
 
 import numpy as np
@@ -15,17 +16,29 @@ class InputError(Exception):
     """Bad input or option: the message names file or option and the reason, in one line."""
 
 
+class Quiet:
+    """Whoever is within quiet_stderr, threads counted: the first hides standard error, the last brings it back."""
+
+    lock, inside, kept = threading.Lock(), 0, None
+
+
 @contextlib.contextmanager
 def quiet_stderr():
     """What libraries written in other languages print there is lost; Python's errors are still raised."""
-    kept = os.dup(2)
-    with open(os.devnull, 'w') as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    with Quiet.lock:
+        if Quiet.inside == 0:
+            Quiet.kept = os.dup(2)
+            with open(os.devnull, 'w') as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+        Quiet.inside += 1
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        with Quiet.lock:
+            Quiet.inside -= 1
+            if Quiet.inside == 0:
+                os.dup2(Quiet.kept, 2)
+                os.close(Quiet.kept)
 
 
 def printable(text):

@@ -182,7 +182,7 @@ def test_who_is_left_out_is_counted(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(('fault', 'words'), [
     (lambda content: content['categories'][1].update(keypoints=11 * ['x']), ['no category', 'left_shoulder', "'dog'"]),
-    (lambda content: content['images'][3].update(width=401), ['3.png', 'is 400x300', 'annotated as 401x300']),
+    (lambda content: content['images'][3].update(width=401), ['3.png', 'is 400x300', 'expected 401x300']),
     (lambda content: content['images'][3].update(width=300, height=400), ['far outside of 3.png', '300x400']),
     (lambda content: content['images'][3].update(file_name='none.png'), ['none.png', 'No such file']),
     (lambda content: content['images'][3].update(file_name='../3.png'), ['../3.png', 'not the name']),

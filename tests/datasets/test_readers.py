@@ -264,7 +264,7 @@ def drawn(tmp_path):
     (lambda folder, metas, images: edit(metas[0], lambda people: people[0]['joints'].__setitem__(3, [float('nan'), 1])),
      'NaN'),
     (lambda folder, metas, images: os.unlink(os.path.join(images, '000000001.jpg')), '000000001.jpg: No such file'),
-    (lambda folder, metas, images: os.truncate(os.path.join(images, '000000001.jpg'), 3000), 'not a whole JPEG'),
+    (lambda folder, metas, images: os.truncate(os.path.join(images, '000000001.jpg'), 3000), 'not a whole picture'),
 ])
 def test_faults_name_the_file(drawn, spoil, words, monkeypatch):
     folder, metas, images = drawn

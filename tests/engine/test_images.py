@@ -1,0 +1,265 @@
+"""The one reader of pictures: harmless JPEG slips, damage, EXIF wherever it is, and every format."""
+import io
+import os
+import threading
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+from PIL import Image, ImageOps
+
+import data
+from datasets import arrays
+from engine import images, jpeg
+from engine.files import InputError, quiet_stderr
+
+
+def picture(height=48, width=64):
+    """Smooth, every corner different: RGB uint8."""
+    y, x = np.mgrid[:height, :width]
+    return np.dstack([255 * x / width, 255 * y / height, 90 + 0 * x]).astype(np.uint8)
+
+
+def saved(image, format_, **settings):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, format_, **settings)
+    return stream.getvalue()
+
+
+def noisy_jpeg(height=64, width=80, **settings):
+    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    return saved(cv2.GaussianBlur(noise, (0, 0), 1.5), 'JPEG', quality=90, **settings)
+
+
+def segment(marker, content):
+    return bytes([0xff, marker]) + (len(content) + 2).to_bytes(2, 'big') + content
+
+
+def exif(orientation, order='<'):
+    tiff = Image.Exif()
+    tiff.endian = order
+    tiff[images.ORIENTATION] = orientation
+    return tiff.tobytes()
+
+
+def scan_of(content):
+    """Where the entropy-coded data of a baseline JPEG begins."""
+    at = content.index(b'\xff\xda')
+    return at + 2 + int.from_bytes(content[at + 2:at + 4], 'big')
+
+
+# --- JPEGs with harmless slips ------------------------------------------------------------------------------------
+
+def slips(content):
+    """{name: the same picture, as sloppy programs write it}."""
+    tables, scan = content.index(b'\xff\xdb'), scan_of(content)
+    jfif = content.index(b'JFIF\0')
+    return {'bytes before a marker': content[:tables] + b'\0\x12' + content[tables:],
+            'scan parameters': content[:scan - 3] + bytes(3) + content[scan:],
+            'spaces before the end': content[:-2] + b' ' * 60 + content[-2:],
+            'zeros before the end': content[:-2] + bytes(1000) + content[-2:],
+            'one byte before the end': content[:-2] + bytes(9) + content[-2:],
+            'JFIF version': content[:jfif + 5] + b'\7' + content[jfif + 6:],
+            'Adobe transform': content[:2] + segment(0xee, b'Adobe\0\x64\0\0\0\0\x09') + content[2:],
+            'text after the end': content + b'trailer',
+            'a picture after the end': content + noisy_jpeg(16, 16),
+            'all at once': content[:tables] + b'\0\x12' + content[tables:scan - 3] + bytes(3) + content[scan:-2]
+            + bytes(40) + content[-2:] + b'trailer'}
+
+
+@pytest.mark.parametrize('name', slips(noisy_jpeg()))
+def test_harmless_slips_change_no_pixel(name):
+    content = noisy_jpeg()
+    sloppy = slips(content)[name]
+    np.testing.assert_array_equal(images.decode(sloppy), simplejpeg.decode_jpeg(content, 'RGB'))
+
+
+@pytest.mark.parametrize('settings', [{}, {'progressive': True}, {'restart_marker_blocks': 3}])
+@pytest.mark.parametrize('end', [b'', b' ' * 60, bytes(60)], ids=['', 'spaces', 'zeros'])
+def test_cut_jpegs_are_refused(settings, end):
+    """Wherever they are cut, whatever has been put behind, the end alone missing."""
+    content = noisy_jpeg(**settings)
+    images.decode(content)
+    for length in [*range(2, len(content) - 2, 41), len(content) - 2, len(content) - 1]:
+        with pytest.raises((ValueError, RuntimeError)):
+            images.decode(content[:length] + end)
+
+
+def test_a_progressive_jpeg_cut_after_a_scan_is_refused():
+    content = noisy_jpeg(progressive=True)
+    scans = [at for at in range(len(content)) if content[at:at + 2] == b'\xff\xda']
+    assert len(scans) > 4
+    for at in scans[1:]:
+        with pytest.raises(ValueError, match='Premature end'):
+            images.decode(content[:at])
+
+
+def test_what_libjpeg_notices_of_flipped_bytes_is_still_refused():
+    """Leftovers of a scan that a damaged code cut short are no padding."""
+    content, rng, noticed = noisy_jpeg(), np.random.default_rng(1), 0
+    for at in rng.integers(scan_of(content), len(content) - 2, 400):
+        damaged = bytearray(content)
+        damaged[at] ^= int(rng.integers(1, 256))
+        damaged = bytes(damaged)
+        try:
+            simplejpeg.decode_jpeg(damaged, 'RGB', strict=True)
+        except (ValueError, RuntimeError):
+            noticed += 1
+            with pytest.raises((ValueError, RuntimeError)):
+                images.decode(damaged)
+    assert noticed > 50
+
+
+def test_cmyk_jpegs_with_slips_are_read():
+    ink = np.dstack([picture(), np.full((48, 64), 40, np.uint8)])
+    stream = io.BytesIO()
+    Image.fromarray(ink, 'CMYK').save(stream, 'JPEG', quality=95)
+    content = stream.getvalue()
+    want = images.decode(content)
+    scan = scan_of(content)
+    np.testing.assert_array_equal(images.decode(content[:scan - 3] + bytes(3) + content[scan:]), want)
+    assert np.abs(want.astype(int) - np.asarray(Image.open(io.BytesIO(content)).convert('RGB'))).mean() < 3
+
+
+def test_repairs_of_nonsense_end():
+    rng = np.random.default_rng(0)
+    for length in range(40):
+        for _ in range(20):
+            body = rng.choice([0, 0xff, 0xda, 0xd9, 0xe0, 3], length).astype(np.uint8)
+            assert all(isinstance(repaired, bytes) for repaired in jpeg.repairs(b'\xff\xd8' + body.tobytes()))
+
+
+# --- orientation --------------------------------------------------------------------------------------------------
+
+LOSSLESS = {'PNG': {}, 'WEBP': {'lossless': True}, 'TIFF': {}, 'AVIF': {'quality': 100, 'subsampling': '4:4:4'},
+            'JPEG': {'quality': 95, 'subsampling': 0}}
+
+
+@pytest.mark.parametrize('format_', LOSSLESS)
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_pictures_are_turned_as_pillow_turns_them(format_, orientation):
+    content = saved(picture(), format_, exif=exif(orientation), **LOSSLESS[format_])
+    want = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert('RGB'))
+    found = images.decode(content)
+    assert found.shape == want.shape == ((64, 48, 3) if orientation > 4 else (48, 64, 3))
+    assert np.abs(found.astype(int) - want).max() <= 3
+    assert found.flags.c_contiguous
+
+
+def test_exif_behind_many_other_blocks_and_in_either_byte_order():
+    content, other = saved(picture(), 'JPEG'), segment(0xe2, bytes(60000))
+    for order in '<>':
+        late = content[:2] + 4 * other + segment(0xe1, b'Exif\0\0' + exif(6, order)[6:]) + content[2:]
+        assert images.decode(late).shape == (64, 48, 3)
+
+
+@pytest.mark.parametrize('block', [
+    b'Exif\0\0', b'Exif\0\0MM', b'Exif\0\0II*\0\xff\xff\xff\xff', b'Exif\0\0' + bytes(40), exif(0), exif(9),
+    exif(65535), exif(6)[:14]])
+def test_broken_exif_is_ignored(block):
+    content = saved(picture(), 'JPEG')
+    found = images.decode(content[:2] + segment(0xe1, block) + content[2:])
+    np.testing.assert_array_equal(found, images.decode(content))
+
+
+def test_transparent_and_deep_pictures_are_turned_too():
+    clear = np.dstack([picture(), np.full((48, 64), 255, np.uint8)])
+    clear[:24, :, 3] = 0
+    found = images.decode(saved(clear, 'PNG', exif=exif(6)))
+    want = np.rot90(picture() * (clear[..., 3:] > 0), -1)
+    np.testing.assert_array_equal(found, want)
+    deep = saved((picture()[..., 0].astype(np.uint16) * 257), 'TIFF', exif=exif(8))
+    np.testing.assert_array_equal(images.decode(deep), np.rot90(np.repeat(picture()[..., :1], 3, axis=2)))
+
+
+# --- formats ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(('format_', 'settings', 'far'), [
+    ('AVIF', {'quality': 100, 'subsampling': '4:4:4'}, 3), ('JPEG2000', {}, 0), ('JPEG2000', {'no_jp2': True}, 0),
+    ('MPO', {'quality': 98, 'subsampling': 0}, 4), ('PPM', {}, 0), ('GIF', {}, 40), ('TGA', {}, 0), ('PCX', {}, 0),
+    ('SGI', {}, 0), ('QOI', {}, 0), ('DDS', {}, 0), ('ICO', {'sizes': [(64, 48)]}, 0), ('TIFF', {}, 0), ('BMP', {}, 0)])
+def test_every_format_is_read_whole_or_refused(format_, settings, far):
+    content = saved(picture(), format_, **settings)
+    assert np.abs(images.decode(content).astype(int) - picture()).max() <= far
+    with pytest.raises((ValueError, RuntimeError, OSError, cv2.error)):
+        images.decode(content[:len(content) // 2])
+
+
+@pytest.mark.parametrize(('mode', 'format_'), [('1', 'PPM'), ('1', 'PNG'), ('L', 'PPM'), ('P', 'PNG'), ('LA', 'PNG'),
+                                               ('RGBA', 'TGA'), ('P', 'TGA'), ('LA', 'TGA'), ('1', 'TIFF')])
+def test_modes_are_as_pillow_shows_them_over_black(mode, format_):
+    stream = io.BytesIO()
+    whole = Image.fromarray(picture())
+    if 'A' in mode:
+        whole.putalpha(Image.fromarray(picture()[..., 1]))
+    whole.convert(mode).save(stream, format_)
+    full = np.asarray(Image.open(io.BytesIO(stream.getvalue())).convert('RGBA')).astype(float)
+    want = full[..., :3] * full[..., 3:] / 255
+    assert np.abs(images.decode(stream.getvalue()) - want).max() <= 1
+
+
+# --- one reader for all -------------------------------------------------------------------------------------------
+
+def test_sizes_are_compared_as_the_picture_is_shown(tmp_path):
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(saved(picture(), 'JPEG', exif=exif(6)))
+    assert images.read_picture(str(path), (48, 64)).shape == (64, 48, 3)
+    with pytest.raises(images.Unreadable, match=r'a\.jpg: is shown as 48x64, expected 64x48: .* before its EXIF'):
+        images.read_picture(str(path), (64, 48))
+    with pytest.raises(images.Unreadable, match=r'a\.jpg: is 64x48, expected 65x48$'):
+        images.read_picture(str(path), (65, 48))
+
+
+def test_training_reads_what_data_py_takes(tmp_path):
+    files = {'a.png': saved(picture(), 'PNG'), 'b.jpg': slips(noisy_jpeg(48, 64))['scan parameters'],
+             'c.webp': saved(picture(), 'WEBP', exif=exif(6))}
+    table = np.zeros(3, arrays.PICTURE)
+    for entry, (name, content) in zip(table, files.items()):
+        (tmp_path / name).write_bytes(content)
+        width, height = data.seen(str(tmp_path / name))
+        entry['file'], entry['width'], entry['height'] = name, width, height
+    assert [tuple(entry) for entry in table[['width', 'height']]] == [(64, 48), (64, 48), (48, 64)]
+    stored = arrays.Pictures(str(tmp_path), table, np.arange(3))
+    for i, name in enumerate(files):
+        np.testing.assert_array_equal(stored[i], images.read_picture(str(tmp_path / name)))
+    table['width'][0] = 65
+    with pytest.raises(InputError, match=r'a\.png: is 64x48, expected 65x48'):
+        stored[0]
+
+
+def test_data_py_says_whose_labels_are_of_the_stored_picture():
+    entry = {'width': 64, 'height': 48}
+    assert data.mismatch('a.jpg', entry, (64, 48)) is None
+    assert 'a.jpg: is shown as 48x64, annotated as 64x48: ' in data.mismatch('a.jpg', entry, (48, 64))
+    assert data.mismatch('a.jpg', {'width': 0, 'height': 0}, (48, 64)) is None
+
+
+def test_data_py_neither_waits_nor_reads_for_ever(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.jpg')
+    (tmp_path / 'zero.jpg').symlink_to('/dev/zero')
+    for name in ('pipe.jpg', 'zero.jpg'):
+        assert 'not a regular file' in data.seen(str(tmp_path / name))
+        with pytest.raises(InputError, match=f'{name}: .*not a regular file'):
+            data.decode(str(tmp_path / name))
+
+
+def test_threads_bring_standard_error_back(capfd):
+    """Two that hide it, the first to come leaving first."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with quiet_stderr():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with quiet_stderr():
+        thread.start()
+        inside.wait(10)
+        os.write(2, b'hidden\n')
+    os.write(2, b'hidden, too\n')
+    leave.set()
+    thread.join()
+    os.write(2, b'shown\n')
+    assert capfd.readouterr().err == 'shown\n'
