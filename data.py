@@ -28,11 +28,10 @@ import os
 import re
 
 import numpy as np
-from tqdm import tqdm
 
 import datasets
 from datasets import annotations, arrays, flic, own
-from engine import cli, files, interrupts
+from engine import cli, files, interrupts, progress
 from engine.files import InputError
 from engine.images import read_picture, size_mismatch
 from engine.joints import standard_name
@@ -85,7 +84,7 @@ def pool_of(workers):
 def in_parallel(function, jobs, workers):
     """The function's results, in order, of processes, with a progress bar."""
     with pool_of(workers) as pool:
-        return list(tqdm(pool.map(function, jobs, chunksize=16), total=len(jobs), desc='check', unit='img'))
+        return list(progress.over(pool.map(function, jobs, chunksize=16), len(jobs), 'check', 'img'))
 
 
 def seen(path):
@@ -138,7 +137,7 @@ def write_split(folder, split, people, frames, workers):
     np.lib.format.open_memmap(partial['people'], mode='r+')[:] = np.rec.fromarrays(
         [people.file, people.torsobox, people.backward, people.row], dtype=flic.PERSON)
     jobs = [(partial['x'], i, frames[i:i + ROWS_A_JOB]) for i in range(0, n, ROWS_A_JOB)]
-    with pool_of(workers) as pool, tqdm(total=n, desc=split, unit='img') as bar:
+    with pool_of(workers) as pool, progress.bar(n, split, 'img') as bar:
         for done in concurrent.futures.as_completed([pool.submit(write_rows, job) for job in jobs]):
             bar.update(done.result())
     return {partial[kind]: final[kind] for kind in final}
@@ -275,7 +274,8 @@ def parse_options():
                         'writes key points, cut out as FLIC\'s people are; two files: training, test')
     parser.add_argument('--images', nargs='+', metavar='FOLDER', help='the pictures\' folder, one for each FILE or '
                         'one for all (default: FLIC/images)')
-    parser.add_argument('--out', default='arrays', help='folder for the arrays (default: %(default)s)')
+    parser.add_argument('--out', metavar='FOLDER', help='output folder (default: arrays for FLIC; arrays_lsp, '
+                        'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco)')
     parser.add_argument('--synthetic', type=cli.positive_int, metavar='N',
                         help='draw N people in the set\'s format into OUT/synthetic_SET and use these')
     parser.add_argument('--seed', type=cli.natural_int, default=0,
@@ -285,6 +285,7 @@ def parse_options():
     parser.add_argument('--workers', type=cli.positive_int, default=len(os.sched_getaffinity(0)),
                         help='processes that decode pictures (default: all cores, here %(default)s)')
     options = parser.parse_args()
+    options.out = options.out or arrays.default_folder('own' if options.coco else options.dataset)
     if options.coco and (options.meta or options.synthetic or options.dataset != 'flic' or not options.images):
         parser.error('--coco goes with --images, and without --meta, --synthetic and another --dataset')
     if options.synthetic and (options.meta or options.images):

@@ -35,7 +35,7 @@ import numpy as np
 import datasets
 import predictions
 from datasets import annotations, flic, measures
-from datasets.arrays import file_name, load_array, load_split, read_manifest
+from datasets.arrays import default_folder, file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import palette
 from engine.cli import Parser, run_script
@@ -207,16 +207,17 @@ def joint_names(text):
     """'lsho,lelb' -> ('lsho', 'lelb')."""
     names = tuple(name.strip() for name in text.split(','))
     if '' in names or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError('a name is empty or occurs twice')
+        raise argparse.ArgumentTypeError(f'must be different names, got {text!r}')
     if not set(names) & set(JOINTS):
-        raise argparse.ArgumentTypeError(f'holds none of {",".join(JOINTS)}')
+        raise argparse.ArgumentTypeError(f'must name some of {",".join(JOINTS)}, got {text!r}')
     return names
 
 
 def parse_arguments():
     parser = Parser(description=__doc__)
     parser.add_argument('predictions_mat', nargs='?', metavar='predictions.mat', help='what main.py wrote')
-    parser.add_argument('--data', default='arrays', help='folder that data.py wrote (default: %(default)s)')
+    parser.add_argument('--data', metavar='FOLDER', help='arrays of data.py (default: arrays for FLIC, arrays_lsp, '
+                        'arrays_mpii or arrays_coco)')
     parser.add_argument('--out', default='curves', metavar='STEM',
                         help='writes STEM.png and STEM.csv (default: %(default)s)')
     parser.add_argument('--normaliser', choices=NORMALISERS, default=NORMALISERS[0],
@@ -274,6 +275,7 @@ def main():
     args = parse_arguments()
     third_party = args.predictions is not None
     path = args.predictions if third_party else args.predictions_mat
+    args.data = args.data or default_folder('flic' if third_party else predictions.dataset_of(path))
     manifest = read_manifest(args.data)
     if manifest['dataset'] != 'flic':
         return print_tables(args, manifest, path)

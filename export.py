@@ -1,6 +1,7 @@
 """Writes a trained network as a TensorFlow SavedModel and as an ONNX model, both checked against the network itself.
 
-    python export.py --restore RUN_OR_CHECKPOINT --out exported         exported/saved_model/, exported/model.onnx
+    python export.py --restore pretrained/flic              exported/saved_model/, exported/model.onnx
+    python export.py --restore RUN --out FOLDER --saved_model_only
 
 Neither needs anything of this project.  Inputs, for any number n of pictures, of Tompson's network:
     image               uint8   [n, 480, 720, 3]  RGB
@@ -72,7 +73,7 @@ def parse_options():
     parser.add_argument('--out', default='exported', metavar='FOLDER',
                         help='where to; an earlier export there is replaced (default: %(default)s)')
     parser.add_argument('--data', metavar='FOLDER',
-                        help='arrays of data.py to check on (default: arrays, where they are; else drawn people)')
+                        help='arrays of data.py to check on (default: those of the run; without any, drawn people)')
     parser.add_argument('--model_path', default='models_ex', help='folder of all runs (default: %(default)s)')
     parser.add_argument('--saved_model_only', action='store_true', help=f'no {ONNX}')
     return parser.parse_args()
@@ -102,7 +103,8 @@ def settings_of(found):
 def inputs_to_check(system, options, folder, n):
     """({name: array [n, ...]} of what the network takes, what they are): n test people of the arrays, or n drawn ones
     if folder is None and there are no arrays of the run's data set."""
-    plain, given = argparse.Namespace(**{**vars(options), 'data_augm': False}), folder or 'arrays'
+    plain = argparse.Namespace(**{**vars(options), 'data_augm': False})
+    given = folder or options.data or arrays.default_folder(options.dataset)
     manifest = arrays.read_manifest(given) if folder or os.path.exists(os.path.join(given, arrays.MANIFEST)) else {}
     if folder and manifest['dataset'] != options.dataset:
         raise InputError(f'--data {folder}: holds {manifest["dataset"]}, the run is of {options.dataset}')

@@ -1,16 +1,8 @@
-"""Trains and evaluates the part detector and the spatial model of Tompson et al. 2014, jointly, on several towers.
+"""Trains and evaluates the part detector and the spatial model of Tompson et al. 2014, jointly, on several towers; or
+another system (systems/).
 
-    python main.py --gpus 0 1 --train --use_sm --data_augm       train, then evaluate at several scales
-    python main.py --restore                                     evaluate the newest checkpoint
-    python main.py --train --restore                             go on where it stopped
-    python main.py --train --init CHECKPOINT                     start from trained weights
-    python main.py --restore RUN --predict picture.jpg           joints on your own pictures (engine/pictures.py)
-    python main.py --train --workers HOST:PORT ...               on several machines (engine/cluster.py);
-    python main.py --serve HOST:PORT                             on each of the others
-
-Needs the arrays of data.py and, with --use_sm, the priors of pairwise_distr.py; --predict needs neither.  Writes
-checkpoints and logs into MODEL_PATH/RUN, TensorBoard summaries into TB_FOLDER/RUN and the test people's joints into
-predictions.mat.
+`python main.py --help` has examples and all options (engine/options.py).  --predict is in engine/pictures.py, training
+on several machines in engine/cluster.py.
 """
 import collections
 import contextlib
@@ -18,12 +10,23 @@ import os
 import sys
 
 import numpy as np
-from tqdm import tqdm
 
 import datasets
 import systems
 from datasets import arrays
-from engine import batches, checkpoint, cluster, convolution, pictures, runs, summaries, towers, training, weights
+from engine import (
+    batches,
+    checkpoint,
+    cluster,
+    convolution,
+    pictures,
+    progress,
+    runs,
+    summaries,
+    towers,
+    training,
+    weights,
+)
 from engine import options as command_line
 from engine.augmentation import transform
 from engine.cli import run_script
@@ -91,16 +94,27 @@ def understand(arguments=None):
     names = systems.names()
     system = systems.load(system_meant(names, arguments))
     options, explicit = command_line.parse(system, names, arguments)
-    if (found := checkpoint_meant(options)) is None:
-        return options, system, None, None
-    check_checkpoint(found, names, options, explicit)
-    if options.init is not None:
-        command_line.take_over_network(options, explicit, found.state['settings'], found.path, system, names)
-        return options, system, None, found
-    command_line.take_over(options, explicit, found.state['settings'], found.path, system, names)
-    for remark in remarks(found, options):
-        training.say(remark)
-    return options, system, found, None
+    found, origin = checkpoint_meant(options), None
+    if found:
+        check_checkpoint(found, names, options, explicit)
+        settings = found.state['settings']
+        if options.init is None:
+            command_line.take_over(options, explicit, settings, found.path, system, names)
+            for remark in remarks(found, options):
+                training.say(remark)
+        else:
+            command_line.take_over_network(options, explicit, settings, found.path, system, names)
+            found, origin = None, found
+    if 'data' not in explicit:
+        options.data = data_folder(options.data, options.dataset)
+    return options, system, found, origin
+
+
+def data_folder(of_run, dataset):
+    """The folder of the arrays where --data does not name it: the restored run's, if they are still there, or else the
+    one in which data.py puts the data set."""
+    there = of_run and os.path.exists(os.path.join(of_run, arrays.MANIFEST))
+    return of_run if there else arrays.default_folder(dataset)
 
 
 def checkpoint_meant(options):
@@ -115,9 +129,11 @@ def checkpoint_meant(options):
 
 def check_checkpoint(found, names, options, explicit):
     """InputError where this call cannot go on or start from it."""
-    stored = found.state['settings'].get('system', options.system)
+    stored = found.state['settings'].get('system', command_line.DEFAULT_SYSTEM)
     if stored not in names:
         raise InputError(f'{found.path}: of a system that is not here: {stored!r:.80}')
+    if 'system' in explicit and stored != options.system and options.init is None:
+        raise InputError(f'--system {options.system}: {found.path} is a checkpoint of {stored}: leave --system away')
     if 'system' not in explicit and stored != options.system:              # its newest checkpoint is damaged
         raise InputError(f'{found.path}: of another system; say --system {stored}')
     if options.init is None and options.train and found.state.get('weights_only'):
@@ -251,7 +267,7 @@ def predict_people(session, graph, system, options, manifest, people):
     run_next = system.predictor(session, graph.evaluation, options)
     found, done = {name: [] for name in graph.evaluation.combined}, 0
     with (training.Signals() as signals, convolution.spectra(session, graph.spectra),
-          tqdm(total=graph.n_test, desc='predictions', unit='img', disable=None) as bar):
+          progress.bar(graph.n_test, 'predictions', 'img') as bar):
         while done < graph.n_test:
             outputs, _, back = run_next()
             for name, output in outputs.items():

@@ -1,6 +1,7 @@
 """Joints of the training people -> the spatial model's priors: histograms of pairwise displacements.
 
-    python pairwise_distr.py --data arrays         # writes arrays/pairwise_distribution.npz
+    python pairwise_distr.py                                # arrays/pairwise_distribution.npz
+    python pairwise_distr.py --data arrays_own --figure priors.png
 
 Each of the 90 ordered pairs (joint, condjoint) of the ten maps gets one float32 [120, 180] array under the key
 `joint_condjoint`: the histogram over people of cell(joint) - cell(condjoint) as (row, col), zero displacement at
@@ -98,10 +99,12 @@ def draw(path, histograms):
 
 def main():
     parser = cli.Parser(description=__doc__)
-    parser.add_argument('--data', default='arrays', help='folder that data.py wrote (default: %(default)s)')
-    parser.add_argument('--figure', metavar='FILE.png', help='also draw the priors given the torso')
+    parser.add_argument('--data', default='arrays', metavar='FOLDER', help='arrays of data.py (default: %(default)s)')
+    parser.add_argument('--figure', metavar='FILE.png', help='also plot the priors given the torso')
     options = parser.parse_args()
     manifest = arrays.read_manifest(options.data)
+    if manifest['dataset'] != 'flic':
+        raise InputError(f'--data {options.data}: holds {manifest["dataset"]}, but the spatial model is for FLIC only')
     people = arrays.load_split(options.data, 'train', manifest)
     histograms = pairwise_histograms(people.joints)
     path = os.path.join(options.data, FILE)

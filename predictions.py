@@ -117,6 +117,14 @@ def read(path, manifest):
     return Predictions(models, joints, rows, split, read_text(variables, 'found_with', path, ''))
 
 
+def dataset_of(path):
+    """The data set whose people a file of `write` is about; 'flic' where the file does not say."""
+    if path.lower().endswith('.json'):
+        return 'coco'
+    marked = [key.partition('_pred_')[0] for key in load_variables(path) if '_pred_' in key]
+    return next((name for name in marked if name in datasets.NAMES), 'flic')
+
+
 def load_variables(path):
     """{name: array} of a .npz file (never a pickle) or a .mat file up to version 7."""
     if not path.lower().endswith('.npz'):
@@ -146,7 +154,8 @@ def read_split_name(variables, manifest, path):
     if split not in arrays.SPLITS:
         raise InputError(f'{path}: `split` is {split!r}, expected one of {", ".join(arrays.SPLITS)}')
     if data_id != manifest['id']:
-        raise InputError(f'{path}: made from the arrays {data_id!r}, but --data holds {manifest["id"]!r}')
+        raise InputError(f'{path}: made from the arrays {data_id!r}, but --data holds {manifest["id"]!r}: name the '
+                         'folder of the former')
     return split
 
 

@@ -121,14 +121,15 @@ def predicted_tiles(options, manifest, body):
 def picture_path(text):
     """argparse type: a path that ends in .jpg or .png."""
     if not text.endswith(('.jpg', '.png')):
-        raise argparse.ArgumentTypeError(f'{text!r} does not end in .jpg or .png')
+        raise argparse.ArgumentTypeError(f'must end in .jpg or .png, got {text!r}')
     return text
 
 
 def parse_options():
     parser = cli.Parser(description=__doc__)
     parser.add_argument('predictions', nargs='?', help='predictions.mat of main.py; without it, the annotations')
-    parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')
+    parser.add_argument('--data', metavar='FOLDER', help='arrays of data.py (default: arrays; with predictions of '
+                        'another data set, arrays_lsp or arrays_mpii)')
     parser.add_argument('--split', choices=(*arrays.SPLITS, 'both'),
                         help='whose annotations (default: both); predictions have their own')
     parser.add_argument('--out', type=picture_path, default='poses.jpg', help='picture to write (default: %(default)s)')
@@ -148,6 +149,8 @@ def parse_options():
 
 def main():
     options = parse_options()
+    shown = predictions.dataset_of(options.predictions) if options.predictions else 'flic'
+    options.data = options.data or arrays.default_folder(shown)
     manifest = arrays.read_manifest(options.data)
     body = datasets.load(manifest['dataset'])
     make_tiles = predicted_tiles if options.predictions else annotated_tiles

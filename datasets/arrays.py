@@ -48,6 +48,11 @@ def file_name(kind, split, dataset='flic'):
     return f'{kind}_{split}_{dataset}.npy'
 
 
+def default_folder(source):
+    """Where data.py puts the arrays of a data set, and the other scripts look for them, unless told otherwise."""
+    return 'arrays' if source == 'flic' else f'arrays_{source}'
+
+
 def read_manifest(folder):
     """The manifest as a dictionary; says how to make it where it is absent."""
     path = os.path.join(folder, MANIFEST)
@@ -58,7 +63,7 @@ def read_manifest(folder):
         manifest.setdefault('dataset', 'flic')                  # that of arrays from before there were others
         check_types(manifest)
     except FileNotFoundError:
-        raise InputError(f'{path}: no such file (run data.py first, or name the arrays\' folder with --data)') from None
+        raise InputError(f'{path}: no such file: run data.py first, or name another folder with --data') from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f'{path}: not a manifest of data.py: {error!r}') from error
     return manifest

@@ -15,9 +15,9 @@ import os
 import cv2
 import numpy as np
 from scipy.io import savemat
-from tqdm import tqdm
 
 from datasets.flic import HEIGHT, WIDTH
+from engine import progress
 from engine.files import InputError, atomic
 
 COLUMNS = {'lsho': 0, 'lelb': 1, 'lwri': 2, 'rsho': 3, 'relb': 4, 'rwri': 5,       # FLIC's columns of `coords`
@@ -60,7 +60,7 @@ def write_flic(folder, n, seed):
     except OSError as error:
         raise InputError(f'{images}: cannot be made: {error.strerror}') from error
     examples = []
-    with tqdm(total=n, desc='drawing', unit=' people', disable=None) as bar:
+    with progress.bar(n, 'drawing', 'people') as bar:
         for index in itertools.count():
             if len(examples) == n:
                 break

@@ -14,7 +14,6 @@ import os
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from datasets import coco, lsp, mpii
 from datasets.flic import HEIGHT, WIDTH
@@ -31,6 +30,7 @@ from datasets.synthetic import (
     upper_body,
     write_jpeg,
 )
+from engine import progress
 from engine.crops import HIDDEN, NOT_LABELLED, VISIBLE
 from engine.files import InputError, atomic
 
@@ -152,7 +152,7 @@ def write(dataset, folder, n, seed):
 
 def pictures(images, n, seed, name, **how):
     """Draws pictures until there are n people; yields (index, file, image's (height, width), Bodies)."""
-    with tqdm(total=n, desc='drawing', unit=' people', disable=None) as bar:
+    with progress.bar(n, 'drawing', 'people') as bar:
         left = n
         for index in itertools.count():
             if not left:

@@ -2,6 +2,8 @@
 import os
 import sys
 
+__version__ = '1.0'                     # pyproject.toml reads it here; CITATION.cff says the same
+
 
 def _open_standard_streams():
     """A program started without stdin, stdout or stderr (`2>&-`) would give their numbers to the next files it opens,

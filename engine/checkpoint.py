@@ -21,12 +21,13 @@ import time
 
 import numpy as np
 
-from engine import files
+from engine import cli, files
 from engine.files import InputError
 from engine.layers import AVERAGE
 from engine.tf1 import tf
 
 STATE, PARTIAL, OLD = 'state.json', '.partial', '.old'
+PUBLISHED = 'pretrained'
 OPTIMISER = re.compile(r'(.*/)?(Ada(m|m_1|grad)|Momentum|beta[12]_power(_\d+)?|skipped)')   # what only training needs
 NAME = re.compile(rf'step-(\d{{8,}})({OLD})?')
 OURS = r'step-\d{8,}|settings\.json|(log|steps)\.jsonl'            # what a run's folder holds
@@ -199,8 +200,23 @@ def find(model_path, name=None, option='--restore'):
             return load(path)
         except InputError as error:
             print(files.printable(f'warning: passed over: {error}'), file=sys.stderr)
+    if name and not paths and not os.path.lexists(name):
+        raise InputError(f'{option}: no run {name!r} in {model_path}{_meant(model_path, name)}')
     where = name or model_path
     raise InputError(f'{option}: {where}: ' + ('no usable checkpoint' if paths else 'no checkpoint there'))
+
+
+def _meant(model_path, name):
+    """'; did you mean RUN?' with the run that a name resembles, in model_path, in the folder named, or a published one;
+    '' if there is none."""
+    runs = {}
+    for folder in dict.fromkeys([model_path, os.path.dirname(os.path.normpath(name)), PUBLISHED]):
+        with contextlib.suppress(OSError):
+            for run in sorted(os.listdir(folder)):
+                if list_run(os.path.join(folder, run)):
+                    runs.setdefault(run, run if folder == model_path else os.path.join(folder, run))
+    near = cli.nearest(os.path.basename(os.path.normpath(name)), runs)
+    return f'; did you mean {runs[near]!r}?' if near else ''
 
 
 def candidates(model_path, name):

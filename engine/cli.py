@@ -1,9 +1,12 @@
 """What every script has: a parser, types of its options, and one line and an exit code for whatever is wrong."""
 import argparse
+import difflib
+import itertools
 import os
+import re
 import sys
 
-from engine import interrupts
+from engine import __version__, interrupts
 from engine.files import InputError, printable
 
 
@@ -24,34 +27,100 @@ def _complain(message, code):
     return code
 
 
-class Parser(argparse.ArgumentParser):
-    """Shows a script's docstring as it is, and says what is wrong in one line, and where to read on."""
+def nearest(word, names):
+    """The name that a word begins or resembles; None if there is none."""
+    longer = [name for name in names if word and name.startswith(word)]
+    near = longer or difflib.get_close_matches(word, names, 1)
+    return near[0] if near else None
 
-    def __init__(self, formatter_class=argparse.RawDescriptionHelpFormatter, **keywords):
-        super().__init__(formatter_class=formatter_class, **keywords)
+
+def did_you_mean(word, names):
+    """'; did you mean NAME?', or '' if no name is near."""
+    near = nearest(word, names)
+    return f'; did you mean {near}?' if near else ''
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a description as it is, the defaults there are, and a usage of one line."""
+
+    def add_usage(self, usage, actions, groups, prefix=None):
+        if usage is None:
+            needed = [action for action in actions if action.required or not action.option_strings]
+            words = [self._words(action) for action in needed]
+            usage = ' '.join(['%(prog)s', '[options]', *words])
+        super().add_usage(usage, actions, groups, prefix)
+
+    def _words(self, action):
+        if not action.option_strings:
+            return self._format_args(action, self._get_default_metavar_for_positional(action))
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f'{action.option_strings[0]} {value}'
+
+    def _get_help_string(self, action):
+        silent = action.default is None or action.default is False or action.default == ''
+        return action.help if silent else super()._get_help_string(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows a script's docstring, which begins with examples; says in one line what is wrong with a command.
+
+    Options have to be written in full: argparse's abbreviations would turn some typing errors into other options.
+    """
+
+    def __init__(self, formatter_class=HelpFormatter, **keywords):
+        super().__init__(formatter_class=formatter_class, allow_abbrev=False, **keywords)
+        if self.add_help:
+            self.add_argument('--version', action='version', version=f'joint-pose {__version__}',
+                              help='show the version and exit')
+
+    def parse_args(self, args=None, namespace=None):
+        self._refuse_unknown_options(sys.argv[1:] if args is None else args)
+        return super().parse_args(args, namespace)
+
+    def _refuse_unknown_options(self, words):
+        known = self._option_string_actions
+        for word in itertools.takewhile(lambda word: word != '--', words):
+            name = word.partition('=')[0]
+            if name not in known and self._looks_like_an_option(word):
+                near = nearest(name.strip('-'), [option.strip('-') for option in known])
+                self.error(f'unknown option {name}' + (f'; did you mean --{near}?' if near else ''))
+
+    def _looks_like_an_option(self, word):
+        """What argparse would take for one: not `-`, not a negative number, not a text with spaces."""
+        number = self._negative_number_matcher.match(word)
+        return word.startswith('-') and len(word) > 1 and ' ' not in word and not number
+
+    def _check_value(self, action, value):
+        """argparse's check of `choices`."""
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            raise argparse.ArgumentError(
+                action, f'must be one of {", ".join(names)}, got {value!r}{did_you_mean(str(value), names)}')
 
     def error(self, message):
-        self.exit(2, f'{self.prog}: error: {printable(" ".join(message.split()))} (--help lists the options)\n')
+        message = re.sub(r'^argument (.*?): must ', r'\1 must ', ' '.join(message.split()))
+        message = re.sub(r'^argument (.*?): ', r'\1: ', message)
+        self.exit(2, f'{self.prog}: error: {printable(message)} (--help lists the options)\n')
 
 
 def positive_int(text):
-    """argparse type: a whole number from 1."""
-    return _bounded(int, text, 1, 'a whole number from 1')
+    """argparse type: an integer >= 1."""
+    return _bounded(int, text, 1, 'an integer >= 1')
 
 
 def natural_int(text):
-    """argparse type: a whole number from 0."""
-    return _bounded(int, text, 0, 'a whole number from 0')
+    """argparse type: an integer >= 0."""
+    return _bounded(int, text, 0, 'an integer >= 0')
 
 
 def positive_float(text):
-    """argparse type: a finite number above 0."""
-    return _bounded(float, text, sys.float_info.min, 'a number above 0')
+    """argparse type: a finite number > 0."""
+    return _bounded(float, text, sys.float_info.min, 'a number > 0')
 
 
 def natural_float(text):
-    """argparse type: a finite number from 0."""
-    return _bounded(float, text, 0, 'a number from 0')
+    """argparse type: a finite number >= 0."""
+    return _bounded(float, text, 0, 'a number >= 0')
 
 
 def finite_float(text):
@@ -60,15 +129,17 @@ def finite_float(text):
 
 
 def share(text):
-    """argparse type: a number from 0 to below 1."""
-    return _bounded(float, text, 0, 'a number from 0 to below 1', 1)
+    """argparse type: a number >= 0 and < 1."""
+    return _bounded(float, text, 0, 'a number >= 0 and < 1', 1)
 
 
 def _bounded(kind, text, least, wanted, end=2 ** 31):           # of two numbers below it the product fits 64 bits
     try:
         value = kind(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r} is not {wanted}') from None
+        raise argparse.ArgumentTypeError(f'must be {wanted}, got {text!r}') from None
+    if value >= end > 1:
+        raise argparse.ArgumentTypeError(f'must be < {end}, got {text}')
     if not least <= value < end:                                # NaN and infinity too
-        raise argparse.ArgumentTypeError(f'{text} is out of range: {wanted} is meant')
+        raise argparse.ArgumentTypeError(f'must be {wanted}, got {text}')
     return value

@@ -17,12 +17,27 @@ FIXED_IN_TRAINING = ('optimizer', 'seed', 'batch_size', 'train_examples', 'test_
 # Options that describe a call, not a run: never taken over; and those that are only when training goes on.
 PICTURES_ONLY = ('torso', 'boxes', 'overlay', 'frames', 'no_smoothing', 'out')
 MACHINES = ('workers', 'chief', 'min_workers')
-CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder', 'run', 'data', 'predictions',
-        'verify', 'gpus_named', *MACHINES, 'serve')
-PLACES = ('data', 'model_path', 'tb_folder', 'predictions', *MACHINES)
+CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder', 'run', 'predictions', 'verify',
+        'gpus_named', *MACHINES, 'serve')
+PLACES = ('model_path', 'tb_folder', 'predictions', *MACHINES)
 DEFAULT_SYSTEM, MODEL_PATH = 'tompson', 'models_ex'
 TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'batch_size')
 NOT_GIVEN = object()                                    # the value of an option that the command line does not set
+
+DESCRIPTION = '''Trains a pose estimator, evaluates it, or finds poses in your own pictures.
+
+    python main.py --train --use_sm --data_augm --width 8             train, then evaluate
+    python main.py --train --restore                                  resume the newest run
+    python main.py --restore                                          evaluate the newest run
+    python main.py --restore pretrained/flic --predict picture.jpg    predict: a picture, a folder or a video
+    python main.py --train --init pretrained/flic --data arrays_own   fine-tune on your own data
+    python main.py --system hrnet --help                              the options of another system
+
+The default system is the part detector of Tompson et al. (2014); --use_sm adds their spatial model.  With --restore,
+options that are not given are those of the restored run.  Training and evaluation need the arrays of data.py and,
+with --use_sm, the priors of pairwise_distr.py.  Checkpoints and logs are written to MODEL_PATH/RUN, TensorBoard
+summaries to TB_FOLDER/RUN, the joints of the test people to predictions.mat.
+'''
 
 
 def first_look(names, arguments=None):
@@ -41,12 +56,7 @@ def build_parser(system, systems):
 
     system: the module whose options are understood; systems: names of all, a tuple.
     """
-    parser = Parser(
-        prog='main.py', formatter_class=HelpFormatter,
-        description='Trains and evaluates a pose estimator: by default the part detector and the spatial model of '
-                    'Tompson et al. 2014. Say --train, --restore or both; with --restore, options not given are those '
-                    'of that run. '
-                    'With --restore and --predict: joints on pictures of your own.')
+    parser = Parser(prog='main.py', description=DESCRIPTION)
     add_calls(parser, system, systems)
     system.add_options(parser)
     add_training(parser)
@@ -65,101 +75,107 @@ def group(parser, title, description=None):
 def add_calls(parser, system, systems):
     """What to do, and --predict."""
     what = group(parser, 'what to do')
-    what.add_argument('--train', action='store_true', help='train; without it, evaluate only')
+    what.add_argument('--train', action='store_true', help='train, then evaluate; without it, evaluate only')
     what.add_argument('--restore', nargs='?', const='', default=None, metavar='RUN',
-                      help='go on from a checkpoint: a path or a run\'s name; no value: the newest of --model_path')
+                      help='resume (with --train) or evaluate a checkpoint: a path or a run\'s name; no value: '
+                           'the newest in --model_path')
     what.add_argument('--gpus', nargs='+', type=natural_int, default=[0], metavar='GPU',
-                      help='one tower for each; a GPU that is absent: its tower runs on the CPU')
+                      help='one tower per GPU; the tower of an absent GPU runs on the CPU')
     what.add_argument('--system', choices=systems, default=system.__name__.rpartition('.')[2],
-                      help='pose estimator; --system NAME --help shows its options')
-    what.add_argument('--dataset', choices=system.DATASETS, default=system.DATASETS[0], help='whose joints and arrays')
-    pictures = group(parser, 'pictures of your own', 'with --restore; no arrays are needed')
+                      help='pose estimator; --system NAME --help lists its options')
+    what.add_argument('--dataset', choices=system.DATASETS, default=system.DATASETS[0], help='data set')
+    pictures = group(parser, 'pictures of your own', 'prediction on custom images, with --restore; needs no arrays')
     pictures.add_argument('--predict', type=not_empty, metavar='PATH',
-                          help='whose joints to find: a picture, a folder of pictures, a video, a camera\'s number '
-                               '(until Ctrl-C), or - for a picture on standard input')
+                          help='input: a picture, a folder of pictures, a video, the number of a camera (until '
+                               'Ctrl-C), or - for a picture on standard input')
     pictures.add_argument('--torso', type=point, nargs='+', metavar='X,Y',
-                          help='about where the torsos of those meant have their middles, in pixels')
+                          help='point prompts: approximate torso centres of the target people, in pixels')
     pictures.add_argument('--boxes', type=not_empty, metavar='FILE',
-                          help='those meant are in these boxes: detections or annotations as COCO writes them')
-    pictures.add_argument('--overlay', action='store_true', help='also write each picture\'s heat maps')
-    pictures.add_argument('--frames', action='store_true', help='of a video, also write each frame as a picture')
+                          help='boxes of the target people: COCO detections or annotations')
+    pictures.add_argument('--overlay', action='store_true', help='also write the heat maps of each picture')
+    pictures.add_argument('--frames', action='store_true', help='videos: also write each frame as a picture')
     pictures.add_argument('--no_smoothing', action='store_true',
-                          help='of a video, write the joints as found in each frame')
-    pictures.add_argument('--out', type=not_empty, default='poses', metavar='FOLDER', help='where they are written')
+                          help='videos: do not smooth the joints over time')
+    pictures.add_argument('--out', type=not_empty, default='poses', metavar='FOLDER', help='output folder')
 
 
 def add_training(parser):
     training = group(parser, 'training')
     training.add_argument('--init', type=not_empty, metavar='CHECKPOINT',
-                          help='start from the weights of a checkpoint that fit by name and shape, the rest from the '
-                               'seed; settings of the network that are not given are the checkpoint\'s. Or from '
-                               'another program\'s .npz, where the system knows its layers')
+                          help='initialise from the weights of a checkpoint that fit by name and shape, the rest at '
+                               'random; network settings that are not given are the checkpoint\'s. Also takes a '
+                               '.npz of pretrained layers (cpm, deeppose)')
     training.add_argument('--n_epochs', type=natural_int, default=30,
-                          help='epochs in all; 0: evaluate the untrained network')
-    training.add_argument('--batch_size', type=positive_int, default=14, help='samples a step, over all towers')
+                          help='total number of epochs; 0: evaluate the untrained network')
+    training.add_argument('--batch_size', type=positive_int, default=14, help='samples per step, over all towers')
     training.add_argument('--optimizer', choices=('adam', 'momentum', 'adagrad'), default='adam', help='optimiser')
-    training.add_argument('--lr', type=positive_float, default=0.001, help='learning rate at the start')
+    training.add_argument('--lr', type=positive_float, default=0.001, help='initial learning rate')
     training.add_argument('--schedule', choices=('steps', 'cosine'), default='steps',
-                          help='how the rate falls: in steps, at the shares of all updates that the system\'s '
-                               'publication has, or as a cosine to 0')
+                          help='learning rate decay: in steps, at the fractions of the training that the publication '
+                               'has, or cosine to 0')
     training.add_argument('--lr_steps', nargs='+', type=epoch_and_factor, metavar='EPOCH:FACTOR',
-                          help='other steps: after EPOCH epochs the rate is FACTOR times that at the start')
+                          help='other steps: from EPOCH on, the learning rate is FACTOR times the initial one')
     training.add_argument('--warm_up', type=natural_int, default=0, metavar='STEPS',
-                          help='updates over which the rate first rises')
+                          help='steps of linear warm-up')
     training.add_argument('--clip_norm', type=natural_float, default=4.0, metavar='NORM',
-                          help='clip the gradient to this norm, over all variables; 0: never')
+                          help='clip the global norm of the gradient; 0: no clipping')
     training.add_argument('--lmbd', type=natural_float, default=0.001, help='weight decay')
     training.add_argument('--norm_decay', type=share, default=0.9, metavar='D',
-                          help='decay of batch norm\'s moving averages an update')
+                          help='decay of the moving averages of batch norm')
     training.add_argument('--average_weights', type=share, default=0.0, metavar='D',
-                          help='evaluate by the weights\' moving average, of this decay an update; 0: by the last ones')
-    training.add_argument('--seed', type=natural_int, default=0, help='equal seeds, equal runs')
-    training.add_argument('--train_examples', type=positive_int, metavar='N', help='only N people, evenly spread')
+                          help='evaluate with a moving average of the weights, of this decay per step; 0: with the '
+                               'last weights')
+    training.add_argument('--seed', type=natural_int, default=0,
+                          help='random seed; one tower on a CPU is deterministic')
+    training.add_argument('--train_examples', type=positive_int, metavar='N',
+                          help='train on N evenly spread samples only')
     training.add_argument('--save_minutes', type=positive_float, default=10.0, metavar='M',
-                          help='checkpoint every M minutes, beside that of each epoch')
+                          help='save a checkpoint every M minutes, as well as after each epoch')
     training.add_argument('--keep', type=positive_int, default=3, metavar='K',
-                          help='newest checkpoints to keep; with --validation the best one is kept, too')
+                          help='number of newest checkpoints to keep; with --validation, the best one is also kept')
 
 
 def add_evaluation(parser):
     """Evaluation and places."""
     evaluation = group(parser, 'evaluation')
-    evaluation.add_argument('--test_examples', type=positive_int, metavar='N', help='only N people, evenly spread')
+    evaluation.add_argument('--test_examples', type=positive_int, metavar='N',
+                            help='evaluate on N evenly spread samples only')
     evaluation.add_argument('--validation', action='store_true',
-                            help='hold out a tenth of the training people and evaluate on them: for choosing settings')
+                            help='evaluate on a validation split, a tenth of the training samples, to choose settings')
     evaluation.add_argument('--predictions', type=not_empty, default='predictions.mat', metavar='FILE',
-                            help='where the test people\'s joints are written, for evaluate.py')
+                            help='output file: predictions for the test split, read by evaluate.py')
     places = group(parser, 'places')
-    places.add_argument('--data', type=not_empty, default='arrays', help='folder of data.py and pairwise_distr.py')
-    places.add_argument('--model_path', type=not_empty, default=MODEL_PATH, help='folder of all runs')
-    places.add_argument('--run', metavar='NAME', help='name of this run (default: its time of start)')
+    places.add_argument('--data', type=not_empty, metavar='FOLDER',
+                        help='arrays of data.py (default: those of the restored run, else arrays for FLIC, '
+                             'arrays_lsp, arrays_mpii or arrays_coco)')
+    places.add_argument('--model_path', type=not_empty, default=MODEL_PATH, help='folder of the runs')
+    places.add_argument('--run', metavar='NAME', help='name of this run (default: its start time)')
     places.add_argument('--tb_folder', default='tb', help='folder of the TensorBoard summaries; \'\': none')
     places.add_argument('--tb_details', action='store_true',
-                        help='summaries also of each layer\'s weights, gradients and activations, and of each joint: '
-                             'TensorBoard needs a minute for them')
-    places.add_argument('--verify', action='store_true', help='compare the arrays\' full checksums first')
+                        help='also write summaries of the weights, gradients and activations of each layer, and of '
+                             'each joint')
+    places.add_argument('--verify', action='store_true', help='verify the full checksums of the arrays first')
 
 
 def add_machines(parser):
     machines = group(
         parser, 'several machines', 'one chief, which trains and evaluates, and workers, which lend it their GPUs; '
-        'roles come from TF_CONFIG or a Slurm step, too. gRPC asks for no password: name addresses of a network that '
-        'you trust')
+        'TF_CONFIG and Slurm steps set the roles, too. gRPC asks for no password: use addresses of a trusted network')
     machines.add_argument('--workers', nargs='+', type=address, metavar='HOST:PORT',
-                          help='the chief: also put towers on these, as many as their own --gpus say')
+                          help='chief: also use the GPUs of these workers, those of their own --gpus')
     machines.add_argument('--chief', type=address, metavar='HOST:PORT',
-                          help='its own address, for the workers (default: that by which it reaches the first, and a '
+                          help='chief: its own address (default: the one by which it reaches the first worker, and a '
                                'free port)')
     machines.add_argument('--min_workers', type=natural_int, metavar='N',
-                          help='go on with N workers where others are missing; without it, they are waited for')
+                          help='chief: continue with N workers if others are lost (default: wait for them)')
     machines.add_argument('--serve', nargs='?', const='127.0.0.1:2222', type=address, metavar='HOST:PORT',
-                          help='a worker: lend --gpus to chiefs that reach this address (no value: 127.0.0.1:2222)')
+                          help='worker: lend --gpus to chiefs at this address (no value: 127.0.0.1:2222)')
 
 
 def address(text):
     """argparse type: HOST:PORT."""
     if not re.fullmatch(r'[^\s:/]+:\d{1,5}', text) or int(text.rpartition(':')[2]) > 65535:
-        raise argparse.ArgumentTypeError(f'{text!r} is not HOST:PORT')
+        raise argparse.ArgumentTypeError(f'must be HOST:PORT, got {text!r}')
     try:
         text.rpartition(':')[0].encode('idna')              # which sockets do, too, and raise no OSError
     except UnicodeError as error:
@@ -179,9 +195,9 @@ def point(text):
     try:
         x, y = map(float, text.split(','))
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r} is not X,Y') from None
+        raise argparse.ArgumentTypeError(f'must be X,Y, two numbers, got {text!r}') from None
     if not (math.isfinite(x) and math.isfinite(y)):
-        raise argparse.ArgumentTypeError(f'{text} is out of range')
+        raise argparse.ArgumentTypeError(f'must be X,Y, two finite numbers, got {text!r}')
     return x, y
 
 
@@ -189,16 +205,8 @@ def epoch_and_factor(text):
     """argparse type: 'EPOCH:FACTOR', two numbers from 0."""
     epoch, separator, factor = text.partition(':')
     if not separator:
-        raise argparse.ArgumentTypeError(f'{text!r} is not EPOCH:FACTOR')
+        raise argparse.ArgumentTypeError(f'must be EPOCH:FACTOR, got {text!r}')
     return [natural_float(epoch), natural_float(factor)]
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Says the default where there is one."""
-
-    def _get_help_string(self, action):
-        silent = action.default is None or action.default is False or action.default == ''
-        return action.help if silent else super()._get_help_string(action)
 
 
 def parse(system, systems, arguments=None):
@@ -223,20 +231,20 @@ def check(options, explicit, system):
     if options.predict is not None and (options.train or options.restore is None):
         raise ValueError('--predict goes with --restore RUN and without --train')
     if not options.train and options.restore is None and not options.serve:
-        raise ValueError('nothing to do: say --train, --restore or both')
+        raise ValueError('nothing to do: give --train, --restore or both')
     if options.init is not None and (options.restore is not None or not options.train):
         raise ValueError('--init starts a training: it goes with --train and without --restore')
     if options.schedule == 'cosine' and options.lr_steps:
-        raise ValueError('argument --lr_steps: goes with --schedule steps')
+        raise ValueError('--lr_steps goes with --schedule steps')
     if len(set(options.gpus)) < len(options.gpus):
-        raise ValueError('argument --gpus: a GPU is named twice')
+        raise ValueError('--gpus: a GPU is named twice')
     if options.run is not None and (not options.run or '/' in options.run or options.run.startswith(('.', '-'))):
-        raise ValueError('argument --run: not a plain name')
+        raise ValueError(f'--run must be a plain name, got {options.run!r}')
     if options.run and options.restore is not None:
-        raise ValueError('argument --run: a restored run keeps its name')
+        raise ValueError('--run goes without --restore: a restored run keeps its name')
     for name in (PICTURES_ONLY if options.predict is None else system.WITHOUT_PREDICT):
         if name in explicit:
-            raise ValueError(f'argument --{name}: goes with{"out" if options.predict else ""} --predict')
+            raise ValueError(f'--{name} goes with{"out" if options.predict else ""} --predict')
 
 
 def check_machines(options):
@@ -244,13 +252,13 @@ def check_machines(options):
     if options.serve and (options.train or options.restore is not None or options.workers):
         raise ValueError('--serve goes without --train, --restore and --workers: it serves other machines\' runs')
     if options.workers and options.predict is not None:
-        raise ValueError('argument --workers: goes without --predict')
+        raise ValueError('--workers goes without --predict')
     if options.chief and not options.workers:
-        raise ValueError('argument --chief: goes with --workers')
+        raise ValueError('--chief goes with --workers')
     if options.workers and len({*options.workers, options.chief}) <= len(options.workers):
-        raise ValueError('argument --workers: an address is named twice')
+        raise ValueError('--workers: an address is named twice')
     if options.workers and (options.min_workers or 0) > len(options.workers):
-        raise ValueError('argument --min_workers: there are fewer --workers')
+        raise ValueError('--min_workers: there are fewer --workers')
 
 
 def parse_words(parser, arguments):

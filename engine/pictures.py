@@ -44,7 +44,6 @@ import sys
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from engine import (
     batches,
@@ -53,6 +52,7 @@ from engine import (
     convolution,
     crops,
     drawing,
+    progress,
     results,
     sources,
     towers,
@@ -233,7 +233,7 @@ def write_poses(finder, found, options, origin):
     failed = written.document['info']['unreadable'] = []
     written.write()
     with (training.Signals() as signals,
-          tqdm(total=sources.count(found), desc='poses', unit='img', disable=None) as bar):
+          progress.bar(sources.count(found), 'poses', 'img') as bar):
         for source in found:
             try:
                 write_source(finder, source, options, detected, written, bar, signals)

@@ -12,7 +12,7 @@ import time
 
 from tqdm import tqdm
 
-from engine import batches, checkpoint, convolution, files, runs
+from engine import batches, checkpoint, convolution, files, progress, runs
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -157,8 +157,7 @@ class Trainer:
     def run_epoch(self, epoch, position):
         """Steps to the end of the epoch."""
         steps = self.graph.steps_per_epoch
-        with tqdm(total=steps, initial=position, desc=f'epoch {epoch + 1}', unit='step', leave=False, disable=None,
-                  dynamic_ncols=True) as bar:
+        with progress.bar(steps, f'epoch {epoch + 1}', 'step', position, leave=False) as bar:
             for _ in range(position, steps):
                 bar.set_postfix(loss=f'{self.step():.3f}', refresh=False)
                 bar.update()
@@ -237,7 +236,7 @@ class Trainer:
         inference = evaluation.inference
         steps = -(-self.graph.n_test // self.options.batch_size)
         self.session.run(*self.graph.start_test(0, steps))
-        for _ in tqdm(range(steps), desc='test', unit='step', leave=False, disable=None):
+        for _ in progress.over(range(steps), steps, 'test', 'step', leave=False):
             losses, outputs, facts = self.session.run([inference.losses, inference.outputs,
                                                        batches.facts(evaluation.batch)])
             meter.add({name: loss.mean() for name, loss in losses.items()}, outputs, facts)

@@ -102,9 +102,9 @@ def pose(joints_xy, scores):
 def add_width(group, full, small, channels):
     """--width, and --debug, which makes it small.  channels: whose channels it is, for the help."""
     group.add_argument('--width', type=positive_int, default=full, metavar='CHANNELS',
-                       help=f'{channels}; everything else follows in proportion')
+                       help=f'{channels}; the other layers are in proportion')
     group.add_argument('--debug', dest='width', action='store_const', const=small, default=argparse.SUPPRESS,
-                       help=f'--width {small}: for laptops')
+                       help=f'short for --width {small}, for laptops')
 
 
 def add_augmentation(parser, what):
@@ -112,10 +112,9 @@ def add_augmentation(parser, what):
     augmented = parser.add_argument_group('augmentation')
     augmented.add_argument('--data_augm', action='store_true', help=f'augment the training data: {what}')
     augmented.add_argument('--rotation', type=natural_float, metavar='DEGREES',
-                           help='by up to +- this, instead of what the publication does')
+                           help='rotate by up to +-DEGREES (default: as the publication)')
     augmented.add_argument('--zoom', nargs=2, type=positive_float, metavar=('LOW', 'HIGH'),
-                           help='enlarged by a factor between these, its logarithm uniform, instead of what the '
-                                'publication does')
+                           help='scale by a factor in this range, log-uniform (default: as the publication)')
 
 
 def turn_and_zoom(rng, options, degrees, zoom):
@@ -150,7 +149,7 @@ def check_options(options):
 
 def check_zoom(options):
     if options.zoom is not None and options.zoom[0] > options.zoom[1]:
-        raise ValueError('argument --zoom: LOW is above HIGH')
+        raise ValueError('--zoom: LOW is above HIGH')
 
 
 def takes_anchor(options):

@@ -61,12 +61,12 @@ def add_options(parser):
     network = parser.add_argument_group('network')
     systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the first layers')
     network.add_argument('--stages', type=int, choices=range(1, MOST_STAGES + 1), default=MOST_STAGES, metavar='T',
-                         help=f'stages, 1 to {MOST_STAGES}')
+                         help=f'number of stages, 1 to {MOST_STAGES}')
     network.add_argument('--sigma', type=positive_float, default=32.0, metavar='PIXELS',
-                         help='deviation of a target\'s Gaussian, in the crop')
+                         help='standard deviation of the target Gaussians, in pixels of the crop')
     network.add_argument('--scales', choices=('multi', 'single'), default='multi',
-                         help='scales of the crop whose maps are averaged for the predictions: seven, or one')
-    network.add_argument('--flip_average', action='store_true', help='average the maps of the mirrored crops, too')
+                         help='test scales whose maps are averaged: seven, or one')
+    network.add_argument('--flip_average', action='store_true', help='flip test: average with the mirrored crops')
     systems.add_augmentation(parser, 'scale, rotation, flip')
 
 

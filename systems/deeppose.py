@@ -60,18 +60,18 @@ start, trained, decays, predictor = systems.start, systems.trained, systems.deca
 
 def add_options(parser):
     network = parser.add_argument_group('network')
-    systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'a third of the first layer\'s channels')
+    systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'a third of the channels of the first layer')
     systems.add_augmentation(parser, 'extension, shift, flip')
     network.add_argument('--conv_lr', type=positive_float, default=5e-4, metavar='LR',
-                         help='learning rate of the convolutions; --lr is that of the other layers')
+                         help='learning rate of the convolutions; --lr is for the other layers')
     network.add_argument('--fix_conv_iter', type=natural_int, default=0, metavar='N',
-                         help='the convolutions stay as they are for the first N updates')
+                         help='freeze the convolutions for the first N steps')
 
 
 def check_options(options):
     systems.check_options(options)
     if options.width % 2:
-        raise ValueError('argument --width: must be even, for convolutions in two groups')
+        raise ValueError(f'--width must be even, for grouped convolutions, got {options.width}')
 
 
 def input_size(options):

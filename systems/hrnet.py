@@ -60,11 +60,11 @@ decays, learning_rates, predictor = systems.decays, systems.learning_rates, towe
 def add_options(parser):
     network = parser.add_argument_group('network')
     systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the first branch')
-    network.add_argument('--flip_average', action='store_true', help='average the maps of the mirrored crop, too')
+    network.add_argument('--flip_average', action='store_true', help='flip test: average with the mirrored crop')
     systems.add_augmentation(parser, 'scale, rotation, flip')
-    ablations = parser.add_argument_group('ablations', 'what the method is without one of its parts')
-    ablations.add_argument('--no_batch_norm', action='store_true', help='biases instead of batch norms')
-    ablations.add_argument('--identity', action='store_true', help='nothing instead of ReLUs')
+    ablations = parser.add_argument_group('ablations', 'the method without one of its parts')
+    ablations.add_argument('--no_batch_norm', action='store_true', help='biases instead of batch norm')
+    ablations.add_argument('--identity', action='store_true', help='no ReLUs')
 
 
 def input_size(options):

@@ -63,11 +63,11 @@ decays, learning_rates, predictor = systems.decays, systems.learning_rates, towe
 
 def add_options(parser):
     network = parser.add_argument_group('network')
-    systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the trunk\'s first branch')
+    systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the first branch of the trunk')
     systems.add_augmentation(parser, 'scale, rotation, shift, flip')
-    network.add_argument('--flip_average', action='store_true', help='average the maps of the mirrored picture, too')
+    network.add_argument('--flip_average', action='store_true', help='flip test: average with the mirrored picture')
     network.add_argument('--threshold', type=share, default=0.2, metavar='C',
-                         help='confidence from which on there is a person')
+                         help='min confidence of a person')
 
 
 def input_size(options):

@@ -65,55 +65,55 @@ def add_network(parser):
     systems.add_width(network, FULL_WIDTH, DEBUG_WIDTH, 'channels of the first layers')
     network.add_argument('--use_sm', action='store_true', help='add the spatial model and train both jointly')
     network.add_argument('--priors', choices=('exact', 'reference', 'uniform'), default='exact',
-                         help='how the spatial model\'s priors start from the histograms')
+                         help='how the priors of the spatial model are initialised from the histograms')
     network.add_argument('--conv', choices=('auto', 'direct', 'fft'), default='auto',
-                         help='how convolutions are computed: the same function at other speed')
+                         help='how convolutions are computed: affects the speed only')
 
 
 def add_training(parser):
     training = group(parser, 'training')
     training.add_argument('--train_only', choices=('detector', 'spatial'),
-                          help='train this part alone and leave the other as --init brought it: the paper\'s steps '
+                          help='train this part and freeze the other at the weights of --init: the paper\'s stages '
                                'before joint training')
     training.add_argument('--targets', choices=('cell', 'subcell'), default='cell',
-                          help='where a joint\'s target is centred: on its cell, or on the joint itself')
+                          help='centre the target heat maps on the cell of the joint, or on the joint itself')
     training.add_argument('--spatial_dropout', type=share, default=0.0, metavar='P',
-                          help='share of the feature maps left out before conv5')
+                          help='fraction of the feature maps dropped before conv5')
     training.add_argument('--energy_decay', type=natural_float, default=0.0, metavar='LMBD',
-                          help='weight decay of the spatial model\'s energies and biases, towards uniform priors')
+                          help='weight decay of the energies and biases of the spatial model, towards uniform priors')
     training.add_argument('--precision', choices=('float32', 'bfloat16'), default='float32',
-                          help='what the part detector is trained in; bfloat16 is faster, on processors that compute '
-                               'in it; weights and evaluation are float32 in any case')
+                          help='compute type of the part detector in training; bfloat16 is faster on processors that '
+                               'support it; weights and evaluation are always float32')
 
 
 def add_evaluation(parser):
     """Of test people and of one's own pictures."""
     evaluation = group(parser, 'evaluation')
     evaluation.add_argument('--scales', choices=('multi', 'single'), default='multi',
-                            help='zooms of a frame whose maps are averaged for the predictions: eight, or one')
+                            help='test scales whose maps are averaged: eight, or one')
     evaluation.add_argument('--flip_average', action='store_true',
-                            help='average the maps of the mirrored frame, too')
+                            help='flip test: average with the mirrored frame')
     evaluation.add_argument('--decode', choices=('subcell', 'argmax'), default='subcell',
-                            help='joint = interpolated peak of its heat map, or centre of the highest cell')
+                            help='interpolate the peak of the heat map, or take the centre of the highest cell')
     evaluation.add_argument('--infer_torso', action='store_true',
-                            help='the spatial model is not given the torso that is annotated, but the one inferred')
+                            help='use the inferred instead of the ground-truth torso')
     pictures = group(parser, 'pictures of your own')
     pictures.add_argument('--threshold', type=share, default=0.5, metavar='P',
-                          help='where nobody is named: people are shown who are there with at least this probability')
+                          help='min score of a person (without --torso, --boxes)')
     pictures.add_argument('--zooms', nargs='+', type=zoom_to_look_at, default=list(crowd.ZOOMS), metavar='Z',
-                          help='people are looked for in the picture Z times as large as it just fits into the frame; '
-                               'what is larger is seen in overlapping tiles')
+                          help='image pyramid for the people search: scales relative to the picture fitted to '
+                               '720x480; larger levels are tiled')
     pictures.add_argument('--certainty', nargs=2, type=finite_float, metavar=('EVEN', 'STEEPNESS'),
-                          help='midpoint and steepness of the logistic curve that turns the torso\'s field into a '
-                               'probability, as python -m tools.certainty fits it to a checkpoint; stays with a run '
-                               '(default: pretrained/flic\'s)')
+                          help='score calibration: midpoint and slope of the logistic curve that maps the torso score '
+                               'to a probability, as fitted by python -m tools.certainty (default: that of '
+                               'pretrained/flic)')
 
 
 def zoom_to_look_at(text):
-    """argparse type: a number above 0, up to crowd.LARGEST."""
+    """argparse type: a number > 0, up to crowd.LARGEST."""
     value = positive_float(text)
     if value > crowd.LARGEST:
-        raise argparse.ArgumentTypeError(f'{text} is more than {crowd.LARGEST}')
+        raise argparse.ArgumentTypeError(f'must be <= {crowd.LARGEST}, got {text}')
     return value
 
 
@@ -161,7 +161,7 @@ def check_options(options):
     if changed and not options.data_augm:
         raise ValueError(f'{", ".join(changed)}: without --data_augm nothing is augmented')
     if options.certainty and options.certainty[1] <= 0:
-        raise ValueError('argument --certainty: STEEPNESS is not above 0')
+        raise ValueError('--certainty: STEEPNESS must be > 0')
     systems.check_zoom(options)
 
 

@@ -236,7 +236,7 @@ def test_bad_input(run, tmp_path, monkeypatch):
     (tmp_path / 'file').touch()
     for arguments, message in (
             (['--restore', damaged], 'no usable checkpoint'),
-            (['--restore', tmp_path / 'absent'], 'no checkpoint there'),
+            (['--restore', tmp_path / 'absent'], 'no run '),
             (['--restore', run[0], '--data', tmp_path], 'manifest.json: no such file'),
             (['--restore', run[0], '--out', tmp_path / 'file'], 'file: cannot be written')):
         monkeypatch.chdir(tmp_path)

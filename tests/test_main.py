@@ -27,7 +27,37 @@ def run(folder, arrays_folder, *arguments):
     return forked.run(['tests/narrow_main.py', *arguments, *places])
 
 
+# ---------------------------------------------------------------- which arrays
+
+def test_each_data_set_has_a_folder_of_its_own(monkeypatch):
+    assert main.understand(['--train'])[0].data == 'arrays'
+    assert main.understand(['--train', '--system', 'hrnet', '--dataset', 'lsp'])[0].data == 'arrays_lsp'
+    assert main.understand(['--train', '--system', 'spm', '--data', 'mine'])[0].data == 'mine'
+
+
+def test_a_restored_run_remembers_its_arrays(untrained, arrays_folder, tmp_path, monkeypatch):
+    """As long as they are there; --data goes first."""
+    restore = ['--restore', str(untrained / 'models_ex' / 'pd')]
+    assert main.understand(restore)[0].data == main.understand(['--train', *restore])[0].data == arrays_folder
+    assert main.understand([*restore, '--data', 'others'])[0].data == 'others'
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, 'exists', lambda path: exists(path) and not str(path).endswith(arrays.MANIFEST))
+    assert main.understand(restore)[0].data == 'arrays'
+
+
 # ---------------------------------------------------------------- which system
+
+def test_another_system_s_checkpoint_is_refused_by_name():
+    with pytest.raises(InputError, match=r'--system hrnet: \S+pretrained/flic/\S+ is a checkpoint of tompson: leave'):
+        main.understand(['--system', 'hrnet', '--restore', os.path.join('pretrained', 'flic')])
+
+
+@pytest.mark.parametrize('name, meant', [('flick', "'pretrained/flic'"), ('pretrained/flik', "'pretrained/flic'"),
+                                         ('smm', "'sm'")])
+def test_a_run_s_name_may_be_misspelt(untrained, name, meant):
+    with pytest.raises(InputError, match=f'no run .*did you mean {meant}'):
+        checkpoint.find(str(untrained / 'models_ex'), name)
+
 
 def test_the_restored_run_s_system_has_the_say(tmp_path):
     """Its own options are understood without --system; --system goes first; a damaged checkpoint says nothing."""
@@ -131,7 +161,7 @@ def test_weights_that_fit_nowhere_are_refused(untrained, arrays_folder, tmp_path
         with pytest.raises(InputError, match='none of its weights fits'):
             main.initialise(session, None, {}, None, SimpleNamespace(init='pd'), weights)
     done = run(tmp_path, arrays_folder, '--train', '--init', 'nowhere', '--run', 'c')
-    assert done.returncode == 2 and '--init: nowhere: no checkpoint there' in done.stderr
+    assert done.returncode == 2 and "--init: no run 'nowhere' in " in done.stderr
 
 
 def test_a_variable_and_its_average_start_alike(tf_graph, tmp_path):

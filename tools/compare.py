@@ -68,7 +68,7 @@ def measure(name, args):
     for folder in (run, f'{run}_trial'):
         shutil.rmtree(folder, ignore_errors=True)
     evaluated = ('--system', name, *EVALUATED.get(name, ()))
-    arguments = (*evaluated, *COMMON, *SETTINGS[name])
+    arguments = (*evaluated, *COMMON, *settings_of(name))
     places = ('--data', args.data, '--model_path', args.model_path)
     os.makedirs(args.model_path, exist_ok=True)
     run_main('--train', *arguments, *places, '--validation', '--train_examples', TRIAL, '--test_examples', 8,
@@ -87,6 +87,19 @@ def measure(name, args):
             **experiments.facts_of(run),
             'epochs': [[round(time, 1), round(record['test'][answer], 3)] for time, record in zip(times, epochs)],
             **rates(path, args.data)}
+
+
+def settings_of(name):
+    """A system's own options: those of SETTINGS; for a new one its --debug width.  InputError if it has no FLIC."""
+    if name in SETTINGS:
+        return SETTINGS[name]
+    system = systems.load(name)
+    if 'flic' not in system.DATASETS:
+        raise InputError(f'--systems {name}: is not trained on FLIC (data sets: {", ".join(system.DATASETS)})')
+    own = ('--width', system.DEBUG_WIDTH) if hasattr(system, 'DEBUG_WIDTH') else ()
+    print(f'{name}: no entry in SETTINGS of tools/compare.py, trained with its defaults',
+          *(f'and --width {width}' for width in own[1:]), flush=True)
+    return own
 
 
 def run_main(*arguments):
@@ -120,13 +133,18 @@ def table(results):
     header = ('system', 'width', 'updates', 'minutes', 'samples a second', *ROWS, 'PCK@0.2 elbow, wrist', 'published')
     body = []
     for row in sorted(results, key=lambda row: -row['rates']['mean of 9']):
-        seconds, width = row['epochs'][-1][0], row['arguments'][row['arguments'].index('--width') + 1]
-        samples = int(row['arguments'][row['arguments'].index('--train_examples') + 1]) * len(row['epochs'])
+        seconds, width = row['epochs'][-1][0], value_of(row['arguments'], '--width', 'full')
+        samples = int(value_of(row['arguments'], '--train_examples')) * len(row['epochs'])
         body.append((row['system'], width, str(row['updates']), f'{seconds / 60:.1f}', f'{samples / seconds:.1f}',
                      *(f'{row["rates"][name]:.1f}' for name in ROWS),
                      f'{row["pck"]["elbow"]:.1f}, {row["pck"]["wrist"]:.1f}',
                      '{:.1f}, {:.1f}'.format(*PUBLISHED[row['system']]) if row['system'] in PUBLISHED else '-'))
     return markdown(header, body)
+
+
+def value_of(arguments, option, otherwise=None):
+    """What a command line says of an option, else `otherwise`."""
+    return arguments[arguments.index(option) + 1] if option in arguments else otherwise
 
 
 def chart(results, path):

@@ -24,9 +24,8 @@ LOGS = ('settings.json', 'log.jsonl', 'steps.jsonl')
 
 def publish(found, out, half=False, certainty=None):
     """Writes a Checkpoint's weights, and what logs its run has, into the folder `out`; returns the new checkpoint."""
-    state = {**found.state, 'best': None}                  # that one is not handed on
-    if certainty:
-        state['settings'] = {**state['settings'], 'certainty': certainty}
+    settings = published_settings(found.state['settings'], certainty)
+    state = {**found.state, 'best': None, 'settings': settings}             # the best one is not handed on
     state = {name: value for name, value in state.items() if name not in ('files', 'time')}
     if checkpoint.list_run(out):
         raise InputError(f'--out {out}: holds a checkpoint already')
@@ -37,10 +36,10 @@ def publish(found, out, half=False, certainty=None):
         for log in (os.path.join(os.path.dirname(os.path.abspath(found.path)), name) for name in LOGS):
             if os.path.exists(log):
                 shutil.copy(log, folder)
-        if certainty and os.path.exists(settings := os.path.join(folder, 'settings.json')):
+        if os.path.exists(settings := os.path.join(folder, 'settings.json')):
             with open(settings, encoding='utf-8') as file:
                 stored = json.load(file)
-            checkpoint.write_json(settings, {**stored, 'certainty': certainty})
+            checkpoint.write_json(settings, published_settings(stored, certainty))
         with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
             weights = checkpoint.weights(found.path)
             if half:
@@ -49,6 +48,12 @@ def publish(found, out, half=False, certainty=None):
             session.run(tf.global_variables_initializer())
             path = checkpoint.save(session, tf.train.Saver(variables), folder, {**state, 'weights_only': True}, keep=1)
     return os.path.join(out, os.path.basename(path))
+
+
+def published_settings(settings, certainty):
+    """A run's settings for others: without the folder of its arrays, with the score calibration, if that is given."""
+    kept = {name: value for name, value in settings.items() if name != 'data'}
+    return {**kept, 'certainty': certainty} if certainty else kept
 
 
 def halved(name, value):

@@ -151,7 +151,7 @@ def test_numbers_that_are_not_finite_stop_the_run_with_the_evidence(piped):
 
 @pytest.mark.parametrize(('arguments', 'word'), [
     (['--train', '--run', 'whole'], 'holds a run already'),
-    (['--restore', 'no_such_run'], 'no checkpoint there'),
+    (['--restore', 'no_such_run'], "no run 'no_such_run' in "),
     (['--train', '--restore', 'whole', '--use_sm'], '--use_sm True: the run of'),
     (['--train', '--restore', 'whole', '--seed', '9'], '--seed 9: the run of'),
     (['--train', '--restore', 'whole', '--zoom', '0.7', '1.3'], '--zoom [0.7, 1.3]: the run of'),

@@ -124,3 +124,13 @@ def test_errors_in_one_line(run, monkeypatch):
     monkeypatch.setattr(sys, 'executable', '/bin/false')
     with pytest.raises(InputError, match=r"exit code 1: main.py '--train'"):
         compare.run_main('--train')
+
+
+def test_a_new_system_is_trained_with_its_defaults(run, monkeypatch, capsys):
+    monkeypatch.delitem(compare.SETTINGS, 'hrnet')
+    first, second, _ = run('--systems', 'hrnet', '--minutes', '0.1')
+    assert first.width == second.width == systems.load('hrnet').DEBUG_WIDTH
+    assert 'hrnet: no entry in SETTINGS of tools/compare.py' in capsys.readouterr().out
+    monkeypatch.setattr(systems.load('hrnet'), 'DATASETS', ('mpii',))
+    with pytest.raises(InputError, match='--systems hrnet: is not trained on FLIC'):
+        run('--systems', 'hrnet', '--minutes', '0.2')
