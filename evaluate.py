@@ -39,7 +39,7 @@ from datasets.arrays import default_folder, file_name, load_array, load_split, r
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import palette
 from engine.cli import Parser, run_script
-from engine.files import InputError, atomic
+from engine.files import InputError, atomic, load_json
 from engine.joints import side_of
 from engine.metrics import MAX_RADIUS, area_under_curve, detection_rate, normalised_errors
 from engine.tables import markdown
@@ -307,7 +307,7 @@ def main():
 @annotations.understood
 def read_results(path):
     """People as COCO's result files have them."""
-    results, k = annotations.load_json(path), len(datasets.load('coco').JOINTS)
+    results, k = load_json(path), len(datasets.load('coco').JOINTS)
     for result in results:
         points = np.asarray(result['keypoints'], float)
         if points.shape != (3 * k,) or not np.isfinite([*points, result['score']]).all():

@@ -6,16 +6,17 @@ the annotations do not say are 0 until the pictures are seen (data.py).  Coordin
 """
 import collections
 import functools
-import json
 import os
 
 import numpy as np
 
-from datasets.arrays import PICTURE, record
+from datasets.arrays import FILE_WIDTH, picture, record
 from engine.crops import centre_and_scale
 from engine.files import InputError
 
-# The arrays of one split (arrays.py): pictures PICTURE [m], joints float32 [n, k, 2], people record(k) [n].
+MAX_NAME = 255           # bytes
+
+# The arrays of one split (arrays.py): pictures [m] (arrays.picture), joints float32 [n, k, 2], people record(k) [n].
 Annotated = collections.namedtuple('Annotated', 'pictures joints people')
 
 
@@ -31,20 +32,21 @@ def check_joints(joints_xy, path):
         raise InputError(f'{path}: sample {np.argmax(bad)}: a joint is NaN or far outside the picture')
 
 
-def annotated(files, picture, joints_xy, visible, **fields):
+def annotated(files, places, joints_xy, visible, **fields):
     """An Annotated.
 
-    files: m names of pictures.  picture: [n], which of them each person is in.  joints_xy [n, k, 2]; visible [n, k].
+    files: m names of pictures.  places: [n], which of them each person is in.  joints_xy [n, k, 2]; visible [n, k].
     fields: others of record(k), [n, ...]; box must be among them; centre and scale are its, if they are not; `ids`,
     `heights`, `widths`: of the pictures.
     """
     visible, joints_xy = np.asarray(visible, np.uint8), np.asarray(joints_xy, np.float32)
-    pictures, records = np.zeros(len(files), PICTURE), np.zeros(len(picture), record(visible.shape[1]))
-    pictures['file'] = check_names(files)
+    width = max([FILE_WIDTH, *map(len, check_names(files))])
+    pictures, records = np.zeros(len(files), picture(width)), np.zeros(len(places), record(visible.shape[1], width))
+    pictures['file'] = files
     for name, key in (('id', 'ids'), ('height', 'heights'), ('width', 'widths')):
         pictures[name] = fields.pop(key, 0)
     box = np.asarray(fields['box'], np.float32)
-    fields = {**dict(zip(('centre', 'scale'), centre_and_scale(box))), 'visible': visible, 'picture': picture, **fields}
+    fields = {**dict(zip(('centre', 'scale'), centre_and_scale(box))), 'visible': visible, 'picture': places, **fields}
     for name, values in fields.items():
         records[name] = values
     records['file'] = pictures['file'][records['picture']]
@@ -52,11 +54,24 @@ def annotated(files, picture, joints_xy, visible, **fields):
 
 
 def check_names(files):
-    """The names of pictures, which must be relative and fit PICTURE."""
+    """The names of pictures: paths within their folder, of parts that a file system takes."""
     for file in files:
-        if not isinstance(file, str) or not 0 < len(file) <= 80 or file.startswith('/') or '..' in file.split('/'):
-            raise InputError(f'picture {file!r}: not the name of a file of at most 80 characters')
+        if not isinstance(file, str) or not is_name(file):
+            raise InputError(f'picture {file!r:.300}: not a name within --images of at most {MAX_NAME} bytes')
     return files
+
+
+def is_name(file):
+    parts = file.split('/')
+    return parts[0] != '' and '..' not in parts and '\0' not in file and max(map(len_in_bytes, parts)) <= MAX_NAME
+
+
+def len_in_bytes(name):
+    """What no file system can spell is longer than any."""
+    try:
+        return len(os.fsencode(name))
+    except UnicodeEncodeError:
+        return MAX_NAME + 1
 
 
 def box_of(joints_xy, visible, larger=1.2):
@@ -104,16 +119,6 @@ def common_root(folders):
     root = os.path.commonpath([os.path.abspath(folder) for folder in folders])
     inner = [os.path.relpath(os.path.abspath(folder), root) for folder in folders]
     return root, ['' if path == '.' else path + '/' for path in inner]
-
-
-def load_json(path):
-    try:
-        with open(path, encoding='utf-8') as file:
-            return json.load(file)
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such file') from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f'{path}: not a readable .json file: {error}') from error
 
 
 def understood(read):

@@ -5,7 +5,7 @@
     joints_{split}_flic.npy       float32 [n, 10, 2]         (x, y) pixels, backward-facing people's sides swapped
     people_{split}_flic.npy       PERSON  [n]                file, torsobox (x1 y1 x2 y2), backward, row in examples.mat
 and of a data set whose pictures have any size
-    pictures_{split}_NAME.npy     PICTURE [m]                file, height, width, the set's own id
+    pictures_{split}_NAME.npy     picture() [m]              file, height, width, the set's own id
     joints_{split}_NAME.npy       float32 [n, k, 2]          (x, y) pixels of the picture; 0 where not labelled
     people_{split}_NAME.npy       record(k) [n]              all else of a person, and the picture's place in `pictures`
 and `manifest.json`: the data set's name, counts, settings, checksums and the id of the run of data.py that wrote them;
@@ -24,7 +24,7 @@ from engine.images import read_picture
 
 MANIFEST = 'manifest.json'
 SPLITS = ('train', 'test')
-PICTURE = np.dtype([('file', 'U80'), ('height', '<i4'), ('width', '<i4'), ('id', '<i8')])
+FILE_WIDTH = 80                 # characters of a picture's name; more where a set has longer ones
 
 # People to train or to be tested on, n of them.  images[row]: uint8 [h, w, 3] RGB.  joints: float32 [n, k, 2] pixels of
 # these.  people: structured array [n] of what else a crops.Person has, and more.  rows: where they are in the arrays of
@@ -32,16 +32,22 @@ PICTURE = np.dtype([('file', 'U80'), ('height', '<i4'), ('width', '<i4'), ('id',
 Split = collections.namedtuple('Split', 'images joints people rows split')
 
 
-def record(k):
+def picture(width=FILE_WIDTH):
+    """The dtype of a picture whose name has at most `width` characters."""
+    return np.dtype([('file', f'U{width}'), ('height', '<i4'), ('width', '<i4'), ('id', '<i8')])
+
+
+def record(k, width=FILE_WIDTH):
     """The dtype of a person with k joints, but for the joints themselves: what crops.Person says; area: that of the
-    person's segment, pixels; crowd: not one person, but a group; id: the set's own."""
-    return np.dtype([('file', 'U80'), ('visible', 'u1', k), ('box', '<f4', 4), ('centre', '<f4', 2), ('scale', '<f4'),
-                     ('unit', '<f4'), ('area', '<f4'), ('crowd', '?'), ('picture', '<i4'), ('id', '<i8')])
+    person's segment, pixels; crowd: not one person, but a group; id: the set's own; width: as of `picture`."""
+    return np.dtype([('file', f'U{width}'), ('visible', 'u1', k), ('box', '<f4', 4), ('centre', '<f4', 2),
+                     ('scale', '<f4'), ('unit', '<f4'), ('area', '<f4'), ('crowd', '?'), ('picture', '<i4'),
+                     ('id', '<i8')])
 
 
 def annotations(k):
     """The LAYOUT of a data set of pictures of any size."""
-    return {'pictures': (PICTURE, ()), 'joints': (np.dtype(np.float32), (k, 2)), 'people': (record(k), ())}
+    return {'pictures': (picture(), ()), 'joints': (np.dtype(np.float32), (k, 2)), 'people': (record(k), ())}
 
 
 def file_name(kind, split, dataset='flic'):
@@ -128,7 +134,7 @@ class Frames:
 class Pictures:
     """Pictures of any format and size as a sequence of uint8 [h, w, 3] RGB, decoded when they are asked for.
 
-    folder: where they are; table: PICTURE [m]; places [n]: where in the table each is.
+    folder: where they are; table: picture() [m]; places [n]: where in the table each is.
     """
 
     def __init__(self, folder, table, places):
@@ -189,7 +195,7 @@ def by_picture(split, most):
               ((name, people.dtype[name].subdtype or (people.dtype[name], ())) for name in people.dtype.names)
               if name not in ('file', 'picture')]
     joints = np.zeros((len(chosen), most, k, 2), np.float32)
-    records = np.zeros(len(chosen), [('file', 'U80'), ('picture', '<i4'), ('rows', '<i4', most), *fields])
+    records = np.zeros(len(chosen), [('file', files.dtype), ('picture', '<i4'), ('rows', '<i4', most), *fields])
     records['file'], records['picture'] = files[chosen], chosen
     for i, picture in enumerate(chosen):
         rows = members[picture]

@@ -17,7 +17,7 @@ import numpy as np
 
 from datasets import annotations, arrays
 from engine.crops import HIDDEN, NOT_LABELLED, VISIBLE
-from engine.files import InputError, load_mat
+from engine.files import InputError, load_json, load_mat
 
 JOINTS = ('rank', 'rkne', 'rhip', 'lhip', 'lkne', 'lank', 'pelvis', 'thorax', 'neck', 'head', 'rwri', 'relb', 'rsho',
           'lsho', 'lelb', 'lwri')
@@ -44,7 +44,7 @@ def read(metas, folders):
 @annotations.understood
 def read_json(path, folder):
     """One of HRNet's files -> Annotated."""
-    people = annotations.load_json(path)
+    people = load_json(path)
     if people and 'joints' not in people[0]:
         raise InputError('has no joints: a file of test people?')
     xy, visible = (np.array([person[key] for person in people], float) for key in ('joints', 'joints_vis'))

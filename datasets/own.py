@@ -7,10 +7,9 @@ in no loss, prior or rate.  The rest is as in FLIC: left and right of people see
 crossed) are exchanged, the torso is the mean of shoulders and hips.  FLIC's torsobox is a detector's; here it is drawn
 around the torso, as large as FLIC's is in the middle.
 
-Key points are found by the names in the file's categories: left_shoulder, or lsho; case, spaces and hyphens do not
-matter, nor do further key points.  Of one file alone every tenth picture with somebody on it is a test one, of two the
-second is.  Any picture that --predict reads will do; labels are taken to be of the picture as it is shown, turned as
-its EXIF orientation says.
+Key points are found by the names in the file's categories (coco_people.py); further key points do not matter.  Of one
+file alone every tenth picture with somebody on it is a test one, of two the second is.  Any picture that --predict
+reads will do; labels are taken to be of the picture as it is shown, turned as its EXIF orientation says.
 """
 import collections
 import functools
@@ -19,11 +18,11 @@ import os
 import cv2
 import numpy as np
 
-from datasets import annotations, flic
+from datasets import annotations, coco_people, flic, picture_names
+from engine import coco_json
 from engine.augmentation import transform
 from engine.files import InputError
 from engine.images import read_picture
-from engine.joints import standard_name
 
 SIZE = 159.0            # pixels of the frame: mean of ||lhip - rsho|| and ||rhip - lsho||, median of FLIC's people
 SMALLEST = 20.0         # pixels of the picture: of who is smaller, little is to be seen
@@ -39,11 +38,8 @@ Labelled = collections.namedtuple('Labelled', 'path size joints_xy name row')
 def read(metas, folders):
     """(flic.Annotations, in pixels of the frames; [function that returns the frame], one a person); says on stdout who
     was left out."""
-    left_out = collections.Counter()
-    parts = [read_json(path, folder, left_out) for path, folder in zip(metas, folders)]
+    parts = [read_json(path, folder) for path, folder in zip(metas, folders)]
     people = [person for part in parts for person in part]
-    if left_out:
-        print(f'{" ".join(metas)}: left out: ' + ', '.join(f'{n} {why}' for why, n in left_out.most_common()))
     if not people:
         raise InputError(f'{metas[0]}: nobody has both shoulders and both hips labelled')
     if len(parts) == 2:
@@ -109,55 +105,49 @@ def closeup(image, spans):
 # --- the file -----------------------------------------------------------------------------------------------------
 
 @annotations.understood
-def read_json(path, folder, left_out):
-    """[Labelled, ...] of one of COCO's files; counts in left_out why others are not taken."""
-    content = annotations.load_json(path)
-    images = {image['id']: image for image in content['images']}
-    if len(images) < len(content['images']):
-        raise InputError('two pictures have one id')
-    columns = {category['id']: columns_of(category) for category in content['categories'] if 'keypoints' in category}
-    if not any(columns.values()):
-        raise InputError(f'no category whose key points are {", ".join(map(standard_name, flic.JOINTS))}, or more'
-                         + ''.join(f'; {category["name"]!r} has {", ".join(category["keypoints"])}'
-                                   for category in content['categories'] if 'keypoints' in category))
+def read_json(path, folder):
+    """[Labelled, ...] of a file in COCO's form; says on stdout who is left out."""
+    file = coco_json.read(path)
+    reading = coco_people.read(file, flic.JOINTS)
+    names, renamed = picture_names.resolve([image.file for image in file.images], folder)
+    annotations.check_names(names)
+    size_of_picture = functools.cache(lambda i: annotated_size(file.images[i], os.path.join(folder, names[i])))
     people = []
-    for row, one in enumerate(content['annotations']):
-        if one.get('iscrowd') or not columns.get(one['category_id']):
-            continue
-        points = np.array(one.get('keypoints') or (), np.float64).reshape(-1, 3)
-        if not len(points):
-            left_out['without key points'] += 1
-            continue
-        person = labelled(points[columns[one['category_id']]], images[one['image_id']], folder, row)
-        if isinstance(person, str):
-            left_out[person] += 1
+    for person in reading.people:
+        why = reason_against(person)
+        if why:
+            reading.left_out.add(why, person.label)
         else:
-            people.append(person)
+            people.append(labelled(person, folder, names[person.picture], size_of_picture(person.picture)))
+    coco_people.say(path, reading, renamed)
     return people
 
 
-def columns_of(category):
-    """Where the nine joints are among a category's key points; None if one is not."""
-    names = [normalised(name) for name in category['keypoints']]
-    found = [next((names.index(name) for name in (joint, standard_name(joint)) if name in names), None)
-             for joint in flic.JOINTS]
-    return None if None in found else found
+def annotated_size(image, path):
+    """(width, height) of a picture as the file has it, else that of the picture itself."""
+    if image.width and image.height:
+        return image.width, image.height
+    return read_picture(path).shape[1::-1]
 
 
-def normalised(name):
-    return str(name).strip().lower().replace(' ', '_').replace('-', '_')
-
-
-def labelled(points, image, folder, row):
-    """A Labelled of the nine points [9, 3] of x, y and visibility; or why they are not taken, in words."""
-    there = points[:, 2] != 0
+def reason_against(person):
+    """Why a coco_people.Person of the nine joints is not taken, in words; None if they are."""
+    there = person.points[:, 2] > 0
+    if person.annotation.crowd:
+        return 'as a group (iscrowd)'
+    if not there.any():
+        return 'without key points'
     if not there[list(flic.TORSO_CORNERS)].all():
         return 'without label of a shoulder or hip'
-    file, size = image['file_name'], (int(image['width']), int(image['height']))
-    annotations.check_names([file])
-    if not (np.abs(points[there, :2] / size - 0.5) <= 0.5 + BEYOND).all():              # NaN compares false
-        raise InputError('annotations[{}]: a joint is far outside of {}, annotated as {}x{}'.format(row, file, *size))
-    if size_of(points[:, :2]) < SMALLEST:
+    if size_of(person.points[:, :2]) < SMALLEST:
         return f'of less than {SMALLEST:g} pixels from shoulder to hip'
-    joints_xy = np.where(there[:, None], points[:, :2], np.nan)
+    return None
+
+
+def labelled(person, folder, file, size):
+    """The Labelled of a coco_people.Person in a picture of that size."""
+    there, row = person.points[:, 2] > 0, person.annotation.row
+    if not (np.abs(person.points[there, :2] / size - 0.5) <= 0.5 + BEYOND).all():
+        raise InputError('annotations[{}]: a joint is far outside of {}, annotated as {}x{}'.format(row, file, *size))
+    joints_xy = np.where(there[:, None], person.points[:, :2], np.nan)
     return Labelled(os.path.join(folder, file), size, joints_xy, f'{os.path.basename(file)[-60:]}#{row}', row)

@@ -1,71 +1,133 @@
-"""Other programs' detections of people, as COCO writes them: --boxes FILE.
+"""Other programs' detections of people: --boxes FILE, in COCO's form (coco_json.py).
 
 FILE is a list of detections, {image_id, category_id, bbox [x, y, width, height] pixels, score}, or a whole document,
-whose annotations are taken (with their scores, if they have any) and whose images say which file is which; a name that
-two of them have, in two folders, says nothing.  In a list, the image_id is the number that is a picture's name, as
-COCO's are.  People only (category 1), one by one (no `iscrowd`), and LEAST is the lowest score.
+whose annotations are taken (with their scores, if they have any).  Which picture a box is of says the document's
+`images`; in a list the detection's `file_name` or, where it has none, its image_id: a number is that in the picture's
+name, as COCO's pictures have it, text the name without its ending, as Ultralytics writes it.  A name that two pictures
+have, in two folders, says nothing.
+
+People only, one by one (no `iscrowd`), and LEAST is the lowest score.  Person is the document's category of that name
+or with shoulders and hips, or the only one; in a list category 1, as COCO counts, or 0 where there is no other.
+What is left out is counted.
 """
 import collections
-import json
-import math
 import os
+from typing import NamedTuple
 
+from engine import coco_json
+from engine.coco_json import Annotation, CocoFile, Remarks
 from engine.files import InputError
 
 LEAST = 0.5
+COCOS_PERSON = 1                # person's category_id in COCO's own numbering
 
-# ids: {file's name: image_id}; None: names are numbers.  boxes: {image_id: [(x, y, width, height), ...]}, best first.
-Boxes = collections.namedtuple('Boxes', 'path ids boxes')
+Box = tuple[float, float, float, float]         # x, y, width, height, pixels
 
 
-def read(path):
-    """A Boxes; InputError says what is wrong with the file."""
-    if not os.path.isfile(path):
-        raise InputError(f'--boxes {path}: no such file')
+class Boxes(NamedTuple):
+    path: str
+    ids: dict[str, int | str]           # {plain name of a picture, perhaps without its ending: image_id}
+    boxes: dict[int | str, list[Box]]   # {image_id: its boxes, best first}
+    complete: bool                      # a picture that `ids` lacks is unknown; else it goes by the number in its name
+    said: list[str]                     # what there is to say of the file, a line each
+
+
+def read(path: str) -> Boxes:
+    """InputError says what is wrong with the file."""
     try:
-        with open(path, encoding='utf-8') as file:
-            content = json.load(file)
-        ids = None
-        if isinstance(content, dict):
-            ids = ids_of(content['images'])
-            content = content['annotations']
-        boxes = collections.defaultdict(list)
-        for one in sorted(content, key=lambda one: -one.get('score', 1)):
-            if ids is None and not isinstance(one['image_id'], int):
-                raise ValueError(f'image_id {one["image_id"]!r:.80} is no number')
-            if one['category_id'] == 1 and one.get('score', 1) >= LEAST and not one.get('iscrowd'):
-                boxes[one['image_id']].append(checked(one['bbox']))
-    except OSError as error:
-        raise InputError(f'--boxes {path}: {error.strerror}') from error
-    except Exception as error:                              # a foreign file can hold anything
-        raise InputError(f'--boxes {path}: not COCO\'s detections: {type(error).__name__}: {error}') from error
-    return Boxes(path, ids, boxes)
+        file = coco_json.read(path)
+        person, said = person_in(file)
+    except InputError as error:
+        raise InputError(f'--boxes {error}') from error
+    boxes, left_out = collections.defaultdict(list), Remarks()
+    for one in sorted(file.annotations, key=lambda one: -one.score):
+        why = reason_against(one, person)
+        if why:
+            left_out.add(why, f'[{one.row}]')
+        else:
+            boxes[one.image].append(one.box)
+    if left_out.names:
+        n = sum(map(len, boxes.values()))
+        said = [*said, f'{n} box{"es" * (n != 1)} of people; left out: {left_out}']
+    return Boxes(path, ids_of(file), dict(boxes), bool(file.images), said)
 
 
-def ids_of(images):
-    """{file's name: image_id} of a document's images, but for names that two of them have."""
-    names = [os.path.basename(image['file_name']) for image in images]
-    often = collections.Counter(names)
-    if len({image['id'] for image in images}) < len(images):
-        raise ValueError('two pictures have one id')
-    return {name: image['id'] for name, image in zip(names, images) if often[name] == 1}
+def ids_of(file: CocoFile) -> dict[str, int | str]:
+    """{plain name: image_id} of a document's images, of a list's detections; but for names that two images have."""
+    ids = collections.defaultdict(set)
+    if file.images:
+        for image in file.images:
+            ids[plain(image.file)].add(image.id)
+    else:
+        for one in file.annotations:
+            if one.file or isinstance(one.image, str):
+                ids[plain(one.file or one.image)].add(one.image)
+    return {name: its.pop() for name, its in ids.items() if len(its) == 1}
 
 
-def checked(box):
-    x, y, width, height = map(float, box)
-    if not (all(map(math.isfinite, (x, y))) and 0 < width < math.inf and 0 < height < math.inf):
-        raise ValueError(f'bbox {box}')
-    return x, y, width, height
+def plain(path: str) -> str:
+    """A file's name without folders, of Windows too."""
+    return path.replace('\\', '/').rpartition('/')[2]
 
 
-def number(boxes, file):
-    """A picture's image_id there, None if it has none."""
-    if boxes.ids is not None:
+def person_in(file: CocoFile) -> tuple[set, list[str]]:
+    """The ids of the category that is person, and what is to be said of it."""
+    found = collections.Counter(one.category for one in file.annotations)
+    counts = ', '.join(f'{id_} ({n})' for id_, n in sorted(found.items(), key=lambda item: -item[1]))
+    named = {category.id for category in file.categories if coco_json.is_person(category)}
+    if named:
+        return {*named, None}, [] if named & {*found, None} or not found else [
+            f'no box is of the category person, {", ".join(map(str, named))}; found: {counts}']
+    if len(file.categories) == 1:
+        only = file.categories[0]
+        return {only.id, None}, [f'the only category, {only.name!r}, is taken for person']
+    if file.categories:
+        raise InputError(f'{file.path}: no category is named person; found: '
+                         f'{", ".join(repr(category.name) for category in file.categories)}')
+    if set(found) == {0}:
+        return {0}, ['all boxes are of category 0, which is taken for person']
+    if found and not set(found) & {COCOS_PERSON, None}:
+        return {COCOS_PERSON}, [f'no box is of category 1, COCO\'s person; found: {counts}']
+    return {COCOS_PERSON, None}, []
+
+
+def reason_against(one: Annotation, person: set) -> str | None:
+    """Why a detection is not taken, in words; None if it is."""
+    if one.category not in person:
+        return f'of category {one.category}'
+    if one.crowd:
+        return 'of groups (iscrowd)'
+    if one.box is None:
+        return 'without a box of positive size'
+    if one.score < LEAST:
+        return f'with a score below {LEAST:g}'
+    return None
+
+
+def number(boxes: Boxes, file: str) -> int | str | None:
+    """The image_id of the picture of that name, None if it has none."""
+    stem = os.path.splitext(file)[0]
+    if boxes.complete:
         return boxes.ids.get(file)
-    name = os.path.splitext(file)[0]
-    return int(name) if name.isdecimal() else None
+    return boxes.ids.get(file, boxes.ids.get(stem, int(stem) if stem.isdecimal() and len(stem) < 20 else None))
 
 
-def of(boxes, file):
+def of(boxes: Boxes, file: str) -> list[Box]:
     """[(x, y, width, height), ...] of the picture of that name."""
     return boxes.boxes.get(number(boxes, file), [])
+
+
+def numbers(boxes: Boxes, files: list[str]) -> dict[str, int]:
+    """{name of a picture: its image_id}, {} where these are not all different numbers.
+
+    InputError if it is not known which picture one of them is.  In a list of names it need not be there: nobody was
+    found in it.
+    """
+    found = {file: number(boxes, file) for file in files}
+    unknown = [file for file, id_ in found.items() if id_ is None]
+    if unknown and (boxes.complete or not boxes.ids or len(unknown) == len(files)):
+        raise InputError(f'--boxes {boxes.path}: does not say which of its images {unknown[0]} is; it has '
+                         f'{coco_json.listed(list(boxes.ids) or list(map(str, boxes.boxes))) or "none"}')
+    if len(set(found.values())) < len(files) or not all(isinstance(id_, int) for id_ in found.values()):
+        return {}
+    return found

@@ -1,6 +1,7 @@
 """Files: written atomically, opened with checks; an error is one line that names file or option."""
 import binascii
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -109,7 +110,8 @@ def create_npy(path, dtype, shape):
 
 
 def open_npy(path, dtype=None, shape=None):
-    """Read-only memory map of a .npy file (never a pickle); dtype and shape (None: any) are checked."""
+    """Read-only memory map of a .npy file (never a pickle); dtype and shape (None: any) are checked, not how many
+    characters text may have."""
     check_regular(path)
     try:
         array = np.load(path, mmap_mode='r', allow_pickle=False)
@@ -119,12 +121,20 @@ def open_npy(path, dtype=None, shape=None):
         raise InputError(f'{path}: not a readable .npy file: {error}') from error
     if not isinstance(array, np.ndarray):
         raise InputError(f'{path}: not a .npy file')
-    if dtype is not None and array.dtype != dtype:
+    if dtype is not None and any_width(array.dtype) != any_width(dtype):
         raise InputError(f'{path}: holds {array.dtype}, expected {dtype}')
     if shape is not None and (len(shape) != array.ndim
                               or any(want not in (None, have) for want, have in zip(shape, array.shape))):
         raise InputError(f'{path}: has shape {array.shape}, expected {shape}')
     return array
+
+
+def any_width(dtype):
+    """A dtype, or what stands for it, without the number of characters that its text may have."""
+    dtype = np.dtype(dtype)
+    if dtype.names:
+        return [(name, any_width(dtype[name])) for name in dtype.names]
+    return 'text' if dtype.kind == 'U' else dtype
 
 
 def open_npz(path):
@@ -137,6 +147,18 @@ def open_npz(path):
     if size > LARGEST_NPZ:
         raise ValueError(f'unpacks to {size / 1e9:.1f} GB')
     return np.load(path, allow_pickle=False)
+
+
+def load_json(path):
+    """What a JSON file holds, in UTF-8, with a byte order mark or not, UTF-16 or UTF-32; InputError if it is none."""
+    check_regular(path)
+    try:
+        with open(path, 'rb') as file:
+            return json.loads(file.read())
+    except FileNotFoundError:
+        raise InputError(f'{path}: no such file') from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f'{path}: not a readable .json file: {error}') from error
 
 
 def load_mat(path, take=None):

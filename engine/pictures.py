@@ -228,6 +228,8 @@ def write_poses(finder, found, options, origin):
     Ctrl-C and SIGTERM end it after the picture at work; with a camera, Ctrl-C is how it ends.
     """
     detected = boxes.read(options.boxes) if options.boxes else None
+    for line in detected.said if detected else ():
+        complain(f'{options.boxes}: {line}')
     written = results.Results(options.out, results.head(finder.body, info_of(finder, origin)),
                               numbers_of(found, detected))
     failed = written.document['info']['unreadable'] = []
@@ -256,12 +258,7 @@ def numbers_of(found, detected):
     """{file's name: image_id}: that of the detections, or their names' numbers, where all are different ones, as in
     COCO."""
     if detected:
-        files = [os.path.basename(str(source.path)) for source in found]
-        numbers = {file: number for file in files if (number := boxes.number(detected, file)) is not None}
-        if len(numbers) < len(files):
-            raise InputError(f'--boxes {detected.path}: does not say which of its images '
-                             f'{next(file for file in files if file not in numbers)} is')
-        return numbers
+        return boxes.numbers(detected, [os.path.basename(str(source.path)) for source in found])
     names = [source.name for source in found if not source.is_video]
     numbers = [int(name) for name in names if name.isdecimal()]
     same = len(found) > len(set(numbers))

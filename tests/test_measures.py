@@ -104,7 +104,7 @@ SIGMAS = np.array([.26, .25, .25, .35, .35, .79, .79, .72, .72, .62, .62, 1.07, 
 def scene(n=4):
     """(table, Split) of n pictures of one person, 100 x 100 pixels, all joints visible."""
     rng = np.random.default_rng(1)
-    table = np.zeros(n, arrays.PICTURE)
+    table = np.zeros(n, arrays.picture())
     table['id'] = 10 + np.arange(n)
     people = people_of(coco, n, area=1e4, box=(0, 0, 100, 100), picture=np.arange(n))
     return table, arrays.Split(None, rng.uniform(10, 90, (n, 17, 2)).astype(np.float32), people, np.arange(n), 'test')

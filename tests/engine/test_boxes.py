@@ -1,6 +1,7 @@
 """Detections of other programs: whose they are, and what is wrong with the file."""
 import json
 import os
+import re
 
 import pytest
 from conftest import SHARED
@@ -42,17 +43,96 @@ def test_crowds_and_names_of_two_pictures_say_nothing(tmp_path):
     assert boxes.number(found, 'me.jpg') is None and boxes.of(found, 'you.jpg') == []
 
 
-@pytest.mark.parametrize('content', ['', '{', '[1]', '{"images": []}', '[{"image_id": 1}]', '"text"', '3',
-                                     [detection(1, 1, box=(1, 2, 3))], [detection(1, 1, box=(1, 2, 0, 4))],
-                                     [detection(1, 1, box=(1, 2, 'x', 4))], [detection('785', 1)], '[' * 100000,
-                                     [detection(1, 1, box=(1, 2, 10 ** 400, 4))],
+@pytest.mark.parametrize('content', ['', '{', '[1]', '{"images": []}', '"text"', '3', [{'category_id': 1}],
+                                     [detection(1, 1, box=(1, 2, 3))], [detection(1, 1, box=(1, 2, 'x', 4))],
+                                     '[' * 100000, [detection(1, 1, box=(1, 2, 10 ** 400, 4))],
                                      {'images': [{'id': [1], 'file_name': 'a.jpg'}], 'annotations': []},
                                      {'images': [{'id': 1, 'file_name': 'a.jpg'}, {'id': 1, 'file_name': 'b.jpg'}],
-                                      'annotations': []},
-                                     '[{"image_id": 1, "category_id": 1, "bbox": [NaN, 1, 2, 3], "score": 1}]'])
+                                      'annotations': []}])
 def test_what_is_no_detection_is_refused(tmp_path, content):
-    with pytest.raises(InputError, match=r'boxes\.json: not COCO'):
+    with pytest.raises(InputError, match=r'^--boxes .*boxes\.json: ') as error:
         boxes.read(written(tmp_path, content))
+    assert '\n' not in str(error.value)
+
+
+# --- which category is person -------------------------------------------------------------------------------------
+
+BOX, OTHER = (1, 2, 30, 40), (5, 6, 7, 8)
+
+
+def document(categories, *annotations):
+    return {'images': [{'id': 1, 'file_name': 'me.jpg'}], 'annotations': list(annotations), 'categories': [
+        {'id': id_, 'name': name} for id_, name in categories]}
+
+
+@pytest.mark.parametrize(('content', 'expected', 'said'), [
+    ([detection(1, 1, 1)], [BOX], None),
+    ([detection(1, 1, 0)], [BOX], 'all boxes are of category 0, which is taken for person'),
+    ([detection(1, 1, '0')], [BOX], 'all boxes are of category 0'),
+    ([detection(1, 0.9, 0), detection(1, 1, 1, OTHER)], [OTHER], r'1 box of people; left out: 1 of category 0 '),
+    ([detection(1, 1, 18), detection(1, 1, 18)], [], r"no box is of category 1, COCO's person; found: 18 \(2\)"),
+    ([{'image_id': 1, 'bbox': BOX}], [BOX], None),
+    ([], [], None),
+    (document([(0, 'person'), (1, 'car')], detection(1, 1, 0), detection(1, 1, 1, OTHER)), [BOX], '1 of category 1'),
+    (document([(3, 'Person ')], detection('1', 1, '3')), [BOX], None),
+    (document([(2, 'worker')], detection(1, 1, 2)), [BOX], "the only category, 'worker', is taken for person"),
+    (document([(1, 'person'), (2, 'dog')], detection(1, 1, 2)), [], r'no box is of the category person, 1; '),
+    (document([], detection(1, 1, 1), detection(1, 1, 2, OTHER)), [BOX], '1 of category 2')])
+def test_which_category_is_person(tmp_path, content, expected, said):
+    found = boxes.read(written(tmp_path, content))
+    assert boxes.of(found, 'me.jpg' if isinstance(content, dict) else '1.jpg') == expected
+    assert re.search(said, '; '.join(found.said)) if said else not found.said
+
+
+def test_a_document_without_people_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"boxes\.json: no category is named person; found: 'cat', 'dog'"):
+        boxes.read(written(tmp_path, document([(1, 'cat'), (2, 'dog')], detection(1, 1, 1))))
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    found = boxes.read(written(tmp_path, [
+        detection(1, 1), detection(1, 0.3), detection(1, 1, box=(1, 2, 0, 4)), detection(1, 1, box=(1, 2, 3, -4)),
+        detection(1, 1, box=(float('nan'), 2, 3, 4)), {**detection(1, 1), 'iscrowd': 1}]))
+    assert boxes.of(found, '1.jpg') == [BOX]
+    assert found.said == ['1 box of people; left out: 3 without a box of positive size ([2], [3], [4]); '
+                          '1 of groups (iscrowd) ([5]); 1 with a score below 0.5 ([1])']
+
+
+def test_poses_of_our_own_and_annotated_ones_have_boxes(tmp_path):
+    """Of key points, a fifth larger: three of 40 x 50 pixels; and without any score."""
+    pose = {'image_id': 1, 'category_id': 1, 'keypoints': [30, 40, 0.9, 50, 90, 0.2, 70, 60, 1, 0, 0, 0]}
+    found = boxes.of(boxes.read(written(tmp_path, [pose])), '1.jpg')
+    assert found == [pytest.approx((26, 35, 48, 60))]
+
+
+# --- whose boxes --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(('image', 'file', 'name'), [
+    ('person', 'person.jpg', 'person.jpg'), ('person', None, 'person.png'), ('person.jpg', None, 'person.jpg'),
+    ('0042', None, '0042.jpg'), ('0042', None, '42.jpg'), (7, 'person.jpg', 'person.jpg'), (7, None, '007.jpg'),
+    (7, 'C:\\pictures\\person.jpg', 'person.jpg'), (None, 'person.jpg', 'person.jpg'), (7.0, None, '7.jpg'),
+    ('a.b', None, 'a.b.jpg')])
+def test_a_picture_is_found_by_name_or_number(tmp_path, image, file, name):
+    one = {**detection(image, 1), 'file_name': file}
+    found = boxes.read(written(tmp_path, [one, detection(99, 1, box=OTHER)]))
+    assert boxes.of(found, name) == [BOX] and boxes.of(found, 'you.jpg') == [] and boxes.of(found, '99.jpg') == [OTHER]
+
+
+def test_numbers_of_pictures(tmp_path):
+    """The file's own where all are different numbers, none where any is a name."""
+    of_numbers = boxes.read(written(tmp_path, [detection(7, 1)]))
+    assert boxes.numbers(of_numbers, ['007.jpg', '8.jpg']) == {'007.jpg': 7, '8.jpg': 8}
+    assert boxes.numbers(of_numbers, ['7.jpg', '7.png']) == {}
+    with pytest.raises(InputError, match=r'does not say which of its images me.jpg is; it has 7$'):
+        boxes.numbers(of_numbers, ['7.jpg', 'me.jpg'])
+    of_names = boxes.read(written(tmp_path, [detection('me', 1)]))
+    assert boxes.numbers(of_names, ['me.jpg', 'you.jpg']) == {}
+    with pytest.raises(InputError, match=r'does not say which of its images you.jpg is; it has me$'):
+        boxes.numbers(of_names, ['you.jpg', 'them.jpg'])
+    listed = boxes.read(written(tmp_path, document([(1, 'person')])))
+    assert boxes.numbers(listed, ['me.jpg']) == {'me.jpg': 1}
+    with pytest.raises(InputError, match=r'does not say which of its images 1.jpg is; it has me.jpg$'):
+        boxes.numbers(listed, ['me.jpg', '1.jpg'])
 
 
 def test_absent_and_unreadable_files(tmp_path):
