@@ -19,6 +19,9 @@ compared with the checkpoint in the graph that main.py evaluates: maps must agre
 exit code 1).
 Frames are taken as they are; main.py's single scale with --data_augm is 1 / 0.95 of that.
 """
+if __name__ == '__main__':
+    import engine.own_process  # noqa: F401
+
 import argparse
 import contextlib
 import logging

@@ -4,6 +4,9 @@ another system (systems/).
 `python main.py --help` has examples and all options (engine/options.py).  --predict is in engine/pictures.py, training
 on several machines in engine/cluster.py.
 """
+if __name__ == '__main__':
+    import engine.own_process  # noqa: F401
+
 import collections
 import contextlib
 import os
@@ -86,9 +89,10 @@ def work(machines, system, splits, options, run, manifest, start, found, trained
             predict_people(session, graph, system, options, manifest, splits['test'])
 
 
-def understand(arguments=None):
+def understand(arguments=None, say=training.say):
     """The command line, completed by the settings of the checkpoint that --restore goes on from or --init starts from.
 
+    say: what is done with remarks on the checkpoint.
     Returns (options, the system's module, restored Checkpoint or None, Checkpoint to start from or None).
     """
     names = systems.names()
@@ -101,7 +105,7 @@ def understand(arguments=None):
         if options.init is None:
             command_line.take_over(options, explicit, settings, found.path, system, names)
             for remark in remarks(found, options):
-                training.say(remark)
+                say(remark)
         else:
             command_line.take_over_network(options, explicit, settings, found.path, system, names)
             found, origin = None, found

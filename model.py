@@ -64,7 +64,7 @@ def build(images, width=64, training=False, conv='auto', normalise=True, drop=No
 def enlarge(x):
     """Bilinear to the 60x90 grid.  The quarter bank has 23 columns of 4 cells, so 92 are made and 2 cut:
     stretching 23 to 90 would shift the right edge by two cells."""
-    height, width = x.shape[1].value, x.shape[2].value
+    height, width = x.shape.as_list()[1:3]
     if (height, width) == (MAP_HEIGHT, MAP_WIDTH):
         return tf.cast(x, tf.float32)                                           # as `resize` makes it
     factor = -(-MAP_HEIGHT // height)

@@ -7,18 +7,21 @@
 
 A person has joints_xy float [k, 2] (x, y) pixels of the picture, scores [k] and score, the person's; torso_xy [2], or
 None where the system has none.  What these mean is in docs/pictures.md; options are main.py's.
+
+A program that uses TensorFlow 2, too, keeps it as it is: a model has a graph and a session of its own.  If this is the
+program's first import of TensorFlow, oneDNN is turned on for the whole process, as TF_ENABLE_ONEDNN_OPTS=1 would; set
+that variable to say otherwise.  Threads may share a model: they take turns.
 """
 import contextlib
-import io
 import os
-import sys
+import threading
 import weakref
 
 import numpy as np
 
 import datasets
 import main
-from engine import checkpoint, convolution, pictures, sources, towers
+from engine import checkpoint, cli, convolution, pictures, sources, towers
 from engine.files import InputError
 from engine.joints import standard_name
 from engine.tf1 import tf
@@ -32,18 +35,18 @@ def load(checkpoint_path, *options):
     A path that is not there from the current folder is looked for beside this file, where pretrained/ is.  ValueError
     says which option is wrong, engine.files.InputError what is wrong with the checkpoint.
     """
-    checkpoint_path, said = os.fspath(checkpoint_path), io.StringIO()
+    checkpoint_path = os.fspath(checkpoint_path)
     beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), checkpoint_path)
     checkpoint_path = beside if os.path.exists(beside) and not os.path.exists(checkpoint_path) else checkpoint_path
     words = ['--restore', checkpoint_path, '--predict', sources.STDIN, *map(str, options)]
-    with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            with contextlib.redirect_stderr(said):
-                understood = main.understand(words)
-        except SystemExit:                              # of the command line's parser, which must not end a notebook
-            raise ValueError(said.getvalue().strip()) from None
-        sys.stderr.write(said.getvalue())
-        return Model(*understood[:3])
+    printed = cli.PRINTED.set(False)
+    try:
+        understood = main.understand(words, say=lambda remark: None)
+    except SystemExit as end:                           # of the command line's parser, which must not end a notebook
+        raise ValueError(str(end)) from None
+    finally:
+        cli.PRINTED.reset(printed)
+    return Model(*understood[:3])
 
 
 def of_numbers(values, width, name):
@@ -62,7 +65,8 @@ class Model:
     def __init__(self, options, system, found):
         body = datasets.load(options.dataset)
         self.joints = [standard_name(joint) for joint in body.JOINTS]
-        with contextlib.ExitStack() as stack, tf.Graph().as_default():
+        self.lock = threading.Lock()
+        with contextlib.ExitStack() as stack, tf.Graph().as_default() as self.graph:
             graph = pictures.build_graph(system, options, found)
             session = tf.Session(config=towers.session_config(options.gpus, optimised=False))
             stack.callback(session.close)
@@ -87,7 +91,8 @@ class Model:
             pictures.check_inside(image, torsos, boxes, 'the picture')
         except InputError as error:
             raise ValueError(str(error)) from None
-        return self.finder.find(image, torsos, boxes)
+        with self.lock, self.graph.as_default():        # outside of a graph TensorFlow 2's tensors cannot be fed
+            return self.finder.find(image, torsos, boxes)
 
     def close(self):
         self.close_once()

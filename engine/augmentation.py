@@ -23,8 +23,6 @@ BOX = (16, 80)                      # sides of a dropout box, pixels
 Ranges = collections.namedtuple('Ranges', 'rotation zoom shift colour dropout_boxes', defaults=(10, (1, 1), 0, 0, 0))
 USUAL = Ranges()
 
-cv2.setNumThreads(1)                # the input pipeline runs several pictures at once instead
-
 
 def ranges_of(options):
     """The Ranges that main.py's options stand for."""

@@ -1,17 +1,31 @@
 """What every script has: a parser, types of its options, and one line and an exit code for whatever is wrong."""
 import argparse
+import contextvars
 import difflib
 import itertools
 import os
 import re
 import sys
 
+import cv2
+
 from engine import __version__, interrupts
 from engine.files import InputError, printable
+
+PRINTED = contextvars.ContextVar('PRINTED', default=True)       # whether a wrong command line is; raised it always is
+
+
+class UsageError(SystemExit):
+    """A wrong command line, exit code 2; as text, what is wrong with it."""
+
+    def __init__(self, message):
+        super().__init__(message)
+        self.code = 2
 
 
 def run_script(main):
     """Runs `main()`; an InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    cv2.setNumThreads(1)                # a script works at several pictures at once instead
     try:
         with interrupts.announced():
             sys.exit(main())
@@ -100,7 +114,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         message = re.sub(r'^argument (.*?): must ', r'\1 must ', ' '.join(message.split()))
         message = re.sub(r'^argument (.*?): ', r'\1: ', message)
-        self.exit(2, f'{self.prog}: error: {printable(message)} (--help lists the options)\n')
+        error = UsageError(f'{self.prog}: error: {printable(message)} (--help lists the options)')
+        if PRINTED.get():
+            self._print_message(f'{error}\n', sys.stderr)
+        raise error
 
 
 def positive_int(text):

@@ -39,7 +39,7 @@ def conv(x, size, width, stride=1, method='direct', training=False, padding='SAM
     groups: of channels; each group of outputs sees its own of x.
     method, training: see convolution.conv2d; for 'SAME' without stride and groups.
     """
-    weights = new_weights([size, size, x.shape[-1].value // groups, width], deviation)
+    weights = new_weights([size, size, x.shape.as_list()[-1] // groups, width], deviation)
     if stride > 1 or groups > 1 or padding == 'VALID':
         sides = [size // 2] * 2
         padding = [[0, 0], sides, sides, [0, 0]] if padding == 'CENTRED' else padding
@@ -58,7 +58,7 @@ def conv_bias(x, size, width, *args, **kwargs):
 
 def dense_bias(x, width, deviation=None):
     """[b, c] -> [b, width]: all numbers with all, plus bias; weights and bias start as those of `conv_bias`."""
-    y = tf.matmul(x, new_weights([x.shape[-1].value, width], deviation))
+    y = tf.matmul(x, new_weights([x.shape.as_list()[-1], width], deviation))
     return y + tf.get_variable('bias', [width], initializer=tf.zeros_initializer())
 
 
@@ -68,7 +68,7 @@ def batch_norm(x, training):
     x may be bfloat16; scale, offset and all statistics are float32.  The caller updates the moving averages, once a
     step for all towers together.
     """
-    shape = [x.shape[-1].value]
+    shape = [x.shape.as_list()[-1]]
     scale = tf.get_variable('scale', shape, initializer=tf.ones_initializer())
     offset = tf.get_variable('offset', shape, initializer=tf.zeros_initializer())
     mean = tf.get_variable('moving_mean', shape, initializer=tf.zeros_initializer(), trainable=False)
@@ -88,7 +88,7 @@ def dropout(x, rate, seed):
     seed: int [2], equal ones drop the same.
     """
     among = [1] * (x.shape.ndims - 2)
-    uniform = tf.random.stateless_uniform([tf.shape(x)[0], *among, x.shape[-1].value], seed)
+    uniform = tf.random.stateless_uniform([tf.shape(x)[0], *among, x.shape.as_list()[-1]], seed)
     return x * tf.cast(uniform >= rate, tf.float32) / (1 - rate)
 
 

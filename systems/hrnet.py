@@ -180,7 +180,7 @@ class Layers:
         quiet: without batch norm the sums of 16 modules and blocks would grow without bound: they start small.
         """
         with tf.variable_scope(name):
-            he = (2 / (size * size * x.shape[-1].value)) ** 0.5
+            he = (2 / (size * size * x.shape.as_list()[-1])) ** 0.5
             deviation = QUIET * he if quiet and not self.normalise else he
             conv = layers.conv if self.normalise else layers.conv_bias
             x = conv(x, size, channels, stride, padding='CENTRED', deviation=deviation)
@@ -221,7 +221,7 @@ def bottleneck(x, name, channels, make):
         y = make.conv(x, 'conv1', 1, channels)
         y = make.conv(y, 'conv2', 3, channels)
         y = make.summand(y, 'conv3', 1, EXPANSION * channels)
-        if x.shape[-1].value != EXPANSION * channels:
+        if x.shape.as_list()[-1] != EXPANSION * channels:
             x = make.summand(x, 'shortcut', 1, EXPANSION * channels, quiet=False)
         return make.relu(x + y)
 
@@ -229,7 +229,7 @@ def bottleneck(x, name, channels, make):
 def basic_block(x, name, make):
     """x + 3x3, 3x3 of it."""
     with tf.variable_scope(name):
-        channels = x.shape[-1].value
+        channels = x.shape.as_list()[-1]
         return make.relu(x + make.summand(make.conv(x, 'conv1', 3, channels), 'conv2', 3, channels))
 
 
@@ -237,7 +237,7 @@ def transition(branches, name, widths, make):
     """Branches of the given widths: those there are, through a 3x3 where the width is another, and a new one from the
     last by a strided 3x3."""
     last, old = branches[-1], len(branches)
-    branches = [x if x.shape[-1].value == width else make.conv(x, f'{name}/transition{i + 1}', 3, width)
+    branches = [x if x.shape.as_list()[-1] == width else make.conv(x, f'{name}/transition{i + 1}', 3, width)
                 for i, (x, width) in enumerate(zip(branches, widths))]
     return branches + [make.conv(last, f'{name}/transition{old + 1}', 3, widths[old], stride=2)]
 
@@ -253,11 +253,11 @@ def module(branches, name, outputs, make):
 
 def brought(x, source, target, branches, make):
     """Branch `source`, x, at the resolution and with the channels of branch `target`."""
-    name, channels = f'fuse{source + 1}_{target + 1}', branches[target].shape[-1].value
+    name, channels = f'fuse{source + 1}_{target + 1}', branches[target].shape.as_list()[-1]
     if source > target:
         return layers.enlarge_nearest(make.summand(x, name, 1, channels), 2 ** (source - target))
     for step in range(target - source - 1):
-        x = make.conv(x, f'{name}/conv{step + 1}', 3, x.shape[-1].value, stride=2)
+        x = make.conv(x, f'{name}/conv{step + 1}', 3, x.shape.as_list()[-1], stride=2)
     return make.summand(x, f'{name}/conv{target - source}', 3, channels, stride=2) if source < target else x
 
 

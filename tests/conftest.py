@@ -10,6 +10,8 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+import engine.own_process  # noqa: E402, F401
+
 signal.signal(signal.SIGINT, signal.default_int_handler)         # a shell's background jobs would ignore Ctrl-C
 
 SHARED = os.environ.get('POSE_SHARED', os.path.join(ROOT, '..', 'shared'))

@@ -22,7 +22,8 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PRELOADED = ('engine.tf1', 'scipy.io', 'scipy.ndimage', 'cv2', 'tqdm', 'matplotlib.backends.backend_agg')
+PRELOADED = ('engine.own_process', 'engine.tf1', 'scipy.io', 'scipy.ndimage', 'cv2', 'tqdm',
+             'matplotlib.backends.backend_agg')
 
 
 class Process:

@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+import engine.own_process  # noqa: F401
 import main
 import model
 from engine import batches, cli, sources, training

@@ -74,6 +74,20 @@ def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
     assert cv2.imread(str(tmp_path / 'person_pose.png')).shape == (480, 720, 3)
 
 
+@pytest.mark.parametrize('first', ['poses', pytest.param('tensorflow', marks=pytest.mark.long)])
+def test_tensorflow_2_of_the_same_process_stays_as_it_is(first, tmp_path):
+    """In a process of its own; and the joints are those that are found where TensorFlow is as the scripts have it."""
+    ours = ('TF_ENABLE_ONEDNN_OPTS', 'TF_USE_LEGACY_KERAS', 'TF_CPP_MIN_LOG_LEVEL')         # set for the tests
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    done = subprocess.run([sys.executable, os.path.join('tests', 'beside_tensorflow_2.py'), first, 'docs/person.jpg',
+                           tmp_path / 'found.npy'], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with poses.load('pretrained/flic', '--scales', 'single', '--zooms', '1') as find:
+        person, = find(poses.read(os.path.join(ROOT, 'docs', 'person.jpg')))
+    for found in np.load(tmp_path / 'found.npy'):
+        np.testing.assert_array_equal(found, person.joints_xy)
+
+
 @pytest.mark.long
 def test_installed_it_brings_its_weights(tmp_path):
     """`pip install .`, of the files that are or would be in a commit, and a call from another folder."""

@@ -1,0 +1,8 @@
+"""Imported by scripts before anything else: the process is this project's alone, and engine/tf1.py sets TensorFlow up
+for all of it.
+
+    if __name__ == '__main__':
+        import engine.own_process                       # noqa: F401
+
+Without it, e.g. where somebody's program says `import poses`, TensorFlow and the process stay as that program has them.
+"""
