@@ -8,6 +8,8 @@
     python data.py --dataset coco --meta person_keypoints_{train,val}2017.json --images {train,val}2017 --out arrays
     python data.py --dataset coco --synthetic 400 --out arrays
     python data.py --coco annotations.json --images DIR --out arrays       # people of your own (datasets/own.py)
+    python data.py --meta FLIC-full/examples.mat --rows tr_plus_indices.mat --test FLIC/examples.mat \
+        --images FLIC-full/images FLIC/images --out arrays_plus             # FLIC-plus (datasets/flic_plus.py)
 
 FLIC's frames have one size and become one array, 5 GB, that is read frame by frame.  People seen from behind
 (shoulders and hips both crossed) have left and right exchanged, so that "left" is the side on the picture's right; they
@@ -26,11 +28,12 @@ import glob
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 
 import datasets
-from datasets import annotations, arrays, flic, own
+from datasets import annotations, arrays, flic, flic_plus, overlap, own
 from engine import cli, files, interrupts, progress
 from engine.files import InputError
 from engine.images import read_picture, size_mismatch
@@ -39,6 +42,7 @@ from engine.joints import standard_name
 ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
 SETS = {'flic': 'flic', 'lsp': 'lsp', 'parse': 'lsp', 'mpii': 'mpii', 'coco': 'coco'}   # who reads what
 NAMED = 5                                           # pictures that are named where there are many
+MOST_NAMED = 20                                     # pictures in both splits that are named
 NEARLY_ALL = 0.8                                    # of the people from behind: a fault of the labels, probably
 OURS = '|'.join(map(re.escape, [arrays.MANIFEST, *(
     arrays.file_name(kind, split, name) for name in datasets.NAMES for kind in datasets.load(name).LAYOUT
@@ -205,12 +209,12 @@ def select(people, which):
     return type(people)(*(field[which] for field in people))
 
 
-def report(people):
-    """The counts that a reader can check against FLIC's."""
+def report(people, custom=False):
+    """The counts that a reader can check against FLIC's; custom: the people are not FLIC's, which has two frames in
+    both splits."""
     joints_xy = people.joints_xy[:, :flic.N_JOINTS]
     labelled = flic.visibility(joints_xy) > 0
     outside = labelled & (flic.clamp_to_frame(joints_xy) != joints_xy).any(axis=2)
-    shared = set(people.file[people.split == 'train']) & set(people.file[people.split == 'test'])
     lines = []
     for split in arrays.SPLITS:
         one = select(people, people.split == split)
@@ -221,7 +225,9 @@ def report(people):
     if not labelled.all():
         lines.append('joints without label: ' + ', '.join(
             f'{n} {standard_name(joint)}' for joint, n in zip(flic.JOINTS, (~labelled).sum(axis=0)) if n))
-    lines.append(f'frames in both splits: {len(shared)}' + ''.join(f'\n  {file}' for file in sorted(shared)))
+    pairs = overlap.pictures_in_both(*(people.picture[people.split == split] for split in arrays.SPLITS))
+    lines.append(overlap.report(pairs, MOST_NAMED))
+    lines += overlap.warning(pairs) if custom else []
     lines += doubtful_sides({split: people.backward[people.split == split] for split in arrays.SPLITS})
     return '\n'.join(lines)
 
@@ -245,14 +251,17 @@ def doubtful_sides(backward):
             'labels call the picture\'s left "left"; it must be the person\'s own (exchange the names of the joints)']
 
 
-def report_annotated(splits, joints):
-    """The counts that a reader can check against the set's; joints: the names of the set's joints."""
+def report_annotated(splits, joints, root):
+    """The counts that a reader can check against the set's; joints: their names; root: the pictures' folder."""
     lines = []
     for split, part in splits.items():
         visible, crowd = part.people['visible'], part.people['crowd']
         lines.append(f'{split:<6}{len(part.people):7d} people ({visible.any(axis=1).sum()} with joints) on '
                      f'{len(part.pictures)} pictures; joints: {(visible == 2).sum()} visible, {(visible == 1).sum()} '
                      f'hidden, {(visible[~crowd] == 0).sum()} without label')
+    paths = [[os.path.join(root, file) for file in splits[split].pictures['file']] for split in arrays.SPLITS]
+    pairs = overlap.pictures_in_both(*paths)
+    lines += [overlap.report(pairs, MOST_NAMED), *overlap.warning(pairs)]
     lines += doubtful_sides({split: seen_from_behind(part, joints) for split, part in splits.items()})
     return '\n'.join(lines)
 
@@ -272,10 +281,14 @@ def parse_options():
                         'training, test; several of LSP are joined (default: FLIC/examples.mat)')
     parser.add_argument('--coco', nargs='+', metavar='FILE', help='in place of --meta: people of your own as COCO '
                         'writes key points, cut out as FLIC\'s people are; two files: training, test')
+    parser.add_argument('--rows', metavar='FILE', help='FLIC-plus\'s tr_plus_indices.mat: rows of FLIC-full\'s --meta, '
+                        'counted from 1, to train on')
+    parser.add_argument('--test', metavar='FILE', help='with --rows: FLIC\'s examples.mat, whose test people are '
+                        'tested; --images: FLIC-full\'s folder, FLIC\'s folder')
     parser.add_argument('--images', nargs='+', metavar='FOLDER', help='the pictures\' folder, one for each FILE or '
                         'one for all (default: FLIC/images)')
     parser.add_argument('--out', metavar='FOLDER', help='output folder (default: arrays for FLIC; arrays_lsp, '
-                        'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco)')
+                        'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco, arrays_plus with --rows)')
     parser.add_argument('--synthetic', type=cli.positive_int, metavar='N',
                         help='draw N people in the set\'s format into OUT/synthetic_SET and use these')
     parser.add_argument('--seed', type=cli.natural_int, default=0,
@@ -285,22 +298,35 @@ def parse_options():
     parser.add_argument('--workers', type=cli.positive_int, default=len(os.sched_getaffinity(0)),
                         help='processes that decode pictures (default: all cores, here %(default)s)')
     options = parser.parse_args()
-    options.out = options.out or arrays.default_folder('own' if options.coco else options.dataset)
+    kind = 'own' if options.coco else 'plus' if options.rows else options.dataset
+    options.out = options.out or arrays.default_folder(kind)
     if options.coco and (options.meta or options.synthetic or options.dataset != 'flic' or not options.images):
         parser.error('--coco goes with --images, and without --meta, --synthetic and another --dataset')
     if options.synthetic and (options.meta or options.images):
         parser.error('--synthetic draws --meta and --images itself')
+    check_rows(parser, options)
     if options.dataset == 'flic':
         options.meta = options.coco or options.meta or ['FLIC/examples.mat']
         options.images = options.images or ['FLIC/images']
     if not options.synthetic and not (options.meta and options.images):
         parser.error(f'--dataset {options.dataset}: say --meta FILE and --images FOLDER, or --synthetic N')
+    if options.rows:
+        options.meta = [*options.meta, options.test]
     n = len(options.meta or ())
-    most = {'flic': 2 if options.coco else 1, 'lsp': n}.get(options.dataset, 2)
+    most = {'flic': 2 if options.coco or options.rows else 1, 'lsp': n}.get(options.dataset, 2)
     if n > most or len(options.images or ()) not in (0, 1, n):
         parser.error(f'--meta, --images: {n} and {len(options.images)} do not go together: up to {most} FILE, and a '
                      'FOLDER for each or one for all')
     return options
+
+
+def check_rows(parser, options):
+    """--rows and --test name two parts of one data set."""
+    if bool(options.rows) != bool(options.test):
+        parser.error('--rows and --test go together: --rows tr_plus_indices.mat --test FLIC/examples.mat')
+    if options.rows and (options.coco or options.synthetic or options.dataset != 'flic' or not options.meta):
+        parser.error('--rows and --test go with --meta FLIC-full/examples.mat, and without --coco, --synthetic and '
+                     'another --dataset')
 
 
 def sources(options):
@@ -321,7 +347,8 @@ def main():
     options = parse_options()
     metas, images = sources(options)
     settings = {'meta': ' '.join(map(os.path.basename, metas)), 'synthetic': options.synthetic, 'seed': options.seed,
-                'skip_missing': options.skip_missing, **({'source': 'own'} if options.coco else {})}
+                'skip_missing': options.skip_missing, **({'source': 'own'} if options.coco else {}),
+                **({'source': 'flic_plus', 'rows': os.path.basename(options.rows)} if options.rows else {})}
     manifest = (make_frames if options.dataset == 'flic' else make_annotated)(metas, images, options, settings)
     size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
     print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB')
@@ -332,9 +359,8 @@ def make_frames(metas, images, options, settings):
     if options.coco:
         people, frames = own.read(metas, images)
     else:
-        people = flic.read_annotations(metas[0])
-        people = select(people, people.split != '')
-        frames = [functools.partial(decode, os.path.join(images[0], file)) for file in people.file]
+        people = read_flic(options, metas, images)
+        frames = [functools.partial(decode, path) for path in people.picture.tolist()]
     if options.skip_missing:
         reasons = in_parallel(problem, frames, options.workers)
         bad = sorted(set(filter(None, reasons)))
@@ -343,12 +369,38 @@ def make_frames(metas, images, options, settings):
         people = select(people, np.array([not reason for reason in reasons], bool))
         frames = [frame for frame, reason in zip(frames, reasons) if not reason]
     check_both({split: (people.split == split).sum() for split in arrays.SPLITS}, metas[0])
-    print(files.printable(report(people)))
+    print(files.printable(report(people, custom=bool(options.coco))))
+    check_space(options.out, len(people.file))
     facts = {'dataset': 'flic', 'settings': settings,
              'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS}}
     return write_arrays(options.out, lambda split: write_split(
         options.out, split, select(people, people.split == split),
         [frame for frame, its in zip(frames, people.split) if its == split], options.workers), facts)
+
+
+def read_flic(options, metas, images):
+    """flic.Annotations of FLIC, or of FLIC-plus and FLIC's test people; pictures with their paths."""
+    if options.rows:
+        people = flic_plus.read(metas[0], options.rows, metas[1])
+    else:
+        people = flic.read_annotations(metas[0])
+        people = select(people, people.split != '')
+    folders = {'train': images[0], 'test': images[-1]}
+    paths = [os.path.join(folders[split], file) for split, file in zip(people.split, people.file)]
+    return people._replace(picture=np.array(paths))
+
+
+def check_space(folder, n):
+    """Says how large the arrays of n people in FLIC's frames become; refuses what the disk has no room for."""
+    bytes_each = sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in flic.LAYOUT.values())
+    existing = os.path.abspath(folder)
+    while not os.path.isdir(existing):
+        existing = os.path.dirname(existing)
+    need, free = n * bytes_each, shutil.disk_usage(existing).free
+    print(f'{folder}: {need / 1e9:.2f} GB will be written; {free / 1e9:.1f} GB are free', flush=True)
+    if need > free:
+        raise InputError(f'--out {folder}: {need / 1e9:.1f} GB are needed, but {free / 1e9:.1f} GB are free: name a '
+                         'folder on another disk')
 
 
 def make_annotated(metas, images, options, settings):
@@ -359,7 +411,7 @@ def make_annotated(metas, images, options, settings):
     check_both({split: part.people['visible'].any(axis=1).sum() for split, part in splits.items()}, metas[0])
     for part in splits.values():
         annotations.check_joints(part.joints, metas[0])
-    print(report_annotated(splits, datasets.load(name).JOINTS))
+    print(report_annotated(splits, datasets.load(name).JOINTS, root))
     facts = {'dataset': name, 'settings': {**settings, 'source': options.dataset}, 'images': root,
              'counts': {split: len(part.people) for split, part in splits.items()},
              'pictures': {split: len(part.pictures) for split, part in splits.items()}}

@@ -42,8 +42,9 @@ LAYOUT = {
 }
 
 # n people: file [n] str, joints_xy [n, 10, 2] float32 pixels (sides swapped where backward), torsobox [n, 4],
-# backward [n] bool, split [n] 'train' | 'test' | '', row [n] in examples.mat.
-Annotations = collections.namedtuple('Annotations', 'file joints_xy torsobox backward split row')
+# backward [n] bool, split [n] 'train' | 'test' | '', row [n] in examples.mat, picture [n] str: path of the file that
+# shows them (of what `read_annotations` returns, the name alone).
+Annotations = collections.namedtuple('Annotations', 'file joints_xy torsobox backward split row picture')
 
 
 def pair_name(joint, condjoint):
@@ -111,10 +112,19 @@ def visibility(joints_xy):
     return np.where(np.isnan(joints_xy).any(axis=-1), NOT_LABELLED, VISIBLE).astype(np.uint8)
 
 
+def near_frame(joints_xy):
+    """[n, k, 2] -> bool [n]: whether all joints are at most one frame outside the frame; NaN is not."""
+    return _near_frame(joints_xy).all(axis=1)
+
+
+def _near_frame(joints_xy):
+    frame = np.array([WIDTH, HEIGHT])
+    return ((joints_xy > -frame) & (joints_xy < 2 * frame)).all(axis=2)           # NaN compares false
+
+
 def check_joints(joints_xy, path):
     """Refuses joints further than one frame outside the frame, and shoulders, hips and torsos that are NaN."""
-    frame = np.array([WIDTH, HEIGHT])
-    fine = ((joints_xy > -frame) & (joints_xy < 2 * frame)).all(axis=2)           # NaN compares false
+    fine = _near_frame(joints_xy)
     fine[:, :N_JOINTS] |= np.isnan(joints_xy[:, :N_JOINTS]).all(axis=2) & ~np.isin(range(N_JOINTS), TORSO_CORNERS)
     bad = ~fine.all(axis=1)
     if bad.any():
@@ -126,18 +136,25 @@ def read_annotations(path):
     examples = load_mat(path)
     try:
         examples = examples['examples'].ravel()
+        fields = examples.dtype.names
+        if 'isbad' in fields and 'istrain' not in fields:
+            raise InputError(f'{path}: this is FLIC-full, which does not say who trains and who is tested: name the '
+                             'rows to train on and FLIC for its test people: --rows tr_plus_indices.mat --test '
+                             'FLIC/examples.mat (docs/datasets.md)')
         coords = np.stack([person['coords'] for person in examples]).astype(np.float32)       # [n, 2, 29]
         joints_xy = np.moveaxis(coords[:, :, COLUMNS], 1, 2)                             # [n, 9, 2]
         file = np.array([person['filepath'].item() for person in examples])
         torsobox = np.stack([person['torsobox'].ravel() for person in examples]).astype(np.float32)
         is_train, is_test = (np.array([bool(person[key].item()) for person in examples])
                              for key in ('istrain', 'istest'))
+    except InputError:
+        raise
     except Exception as error:                  # a foreign .mat can hold anything
         raise InputError(f'{path}: not FLIC\'s examples.mat: {type(error).__name__}: {error}') from error
     _check_annotations(path, file, joints_xy, torsobox, is_train & is_test)
     joints_xy, backward = observer_sides(joints_xy)
     split = np.where(is_train, 'train', np.where(is_test, 'test', ''))
-    return Annotations(file, add_torso(joints_xy), torsobox, backward, split, np.arange(len(file)))
+    return Annotations(file, add_torso(joints_xy), torsobox, backward, split, np.arange(len(file)), file)
 
 
 def _check_annotations(path, file, joints_xy, torsobox, in_both):

@@ -51,16 +51,17 @@ def read(metas, folders):
     joints_xy = np.stack([transform(matrix, person.joints_xy) for (_, matrix), person in zip(windows, people)])
     frames = [functools.partial(frame, person.path, person.size, spans) for (spans, _), person in zip(windows, people)]
     return as_flic([person.name for person in people], joints_xy, np.where(test, 'test', 'train'),
-                   [person.row for person in people]), frames
+                   [person.row for person in people], [person.path for person in people]), frames
 
 
-def as_flic(names, joints_xy, split, rows):
-    """flic.Annotations of joints [n, 9, 2], each side the person's own."""
+def as_flic(names, joints_xy, split, rows, pictures):
+    """flic.Annotations of joints [n, 9, 2], each side the person's own; pictures: their paths."""
     joints_xy, backward = flic.observer_sides(joints_xy)
     joints_xy = flic.add_torso(joints_xy)
     half = SIZE * TORSOBOX / 2
     torsobox = np.concatenate([joints_xy[:, -1] - half, joints_xy[:, -1] + half], axis=1).astype(np.float32)
-    return flic.Annotations(np.array(names), joints_xy, torsobox, backward, split, np.array(rows))
+    return flic.Annotations(np.array(names), joints_xy, torsobox, backward, split, np.array(rows),
+                            np.array(pictures))
 
 
 def size_of(joints_xy):
