@@ -123,9 +123,9 @@ def smaller(path):
 
 
 @pytest.mark.parametrize(('fault', 'word'), [
-    (os.unlink, 'No such file'), (lambda path: truncate(path, 0.9), 'whole JPEG'), (cut_middle, 'whole JPEG'),
-    (lambda path: truncate(path, 0), 'whole JPEG'), (smaller, 'is 360x240'),
-    (lambda path: shutil.copy(__file__, path), 'whole JPEG')])
+    (os.unlink, 'No such file'), (lambda path: truncate(path, 0.9), 'whole picture'), (cut_middle, 'whole picture'),
+    (lambda path: truncate(path, 0), 'whole picture'), (smaller, 'is 360x240'),
+    (lambda path: shutil.copy(__file__, path), 'whole picture')])
 def test_bad_pictures_are_refused_or_left_out(flic_like, tmp_path, fault, word):
     meta, images = flic_like
     victim = sorted(os.listdir(images))[5]
