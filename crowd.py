@@ -104,24 +104,49 @@ def tiles(image, zooms=ZOOMS):
                 yield cut(large, left, top)
 
 
-def in_view(maps, given_torso, allowed=None, most=MOST):
-    """torso.Persons of one view, best first.  maps: the detector's, [60, 90, 9]; given_torso: torso.priors.
+def in_view(maps, given_torso, most=MOST):
+    """torso.Persons of one view, best first.  maps: the detector's, [60, 90, 9]; given_torso: torso.priors."""
+    return share_out(maps, given_torso, most)[0]
 
-    allowed: bool [60, 90], cells that a torso may be in.
-    """
+
+def share_out(maps, given_torso, most=MOST):
+    """The torso.Persons of one view, best first; what they leave of the maps [60, 90, 9]; the cells that they leave for
+    another torso, bool [60, 90]."""
     maps, found = np.array(maps, np.float64), []
-    allowed = np.ones(maps.shape[:2], bool) if allowed is None else allowed.copy()
+    free = np.ones(maps.shape[:2], bool)
     rows, columns = np.ogrid[:maps.shape[0], :maps.shape[1]]
-    while len(found) < most and allowed.any():
+    while len(found) < most and free.any():
         maps /= np.maximum(maps.sum(axis=(0, 1)), LEAST)
-        person = torso.best(maps, given_torso, allowed)
+        person = torso.best(maps, given_torso, free)
         if person.score < LOWEST:
             break
         found.append(person)
         for joint, (row, column) in zip(torso.WITNESSES, person.peaks):
             maps[(abs(rows - row) <= CLAIMED) & (abs(columns - column) <= CLAIMED), joint] = 0
-        allowed &= np.hypot(rows - person.cell[0], columns - person.cell[1]) * heatmaps.STRIDE > APART * TORSO
-    return found
+        free &= np.hypot(rows - person.cell[0], columns - person.cell[1]) * heatmaps.STRIDE > APART * TORSO
+    return found, maps, free
+
+
+def prompted(shared, given_torso, wanted):
+    """The torso.Person of one view, shared out, whose torso is in one of the cells `wanted`, bool [60, 90].
+
+    This is the best of the view's people who are there.  Where nobody is, it is the best of what the others leave: a
+    prompt between two people does not get the shoulder of one and the hip of the other.
+    """
+    people, left, free = shared
+    there = [person for person in people if wanted[cell_of(person.torso_xy)]]
+    if there:
+        return there[0]
+    person = torso.best(left, given_torso, wanted & free if (wanted & free).any() else wanted)
+    if wanted[cell_of(person.torso_xy)]:
+        return person
+    return person._replace(torso_xy=heatmaps.STRIDE * (person.cell[::-1] + np.float32(0.5)))
+
+
+def cell_of(xy):
+    """(row, column) of the cell of a frame's pixel, or of the cell next to it where it is outside."""
+    column, row = np.clip(np.floor_divide(xy, heatmaps.STRIDE), 0, (flic.MAP_WIDTH - 1, flic.MAP_HEIGHT - 1))
+    return int(row), int(column)
 
 
 def apart(seen):
@@ -203,12 +228,13 @@ def near(view, xy, reach=None):
     return cells_near(transform(view.matrix, xy), NEAR * TORSO if reach is None else reach * view.matrix[0, 0])
 
 
-def _best(look, given_torso, views, allowed, otherwise_xy):
-    found = [(person, view) for view, maps, cells in zip(views, look(views), allowed)
-             for person in in_view(maps, given_torso, cells, 1)]
-    if not found:
+def _best(look, given_torso, views, wanted, otherwise_xy):
+    """The Seen of the view in which the person of the cells `wanted` has the highest field; or of nobody, at a point of
+    the picture."""
+    people = [prompted(share_out(maps, given_torso), given_torso, cells) for maps, cells in zip(look(views), wanted)]
+    person, view = max(zip(people, views), key=lambda pair: pair[0].score)
+    if person.score < LOWEST:
         return Seen(views[len(views) // 2], np.asarray(otherwise_xy, float), LOWEST)
-    person, view = max(found, key=lambda pair: pair[0].score)
     return Seen(view, to_picture(view, person.torso_xy), person.score)
 
 
@@ -222,8 +248,6 @@ def by_view(seen):
 
 def again(maps, given_torso, seen):
     """The torso.Persons of Seens of one view in other maps of it, [60, 90, 9]."""
-    there = in_view(maps, given_torso)
+    shared = share_out(maps, given_torso)
     for one in seen:
-        xy = transform(one.view.matrix, one.torso_xy)
-        close = [person for person in there if np.linalg.norm(person.torso_xy - xy) <= NEAR * TORSO]
-        yield close[0] if close else torso.best(maps, given_torso, near(one.view, one.torso_xy))
+        yield prompted(shared, given_torso, near(one.view, one.torso_xy))

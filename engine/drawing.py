@@ -8,94 +8,133 @@ import cv2
 import numpy as np
 
 from engine import files, palette
+from engine.labels import ABOVE, LEFT, RIGHT, Labels, write_text
 from engine.palette import joint_colours, rgb, side_colour
 
-LETTERS = 0.45                          # OpenCV's font scale on a picture 720 pixels long
-LEGIBLE = 640                           # least long side of a picture with letters on it
+LETTERS = 0.45                          # OpenCV's font scale on heat maps
+LEGIBLE = 640                           # least long side of a picture with people drawn on it
+SCREEN = 720                            # pixels of a long side on which the least sizes below can be seen
+THICKNESS, THINNEST = 0.04, 1.25        # of limbs, in a person's size; at least so many pixels of SCREEN
+TEXT, SMALLEST, LARGEST = 0.006, 0.4, 0.8       # font scale of a pixel of a person's size; its range on SCREEN
+ROOM, ROOM_OF_SEVERAL = 26, 50          # size from which a person's joints are named, pixels of SCREEN
+DASH = 4                                # widths of a line
 SIZE = 360, 240                         # width and height of TensorBoard's pictures, pixels
 WEAK = 0.3                              # score below which a joint is drawn weakly
 OPACITY = 0.8                           # of a map's peak over the frame
 TRUTH, TRUNK = rgb(palette.TRUTH), rgb(palette.SIDES[''])
 
 
-def draw_skeleton(image, joints_xy, body, width=3, colour=None, weak=(), visible=None):
+def draw_skeleton(image, joints_xy, body, width=3, colour=None, weak=(), visible=None, dashed=False):
     """Draws limbs and joints into a copy of an RGB picture; joints_xy: [k, 2] pixels of that picture.
 
     weak: indices of joints that are drawn as rings, and whose limbs are thin.  visible [k]: 0 leaves a joint and its
-    limbs out.
+    limbs out.  dashed: all joints are rings, all limbs are thin and dashed.
     """
     image = np.ascontiguousarray(image).copy()
     far = 2 * max(image.shape)
     shown = np.ones(len(joints_xy), bool) if visible is None else np.asarray(visible) > 0
     points = np.clip(np.where(shown[:, None], joints_xy, 0), -far, far)
-    points = [tuple(round(16 * v) for v in xy.tolist()) for xy in points]                               # 1/16 pixels
+    thin = max(1, round(width / 3))
     for a, b in (limb for limb in body.LIMBS if shown[list(limb)].all()):
         limb = colour or rgb(side_colour(body.JOINTS[a], body.JOINTS[b]))
-        thickness = 1 if {a, b} & set(weak) else width
-        cv2.line(image, points[a], points[b], limb, thickness, cv2.LINE_AA, 4)
+        thickness = thin if dashed or {a, b} & set(weak) else width
+        for first, last in dashes(points[a], points[b], DASH * width if dashed else None):
+            cv2.line(image, sixteenths(first), sixteenths(last), limb, thickness, cv2.LINE_AA, 4)
     for joint in np.flatnonzero(shown).tolist():
-        kind = 1 if joint in weak else -1
-        cv2.circle(image, points[joint], 16 * (width + 1), colour or TRUTH, kind, cv2.LINE_AA, 4)
+        kind = thin if dashed or joint in weak else -1
+        cv2.circle(image, sixteenths(points[joint]), 16 * (width + 1), colour or TRUTH, kind, cv2.LINE_AA, 4)
     return image
 
 
-def draw_poses(image, people, body):
-    """Each person's skeleton, and a cross at the point that said who was meant; of one person also the joints' names
-    and scores.
+def dashes(first, last, length=None):
+    """[(xy, xy), ...]: the parts of a line that are drawn; length: of a dash and a gap, pixels, None: all of it."""
+    if length is None:
+        return [(first, last)]
+    n = max(1, round(float(np.linalg.norm(last - first)) / (2 * length)))
+    starts = np.arange(n)[:, None] / n
+    return list(zip(first + starts * (last - first), first + (starts + 0.5 / n) * (last - first)))
 
-    image: RGB uint8 [h, w, 3].  people: with joints_xy [k, 2], pixels of it, scores [k], 0..1, torso_xy [2] or None.
-    Lines and letters go with the picture's size; a small picture is enlarged by a whole number, so that they can be
-    read.  Joints with a score below WEAK are drawn weakly.  Returns a new picture.
+
+def sixteenths(xy):
+    """A point as OpenCV takes it with a shift of 4: whole 1/16 pixels."""
+    return tuple(round(16 * v) for v in np.asarray(xy).tolist())
+
+
+def draw_poses(image, people, body, numbers=None):
+    """Each person's skeleton, number and score, a cross at the torso, and, of people who are not small, the joints'
+    names and scores.
+
+    Lines, dots and letters go with each person's size, but are never too small to be seen when the whole picture fits
+    a screen.  A small picture is enlarged by a whole number.  Joints with a score below WEAK are rings on thin limbs;
+    people with low_score are thin and dashed.
+
+    Args:
+        image: RGB uint8 [h, w, 3].
+        people: with joints_xy [k, 2], pixels of it; scores [k], 0..1; score; torso_xy [2] or None; low_score.
+        numbers: what is written at each person; by default they are counted from 1.
+    Returns:
+        a new picture.
     """
     factor = -(-LEGIBLE // max(image.shape[:2]))
     image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    unit = max(image.shape[:2]) / 720
-    for person in people:
-        joints_xy = np.asarray(person.joints_xy) * factor
-        weak = np.flatnonzero(np.asarray(person.scores) < WEAK).tolist()
-        image = draw_skeleton(image, joints_xy, body, max(1, round(3 * unit)), weak=weak)
-        if person.torso_xy is not None:
-            at = np.rint(np.asarray(person.torso_xy) * factor).astype(int).tolist()
-            cv2.drawMarker(image, at, TRUNK, cv2.MARKER_CROSS, round(16 * unit), max(1, round(2 * unit)), cv2.LINE_AA)
-    labels = place_labels(image, joints_xy, people[0].scores, body.JOINTS, unit) if len(people) == 1 else ()
-    for name, text, (left, bottom, width, height) in labels:
-        image[max(bottom - height, 0):bottom, left:left + width] //= 3              # dark below the letters
-        corner = left + round(2 * unit), bottom - round(4 * unit)
-        write_text(image, text, corner, LETTERS * unit, rgb(side_colour(name)))
+    unit = max(image.shape[:2]) / SCREEN
+    sizes = [factor * size_of(person, body) for person in people]
+    for person, size in sorted(zip(people, sizes), key=lambda pair: not pair[0].low_score):
+        image = draw_person(image, person, body, factor, max(1, round(max(THICKNESS * size, THINNEST * unit))))
+    placed = Labels(image)
+    room = unit * (ROOM if len(people) == 1 else ROOM_OF_SEVERAL)
+    for person, size, number in zip(people, sizes, numbers or range(1, len(people) + 1)):
+        label_person(placed, person, number, factor, size, font_scale(size, unit))
+    for person, size in zip(people, sizes):
+        if size >= room and not person.low_score:
+            label_joints(placed, person, body.JOINTS, factor, font_scale(size, unit))
+    placed.draw(image)
     return image
+
+
+def size_of(person, body):
+    """Median length of a person's limbs, pixels of their picture: about 0.6 torsos.  Of the limbs between joints that
+    are not weak, if there are three or more."""
+    ends = np.asarray(person.joints_xy, float)[np.array(body.LIMBS)]                                # [limbs, 2, 2]
+    clear = (np.asarray(person.scores)[np.array(body.LIMBS)] >= WEAK).all(axis=1)
+    lengths = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
+    return float(np.median(lengths[clear] if clear.sum() >= 3 else lengths))
+
+
+def font_scale(size, unit):
+    return float(np.clip(TEXT * size, SMALLEST * unit, LARGEST * unit))
+
+
+def draw_person(image, person, body, factor, width):
+    """A skeleton, and a cross at the torso; factor: pixels of this picture in one of the person's."""
+    weak = np.flatnonzero(np.asarray(person.scores) < WEAK).tolist()
+    image = draw_skeleton(image, factor * np.asarray(person.joints_xy), body, width, weak=weak,
+                          dashed=person.low_score)
+    if person.torso_xy is not None:
+        at = np.rint(factor * np.asarray(person.torso_xy)).astype(int).tolist()
+        cv2.drawMarker(image, at, TRUNK, cv2.MARKER_CROSS, 5 * width, max(1, round(width / 2)), cv2.LINE_AA)
+    return image
+
+
+def label_person(placed, person, number, factor, size, scale):
+    """A person's number and score above the head; of low score above the torso, where somebody was looked for."""
+    joints_xy = np.asarray(person.joints_xy, float)
+    top = person.torso_xy if person.low_score else joints_xy[joints_xy[:, 1].argmin()]
+    above = factor * np.asarray(top) - (0, (0.2 if person.low_score else 0.5) * size)
+    placed.add(f'{number}: {person.score:.2f}', above, scale, TRUTH, ABOVE)
+
+
+def label_joints(placed, person, joints, factor, scale):
+    """Names and scores of a person's joints, each on the joint's own side."""
+    for name, xy, score in zip(joints, factor * np.asarray(person.joints_xy, float), person.scores):
+        side = LEFT if name[0] == 'r' else RIGHT
+        beside = xy + (18 * scale * side, 0)
+        placed.add(f'{name} {score:.2f}', beside, scale, rgb(side_colour(name)), side)
 
 
 def titles(maps, joints):
     """Names of maps [..., m]: the joints', or numbers where they are not one a joint."""
     return joints if maps.shape[-1] == len(joints) else tuple(map(str, range(maps.shape[-1])))
-
-
-def place_labels(image, joints_xy, scores, joints, unit):
-    """[(joint's name, text, (left, bottom, width, height))]: each beside its joint, on the joint's own side, within the
-    picture, moved up or down until it covers no other."""
-    high, wide = image.shape[:2]
-    labels, taken = [], []
-    for name, (x, y), score in zip(joints, np.asarray(joints_xy, float), scores):
-        text = f'{name} {score:.2f}'
-        (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, LETTERS * unit, 1)
-        width, height = width + round(4 * unit), height + round(8 * unit)
-        left = x + 8 * unit if name[0] != 'r' else x - 8 * unit - width
-        left = round(float(np.clip(left, 0, max(wide - width, 0))))
-        bottoms = np.arange(height, max(high, height) + 1)
-        free = [abs(bottoms - other[1]) >= height for other in taken if abs(left - other[0]) < width]
-        free = bottoms[np.logical_and.reduce(free)] if free else bottoms
-        options = free if len(free) else bottoms
-        bottom = int(options[np.abs(options - (y + height / 2)).argmin()])
-        taken.append((left, bottom))
-        labels.append((name, text, (left, bottom, width, height)))
-    return labels
-
-
-def write_text(image, text, corner, scale, colour):
-    """Text with a dark rim into the image itself; corner: its lower left."""
-    width = max(1, round(1.5 * scale))
-    cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 3 * width, cv2.LINE_AA)
-    cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
 
 
 def heat_tile(image, heat, caption, colour):

@@ -19,8 +19,10 @@ joints are the part detector's, of one person, and there is no torso.  Written i
         images          id, file_name, width, height; of a video also video and frame, from 1
         categories      one, person: the names of the keypoints (left_shoulder ...); skeleton, pairs counted from 1
         annotations     keypoints [x1, y1, v1, x2, ...], scores [9], score (the person's), torso [x, y] or null,
-                        torso_source, who named them: 'torso', 'box', 'nobody', or null; of a video track, the
-                        person's number; bbox, area, num_keypoints, iscrowd
+                        torso_source, who named them: 'torso', 'box', 'nobody', or null; person, the number in the
+                        picture, from 1; of a video track, the person's number in all of it; low_score: true where a
+                        prompt's person has a score below --threshold; duplicate: true where an earlier prompt had the
+                        same person; bbox, area, num_keypoints, iscrowd
 
 NAME is the file's name without its ending, or with it where two files of a folder differ in nothing else.  Pictures are
 numbered from 1, or by their names where all of these are numbers, as COCO's are.  What an earlier call wrote about the
@@ -41,10 +43,12 @@ import collections
 import contextlib
 import os
 import sys
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+import systems
 from engine import (
     batches,
     boxes,
@@ -53,6 +57,7 @@ from engine import (
     crops,
     drawing,
     progress,
+    prompts,
     results,
     sources,
     towers,
@@ -71,9 +76,18 @@ SEARCH_SECONDS = 0.5                    # of a video: how often the whole of its
 
 # spectra: see convolution.spectra.  evaluation: towers.Evaluation of the views of one picture.
 Graph = collections.namedtuple('Graph', 'evaluation spectra saver')
-# One person.  joints_xy [k, 2], torso_xy [2] or None: pixels of the picture; scores [k]; score; maps [h, w, k] or None,
-# and the matrix from their cells to the picture; sought: the systems.Sought, where the system seeks.
-Found = collections.namedtuple('Found', 'joints_xy scores score torso_xy maps matrix sought')
+
+
+class Found(NamedTuple):
+    """One person found in a picture."""
+    joints_xy: np.ndarray               # [k, 2] (x, y), pixels of the picture
+    scores: np.ndarray                  # [k], 0..1
+    score: float                        # the person's
+    torso_xy: np.ndarray | None         # [2], pixels of the picture
+    maps: np.ndarray | None             # [h, w, k]
+    matrix: np.ndarray | None           # [2, 3], from their cells to the picture
+    sought: systems.Sought | None       # where the system seeks people
+    low_score: bool = False             # of a prompt: its score is below --threshold, there is probably nobody
 
 
 # --- which pictures -----------------------------------------------------------------------------------------------
@@ -193,9 +207,15 @@ class Finder:
         system = self.system
         maps = system.maps({}, {name: answer}).get(name)
         stride = 1 if maps is None else system.input_size(self.options)[0] / maps.shape[1]
-        return Found(transform(back, pose.joints_xy), pose.scores, sought.score if sought else pose.score,
-                     transform(back, sought.anchor_xy) if sought else None, None if maps is None else maps[0],
-                     compose(np.diag([stride, stride, 1])[:2], back), sought)
+        return Found(
+            joints_xy=transform(back, pose.joints_xy),
+            scores=pose.scores,
+            score=sought.score if sought else pose.score,
+            torso_xy=transform(back, sought.anchor_xy) if sought else None,
+            maps=None if maps is None else maps[0],
+            matrix=compose(np.diag([stride, stride, 1])[:2], back),
+            sought=sought,
+            low_score=bool(sought) and sought.score < self.options.threshold)
 
 
 class Search:
@@ -245,13 +265,20 @@ def write_poses(finder, found, options, origin):
             if signals.code is not None:
                 break
     written.write()
-    n, people = (len(written.document[kind]) for kind in ('images', 'annotations'))
-    training.say(f'{written.paths[0]}: {n} picture{"s" * (n != 1)}, {people} {"person" if people == 1 else "people"}'
-                 + (f', {len(failed)} failed' if failed else ''))
+    training.say(f'{written.paths[0]}: {summary(written.document)}' + (f', {len(failed)} failed' if failed else ''))
     if signals.code is not None and not isinstance(found[0].path, int):
         complain(f'stopped: {written.paths[0]} has what was found until then')
         return signals.code
     return 1 if failed else 0
+
+
+def summary(document):
+    """'2 pictures, 3 people': people of a low score are counted on their own, and nobody twice."""
+    n, annotations = len(document['images']), document['annotations']
+    low = sum('low_score' in one for one in annotations)
+    people = sum('duplicate' not in one for one in annotations) - low
+    return (f'{n} picture{"s" * (n != 1)}, {people} {"person" if people == 1 else "people"}'
+            + (f', {low} below the threshold' if low else ''))
 
 
 def numbers_of(found, detected):
@@ -280,6 +307,7 @@ def write_source(finder, source, options, detected, written, bar, signals):
     results.remove_stale(options.out, source)
     tracks = tracking.Tracks(sources.rate(source.path)) if source.is_video else None
     search, points_xy = Search(finder, tracks.rate if tracks else None), options.torso
+    called = Called(finder, options, alone=not source.is_video and options.torso)
     with contextlib.ExitStack() as stack:
         show, pictures = None, stack.enter_context(contextlib.closing(sources.frames(source)))
         try:
@@ -287,24 +315,66 @@ def write_source(finder, source, options, detected, written, bar, signals):
                 boxes_xy = detected and boxes.of(detected, os.path.basename(str(source.path)))
                 check_inside(image, options.torso, boxes_xy, name)
                 people = search(number, image, points_xy, boxes_xy)
-                ids = [{} for _ in people]
+                more = called.check(people, boxes_xy, name)
                 if tracks:
                     people, ids = followed(tracks, people, options)
-                    points_xy = points_xy and [inside(person.torso_xy, image) for person in people]
-                drawn = drawing.draw_poses(image, people, finder.body)
+                    more = [{**said, **id_} for said, id_ in zip(more, ids)]
+                    points_xy = points_xy and next_points(points_xy, people, image)
+                drawn = draw(image, people, more, finder.body)
                 if options.frames or not source.is_video:
                     write_pictures(os.path.join(options.out, name), image, drawn, people, finder.body, options)
                 if source.is_video:
                     show = show or stack.enter_context(video_writer(source, drawn.shape, tracks.rate, options.out))
                     show(drawn)
                 written.add(image_entry(source, name, number, image.shape), [
-                    entry(person, image.shape, source_of_torso(options), more) for person, more in zip(people, ids)])
+                    entry(person, image.shape, source_of_torso(options), one) for person, one in zip(people, more)])
                 bar.update()
                 if signals.code is not None:
                     break
         except sources.Unreadable:
             stack.close()                                               # as at the end of a whole video
             raise
+
+
+class Called:
+    """Checks the people of one source that prompts called, and says once of each prompt what is wrong.
+
+    alone: there is one picture, which need not be named.
+    """
+
+    def __init__(self, finder, options, alone):
+        self.finder, self.options, self.alone = finder, options, alone
+        self.said = set()
+
+    def check(self, people, boxes_xy, name):
+        """[{'person': number, ...}] of a picture's people, for poses.json.  name: the picture's."""
+        body = self.finder.body
+        called = prompts.of_call(self.options.torso, boxes_xy)
+        sought = called and self.finder.seek                            # other systems' scores are no probabilities
+        first = prompts.duplicates(people, body) if sought else range(len(people))
+        if sought:
+            self.say(prompts.remarks(called, people, first, self.options.threshold), name)
+        return [{'person': first[i] + 1,
+                 **({'low_score': True} if person.low_score else {}),
+                 **({'duplicate': True} if first[i] != i else {})} for i, person in enumerate(people)]
+
+    def say(self, remarks, name):
+        lines = [line for i, line in remarks.items() if i not in self.said]
+        self.said.update(remarks)
+        for line in prompts.shortened(lines):
+            complain(line if self.alone else f'{name}: {line}')
+
+
+def next_points(points_xy, people, image):
+    """Where those at points are looked for in a video's next picture: where they are, or where they were last."""
+    return [xy if person.low_score else inside(person.torso_xy, image) for xy, person in zip(points_xy, people)]
+
+
+def draw(image, people, more, body):
+    """The picture with its people, each once, and the numbers that poses.json has."""
+    once = [i for i, one in enumerate(more) if not one.get('duplicate')]
+    numbers = [more[i].get('track', more[i]['person']) for i in once]
+    return drawing.draw_poses(image, [people[i] for i in once], body, numbers)
 
 
 def followed(tracks, people, options):

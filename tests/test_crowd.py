@@ -142,3 +142,38 @@ def test_certainty_rises_with_the_field():
     values = [crowd.certainty(field) for field in (-20, crowd.LOWEST, crowd.CURVE[0], -2, 0)]
     assert values == sorted(values) and values[2] == 0.5 and values[0] >= 0 and values[-1] <= 1
     assert crowd.certainty(-4.0, (-4.5, 2)) == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def two_people():
+    """Maps [60, 90, 9] of two people, who share all mass."""
+    maps = np.full((1, 60, 90, 9), 1e-6)
+    person(maps, 30, 30, 1)
+    person(maps, 45, 30, 1)
+    return maps[0] / maps[0].sum(axis=(0, 1))
+
+
+@pytest.mark.parametrize(('click', 'expected'), [((30, 30), 30), ((34, 30), 30), ((41, 31), 45), ((45, 26), 45)])
+def test_a_prompt_beside_a_person_means_one_of_them(click, expected):
+    xy = 8 * np.array(click) + 4
+    found = crowd.prompted(crowd.share_out(two_people(), PRIORS), PRIORS, crowd.cells_near(xy, 0.4 * crowd.TORSO))
+    np.testing.assert_allclose(found.torso_xy, (8 * expected + 4, 8 * 30 + 4), atol=4)
+    assert found.score > -3
+
+
+def wide_priors():
+    """Priors of joints up to a torso's width from where OFFSETS have them."""
+    row, column = np.mgrid[:120, :180]
+    bumps = [np.exp(-((row - 60 - down) ** 2 + (column - 90 - right) ** 2) / 60)
+             for right, down in (OFFSETS[flic.JOINTS[joint]] for joint in torso.WITNESSES)]
+    return torso.Priors(np.stack(bumps), np.conj(np.fft.rfft2(np.stack(bumps))))
+
+
+@pytest.mark.parametrize('click', [(304, 164), (304, 244), (20, 20), (700, 244)])
+def test_a_prompt_where_nobody_is_combines_no_people(click):
+    """Between two people their four joints nearest to it fit a torso."""
+    wanted, maps, priors = crowd.cells_near(click, 40), two_people(), wide_priors()
+    if click == (304, 244):
+        assert torso.best(maps, priors, wanted).score > crowd.CURVE[0]
+    found = crowd.prompted(crowd.share_out(maps, priors), priors, wanted)
+    assert found.score < crowd.LOWEST
+    assert np.linalg.norm(found.torso_xy - click) <= 48

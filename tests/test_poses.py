@@ -88,6 +88,28 @@ def test_tensorflow_2_of_the_same_process_stays_as_it_is(first, tmp_path):
         np.testing.assert_array_equal(found, person.joints_xy)
 
 
+def test_prompts_of_the_person_on_the_example(tmp_path):
+    """A point in an empty corner, two on one torso and a box: who is there, and what is said."""
+    picture = os.path.join(ROOT, 'docs', 'person.jpg')
+    fast = ['--restore', os.path.join(ROOT, 'pretrained', 'flic'), '--scales', 'single', '--zooms', '1']
+    done = forked.run(['main.py', *fast, '--predict', picture, '--torso', '20,20', '260,320', '285,325'], cwd=tmp_path)
+    assert done.returncode == 0 and '1 picture, 1 person, 1 below the threshold' in done.stdout
+    assert done.stderr.splitlines() == [
+        'main.py: --torso 20,20: no person found there (score 0.00, threshold 0.5)',
+        'main.py: --torso 260,320 and 285,325: the same person']
+    nobody, person, again = json.loads((tmp_path / 'poses' / 'poses.json').read_text())['annotations']
+    assert [one['person'] for one in (nobody, person, again)] == [1, 2, 2]
+    assert (nobody['low_score'], again['duplicate']) == (True, True) and not {'low_score', 'duplicate'} & set(person)
+    assert np.linalg.norm(np.subtract(nobody['torso'], (20, 20))) < 60 and nobody['score'] < 0.1
+    assert np.linalg.norm(np.subtract(person['torso'], (263, 321))) < 20 and person['score'] > 0.5
+    boxes = [{'image_id': 1, 'category_id': 1, 'bbox': box} for box in ([550, 20, 90, 180], [160, 170, 200, 310])]
+    (tmp_path / '1.jpg').write_bytes(pathlib.Path(picture).read_bytes())
+    (tmp_path / 'boxes.json').write_text(json.dumps(boxes))
+    done = forked.run(['main.py', *fast, '--predict', '1.jpg', '--boxes', 'boxes.json'], cwd=tmp_path)
+    assert done.returncode == 0 and '1 picture, 1 person, 1 below the threshold' in done.stdout
+    assert done.stderr.startswith('main.py: 1: --boxes 550,20,90,180: no person found in it (score 0.')
+
+
 @pytest.mark.long
 def test_installed_it_brings_its_weights(tmp_path):
     """`pip install .`, of the files that are or would be in a commit, and a call from another folder."""

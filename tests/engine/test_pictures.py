@@ -16,7 +16,7 @@ import crowd
 import model
 import systems
 from datasets import flic, synthetic
-from engine import batches, crops, drawing, heatmaps, pictures, results, sources
+from engine import batches, crops, drawing, heatmaps, labels, pictures, results, sources
 from engine import options as command_line
 from engine.augmentation import transform
 from engine.files import InputError
@@ -281,11 +281,13 @@ def test_confidence_is_the_mass_around_the_peak():
 def test_labels_do_not_cover_each_other():
     xy = np.full((9, 2), (300.0, 240.0)) + np.arange(9)[:, None]
     image = np.zeros((480, 720, 3), np.uint8)
-    boxes = [box for _, _, box in drawing.place_labels(image, xy, np.full(9, 0.5), flic.JOINTS, 1)]
+    placed = labels.Labels(image)
+    for i, at in enumerate(xy):
+        placed.add(f'label {i}', at, 0.3 + 0.05 * i, (255, 255, 255), (labels.LEFT, labels.ABOVE, labels.RIGHT)[i % 3])
     ink = np.zeros((480, 720), int)
-    for left, bottom, width, height in boxes:
-        assert left >= 0 and left + width <= 720 and height <= bottom <= 480
-        ink[bottom - height:bottom, left:left + width] += 1
+    for one in placed.placed:
+        assert one.left >= 0 and one.left + one.width <= 720 and one.height <= one.bottom <= 480
+        ink[one.bottom - one.height:one.bottom, one.left:one.left + one.width] += 1
     assert ink.max() == 1
 
 
