@@ -37,7 +37,7 @@ import predictions
 from datasets import annotations, flic, measures
 from datasets.arrays import default_folder, file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
-from engine import palette
+from engine import coco_json, palette
 from engine.cli import Parser, run_script
 from engine.files import InputError, atomic, load_json
 from engine.joints import side_of
@@ -305,14 +305,46 @@ def main():
 
 
 @annotations.understood
-def read_results(path):
-    """People as COCO's result files have them."""
-    results, k = load_json(path), len(datasets.load('coco').JOINTS)
+def read_results(path, pictures):
+    """People as COCO's result files have them, their image_ids those of the pictures (arrays.picture).
+
+    Pictures go by file_name, where a result has it, else by image_id: the picture's id or, as Ultralytics writes it,
+    its name without ending.  The only category is taken for person, whatever its id; of several it is 1.
+    """
+    results, k, ids = load_json(path), len(datasets.load('coco').JOINTS), ids_of(pictures)
+    if not isinstance(results, list):
+        raise InputError('not a list of results')
     for result in results:
         points = np.asarray(result['keypoints'], float)
         if points.shape != (3 * k,) or not np.isfinite([*points, result['score']]).all():
             raise InputError(f'who is in picture {result["image_id"]} has other than 17 finite joints and a score')
-    return results
+    categories = collections.Counter(coco_json.identity(result.get('category_id', 1)) for result in results)
+    person = next(iter(categories)) if len(categories) == 1 else 1
+    others = len(results) - categories[person]
+    if others or person != 1:
+        print(f'{path}: category {person} is taken for person; {others} results of other categories are left out')
+    return [{**result, 'image_id': picture_of(result, ids), 'category_id': 1} for result in results
+            if coco_json.identity(result.get('category_id', 1)) == person]
+
+
+def ids_of(pictures):
+    """{id, plain name of a file, that without its ending: id}, but for names that two pictures have."""
+    plain = [os.path.basename(file) for file in pictures['file'].tolist()]
+    ids = pictures['id'].tolist()
+    found = {}
+    for names in (plain, [os.path.splitext(name)[0] for name in plain]):
+        often = collections.Counter(names)
+        found.update({name: id_ for name, id_ in zip(names, ids) if often[name] == 1})
+    return found | {id_: id_ for id_ in ids}
+
+
+def picture_of(result, ids):
+    """The id of a result's picture."""
+    file, id_ = coco_json.plain(str(result.get('file_name') or '')), coco_json.identity(result['image_id'])
+    found = ids.get(file, ids.get(id_))
+    if found is None:
+        raise InputError(f'picture {file or id_} is none of the test split\'s')
+    return found
 
 
 def print_tables(args, manifest, path):
@@ -323,10 +355,8 @@ def print_tables(args, manifest, path):
     if dataset == 'coco':
         pictures, everybody = (load_array(args.data, 'pictures', 'test', manifest),
                                load_split(args.data, 'test', manifest))
-        results = read_results(path)
+        results = read_results(path, pictures)
         with_results = {result['image_id'] for result in results}
-        if strangers := with_results - set(pictures['id'].tolist()):
-            raise InputError(f'{path}: picture {min(strangers)} is none of the test split\'s')
         made = [measures.precision_table(pictures, everybody, results)]
         print(f'test split, {len(pictures)} pictures, {len(pictures) - len(with_results)} of them without results\n')
     else:

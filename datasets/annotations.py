@@ -11,10 +11,12 @@ import os
 import numpy as np
 
 from datasets.arrays import FILE_WIDTH, picture, record
+from engine.coco_json import listed
 from engine.crops import centre_and_scale
 from engine.files import InputError
 
 MAX_NAME = 255           # bytes
+BEYOND = 0.1            # of a picture's side: a label further outside is doubtful
 
 # The arrays of one split (arrays.py): pictures [m] (arrays.picture), joints float32 [n, k, 2], people record(k) [n].
 Annotated = collections.namedtuple('Annotated', 'pictures joints people')
@@ -30,6 +32,19 @@ def check_joints(joints_xy, path):
     bad = ~(np.abs(joints_xy) < 1e5).all(axis=(1, 2))                                   # NaN compares false
     if bad.any():
         raise InputError(f'{path}: sample {np.argmax(bad)}: a joint is NaN or far outside the picture')
+
+
+def far_outside(part):
+    """A line about the people of an Annotated with joints far outside their pictures, '' if there is nobody: labels of
+    another size, or of the picture before its EXIF orientation turned it, look like that."""
+    size = np.stack([part.pictures[side][part.people['picture']] for side in ('width', 'height')], axis=-1)
+    middle = part.joints / np.maximum(size, 1)[:, None] - 0.5
+    outside = (np.abs(middle) > 0.5 + BEYOND).any(axis=2) & (part.people['visible'] > 0)
+    rows = np.flatnonzero(outside.any(axis=1) & (size > 0).all(axis=1))
+    if not len(rows):
+        return ''
+    return (f'look at the labels: joints of {len(rows)} people are far outside their pictures '
+            f'({listed(part.people["file"][rows].tolist())})')
 
 
 def annotated(files, places, joints_xy, visible, **fields):

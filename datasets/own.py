@@ -26,7 +26,6 @@ from engine.images import read_picture
 
 SIZE = 159.0            # pixels of the frame: mean of ||lhip - rsho|| and ||rhip - lsho||, median of FLIC's people
 SMALLEST = 20.0         # pixels of the picture: of who is smaller, little is to be seen
-BEYOND = 0.1            # of a picture's side: no label may lie further outside
 TORSOBOX = np.array([0.54, 0.81])               # width and height in sizes, medians of FLIC's people
 FRAME = flic.HEIGHT, flic.WIDTH
 
@@ -148,7 +147,7 @@ def reason_against(person):
 def labelled(person, folder, file, size):
     """The Labelled of a coco_people.Person in a picture of that size."""
     there, row = person.points[:, 2] > 0, person.annotation.row
-    if not (np.abs(person.points[there, :2] / size - 0.5) <= 0.5 + BEYOND).all():
+    if not (np.abs(person.points[there, :2] / size - 0.5) <= 0.5 + annotations.BEYOND).all():
         raise InputError('annotations[{}]: a joint is far outside of {}, annotated as {}x{}'.format(row, file, *size))
     joints_xy = np.where(there[:, None], person.points[:, :2], np.nan)
     return Labelled(os.path.join(folder, file), size, joints_xy, f'{os.path.basename(file)[-60:]}#{row}', row)

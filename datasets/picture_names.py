@@ -3,8 +3,8 @@
 Tools write names with backslashes, absolute paths of another machine, paths from a folder of their own, names as in a
 URL.  Tried are, one after the other: the name itself; with slashes for backslashes; its ends, the longest first
 (C:\\data\\train\\1.jpg: data/train/1.jpg, train/1.jpg); the plain name anywhere below the folder, if only one file
-there has it (1.jpg; folders whose names begin with a dot do not count); all of these with %20 and the like replaced.  A
-name with `..` in it is tried by its plain name alone.  No result leads out of the folder.
+there has it (1.jpg or 1.JPG; folders whose names begin with a dot do not count); all with %20 and the like replaced.
+A name with `..` in it is tried by its plain name alone.  No result leads out of the folder.
 """
 import functools
 import os
@@ -44,7 +44,8 @@ class Finder:
         for path in (path for spelling in spellings for path in ends(spelling) if self.is_there(path)):
             return path
         for plain in map(os.path.basename, spellings):
-            found = self.index.get(composed(plain), ())
+            found = self.index.get(composed(plain).casefold(), ())
+            found = [path for path in found if composed(os.path.basename(path)) == composed(plain)] or found
             if len(found) > 1:
                 raise InputError(f'picture {name!r}: which of {found[0]}, {found[1]} in {self.folder} is not known')
             if found:
@@ -56,13 +57,13 @@ class Finder:
 
     @functools.cached_property
     def index(self) -> dict[str, list[str]]:
-        """{plain name: paths relative to the folder} of all files below it."""
+        """{plain name in small letters: paths relative to the folder} of all files below it."""
         found = {}
         for there, folders, files in os.walk(self.folder):
             folders[:] = sorted(name for name in folders if not name.startswith('.'))       # thumbnails are copies
             for file in files:
                 path = os.path.relpath(os.path.join(there, file), self.folder)
-                found.setdefault(composed(file), []).append(path)
+                found.setdefault(composed(file).casefold(), []).append(path)
         return found
 
 

@@ -15,7 +15,7 @@ import os
 from typing import NamedTuple
 
 from engine import coco_json
-from engine.coco_json import Annotation, CocoFile, Remarks
+from engine.coco_json import Annotation, CocoFile, Remarks, plain
 from engine.files import InputError
 
 LEAST = 0.5
@@ -65,11 +65,6 @@ def ids_of(file: CocoFile) -> dict[str, int | str]:
     return {name: its.pop() for name, its in ids.items() if len(its) == 1}
 
 
-def plain(path: str) -> str:
-    """A file's name without folders, of Windows too."""
-    return path.replace('\\', '/').rpartition('/')[2]
-
-
 def person_in(file: CocoFile) -> tuple[set, list[str]]:
     """The ids of the category that is person, and what is to be said of it."""
     found = collections.Counter(one.category for one in file.annotations)
@@ -117,6 +112,11 @@ def of(boxes: Boxes, file: str) -> list[Box]:
     return boxes.boxes.get(number(boxes, file), [])
 
 
+def names(boxes: Boxes) -> str:
+    """Its first pictures."""
+    return coco_json.listed(list(boxes.ids) or list(map(str, boxes.boxes))) or 'none'
+
+
 def numbers(boxes: Boxes, files: list[str]) -> dict[str, int]:
     """{name of a picture: its image_id}, {} where these are not all different numbers.
 
@@ -127,7 +127,7 @@ def numbers(boxes: Boxes, files: list[str]) -> dict[str, int]:
     unknown = [file for file, id_ in found.items() if id_ is None]
     if unknown and (boxes.complete or not boxes.ids or len(unknown) == len(files)):
         raise InputError(f'--boxes {boxes.path}: does not say which of its images {unknown[0]} is; it has '
-                         f'{coco_json.listed(list(boxes.ids) or list(map(str, boxes.boxes))) or "none"}')
+                         f'{names(boxes)}')
     if len(set(found.values())) < len(files) or not all(isinstance(id_, int) for id_ in found.values()):
         return {}
     return found

@@ -11,7 +11,7 @@ records of what is in a file and derives what may be absent:
 Which category is a person, and which key point is which joint, says datasets/coco_people.py.
 """
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from engine.joints import TORSO, joint_of
 
 PERSON = ('person', 'persons', 'people', 'human', 'humans', 'pedestrian', 'pedestrians')
 NAMED = 3               # so many of those left out are named
+FAR = 1e6               # pixels: no box reaches further
 AROUND_POINTS = 1.2     # a box around key points, in their extent
 
 
@@ -88,13 +89,13 @@ def read(path: str) -> CocoFile:
         document = {'annotations': content} if results else content
         if not isinstance(document, dict) or not isinstance(document.get('annotations'), list):
             raise InputError('neither a list of results nor an object with `annotations`')
-        images = [image_of(one) for one in objects(document, 'images')]
+        images = records(document, 'images', image_of)
         if len({image.id for image in images}) < len(images):
             raise InputError('two pictures have one id')
-        categories = [category_of(one) for one in objects(document, 'categories')]
+        categories = records(document, 'categories', category_of)
         if len({category.id for category in categories}) < len(categories):
             raise InputError('two categories have one id')
-        annotations = [annotation_of(row, one) for row, one in enumerate(objects(document, 'annotations'))]
+        annotations = records(document, 'annotations', annotation_of)
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
     except Exception as error:                              # a foreign file can hold anything
@@ -102,15 +103,24 @@ def read(path: str) -> CocoFile:
     return CocoFile(path, images, categories, annotations, results)
 
 
-def objects(document: dict, kind: str) -> list[dict]:
-    """The JSON objects of one of a document's lists; [] if it has none."""
-    found = document.get(kind) or []
+def records(document: dict, kind: str, record_of: Callable[[int, dict], NamedTuple]) -> list:
+    """Of the objects of one of a document's lists; [] if it has none."""
+    found, made = document.get(kind) or [], []
     if not isinstance(found, list):
         raise InputError(f'`{kind}` is no list')
-    for i, one in enumerate(found):
-        if not isinstance(one, dict):
-            raise InputError(f'{kind}[{i}] is {one!r:.40}, not an object')
-    return found
+    for row, one in enumerate(found):
+        try:
+            if not isinstance(one, dict):
+                raise InputError(f'{one!r:.40} is not an object')
+            made.append(record_of(row, one))
+        except InputError as error:
+            raise InputError(f'{kind}[{row}]: {error}') from None
+    return made
+
+
+def plain(path: str) -> str:
+    """A file's name without folders, of Windows too."""
+    return path.replace('\\', '/').rpartition('/')[2]
 
 
 def is_named_person(category: Category) -> bool:
@@ -124,13 +134,13 @@ def is_person(category: Category) -> bool:
 
 # --- records ------------------------------------------------------------------------------------------------------
 
-def image_of(one: dict) -> Image:
+def image_of(_: int, one: dict) -> Image:
     names = (one.get(key) for key in ('file_name', 'path', 'coco_url'))
     file = next((name for name in names if name), None)
     if not isinstance(file, str):
-        raise InputError(f'picture {one.get("id")!r:.40}: no `file_name`')
+        raise InputError('no `file_name`')
     width, height = (side_of_picture(one.get(key)) for key in ('width', 'height'))
-    return Image(identity(one['id']), file, width, height)
+    return Image(identity(one.get('id')), file, width, height)
 
 
 def side_of_picture(value: Any) -> int:
@@ -139,40 +149,37 @@ def side_of_picture(value: Any) -> int:
     return int(found) if 0 < found < 1e6 else 0
 
 
-def category_of(one: dict) -> Category:
+def category_of(_: int, one: dict) -> Category:
     points = one.get('keypoints') or ()
     if not isinstance(points, list | tuple):
-        raise InputError(f'category {one.get("name")!r:.40}: `keypoints` is no list of names')
-    return Category(identity(one['id']), str(one.get('name', '')), tuple(map(str, points)))
+        raise InputError('`keypoints` is no list of names')
+    return Category(identity(one.get('id')), str(one.get('name', '')), tuple(map(str, points)))
 
 
 def annotation_of(row: int, one: dict) -> Annotation:
-    try:
-        id_, category = one.get('id'), one.get('category_id')
-        points, box, area = points_of(one.get('keypoints')), box_of(one.get('bbox')), number(one.get('area'))
-        derived = ['box'] * (box is None) + ['area'] * (not 0 < area < math.inf)
-        if derived:
-            outline = polygons(one.get('segmentation'))
-            box = box or box_around(np.concatenate(outline) if outline else ()) or box_of_points(points)
-        if 'area' in derived:
-            area = polygons_area(outline) or (box[2] * box[3] if box else None)
-        file = str(one.get('file_name') or '')
-        image = identity(one['image_id'] if one.get('image_id') is not None else file)
-        score = number(one.get('score'))
-        return Annotation(
-            row=row,
-            id=id_ if type(id_) is int and abs(id_) < 1 << 62 else row,
-            image=image,
-            file=file,
-            category=None if category is None else identity(category),
-            points=points,
-            box=box,
-            area=area if box else None,
-            crowd=number(one.get('iscrowd')) > 0,
-            score=1.0 if math.isnan(score) else score,
-            derived=' and '.join(derived))
-    except InputError as error:
-        raise InputError(f'annotations[{row}]: {error}') from None
+    id_, category = one.get('id'), one.get('category_id')
+    points, box, area = points_of(one.get('keypoints')), box_of(one.get('bbox')), number(one.get('area'))
+    derived = ['box'] * (box is None) + ['area'] * (not 0 < area < math.inf)
+    if derived:
+        outline = polygons(one.get('segmentation'))
+        box = box or box_around(np.concatenate(outline) if outline else ()) or box_of_points(points)
+    if 'area' in derived:
+        area = polygons_area(outline) or (box[2] * box[3] if box else None)
+    file = str(one.get('file_name') or '')
+    image = identity(one['image_id'] if one.get('image_id') is not None else file)
+    score = number(one.get('score'))
+    return Annotation(
+        row=row,
+        id=id_ if type(id_) is int and abs(id_) < 1 << 62 else row,
+        image=image,
+        file=file,
+        category=None if category is None else identity(category),
+        points=points,
+        box=box,
+        area=area if box else None,
+        crowd=number(one.get('iscrowd')) > 0,
+        score=1.0 if math.isnan(score) else score,
+        derived=' and '.join(derived))
 
 
 def identity(value: Any) -> int | str:
@@ -181,7 +188,7 @@ def identity(value: Any) -> int | str:
         return int(value) if value.isdecimal() and len(value) < 20 else value
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
         return int(value)
-    raise InputError(f'{value!r:.40} is no id')
+    raise InputError(f'id {value!r:.40} is neither a whole number nor text')
 
 
 def number(value: Any) -> float:
@@ -216,7 +223,7 @@ def box_of(values: Any) -> tuple | None:
         box = tuple(math.nan if value is None else float(value) for value in values)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f'bbox {values!r:.60} is not [x, y, width, height]') from error
-    return box if all(map(math.isfinite, box)) and box[2] > 0 and box[3] > 0 else None
+    return box if all(abs(value) < FAR for value in box) and box[2] > 0 and box[3] > 0 else None
 
 
 def box_around(points_xy: Iterable, larger: float = 1) -> tuple | None:
@@ -232,7 +239,7 @@ def box_of_points(points: np.ndarray | None) -> tuple | None:
     """The box around what is labelled; at (0, 0) nothing is, whatever its visibility."""
     if points is None:
         return None
-    labelled = (points[:, 2] > 0) & (points[:, :2] != 0).any(axis=1)
+    labelled = (points[:, 2] > 0) & (points[:, :2] != 0).any(axis=1) & np.isfinite(points).all(axis=1)
     return box_around(points[labelled, :2], AROUND_POINTS)
 
 

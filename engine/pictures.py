@@ -285,7 +285,11 @@ def numbers_of(found, detected):
     """{file's name: image_id}: that of the detections, or their names' numbers, where all are different ones, as in
     COCO."""
     if detected:
-        return boxes.numbers(detected, [os.path.basename(str(source.path)) for source in found])
+        names = [os.path.basename(str(source.path)) for source in found]
+        numbers = boxes.numbers(detected, names)
+        if detected.boxes and not any(boxes.of(detected, name) for name in names):
+            complain(f'{detected.path}: no box is of these pictures, but of {boxes.names(detected)}')
+        return numbers
     names = [source.name for source in found if not source.is_video]
     numbers = [int(name) for name in names if name.isdecimal()]
     same = len(found) > len(set(numbers))

@@ -1,6 +1,8 @@
 """PCP, the tables and average precision: hand-made cases; predictions of each data set's form."""
 import argparse
+import codecs
 import json
+import os
 import sys
 
 import numpy as np
@@ -216,6 +218,31 @@ def test_foreign_results_are_refused(change, words, tmp_path, monkeypatch):
     (tmp_path / 'p.json').write_text(json.dumps([result]))
     with pytest.raises(InputError, match=words):
         call(monkeypatch, evaluate, tmp_path / 'p.json', '--data', tmp_path / 'arrays')
+
+
+def by_name(result, file):
+    return {**result, 'image_id': os.path.splitext(file)[0], 'category_id': 0}
+
+
+@pytest.mark.parametrize('change', [
+    lambda result, file: result, lambda result, file: {**result, 'image_id': str(result['image_id'])}, by_name,
+    lambda result, file: {**result, 'image_id': -1, 'file_name': f'C:\\pictures\\{file}'},
+    lambda result, file: {**result, 'category_id': '2'}])
+def test_results_in_other_programs_forms(change, tmp_path, monkeypatch, capsys):
+    """Pictures by number, text, name or file, people of a category of any id: the same perfect people."""
+    manifest = drawn('coco', tmp_path / 'arrays', monkeypatch)
+    split = arrays.labelled(arrays.load_split(str(tmp_path / 'arrays'), 'test', manifest))
+    table = arrays.load_array(str(tmp_path / 'arrays'), 'pictures', 'test', manifest)
+    results = []
+    for joints_xy, person in zip(split.joints, split.people):
+        picture = table[person['picture']]
+        result = measures.coco_result(picture['id'], joints_xy, np.ones(17), 1)
+        results.append(change(result, os.path.basename(str(picture['file']))))
+    (tmp_path / 'p.json').write_bytes(codecs.BOM_UTF8 + json.dumps(results).encode())
+    capsys.readouterr()
+    call(monkeypatch, evaluate, tmp_path / 'p.json', '--data', tmp_path / 'arrays')
+    said = capsys.readouterr().out
+    assert '| AP        | 100.0 |' in said and ('is taken for person' in said) == (results[0]['category_id'] != 1)
 
 
 def test_who_is_meant_in_a_picture():

@@ -103,7 +103,7 @@ def scaled(keypoints, factor):
 @pytest.mark.parametrize(('change', 'words'), [
     (renamed(lambda name: f'point {name[0]}'), r'no category has the key points of people: expected .*left_shoulder'),
     (renamed(lambda name: 'lsho' if name == 'nose' else name), 'key points lsho and left_shoulder are one joint'),
-    (lambda content: content['categories'][0].update(keypoints='nose,left_eye'), "'person': `keypoints` is no list"),
+    (lambda content: content['categories'][0].update(keypoints='nose,left_eye'), r'categories\[0\]: `keypoints` is no'),
     (lambda content: content['categories'][0]['keypoints'].pop(),
      r'annotations\[0\] of 0.png: 17 key points, and the category names 16'),
     (lambda content: content['categories'].append(content['categories'][0]), 'two categories have one id'),
@@ -187,6 +187,18 @@ def test_visibility_of_other_types(folder):
     def types(content):
         content['annotations'][0]['keypoints'][2::3] = [True, False, *15 * [2.0]]
     assert read_coco(folder, changed(types)).people['visible'][0].tolist() == [2, 0, *15 * [2]]
+
+
+def test_joints_far_outside_their_pictures_are_said(folder):
+    """A tenth of a side is allowed; of an unknown size nothing is known."""
+    part = read_coco(folder, coco_files.official())
+    assert annotations.far_outside(part) == ''
+    part.pictures['height'][1] = 190                        # the lowest joint is at 215, more than a tenth below
+    assert annotations.far_outside(part) == ('look at the labels: joints of 1 people are far outside their pictures '
+                                             '(1.png)')
+    part.pictures['height'][1] = 200
+    part.pictures['height'][0] = 0                          # not known
+    assert annotations.far_outside(part) == ''
 
 
 # --- ids and names ------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from datasets import annotations, picture_names
 from engine.files import InputError
 
 FILES = ('1.jpg', 'train/2.jpg', 'train/a b.jpg', 'val/3.jpg', 'both/4.jpg', 'val/4.jpg', '.thumbnail/3.jpg',
-         'caf\u00e9.jpg', 'back\\slash.jpg', '50%25.jpg')
+         'caf\u00e9.jpg', 'back\\slash.jpg', '50%25.jpg', 'UPPER.JPG', 'case/c.jpg', 'case/C.jpg')
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def folder(tmp_path):
     ('\\\\server\\share\\1.jpg', '1.jpg'), ('./train//2.jpg', './train//2.jpg'), ('train/a%20b.jpg', 'train/a b.jpg'),
     ('https://host/data/a%20b.jpg', 'train/a b.jpg'), ('cafe\u0301.jpg', 'caf\u00e9.jpg'), ('back\\slash.jpg',
                                                                                      'back\\slash.jpg'),
-    ('50%25.jpg', '50%25.jpg'), ('3.jpg', 'val/3.jpg')])
+    ('50%25.jpg', '50%25.jpg'), ('3.jpg', 'val/3.jpg'), ('x\\upper.jpg', 'UPPER.JPG'), ('C.jpg', 'case/C.jpg')])
 def test_where_a_picture_is(folder, name, path):
     (found,), said = picture_names.resolve([name], str(folder))
     assert found == path and (folder / found).is_file()

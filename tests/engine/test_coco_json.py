@@ -101,14 +101,15 @@ def test_what_is_no_json(tmp_path, content):
 
 @pytest.mark.parametrize(('content', 'words'), [
     (3, 'neither'), ('"x"', 'neither'), ({'images': []}, 'neither'), ({'annotations': {}}, 'neither'),
-    ([1], r'annotations\[0\] is 1, not an object'), ({'annotations': [], 'images': 3}, '`images` is no list'),
-    ([{'image_id': [1]}], r'annotations\[0\]: \[1\] is no id'), ([{'image_id': 1.5}], 'no id'), ([{}], 'no id'),
-    ([{'image_id': True}], 'no id'), ([{'image_id': 1, 'bbox': [1, 2, 3]}], 'bbox'),
+    ([1], r'annotations\[0\]: 1 is not an object'), ({'annotations': [], 'images': 3}, '`images` is no list'),
+    *(([{'image_id': id_}], r'annotations\[0\]: id .* is neither a whole number nor text')
+      for id_ in ([1], 1.5, True, None, '', float('nan'))),
+    ([{'image_id': 1, 'bbox': [1, 2, 3]}], 'bbox'),
     ([{'image_id': 1, 'bbox': [1, 2, 3, 'x']}], r"annotations\[0\]: bbox \[1, 2, 3, 'x'\] is not"),
     *(([{'image_id': 1, 'keypoints': keypoints}], r'annotations\[0\]: `keypoints` is not')
       for keypoints in ([1, 2], 'abc', [[1, 2, 3], [1]], {'a': 1})),
-    ({'images': [{'id': 1}], 'annotations': []}, 'picture 1: no `file_name`'),
-    ({'images': [{'file_name': 'a'}], 'annotations': []}, 'KeyError'),
+    ({'images': [{'id': 1}], 'annotations': []}, r'images\[0\]: no `file_name`'),
+    ({'images': [{'file_name': 'a'}], 'annotations': []}, r'images\[0\]: id None'),
     ({'images': [{'id': 1, 'file_name': 'a'}, {'id': '1', 'file_name': 'b'}], 'annotations': []}, 'two pictures')])
 def test_faults_are_named(tmp_path, content, words):
     with pytest.raises(InputError, match=words) as error:
