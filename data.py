@@ -34,7 +34,7 @@ import numpy as np
 
 import datasets
 from datasets import annotations, arrays, flic, flic_plus, overlap, own
-from engine import cli, files, interrupts, progress
+from engine import cli, files, folders, interrupts, progress
 from engine.files import InputError
 from engine.images import read_picture, size_mismatch
 from engine.joints import standard_name
@@ -134,7 +134,7 @@ def write_split(folder, split, people, frames, workers):
     """
     n = len(people.file)
     final = {kind: os.path.join(folder, arrays.file_name(kind, split)) for kind in flic.LAYOUT}
-    partial = {kind: f'{path}.{os.getpid()}.partial' for kind, path in final.items()}
+    partial = {kind: files.partial(path) for kind, path in final.items()}
     for kind, (dtype, shape) in flic.LAYOUT.items():
         files.create_npy(partial[kind], dtype, (n,) + shape)
     np.lib.format.open_memmap(partial['joints'], mode='r+')[:] = people.joints_xy
@@ -152,8 +152,8 @@ def write_annotated(folder, split, part, dataset):
     written = {}
     for kind, array in zip(('pictures', 'joints', 'people'), part):
         final = os.path.join(folder, arrays.file_name(kind, split, dataset))
-        written[f'{final}.{os.getpid()}.partial'] = final
-        with open(f'{final}.{os.getpid()}.partial', 'wb') as file:
+        written[files.partial(final)] = final
+        with open(files.partial(final), 'wb') as file:
             np.save(file, array)
     return written
 
@@ -167,7 +167,7 @@ def write_arrays(folder, write, facts):
     try:
         os.makedirs(folder, exist_ok=True)
         refuse_other_set(folder, facts['dataset'])
-        for stale in files.leftovers(folder, OURS):
+        for stale in folders.leftovers(folder, OURS):
             os.unlink(stale)
         for split in arrays.SPLITS:
             written.update(write(split))
@@ -181,7 +181,7 @@ def write_arrays(folder, write, facts):
     except OSError as error:
         raise InputError(f'{error.filename or folder}: cannot be written: {error.strerror}') from error
     finally:
-        for partial in glob.glob(os.path.join(glob.escape(folder), f'*.{os.getpid()}.partial')):
+        for partial in glob.glob(files.partial(os.path.join(glob.escape(folder), '*'))):
             os.unlink(partial)
     return manifest
 
@@ -345,6 +345,11 @@ def sources(options):
 
 def main():
     options = parse_options()
+    with folders.locked(options.out, '--out'):
+        make_arrays(options)
+
+
+def make_arrays(options):
     metas, images = sources(options)
     settings = {'meta': ' '.join(map(os.path.basename, metas)), 'synthetic': options.synthetic, 'seed': options.seed,
                 'skip_missing': options.skip_missing, **({'source': 'own'} if options.coco else {}),

@@ -34,7 +34,7 @@ import numpy as np
 import datasets
 import systems
 from datasets import arrays, flic, synthetic
-from engine import batches, checkpoint, cli, convolution, files, pictures, towers
+from engine import batches, checkpoint, cli, convolution, folders, pictures, towers
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -53,7 +53,7 @@ def main():
     system, options = settings_of(found)
     inputs, source = inputs_to_check(system, options, args.data, FRAMES)
     print(f'{found.path} on {source}:', flush=True)
-    with files.staging(args.out, replaced=(SAVED_MODEL, ONNX)) as folder:
+    with folders.staging(args.out, replaced=(SAVED_MODEL, ONNX)) as folder:
         graph_def, names, outputs = freeze(found, system, options)
         inputs = {name: inputs[name] for name in names}
         with live_network(found, system, options) as run:

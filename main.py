@@ -22,6 +22,7 @@ from engine import (
     checkpoint,
     cluster,
     convolution,
+    folders,
     pictures,
     progress,
     runs,
@@ -170,12 +171,13 @@ def system_meant(names, arguments=None):
 def predict_pictures(options, system, found):
     """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
     chosen = pictures.find_sources(options, system)
-    graph = pictures.build_graph(system, options, found)
-    with tf.Session(config=towers.session_config(options.gpus, optimised=False)) as session:
-        checkpoint.restore(session, graph.saver, found)
-        with convolution.spectra(session, graph.spectra):
-            finder = pictures.Finder(session, graph, system, datasets.load(options.dataset), options)
-            return pictures.write_poses(finder, chosen, options, found)
+    with folders.locked(options.out, '--out'):
+        graph = pictures.build_graph(system, options, found)
+        with tf.Session(config=towers.session_config(options.gpus, optimised=False)) as session:
+            checkpoint.restore(session, graph.saver, found)
+            with convolution.spectra(session, graph.spectra):
+                finder = pictures.Finder(session, graph, system, datasets.load(options.dataset), options)
+                return pictures.write_poses(finder, chosen, options, found)
 
 
 def check_data(manifest, found, options):

@@ -21,12 +21,12 @@ import time
 
 import numpy as np
 
-from engine import cli, files
+from engine import cli, files, folders
 from engine.files import InputError
 from engine.layers import AVERAGE
 from engine.tf1 import tf
 
-STATE, PARTIAL, OLD = 'state.json', '.partial', '.old'
+STATE, OLD = 'state.json', '.old'
 PUBLISHED = 'pretrained'
 OPTIMISER = re.compile(r'(.*/)?(Ada(m|m_1|grad)|Momentum|beta[12]_power(_\d+)?|skipped)')   # what only training needs
 NAME = re.compile(rf'step-(\d{{8,}})({OLD})?')
@@ -50,7 +50,7 @@ def save(session, saver, run, state, keep):
     state: dictionary with at least 'step' and 'best' ({'step', 'rate'} or None).  Raises OSError if it fails.
     """
     final = os.path.join(run, f'step-{state["step"]:08d}')
-    partial, old = f'{final}.{os.getpid()}{PARTIAL}', final + OLD
+    partial, old = files.partial(final), final + OLD
     try:
         shutil.rmtree(partial, ignore_errors=True)          # of a killed process that had this one's number
         os.makedirs(partial)
@@ -113,7 +113,7 @@ def prune(run, keep, step, best):
 
 def sweep(run):
     """Removes what a killed process left half-written: folders and files."""
-    for path in files.leftovers(run, OURS):
+    for path in folders.leftovers(run, OURS):
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.unlink(path)

@@ -3,14 +3,15 @@ import binascii
 import contextlib
 import json
 import os
-import re
-import shutil
+import socket
 import threading
 import zipfile
 
 import numpy as np
 
 LARGEST_NPZ = 1 << 28                   # bytes, unpacked: twenty times what the priors take
+HOST = f'{binascii.crc32(socket.gethostname().encode()):08x}'
+MAX_NAME = 255                          # bytes, of every usual file system
 
 
 class InputError(Exception):
@@ -47,51 +48,30 @@ def printable(text):
     return ''.join(c if c.isprintable() or c == '\n' else ascii(c)[1:-1] for c in str(text))
 
 
+def partial(path):
+    """The temporary name of a file or folder: it says which process, on which host, is writing it.
+
+    Of a name that would get too long the beginning is left out; folders.leftovers goes by how names end.
+    """
+    folder, name = os.path.split(path)
+    ending = f'.{os.getpid()}-{HOST}.partial'
+    if len(os.fsencode(name)) <= MAX_NAME:                  # else the final name is too long: the error says so
+        name = os.fsdecode(os.fsencode(name)[-(MAX_NAME - len(ending) - len('.mp4')):])
+    return os.path.join(folder, name + ending)
+
+
 @contextlib.contextmanager
 def atomic(path):
     """Yields a temporary path beside `path`; it takes the final name only when the block ends without an error."""
-    partial = f'{path}.{os.getpid()}.partial'
+    temporary = partial(path)
     try:
-        yield partial
-        os.replace(partial, path)
+        yield temporary
+        os.replace(temporary, path)
     except OSError as error:
         raise InputError(f'{path}: cannot be written: {error.strerror or error}') from error
     finally:
         with contextlib.suppress(OSError):
-            os.unlink(partial)
-
-
-def leftovers(folder, names):
-    """Paths in `folder` of what killed processes left half-written of files or folders whose names match `names`; not
-    those of anybody else, whatever their endings, but the .mp4 that videos.writer adds."""
-    ours = re.compile(rf'({names})\.\d+\.partial(\.mp4)?')
-    return [os.path.join(folder, name) for name in os.listdir(folder) if ours.fullmatch(name)]
-
-
-@contextlib.contextmanager
-def staging(out, replaced=()):
-    """Yields a folder within the folder `out`; what it holds moves up when the block ends without an error, and takes
-    the place of what is there by the names `replaced`.  Else `out` is as it was."""
-    partial, new = os.path.join(out, f'staging.{os.getpid()}.partial'), not os.path.isdir(out)
-    try:
-        os.makedirs(out, exist_ok=True)
-        for path in leftovers(out, 'staging'):
-            shutil.rmtree(path)
-        os.mkdir(partial)
-        yield partial
-        written = os.listdir(partial)
-        for name in sorted({*replaced, *written}):
-            if os.path.lexists(os.path.join(out, name)):
-                os.rename(os.path.join(out, name), os.path.join(partial, f'{name}.old'))
-            if name in written:
-                os.rename(os.path.join(partial, name), os.path.join(out, name))
-    except OSError as error:
-        raise InputError(f'--out {out}: cannot be written: {error.strerror or error}') from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if new:
-            with contextlib.suppress(OSError):                          # stays if it holds anything
-                os.rmdir(out)
+            os.unlink(temporary)
 
 
 def check_regular(path):

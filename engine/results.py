@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from engine import checkpoint, drawing, files
+from engine import checkpoint, drawing, files, folders
 from engine.files import InputError
 from engine.joints import standard_name
 
@@ -59,7 +59,7 @@ def remove_stale(out, source):
 
 def sweep(out):
     """Removes what killed processes left half-written."""
-    for path in files.leftovers(out, OURS):
+    for path in folders.leftovers(out, OURS):
         with contextlib.suppress(OSError):
             os.unlink(path)
 

@@ -1,13 +1,12 @@
 """Run folders: opened by one process at a time, never overwritten, never rewound."""
 import contextlib
-import fcntl
 import os
 
-from engine import checkpoint, files
+from engine import checkpoint, files, folders
 from engine.files import InputError
 from engine.tf1 import tf
 
-LOCKS = {}                              # {run: open file} that hold the locks of this process
+LOCKS = {}                              # {run: folders.Lock} that this process holds
 
 
 def open_run(options, found):
@@ -15,7 +14,7 @@ def open_run(options, found):
     if found:
         run = os.path.dirname(os.path.normpath(found.path))
         if options.train:
-            lock(run)
+            lock(run, '--restore')
             checkpoint.sweep(run)
             refuse_to_rewind(found)
         return run
@@ -31,22 +30,9 @@ def open_run(options, found):
     return run
 
 
-def lock(run):
-    """One process at a time trains in a run's folder; the lock ends with the process, however it ends."""
-    files.check_regular(os.path.join(run, 'lock'))
-    try:
-        _take_lock(run)
-    except OSError as error:
-        raise InputError(f'{run}: cannot be used: {error.strerror}') from error
-
-
-def _take_lock(run):
-    file = open(os.path.join(run, 'lock'), 'a')             # noqa: SIM115 (stays open)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f'{run}: another process trains in this folder') from None
-    LOCKS[run] = file
+def lock(run, option='--run'):
+    """One process at a time trains in a run's folder; the lock ends with the process."""
+    LOCKS[run] = folders.Lock(run, option)
 
 
 def keep_lock(run):
@@ -54,10 +40,9 @@ def keep_lock(run):
     faster.  Runs that this process has not locked are left alone, and what cannot be written is found out elsewhere."""
     if run not in LOCKS:
         return False
-    path = os.path.join(run, 'lock')
     with contextlib.suppress(OSError):
-        if not os.path.exists(path) or not os.path.samestat(os.stat(path), os.fstat(LOCKS[run].fileno())):
-            _take_lock(run)
+        if not LOCKS[run].is_there():
+            LOCKS[run].take()
             return True
     return False
 

@@ -14,7 +14,7 @@ import shutil
 
 import numpy as np
 
-from engine import checkpoint, cli, files
+from engine import checkpoint, cli, folders
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -32,7 +32,7 @@ def publish(found, out, half=False, certainty=None):
     for name in LOGS:
         if os.path.lexists(os.path.join(out, name)):
             raise InputError(f'--out {out}: holds a {name} already')
-    with files.staging(out) as folder:
+    with folders.staging(out) as folder:
         for log in (os.path.join(os.path.dirname(os.path.abspath(found.path)), name) for name in LOGS):
             if os.path.exists(log):
                 shutil.copy(log, folder)

@@ -302,7 +302,7 @@ def test_the_line_to_go_on_with_names_the_machines():
 STAND_INS = {'srun': 'shift; exec "$@"', 'sleep': '', 'python': """
 printf '%s\\0' "$@" >> called; echo >> called
 case $(wc -l < called) in
-    1) mkdir -p "$FOLDER/step-00000000.12.partial"; exit 137 ;;
+    1) mkdir -p "$FOLDER/step-00000000.99999999.partial"; exit 137 ;;
     2) mkdir "$FOLDER/step-00000000"; exit 137 ;;
 esac"""}
 

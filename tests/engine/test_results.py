@@ -113,7 +113,9 @@ def test_frames_of_an_earlier_call_go(tmp_path):
 
 def test_what_a_killed_call_left_is_swept(tmp_path):
     others = {'x.5.partial', 'a_pose.mp4.partial', 'a_pose.mp4'}
-    for name in {'a_pose.mp4.77.partial.mp4', 'a\nb_maps.jpg.1.partial', 'poses.json.5.partial', *others}:
-        (tmp_path / name).write_bytes(b'')
+    for name in ('a_pose.mp4.99999999.partial.mp4', 'a\nb_maps.jpg.99999999.partial', 'poses.json.99999999.partial'):
+        (tmp_path / name).touch()
+    for name in others:
+        (tmp_path / name).touch()
     document(tmp_path)
     assert set(os.listdir(tmp_path)) == others
