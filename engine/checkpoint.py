@@ -29,6 +29,7 @@ from engine.tf1 import tf
 STATE, OLD = 'state.json', '.old'
 PUBLISHED = 'pretrained'
 OPTIMISER = re.compile(r'(.*/)?(Ada(m|m_1|grad)|Momentum|beta[12]_power(_\d+)?|skipped)')   # what only training needs
+PATTERN = re.compile(r'[][*?\\]')         # what TensorFlow's patterns of file names mean otherwise
 NAME = re.compile(rf'step-(\d{{8,}})({OLD})?')
 OURS = r'step-\d{8,}|settings\.json|(log|steps)\.jsonl'            # what a run's folder holds
 
@@ -244,23 +245,37 @@ def _written(path):
         return os.path.getmtime(path)
 
 
+@contextlib.contextmanager
+def opened(path):
+    """Yields (prefix, reader) of a checkpoint folder's variables, as TensorFlow's readers take them.
+
+    They look for the files by a pattern, in which [ ] * ? and \\ of a path are no letters, and cannot be escaped: what
+    matches is opened by the pattern's name.  The kernel's own name of the opened folder has none of them.
+    """
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        prefix = f'/proc/self/fd/{folder}/model' if PATTERN.search(path) else os.path.join(path, 'model')
+        yield prefix, tf.train.NewCheckpointReader(prefix)
+    finally:
+        os.close(folder)
+
+
 def restore(session, saver, checkpoint):
     """Reads the graph's variables from a verified checkpoint; other names or shapes are an InputError.
 
     Those stored in half precision become what the graph has."""
-    prefix = os.path.join(checkpoint.path, 'model')
     try:
-        reader = tf.train.NewCheckpointReader(prefix)
-        shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-        for variable in tf.global_variables():          # the saver itself would take over a variable of another shape
-            name, shape = variable.op.name, variable.shape.as_list()
-            if shapes.get(name) != shape:
-                raise ValueError(f'{name} is {shapes.get(name, "absent")}, expected {shape}')
-        if tf.float16 not in types.values():
-            saver.restore(session, prefix)
-            return
-        for variable in tf.global_variables():
-            variable.load(reader.get_tensor(variable.op.name).astype(variable.dtype.as_numpy_dtype), session)
+        with opened(checkpoint.path) as (prefix, reader):
+            shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+            for variable in tf.global_variables():      # the saver itself would take over a variable of another shape
+                name, shape = variable.op.name, variable.shape.as_list()
+                if shapes.get(name) != shape:
+                    raise ValueError(f'{name} is {shapes.get(name, "absent")}, expected {shape}')
+            if tf.float16 not in types.values():
+                saver.restore(session, prefix)
+                return
+            for variable in tf.global_variables():
+                variable.load(reader.get_tensor(variable.op.name).astype(variable.dtype.as_numpy_dtype), session)
     except (tf.errors.OpError, ValueError) as error:
         raise InputError(f'{checkpoint.path}: does not fit this graph: {reason(error)}') from error
 
@@ -273,10 +288,13 @@ def vectors_constant(checkpoint):
     Within it, other names or shapes are an InputError.
     """
     try:
-        reader, made = tf.train.NewCheckpointReader(os.path.join(checkpoint.path, 'model')), {}
+        with opened(checkpoint.path) as (_, reader):
+            shapes = reader.get_variable_to_shape_map()
+            vectors = {name: reader.get_tensor(name) for name, shape in shapes.items()
+                       if len(shape) == 1 and not OPTIMISER.fullmatch(name)}
     except tf.errors.OpError as error:
         raise InputError(f'{checkpoint.path}: no checkpoint of TensorFlow: {reason(error)}') from error
-    shapes = reader.get_variable_to_shape_map()
+    made = {}
 
     def constant(getter, name, shape=None, dtype=tf.float32, **kwargs):
         if len(shape := tf.TensorShape(shape).as_list()) != 1:
@@ -285,7 +303,7 @@ def vectors_constant(checkpoint):
             raise InputError(f'{checkpoint.path}: does not fit this graph: {name} is {shapes.get(name, "absent")}, '
                              f'expected {shape}')
         if name not in made:                                                    # the towers share it
-            made[name] = tf.constant(reader.get_tensor(name).astype(tf.as_dtype(dtype).as_numpy_dtype), name=name)
+            made[name] = tf.constant(vectors[name].astype(tf.as_dtype(dtype).as_numpy_dtype), name=name)
         return made[name]
     return tf.variable_scope(tf.get_variable_scope(), custom_getter=constant)
 
@@ -293,10 +311,10 @@ def vectors_constant(checkpoint):
 def weights(path):
     """{name: array} of a checkpoint folder's variables that inference reads: averages, where there are, for weights;
     in single precision, however they are stored."""
-    reader = tf.train.NewCheckpointReader(os.path.join(path, 'model'))
-    names = reader.get_variable_to_dtype_map()
-    values = {name: reader.get_tensor(name) for name in sorted(names)
-              if not OPTIMISER.fullmatch(name) and name + AVERAGE not in names}
+    with opened(path) as (_, reader):
+        names = reader.get_variable_to_dtype_map()
+        values = {name: reader.get_tensor(name) for name in sorted(names)
+                  if not OPTIMISER.fullmatch(name) and name + AVERAGE not in names}
     return {name: value.astype(np.float32) if names[name] == tf.float16 else value for name, value in values.items()}
 
 

@@ -42,6 +42,7 @@ WATCH = 5                               # seconds between two looks of a session
 SETTLED, PATIENCE, SLOWER = 20, 30, 3   # after so many calls: so many seconds beyond so many times the longest one
 MOST_BREAKS = 3                         # failed connections in a run though everybody is there
 SO_ATTACH_FILTER = 26
+SLURM = ('SLURM_PROCID', 'SLURM_STEP_NODELIST', 'SLURM_STEP_TASKS_PER_NODE')
 
 # What this process is.  serves: a worker.  address: its own, 'host:port'; a chief's may be None.  workers: the others'.
 # stays: a worker does not end with its chief.
@@ -56,36 +57,72 @@ def role(options):
         return Role(False, options.chief, tuple(options.workers), False)
     if options.predict:
         return None
-    name = 'TF_CONFIG' if 'TF_CONFIG' in os.environ else 'SLURM_*'
+    name = 'TF_CONFIG'
     try:
-        everybody, own = environment()
+        everybody, own = by_tf_config(os.environ.get(name, ''))
+        if not everybody:
+            name = 'SLURM_*'
+            everybody, own = by_slurm(os.environ)
         for one in everybody:
             address(one)
         if len(set(everybody)) < len(everybody):
             raise ValueError('an address is named twice')
     except (argparse.ArgumentTypeError, ValueError, KeyError, IndexError, TypeError, AttributeError,
             RuntimeError) as error:
-        raise InputError(f'{name}: describes no cluster: {error!r}') from error
+        reason = error if isinstance(error, ValueError | argparse.ArgumentTypeError) else repr(error)
+        raise InputError(f'{name}: describes no cluster: {reason} (unset it to train on this machine alone)') from error
     if len(everybody) < 2:
         return None
     return Role(own != everybody[0], own, tuple(everybody[1:]), False)
 
 
-def environment():
-    """(addresses of all, the chief's first; this process's) by TF_CONFIG or the variables of a Slurm step."""
-    if 'TF_CONFIG' in os.environ:
-        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    elif int(os.environ.get('SLURM_STEP_NUM_TASKS', 1)) > 1:        # it deals GPUs out; here --gpus says which
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            port_base=PORT, gpus_per_node=1 << 16, gpus_per_task=1, auto_set_gpu=False)
-    else:
+def by_tf_config(text):
+    """(addresses of all, the chief's first; this process's) by the value of TF_CONFIG; ([], None): one machine.
+
+    Notebooks and job systems leave one behind that names no cluster, or a single machine by whatever job's name: that
+    is one machine.  Evaluators take no part in training.  ValueError: it names a cluster, but is no use.
+    """
+    try:
+        config = json.loads(text) if text.strip() else None
+    except ValueError as error:
+        raise ValueError(f'no JSON: {error}') from error
+    if not isinstance(config, dict | None):
+        raise ValueError(f'an object is expected, not {text:.80}')
+    cluster = (config or {}).get('cluster') or {}
+    jobs = {name: addresses(job) for name, job in cluster.items() if job and name != 'evaluator'}
+    if sum(map(len, jobs.values())) < 2:
         return [], None
+    jobs = {'chief' if name == 'master' else name: job for name, job in jobs.items()}       # its name until TF 1.4
+    if others := set(jobs) - {'chief', 'worker'}:
+        raise ValueError(f'jobs are "chief" and "worker", not "{min(others)}"')
+    task = config.get('task')
+    if not isinstance(task, dict) or not {'type', 'index'} <= set(task):
+        raise ValueError('"task" with "type" and "index" does not say which of them this is')
+    kind, index = task['type'], int(task['index'])
+    job = jobs.get('chief' if kind == 'master' else kind, [])
+    if not 0 <= index < len(job):
+        raise ValueError(f'"task" is {kind} {index}, which is none of "cluster"')
+    return [*jobs.get('chief', ()), *jobs.get('worker', ())], job[index]
+
+
+def addresses(job):
+    """Those of a job in TF_CONFIG: a list, or {index: address}."""
+    if isinstance(job, dict):
+        job = [job[index] for index in sorted(job, key=int)]
+    if not isinstance(job, list) or not all(isinstance(one, str) for one in job):
+        raise ValueError(f'a list of addresses is expected, not {job!r:.80}')
+    return job
+
+
+def by_slurm(environment):
+    """As `by_tf_config`, of the variables of a Slurm step of several tasks.  A shell of salloc or sbatch has only some
+    of them, and is one machine."""
+    if int(environment.get('SLURM_STEP_NUM_TASKS') or 1) < 2 or not all(map(environment.get, SLURM)):
+        return [], None
+    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(     # it deals GPUs out; here --gpus says which
+        port_base=PORT, gpus_per_node=1 << 16, gpus_per_task=1, auto_set_gpu=False)
     jobs = resolver.cluster_spec().as_dict()
-    own = jobs[resolver.task_type][resolver.task_id]
-    everybody = [*jobs.pop('chief', ()), *jobs.pop('worker', ())]
-    if jobs:
-        raise ValueError(f'jobs are "chief" and "worker", not {", ".join(jobs)}')
-    return everybody, own
+    return jobs['worker'], jobs[resolver.task_type][resolver.task_id]
 
 
 def own_towers(options):

@@ -76,6 +76,47 @@ def test_a_tf_config_that_describes_no_cluster_is_one_line(monkeypatch, config):
         role(monkeypatch, TF_CONFIG=config)
 
 
+@pytest.mark.parametrize('config, reason', [
+    ({'cluster': {'worker': ['a:1', 'b:1']}, 'task': {'type': 'worker', 'index': 2}}, 'worker 2, which is none'),
+    ({'cluster': {'worker': ['a:1', 'b:1']}, 'task': {'type': 'worker', 'index': -1}}, 'is none of "cluster"'),
+    ({'cluster': {'worker': ['a:1', 'b:1']}, 'task': {'type': 'chief', 'index': 0}}, 'is none of "cluster"'),
+    ({'cluster': {'worker': ['a:1', 'b:1']}, 'task': {'type': 'evaluator', 'index': 0}}, 'evaluator 0, which is none'),
+    ({'cluster': {'worker': ['a:1', 'b:1']}, 'task': None}, 'does not say which of them'),
+    ({'cluster': {'worker': ['a:1'], 'ps': ['b:1']}, 'task': {'type': 'worker', 'index': 0}}, 'not "ps"'),
+    ({'cluster': {'worker': 'a:1'}}, 'a list of addresses is expected, not \'a:1\'')])
+def test_a_cluster_described_wrongly_is_said_in_words(monkeypatch, config, reason):
+    with pytest.raises(InputError) as refused:
+        role(monkeypatch, TF_CONFIG=json.dumps(config))
+    assert reason in str(refused.value) and 'unset it' in str(refused.value)
+
+
+@pytest.mark.parametrize('config', [
+    '', ' ', '{}', 'null', '{"cluster": null}', '{"cluster": {}, "task": {"type": "worker", "index": 0}}',
+    '{"task": {"type": "worker", "index": 3}}', '{"environment": "cloud"}',
+    '{"cluster": {"master": ["127.0.0.1:2222"]}, "task": {"type": "master", "index": 0}, "environment": "cloud"}',
+    '{"cluster": {"chief": ["a"], "worker": []}, "task": {"type": "chief", "index": 0}}',
+    '{"cluster": {"ps": ["a:1"]}}', '{"cluster": {"worker": {"0": "a:1"}}}',
+    '{"cluster": {"chief": ["a:1"], "evaluator": ["b:1"]}, "task": {"type": "evaluator", "index": 0}}'])
+def test_a_tf_config_left_over_is_one_machine(monkeypatch, config):
+    assert role(monkeypatch, TF_CONFIG=config) is None
+
+
+def test_other_forms_of_tf_config(monkeypatch):
+    config = {'cluster': {'master': ['a:1'], 'worker': {'1': 'c:3', '0': 'b:2'}, 'evaluator': ['d:4'], 'ps': []}}
+    for kind, index, expected in (('master', 0, (False, 'a:1')), ('worker', '1', (True, 'c:3'))):
+        found = role(monkeypatch, TF_CONFIG=json.dumps({**config, 'task': {'type': kind, 'index': index}}))
+        assert found == (*expected, ('b:2', 'c:3'), False)
+
+
+@pytest.mark.parametrize('variables', [
+    {'SLURM_NTASKS': '4', 'SLURM_PROCID': '0', 'SLURM_JOB_NODELIST': 'n[1-4]'},                  # a shell of salloc
+    {'SLURM_STEP_NUM_TASKS': '1', 'SLURM_PROCID': '0', 'SLURM_STEP_NODELIST': 'n1', 'SLURM_STEP_TASKS_PER_NODE': '1'},
+    {'SLURM_STEP_NUM_TASKS': '', 'SLURM_PROCID': '0'}, {'SLURM_STEP_NUM_TASKS': '4'}])
+def test_slurms_variables_left_over_are_one_machine(monkeypatch, variables):
+    assert role(monkeypatch, **variables) is None
+    assert role(monkeypatch, TF_CONFIG='{}', **variables) is None
+
+
 def test_roles_by_options(monkeypatch):
     assert role(monkeypatch) is None
     alone = json.dumps({'cluster': {'worker': ['a:1']}, 'task': {'type': 'worker', 'index': 0}})

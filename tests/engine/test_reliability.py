@@ -34,6 +34,7 @@ from engine.files import InputError
 from engine.meter import Meter
 from engine.tf1 import tf
 from systems import tompson
+from tools import publish
 
 STEPS, TOTAL, BATCH = 3, 12, 5                                  # of the toy: steps an epoch, steps in all, samples
 
@@ -463,6 +464,23 @@ def test_a_checkpoint_whose_vectors_are_constants(whole):
             matrix = tf.get_variable('matrix', [2, 3])
         assert first is second and tf.global_variables() == [matrix]
         np.testing.assert_array_equal(session.run(first), checkpoint.weights(found.path)['weights'])
+
+
+@pytest.mark.parametrize('name', ['lr[0.001]', 'a*b?', 'back\\slash', '[1'])
+def test_a_run_in_a_path_that_is_a_pattern_goes_on_like_any_other(whole, tmp_path, name):
+    """TensorFlow's readers take a path for a pattern."""
+    run = tmp_path / name / name
+    assert train_toy(run, at={5: signal_self(signal.SIGTERM)}) == 143
+    assert train_toy(run) is None
+    assert_equal_runs(shutil.copytree(run, tmp_path / 'plain'), whole)      # where TensorFlow reads it by itself
+    found, plain = checkpoint.find(str(tmp_path / name), name), checkpoint.find(str(whole.parent), 'whole')
+    np.testing.assert_array_equal(checkpoint.weights(found.path)['weights'],
+                                  checkpoint.weights(plain.path)['weights'])
+    with tf.Graph().as_default(), tf.Session() as session, checkpoint.vectors_constant(found):
+        np.testing.assert_array_equal(session.run(tf.get_variable('weights', [4])),
+                                      checkpoint.weights(plain.path)['weights'])
+    published = publish.publish(found, str(tmp_path / f'{name} published'))
+    assert checkpoint.weights(published).keys() == checkpoint.weights(plain.path).keys()
 
 
 # ---------------------------------------------------------------- which checkpoints stay
