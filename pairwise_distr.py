@@ -102,21 +102,13 @@ def main():
     parser.add_argument('--data', default='arrays', metavar='FOLDER', help='arrays of data.py (default: %(default)s)')
     parser.add_argument('--figure', metavar='FILE.png', help='also plot the priors given the torso')
     options = parser.parse_args()
-<<<<<<< HEAD
-    manifest = arrays.read_manifest(options.data)
+    manifest, path = arrays.read_manifest(options.data), os.path.join(options.data, FILE)
     if manifest['dataset'] != 'flic':
         raise InputError(f'--data {options.data}: holds {manifest["dataset"]}, but the spatial model is for FLIC only')
-    people = arrays.load_split(options.data, 'train', manifest)
-    histograms = pairwise_histograms(people.joints)
-    path = os.path.join(options.data, FILE)
-    save(path, histograms, manifest['id'])
-=======
-    manifest, path = arrays.read_manifest(options.data), os.path.join(options.data, FILE)
     with folders.locked(options.data, '--data'):
         people = arrays.load_split(options.data, 'train', manifest)
         histograms = pairwise_histograms(people.joints)
         save(path, histograms, manifest['id'])
->>>>>>> 641ae5e (Output folders are locked while they are written; leftovers of living processes stay)
     if options.figure:
         draw(options.figure, histograms)
     print(f'{path}: {len(histograms)} pairs from {len(people.joints)} people')

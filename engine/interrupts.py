@@ -1,12 +1,14 @@
-"""Ctrl-C and SIGTERM are heard at once, and a pool's processes end with the one that started them."""
+"""Ctrl-C, SIGTERM and SIGHUP are heard at once, and a pool's processes end with the one that started them."""
 import contextlib
 import ctypes
 import os
 import signal
+import stat
 import sys
 import threading
 
 PR_SET_PDEATHSIG = 1                    # of prctl(2)
+NAMES = {signal.SIGINT: 'Ctrl-C', signal.SIGTERM: 'SIGTERM', signal.SIGHUP: 'SIGHUP'}
 
 
 @contextlib.contextmanager
@@ -30,12 +32,21 @@ def _announce(reader):
     """Reads the numbers of signals, a byte each, until nobody writes any more."""
     said = False
     while number := os.read(reader, 1):
-        if number[0] in (signal.SIGINT, signal.SIGTERM) and not said:
-            said = True
-            name = 'Ctrl-C' if number[0] == signal.SIGINT else 'SIGTERM'
+        if number[0] in NAMES and not said:
+            said, name = True, NAMES[number[0]]
             with contextlib.suppress(OSError):
                 os.write(2, f'\n{os.path.basename(sys.argv[0])}: {name} heard, ending as soon as it is safe\n'.encode())
     os.close(reader)
+
+
+def leave_terminal():
+    """A terminal that has been closed fails all that is written to it: what is said from here on goes nowhere.
+    Files and pipes stay as they are."""
+    with open(os.devnull, 'w') as nowhere:
+        for stream in (1, 2):
+            with contextlib.suppress(OSError):                          # closed
+                if stat.S_ISCHR(os.fstat(stream).st_mode):
+                    os.dup2(nowhere.fileno(), stream)
 
 
 def end_with_parent(parent):

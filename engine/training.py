@@ -12,7 +12,7 @@ import time
 
 from tqdm import tqdm
 
-from engine import batches, checkpoint, convolution, files, progress, runs
+from engine import batches, checkpoint, convolution, files, interrupts, progress, runs
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -33,19 +33,26 @@ class Lost(Exception):
     """A worker has gone, or the connection to it: the message says which.  Somebody goes on."""
 
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}      # 128 + number, as a shell has it
 
 
 class Signals:
-    """While entered, SIGINT and SIGTERM only set `code`; the loop saves and stops at the next safe place."""
+    """While entered, SIGINT, SIGTERM and SIGHUP only set `code`; the loop saves and stops at the next safe place.
+
+    A SIGHUP that is ignored, as nohup does, stays ignored.
+    """
 
     def __enter__(self):
         self.code = None
-        self.before = {number: signal.signal(number, self._note) for number in EXIT_CODES}
+        heard = [number for number in EXIT_CODES
+                 if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
+        self.before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def _note(self, number, _):
         self.number, self.code = number, EXIT_CODES[number]
+        if number == signal.SIGHUP:
+            interrupts.leave_terminal()
 
     def __exit__(self, error, *_):
         for number, handler in self.before.items():

@@ -3,6 +3,7 @@ import argparse
 import io
 import json
 import os
+import pty
 import shlex
 import signal
 import subprocess
@@ -13,13 +14,14 @@ import zipfile
 import forked
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 import main
 import pairwise_distr
 import predictions
 import systems
 from datasets import arrays
-from engine import checkpoint, files, runs
+from engine import checkpoint, cli, files, runs, training
 from engine import options as command_line
 from engine.files import InputError
 from systems import tompson
@@ -199,6 +201,48 @@ def test_ctrl_c_is_heard_while_the_main_thread_is_in_a_long_call():
     finally:
         process.kill()
         process.communicate()
+
+
+def looping(saved, ignored):
+    """Exit code of a script that draws a bar and says lines until a signal comes; `saved`: file that it writes then."""
+    sys.stdout, sys.stderr = (open(stream, 'w', closefd=False) for stream in (1, 2))          # noqa: SIM115
+    if ignored:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def loop():
+        with training.Signals() as signals, tqdm(mininterval=0) as bar:
+            print('ready', flush=True)
+            while signals.code is None:
+                bar.update()
+                training.say('step')
+                time.sleep(0.001)
+        saved.touch()
+        return signals.code
+    try:
+        cli.run_script(loop)
+    except SystemExit as end:
+        return end.code
+
+
+@pytest.mark.parametrize('ignored', [False, True])
+def test_a_terminal_that_is_closed_ends_a_run_as_sigterm_does_unless_nohup(tmp_path, ignored):
+    """A real terminal: whoever writes to it afterwards gets an error."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        code = 99
+        try:
+            code = looping(tmp_path / 'saved', ignored)
+        finally:
+            os._exit(code)
+    said = b''
+    while b'ready' not in said:
+        said += os.read(terminal, 1 << 12)
+    os.close(terminal)                                                  # the kernel sends SIGHUP
+    if ignored:
+        time.sleep(0.1)
+        os.kill(pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == (143 if ignored else 129)
+    assert (tmp_path / 'saved').exists()
 
 
 def children(pid):
