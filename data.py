@@ -262,15 +262,11 @@ def report_annotated(splits, joints, root):
     paths = [[os.path.join(root, file) for file in splits[split].pictures['file']] for split in arrays.SPLITS]
     pairs = overlap.pictures_in_both(*paths)
     lines += [overlap.report(pairs, MOST_NAMED), *overlap.warning(pairs)]
-    lines += doubtful_sides({split: seen_from_behind(part, joints) for split, part in splits.items()})
-    return '\n'.join(lines)
-
-
-def seen_from_behind(part, joints):
-    """Of the people of an Annotated with labelled shoulders and hips: bool [n]."""
-    torso = [joints.index(flic.JOINTS[corner]) for corner in flic.TORSO_CORNERS]
-    labelled = (part.people['visible'][:, torso] > 0).all(axis=1)
-    return flic.faces_backward(part.joints[labelled], joints)
+    backward = {}
+    for split, part in splits.items():
+        labelled = flic.torso_labelled(part.people['visible'], joints)
+        backward[split] = flic.faces_backward(part.joints[labelled], joints)
+    return '\n'.join(lines + doubtful_sides(backward))
 
 
 def parse_options():

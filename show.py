@@ -71,8 +71,7 @@ def seen_from_behind(people, body):
     """Which people of a Split are: bool [n].  FLIC's arrays say so; elsewhere, it follows from the joints."""
     if 'backward' in people.people.dtype.names:
         return people.people['backward']
-    torso = [body.JOINTS.index(flic.JOINTS[corner]) for corner in flic.TORSO_CORNERS]
-    labelled = (people.people['visible'][:, torso] > 0).all(axis=1)
+    labelled = flic.torso_labelled(people.people['visible'], body.POINTS)
     return labelled & flic.faces_backward(people.joints, body.POINTS)
 
 

@@ -124,8 +124,12 @@ def of_pictures(part, chosen):
 
 
 def tenth(part):
-    """{'train', 'test'}: every tenth picture is a test one, where the set does not say which are."""
-    test = np.arange(len(part.pictures)) % 10 == 1
+    """{'train', 'test'}: every tenth picture is a test one, where the set does not say which are.
+
+    A picture that is there twice is on one side both times.
+    """
+    _, first, picture = np.unique(part.pictures['file'], return_index=True, return_inverse=True)
+    test = first[picture] % 10 == 1
     return {'train': of_pictures(part, ~test), 'test': of_pictures(part, test)}
 
 

@@ -16,6 +16,7 @@ from datasets.arrays import with_fields
 from engine.crops import NOT_LABELLED, VISIBLE, centre_and_scale
 from engine.files import InputError, load_mat
 from engine.heatmaps import STRIDE
+from engine.joints import TORSO
 
 HEIGHT, WIDTH = 480, 720
 MAP_HEIGHT, MAP_WIDTH = HEIGHT // STRIDE, WIDTH // STRIDE
@@ -74,6 +75,11 @@ def faces_backward(joints_xy, joints=JOINTS):
     """
     x = dict(zip(joints, np.moveaxis(joints_xy[..., 0], -1, 0)))
     return (x['lsho'] < x['rsho']) & (x['lhip'] < x['rhip'])
+
+
+def torso_labelled(visible, joints=JOINTS):
+    """Labels [n, k] (crops.NOT_LABELLED ...) -> bool [n]: whether both shoulders and both hips have one."""
+    return (visible[:, [joints.index(joint) for joint in TORSO]] > 0).all(axis=1)
 
 
 def observer_sides(joints_xy):

@@ -11,7 +11,7 @@ import scipy.io
 
 import data
 import main
-from datasets import arrays, flic, synthetic
+from datasets import annotations, arrays, flic, lsp, synthetic
 from datasets.flic import COLUMNS, JOINTS, read_annotations
 from engine import batches
 from engine.files import InputError
@@ -73,6 +73,20 @@ def test_a_split_seen_from_behind_is_doubtful(train, test, words):
     said = data.doubtful_sides({split: np.arange(n) < behind for split, (behind, n) in
                                 (('train', train), ('test', test))})
     assert (len(said) == 1 and words in said[0]) if words else not said
+
+
+def test_labels_of_every_set_are_looked_at(tmp_path):
+    """Of LSP's joints: who lacks a hip is not counted among those seen from behind, nor among all."""
+    xy = np.zeros((8, 14, 2))
+    xy[:, [lsp.JOINTS.index(joint) for joint in ('rsho', 'rhip')], 0] = 9
+    xy[7] = 0                                                                           # from the front
+    visible = np.full((8, 14), 2)
+    visible[6, lsp.JOINTS.index('lhip')] = 0
+    part = annotations.annotated([f'{i}.jpg' for i in range(8)], np.arange(8), xy, visible, box=np.zeros((8, 4)))
+    splits = {'train': part, 'test': annotations.of_pictures(part, np.arange(8) < 6)}
+    text = data.report_annotated(splits, lsp.JOINTS, str(tmp_path))
+    assert '6 of 7 train and 6 of 6 test people seem to be seen from behind' in text
+    assert 'frames in both splits: 6' in text and 'warning: 6 pictures are' in text
 
 
 def test_arrays_hold_frames_and_joints(flic_like, tmp_path):

@@ -268,12 +268,12 @@ def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
         picture = synthetic.render(seed, index)
         if len(picture.people) == 1 and len(images) < n:
             joints_xy = picture.people[0][:, columns].T.astype(np.float32)
-            lhip_x, rhip_x = (joints_xy[flic.JOINTS.index(hip), 0] for hip in ('lhip', 'rhip'))
             images.append(picture.image)
-            true.append(flic.swap_sides(joints_xy) if lhip_x < rhip_x else joints_xy)      # as data.py does
+            true.append(joints_xy)
         if len(images) == n:
             break
-    joints_xy = flic.add_torso(np.stack(true))
+    joints_xy, _ = flic.observer_sides(np.stack(true))                                      # as data.py does
+    joints_xy = flic.add_torso(joints_xy)
     return arrays.Split(np.stack(images), joints_xy, flic.people(stored, joints_xy), np.arange(n), 'test')
 
 

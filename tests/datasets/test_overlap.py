@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import data
-from datasets import overlap
+from datasets import annotations, overlap
 from engine.joints import standard_name
 
 NAMES = ['lsho', 'lelb', 'lwri', 'rsho', 'relb', 'rwri', 'lhip', 'rhip', 'nose']
@@ -49,6 +49,16 @@ def test_what_is_said():
     assert overlap.report([], 2) == 'frames in both splits: 0' and overlap.warning([]) == []
     assert overlap.report(pairs, 2) == 'frames in both splits: 3: a/1.png, b/2.png = a/2.png, ...'
     assert '3 pictures are' in overlap.warning(pairs)[0] and '1 picture is' in overlap.warning(pairs[:1])[0]
+
+
+def test_a_picture_twice_in_a_file_is_on_one_side():
+    """The second picture is a test one, wherever it is again; all others are as ever."""
+    files = [f'{i}.jpg' for i in range(9, -1, -1)] * 2 + ['8.jpg', 'new.jpg']
+    joints_xy, visible = np.zeros((22, 1, 2)), np.ones((22, 1))
+    part = annotations.annotated(files, np.arange(22), joints_xy, visible, box=np.zeros((22, 4)))
+    splits = annotations.tenth(part)
+    assert splits['test'].pictures['file'].tolist() == ['8.jpg', '8.jpg', '8.jpg', 'new.jpg']
+    assert splits['train'].pictures['file'].tolist() == [file for file in files if file not in ('8.jpg', 'new.jpg')]
 
 
 def coco(path, files):
