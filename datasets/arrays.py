@@ -106,12 +106,17 @@ def load_split(folder, split, manifest, verify=False):
 
 
 class Frames:
-    """The rows of a .npy file, read when they are asked for.  Not mapped: of a file that is cut short meanwhile, mapped
-    rows end the process by a bus error without a word; here they are an InputError that names it."""
+    """The rows of a .npy file, read when they are asked for.
+
+    Not mapped: of a file that is cut short meanwhile, mapped rows end the process by a bus error without a word; here
+    they are an InputError that names it.  The file stays open: rows are those of the array that was checked, though
+    data.py should write another one in its place.
+    """
 
     def __init__(self, array):
         """array: a memory map of the whole file, checked."""
         self.path, self.offset, self.dtype, self.shape = array.filename, array.offset, array.dtype, array.shape
+        self.file = open(self.path, 'rb', buffering=0)                      # noqa: SIM115 (stays open)
 
     def __len__(self):
         return self.shape[0]
@@ -121,14 +126,18 @@ class Frames:
         return self._row(rows) if np.ndim(rows) == 0 else np.stack([self._row(row) for row in rows])
 
     def _row(self, row):
-        n = int(np.prod(self.shape[1:]))
-        try:
-            values = np.fromfile(self.path, self.dtype, n, offset=self.offset + int(row) * n * self.dtype.itemsize)
-        except OSError as error:
-            raise InputError(f'{self.path}: {error.strerror}') from error
-        if values.size < n:
-            raise InputError(f'{self.path}: has been cut short: row {row} is not there any more')
-        return values.reshape(self.shape[1:])
+        values = np.empty(self.shape[1:], self.dtype)
+        content = memoryview(values).cast('B')
+        start, done = self.offset + int(row) * values.nbytes, 0
+        while done < values.nbytes:
+            try:
+                n = os.preadv(self.file.fileno(), [content[done:]], start + done)
+            except OSError as error:
+                raise InputError(f'{self.path}: row {row} cannot be read: {error.strerror}') from error
+            if n == 0:
+                raise InputError(f'{self.path}: has been cut short: row {row} is not there any more')
+            done += n
+        return values
 
 
 class Pictures:

@@ -2,6 +2,7 @@
 import argparse
 import contextvars
 import difflib
+import errno
 import itertools
 import os
 import re
@@ -12,6 +13,11 @@ import cv2
 from engine import __version__, interrupts
 from engine.files import InputError, printable
 
+# Errors that no option causes, and how others than OSErrors say that there is no memory.
+MACHINES_FAULTS = {errno.EIO, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN,
+                   errno.ESTALE}
+NO_MEMORY = ("can't start new thread", 'Insufficient memory', 'failed to map segment', 'OOM when allocating',
+             'annot allocate memory')
 PRINTED = contextvars.ContextVar('PRINTED', default=True)       # whether a wrong command line is; raised it always is
 
 
@@ -33,6 +39,18 @@ def run_script(main):
         sys.exit(_complain(error, 2))
     except KeyboardInterrupt:
         sys.exit(_complain('interrupted', 130))
+    except Exception as error:
+        if (reason := _machines_fault(error)) is None:
+            raise
+        sys.exit(_complain(reason, 1))
+
+
+def _machines_fault(error):
+    """What the machine lacks, where that is why an exception was raised, in the system's words; None of any other."""
+    if isinstance(error, OSError) and error.errno in MACHINES_FAULTS:
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    no_memory = isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
+    return f'out of memory: {str(error) or type(error).__name__}' if no_memory else None
 
 
 def _complain(message, code):

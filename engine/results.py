@@ -4,12 +4,14 @@ What is written bears MARK, a JPEG as a comment, a video in a box of its own, po
 in its first person.  A file of the same name without it is a user's, and left as it is.
 """
 import contextlib
+import json
 import os
 import re
+import time
 
 import numpy as np
 
-from engine import checkpoint, drawing, files, folders
+from engine import drawing, files, folders
 from engine.files import InputError
 from engine.joints import standard_name
 
@@ -17,6 +19,7 @@ POSES, RESULTS = 'poses.json', 'coco_results.json'
 OURS = r'(?s:.+)_pose\.(jpg|mp4)|(?s:.+)_maps\.jpg|poses\.json|coco_results\.json'
 MARK = b'pose found by main.py --predict'
 NEAR = 4096                             # bytes from either end within which the mark is
+WRITING = 0.02                          # share of the time that writing the documents may take
 NOT_FOUND = 0.1                         # a joint with a lower score is not found: v = 0
 
 
@@ -70,8 +73,8 @@ class Results:
     """Both documents of one folder.
 
     head: info and categories of poses.json.  numbers: {file's name: its image_id}, of others they count on.
-    Both files are written anew after each picture, from the hundredth on after every hundredth part of those there are:
-    a process that is killed leaves all but the last of them, and the whole costs little more than writing it once.
+    Both files are written anew after each picture, but no more often than takes WRITING of the time: a process that is
+    killed leaves all but the last pictures, and a long video is not written anew for each of its frames.
     """
 
     def __init__(self, out, head, numbers=None):
@@ -80,27 +83,42 @@ class Results:
             check_ours(path)
         sweep(out)
         self.document = {'info': head['info'], 'images': [], 'categories': head['categories'], 'annotations': []}
-        self.results, self.numbers, self.written = [], numbers or {}, 0
+        self.numbers = numbers or {}
+        self.lines = {'images': [], 'annotations': [], 'results': []}   # of the files: each entry is encoded once
+        self.due = 0                                                    # when to write again, by time.monotonic
 
     def add(self, image, people):
         """image: of poses.json, without its id.  people: its annotations, without those that are counted."""
         images, annotations = self.document['images'], self.document['annotations']
         id_ = self.numbers.get(image['file_name'], len(images) + 1)
         images.append({'id': id_, **image})
+        self.lines['images'].append(json.dumps(images[-1]))
         for person in people:
             keypoints = person.pop('guesses')
             annotations.append({'id': len(annotations) + 1, 'image_id': id_, 'category_id': 1, **person})
-            first = {} if self.results else {'description': MARK.decode()}
-            self.results.append({**first, 'image_id': id_, 'category_id': 1, 'keypoints': keypoints,
-                                 'score': person['score']})
-        if len(images) - self.written > len(images) // 100:
+            first = {} if self.lines['results'] else {'description': MARK.decode()}
+            result = {**first, 'image_id': id_, 'category_id': 1, 'keypoints': keypoints, 'score': person['score']}
+            self.lines['annotations'].append(json.dumps(annotations[-1]))
+            self.lines['results'].append(json.dumps(result))
+        if time.monotonic() >= self.due:
             self.write()
 
     def write(self):
-        for path, content in zip(self.paths, (self.document, self.results)):
-            with files.atomic(path) as partial:
-                checkpoint.write_json(partial, content)
-        self.written = len(self.document['images'])
+        began = time.monotonic()
+        parts = {'info': json.dumps(self.document['info'], indent=1), 'images': array_of(self.lines['images']),
+                 'categories': json.dumps(self.document['categories']),
+                 'annotations': array_of(self.lines['annotations'])}
+        poses = ',\n'.join(f'"{name}": {text}' for name, text in parts.items())
+        for path, text in zip(self.paths, (f'{{{poses}}}\n', array_of(self.lines['results']))):
+            with files.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+                file.write(text)
+        ended = time.monotonic()
+        self.due = ended + (ended - began) / WRITING
+
+
+def array_of(lines):
+    """JSON of a list, an entry a line."""
+    return '[' + ',\n'.join(lines) + ']'
 
 
 def head(body, info):

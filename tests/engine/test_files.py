@@ -1,10 +1,12 @@
 """Files that are somebody else's, pipes in place of files, bombs, escapes, streams that are closed, signals."""
 import argparse
+import errno
 import io
 import json
 import os
 import pty
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +83,60 @@ def test_an_array_cut_short_meanwhile_is_an_error_that_names_it(arrays_folder, t
     with pytest.raises(InputError, match=r'x_train_flic.npy: has been cut short: row 15'):
         split.images[15]
     assert np.isfinite(split.joints).all() and split.people['file'][-1]             # small: in memory
+
+
+@pytest.mark.parametrize('number', [errno.EIO, errno.ESTALE])
+def test_a_disk_that_cannot_be_read_is_reported_in_the_systems_words(arrays_folder, monkeypatch, number):
+    images = arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder)).images
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr(os, 'preadv', fail)
+    with pytest.raises(InputError, match=f'x_train_flic.npy: row 3 cannot be read: {os.strerror(number)}'):
+        images[3]
+
+
+def test_rows_stay_those_of_the_array_that_was_opened(arrays_folder, tmp_path, monkeypatch):
+    """Though data.py puts another one in its place; and a read that gives less than was asked for is gone on with."""
+    folder = shutil.copytree(arrays_folder, tmp_path / 'arrays')
+    images = arrays.load_split(str(folder), 'train', arrays.read_manifest(str(folder))).images
+    before = np.load(folder / 'x_train_flic.npy')
+    np.save(tmp_path / 'x.npy', 255 - before)
+    os.replace(tmp_path / 'x.npy', folder / 'x_train_flic.npy')
+    preadv = os.preadv
+    monkeypatch.setattr(os, 'preadv', lambda file, buffers, start: preadv(file, [buffers[0][:100_000]], start))
+    np.testing.assert_array_equal(images[[0, 5]], before[[0, 5]])
+
+
+def no_array():
+    return np.empty(1 << 60, np.uint8)
+
+
+def no_thread():
+    raise RuntimeError("can't start new thread")
+
+
+def no_process():
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def no_block():
+    raise OSError(errno.EIO, os.strerror(errno.EIO), 'arrays/people_test_flic.npy')
+
+
+@pytest.mark.parametrize('fault, words', [
+    (no_array, 'out of memory: Unable to allocate'), (no_thread, "out of memory: can't start new thread"),
+    (no_process, 'Resource temporarily unavailable'), (no_block, 'arrays/people_test_flic.npy: Input/output error')])
+def test_what_the_machine_lacks_is_one_line_and_exit_code_1(capsys, fault, words):
+    with pytest.raises(SystemExit) as end:
+        cli.run_script(fault)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 1 and ' error: ' in line and words in line
+
+
+def test_a_mistake_of_the_programs_own_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.run_script(lambda: 1 / 0)
 
 
 # ---------------------------------------------------------------- right checksum, wrong content

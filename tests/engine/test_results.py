@@ -3,6 +3,7 @@ import contextlib
 import io
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -39,6 +40,7 @@ def test_pycocotools_reads_both_files(tmp_path):
     for name in ('000000000785.jpg', 'b.jpg'):
         people = [results.person(XY, SCORES, 0.7, (100, 60), torso=None, torso_source=None)] * (1 + (name == 'b.jpg'))
         written.add({'file_name': name, 'width': 60, 'height': 100}, [dict(person) for person in people])
+    written.write()
     with contextlib.redirect_stdout(io.StringIO()):
         truth = tools.COCO(str(tmp_path / results.POSES))
         found = truth.loadRes(str(tmp_path / results.RESULTS))
@@ -53,13 +55,35 @@ def test_pycocotools_reads_both_files(tmp_path):
 
 
 def test_files_are_whole_after_each_picture(tmp_path):
-    """And a long video is not written anew for each of its frames."""
-    written, sizes = document(tmp_path), []
-    for i in range(400):
+    written = document(tmp_path)
+    for i in range(20):
+        written.due = 0                                                 # a network takes longer than writing
+        written.add({'file_name': str(i), 'width': 60, 'height': 100},
+                    [results.person(XY, SCORES, 0.7, (100, 60), torso=None)])
+        assert [image['file_name'] for image in read(tmp_path, results.POSES)['images']] == [*map(str, range(i + 1))]
+        assert len(read(tmp_path, results.RESULTS)) == i + 1
+    assert read(tmp_path, results.POSES) == written.document
+
+
+def test_a_long_video_is_not_written_anew_for_each_frame(tmp_path, monkeypatch):
+    """By a clock of its own: a frame takes 0.1 s, to write n of them n ms."""
+    clock, writes = [0.0], []
+    monkeypatch.setattr(time, 'monotonic', lambda: clock[0])
+    replace = os.replace
+
+    def slow_replace(source, target):
+        clock[0] += len(written.document['images']) / 2000              # two files
+        writes.append((clock[0], len(written.document['images'])))
+        replace(source, target)
+    written = document(tmp_path)
+    monkeypatch.setattr(os, 'replace', slow_replace)
+    for i in range(2000):
+        clock[0] += 0.1
         written.add({'file_name': str(i), 'width': 60, 'height': 100}, [])
-        sizes.append(len(read(tmp_path, results.POSES)['images']) if i < 20 or i % 37 == 0 else None)
-    assert sizes[:20] == list(range(1, 21))
-    assert all(size is None or size >= 0.97 * (i + 1) for i, size in enumerate(sizes))
+    n, writing = len(writes) // 2, clock[0] - 200
+    assert n > 5 and writing < 1.2 * results.WRITING * clock[0], (n, writing, clock[0])
+    written.write()
+    assert read(tmp_path, results.POSES) == written.document
 
 
 def test_others_files_stay(tmp_path):
