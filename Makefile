@@ -7,7 +7,7 @@ PEOPLE ?= 200
 EPOCHS ?= 5
 SMALL  := --debug --use_sm --batch_size 10 --data $(DEMO)/arrays --model_path $(DEMO)/models --tb_folder $(DEMO)/tb
 
-.PHONY: demo demo-short bench test test-long lint constraints clean
+.PHONY: demo demo-short bench test test-long test-pages lint constraints clean
 .DELETE_ON_ERROR:
 
 $(VENV)/stamp: constraints.txt
@@ -54,6 +54,10 @@ test: lint
 
 test-long: $(VENV)/stamp
 	FUZZ=1 $(RUN) -m pytest -q -rs -m 'long or fuzz' tests
+
+# The commands of README.md and docs/, as they stand, on drawn data; part of test-long.
+test-pages: $(VENV)/stamp
+	$(RUN) -m pytest -q -rs -s tests/test_pages.py
 
 clean:
 	rm -rf $(DEMO) $(VENV) .pytest_cache .ruff_cache .hypothesis

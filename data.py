@@ -1,15 +1,14 @@
 """A data set's annotations and pictures -> the arrays that training reads (their layout: datasets/arrays.py).
 
-    python data.py --meta FLIC/examples.mat --images FLIC/images --out arrays      # as FLIC.zip unpacks
-    python data.py --synthetic 400 --out arrays       # no FLIC at hand: draw 400 people in its format first
-    python data.py --dataset lsp --meta lsp/joints.mat lspet/joints.mat --images lsp/images lspet/images --out arrays
-    python data.py --dataset parse --meta parse/labels.mat --images parse --out arrays
-    python data.py --dataset mpii --meta train.json valid.json --images mpii/images --out arrays
-    python data.py --dataset coco --meta person_keypoints_{train,val}2017.json --images {train,val}2017 --out arrays
-    python data.py --dataset coco --synthetic 400 --out arrays
-    python data.py --coco annotations.json --images DIR --out arrays       # people of your own (datasets/own.py)
+    python data.py --meta FLIC/examples.mat --images FLIC/images            # -> arrays; the defaults
+    python data.py --synthetic 400 --out arrays_drawn                        # no FLIC at hand: draws 400 people
+    python data.py --dataset lsp --meta lsp/joints.mat lspet/joints.mat --images lsp/images lspet/images   # arrays_lsp
+    python data.py --dataset parse --meta parse/labels.mat --images parse        # -> arrays_parse
+    python data.py --dataset mpii --meta train.json valid.json --images mpii/images      # -> arrays_mpii
+    python data.py --dataset coco --meta person_keypoints_{train,val}2017.json --images {train,val}2017
+    python data.py --coco annotations.json --images DIR               # your own -> arrays_own
     python data.py --meta FLIC-full/examples.mat --rows tr_plus_indices.mat --test FLIC/examples.mat \
-        --images FLIC-full/images FLIC/images --out arrays_plus             # FLIC-plus (datasets/flic_plus.py)
+        --images FLIC-full/images FLIC/images                               # FLIC-plus -> arrays_plus
 
 FLIC's frames have one size and become one array, 5 GB, that is read frame by frame.  People seen from behind
 (shoulders and hips both crossed) have left and right exchanged, so that "left" is the side on the picture's right; they
@@ -271,28 +270,28 @@ def report_annotated(splits, joints, root):
 
 def parse_options():
     parser = cli.Parser(description=__doc__)
-    parser.add_argument('--dataset', choices=SETS, default='flic', help='whose annotations; PARSE\'s arrays are '
-                        'LSP\'s: main.py --dataset lsp (default: %(default)s)')
-    parser.add_argument('--meta', nargs='+', metavar='FILE', help='the set\'s annotations; two files of MPII and COCO: '
-                        'training, test; several of LSP are joined (default: FLIC/examples.mat)')
-    parser.add_argument('--coco', nargs='+', metavar='FILE', help='in place of --meta: people of your own as COCO '
-                        'writes key points, cut out as FLIC\'s people are; two files: training, test')
-    parser.add_argument('--rows', metavar='FILE', help='FLIC-plus\'s tr_plus_indices.mat: rows of FLIC-full\'s --meta, '
-                        'counted from 1, to train on')
-    parser.add_argument('--test', metavar='FILE', help='with --rows: FLIC\'s examples.mat, whose test people are '
-                        'tested; --images: FLIC-full\'s folder, FLIC\'s folder')
-    parser.add_argument('--images', nargs='+', metavar='FOLDER', help='the pictures\' folder, one for each FILE or '
-                        'one for all (default: FLIC/images)')
+    parser.add_argument('--dataset', choices=SETS, default='flic', help='data set; PARSE has the form of LSP: '
+                        'main.py --dataset lsp --data arrays_parse (default: %(default)s)')
+    parser.add_argument('--meta', nargs='+', metavar='FILE', help='annotation files; MPII and COCO: training and test; '
+                        'LSP: several are joined (default: FLIC/examples.mat)')
+    parser.add_argument('--coco', nargs='+', metavar='FILE', help='custom data in place of --meta: COCO key points, '
+                        'cropped like FLIC; one file, or training and test')
+    parser.add_argument('--rows', metavar='FILE', help='FLIC-plus: tr_plus_indices.mat, the rows of --meta to train on, '
+                        'counted from 1; --meta is FLIC-full\'s')
+    parser.add_argument('--test', metavar='FILE', help='FLIC-plus: examples.mat of FLIC for the test split; --images: '
+                        'the folders of FLIC-full and of FLIC')
+    parser.add_argument('--images', nargs='+', metavar='FOLDER', help='image folder, one per FILE or one for all '
+                        '(default: FLIC/images)')
     parser.add_argument('--out', metavar='FOLDER', help='output folder (default: arrays for FLIC; arrays_lsp, '
                         'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco, arrays_plus with --rows)')
     parser.add_argument('--synthetic', type=cli.positive_int, metavar='N',
-                        help='draw N people in the set\'s format into OUT/synthetic_SET and use these')
+                        help='draw N people in the format of the data set into OUT/synthetic_SET and use them')
     parser.add_argument('--seed', type=cli.natural_int, default=0,
                         help='seed of --synthetic (default: %(default)s)')
     parser.add_argument('--skip_missing', action='store_true',
-                        help='leave people on missing or damaged pictures out, and say which')
+                        help='leave out people on missing or damaged pictures, and list them')
     parser.add_argument('--workers', type=cli.positive_int, default=len(os.sched_getaffinity(0)),
-                        help='processes that decode pictures (default: all cores, here %(default)s)')
+                        help='number of processes that decode pictures (default: all cores, here %(default)s)')
     options = parser.parse_args()
     kind = 'own' if options.coco else 'plus' if options.rows else options.dataset
     options.out = options.out or arrays.default_folder(kind)
@@ -305,14 +304,14 @@ def parse_options():
         options.meta = options.coco or options.meta or ['FLIC/examples.mat']
         options.images = options.images or ['FLIC/images']
     if not options.synthetic and not (options.meta and options.images):
-        parser.error(f'--dataset {options.dataset}: say --meta FILE and --images FOLDER, or --synthetic N')
+        parser.error(f'--dataset {options.dataset}: give --meta FILE and --images FOLDER, or --synthetic N')
     if options.rows:
         options.meta = [*options.meta, options.test]
     n = len(options.meta or ())
     most = {'flic': 2 if options.coco or options.rows else 1, 'lsp': n}.get(options.dataset, 2)
     if n > most or len(options.images or ()) not in (0, 1, n):
-        parser.error(f'--meta, --images: {n} and {len(options.images)} do not go together: up to {most} FILE, and a '
-                     'FOLDER for each or one for all')
+        parser.error(f'--meta takes up to {most} FILE, --images one FOLDER per FILE or one for all; got {n} and '
+                     f'{len(options.images)}')
     return options
 
 

@@ -38,7 +38,7 @@ from datasets import annotations, flic, measures
 from datasets.arrays import default_folder, file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
 from engine import coco_json, palette
-from engine.cli import Parser, run_script
+from engine.cli import Parser, nearest, run_script
 from engine.files import InputError, atomic, load_json
 from engine.joints import side_of
 from engine.metrics import MAX_RADIUS, area_under_curve, detection_rate, normalised_errors
@@ -204,12 +204,17 @@ def orient(pred, n_joints, n_people, path):
 # ---------------------------------------------------------------- command line
 
 def joint_names(text):
-    """'lsho,lelb' -> ('lsho', 'lelb')."""
+    """argparse type: 'lsho,lelb' -> ('lsho', 'lelb').  Joints that are not ours are allowed, misspelt ones are not."""
     names = tuple(name.strip() for name in text.split(','))
     if '' in names or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(f'must be different names, got {text!r}')
     if not set(names) & set(JOINTS):
         raise argparse.ArgumentTypeError(f'must name some of {",".join(JOINTS)}, got {text!r}')
+    for name in set(names) - set(JOINTS):
+        near = nearest(name, JOINTS)
+        if near and near not in names:
+            raise argparse.ArgumentTypeError(f'must have the names {",".join(JOINTS)}, got {name!r}; '
+                                             f'did you mean {near}?')
     return names
 
 
@@ -351,7 +356,7 @@ def print_tables(args, manifest, path):
     """Of a data set that is measured otherwise (datasets/measures.py)."""
     dataset = manifest['dataset']
     if args.flics_own:
-        raise InputError(f'--{args.flics_own[0]}: goes with FLIC, and the arrays in {args.data} are of {dataset}')
+        raise InputError(f'--{args.flics_own[0]} goes with FLIC, but {args.data} holds {dataset}')
     if dataset == 'coco':
         pictures, everybody = (load_array(args.data, 'pictures', 'test', manifest),
                                load_split(args.data, 'test', manifest))

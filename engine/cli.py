@@ -89,7 +89,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefau
         return f'{action.option_strings[0]} {value}'
 
     def _get_help_string(self, action):
-        silent = action.default is None or action.default is False or action.default == ''
+        silent = action.default in (None, False, '') or '(default' in action.help
         return action.help if silent else super()._get_help_string(action)
 
 

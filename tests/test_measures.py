@@ -176,7 +176,7 @@ def test_perfect_predictions_of_single_people(name, tmp_path, monkeypatch, capsy
     np.testing.assert_array_equal(stored['index'].ravel(), split.rows)
     assert stored['found_with'].tolist() == ['--scales single --flip_average']
     assert stored[f'{name}_title_maps'].tolist() == ['A net']
-    with pytest.raises(InputError, match='--sides: goes with FLIC'):
+    with pytest.raises(InputError, match='--sides goes with FLIC'):
         call(monkeypatch, evaluate, path, '--data', tmp_path / 'arrays', '--sides', 'annotated')
     capsys.readouterr()
     call(monkeypatch, evaluate, path, '--data', tmp_path / 'arrays')

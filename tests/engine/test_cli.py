@@ -126,3 +126,15 @@ def test_a_log_gets_a_line_each_half_minute_and_a_terminal_a_bar(monkeypatch):
     with progress.bar(2, 'check', 'img') as shown:
         shown.update(2)
     assert '\r' in terminal.text and '2/2' in terminal.text
+
+
+def test_bars_come_from_progress_alone():
+    """Any other would fill logs."""
+    found = [file for file in glob.glob('**/*.py', root_dir=ROOT, recursive=True)
+             if not file.startswith(('tests', 'build')) and imports_tqdm(os.path.join(ROOT, file))]
+    assert sorted(found) == ['engine/progress.py', 'engine/training.py']        # the latter writes beside the bars
+
+
+def imports_tqdm(path):
+    with open(path, encoding='utf-8') as file:
+        return re.search(r'^ *(from|import) tqdm', file.read(), re.MULTILINE) is not None
