@@ -1,4 +1,4 @@
-"""A data set's annotations and pictures -> the arrays that training reads (their layout: datasets/arrays.py).
+r"""A data set's annotations and pictures -> the arrays that training reads (their layout: datasets/arrays.py).
 
     python data.py --meta FLIC/examples.mat --images FLIC/images            # -> arrays; the defaults
     python data.py --synthetic 400 --out arrays_drawn                        # no FLIC at hand: draws 400 people
@@ -276,8 +276,8 @@ def parse_options():
                         'LSP: several are joined (default: FLIC/examples.mat)')
     parser.add_argument('--coco', nargs='+', metavar='FILE', help='custom data in place of --meta: COCO key points, '
                         'cropped like FLIC; one file, or training and test')
-    parser.add_argument('--rows', metavar='FILE', help='FLIC-plus: tr_plus_indices.mat, the rows of --meta to train on, '
-                        'counted from 1; --meta is FLIC-full\'s')
+    parser.add_argument('--rows', metavar='FILE', help='FLIC-plus: tr_plus_indices.mat, the rows of --meta (FLIC-full) '
+                        'to train on, counted from 1')
     parser.add_argument('--test', metavar='FILE', help='FLIC-plus: examples.mat of FLIC for the test split; --images: '
                         'the folders of FLIC-full and of FLIC')
     parser.add_argument('--images', nargs='+', metavar='FOLDER', help='image folder, one per FILE or one for all '
