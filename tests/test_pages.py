@@ -26,6 +26,7 @@ SHORT = 'docs/datasets.md'                          # run by `make test`, too
 # that is given twice, the later value counts.
 SMALLER = (
     (r'--synthetic \d+', '--synthetic 12'),
+    (r'main\.py', 'tests/shallow_main.py'),
     (r'main\.py (?!.*--(restore|serve)).*$', ' --n_epochs 1 --batch_size 2 --train_examples 4 --test_examples 2'),
     (r'main\.py (?!.*--(restore|serve|init pretrained)).*$', ' --width 4'),
     (r'main\.py (?!.*--(restore|serve|init pretrained|system)).*$', ' --banks 1 --scales single'),
@@ -65,6 +66,7 @@ def belongings(tmp_path_factory):
     (folder / 'report').mkdir()
     shutil.copy(os.path.join(ROOT, 'docs', 'person.jpg'), folder / 'picture.jpg')
     synthetic.write_flic(str(folder / 'FLIC'), 20, 0)
+    write_flic_full(folder)
     for name in ('lsp', 'lspet'):
         synthetic_sets.write('lsp', str(folder / name), 12, 0)
     synthetic_sets.write('mpii', str(folder / 'mpii'), 16, 0)
@@ -81,6 +83,20 @@ def belongings(tmp_path_factory):
         str(folder / 'FLIC' / 'examples.mat'), simplify_cells=True)['examples'])
     scipy.io.savemat(str(folder / 'NewellARXIV16.mat'), {'pred': np.full((2, 11, n_test), 240.0)})
     return folder
+
+
+def write_flic_full(folder):
+    """Drawn people of another film in FLIC-full's format, and the rows of all of them."""
+    synthetic.write_flic(str(folder / 'FLIC-full'), 10, 1)
+    path = str(folder / 'FLIC-full' / 'examples.mat')
+    examples = scipy.io.loadmat(path)['examples']
+    full = np.empty(examples.shape, [*examples.dtype.descr, ('isbad', object), ('isunchecked', object)])
+    for name in examples.dtype.names:
+        full[name] = examples[name]
+    for person in full.flat:
+        person['isbad'] = person['isunchecked'] = np.zeros((1, 1), np.uint8)
+    scipy.io.savemat(path, {'examples': full})
+    scipy.io.savemat(str(folder / 'tr_plus_indices.mat'), {'tr_plus_indices': np.arange(1, full.size + 1)[:, None]})
 
 
 def write_layers(folder):
@@ -150,7 +166,8 @@ def test_pages_run_one_after_another(belongings, tmp_path):
 def test_what_is_changed_is_little():
     assert smaller('python data.py --dataset coco --synthetic 400') == 'python data.py --dataset coco --synthetic 12'
     assert smaller('python evaluate.py predictions.mat') == 'python evaluate.py predictions.mat'
-    assert smaller('python main.py --restore') == 'python main.py --restore --test_examples 2'
+    assert smaller('python main.py --restore') == 'python tests/shallow_main.py --restore --test_examples 2'
     assert smaller('python main.py --train --width 8') == (
-        'python main.py --train --width 8 --n_epochs 1 --batch_size 2 --train_examples 4 --test_examples 2 --width 4 '
+        'python tests/shallow_main.py --train --width 8 --n_epochs 1 --batch_size 2'
+        ' --train_examples 4 --test_examples 2 --width 4 '
         '--banks 1 --scales single')
