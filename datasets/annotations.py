@@ -65,7 +65,17 @@ def annotated(files, places, joints_xy, visible, **fields):
     for name, values in fields.items():
         records[name] = values
     records['file'] = pictures['file'][records['picture']]
+    check_sizes(records)
     return Annotated(pictures, np.where(visible[..., None] > 0, joints_xy, 0), records)
+
+
+def check_sizes(records):
+    """Crops of somebody of no size would be NaN."""
+    sound = (records['scale'] > 0) & np.isfinite(np.column_stack([records['scale'], records['centre']])).all(axis=1)
+    bad = ~sound & records['visible'].any(axis=1)
+    if bad.any():
+        row = np.argmax(bad)
+        raise InputError(f'person {row}, in {records["file"][row]}: has joints, but a box or scale of no size')
 
 
 def check_names(files):

@@ -98,7 +98,9 @@ def columns_of(file: CocoFile, wanted: tuple[str, ...]) -> tuple[dict, list[str]
     for category in usable:
         absent = [standard_name(joint) for joint, at in zip(wanted, columns[category.id]) if at is None]
         if absent:
-            notes.append(f'category {category.name!r} has no key point {", ".join(absent)}: unlabelled')
+            others = [name for name in category.points if joint_of(name) is None]
+            notes.append(f'category {category.name!r} has no key point {", ".join(absent)}: unlabelled'
+                         + f' (not understood: {", ".join(others)})' * bool(others))
     if len(usable) > 1:
         notes.append(f'people are in several categories: {", ".join(repr(category.name) for category in usable)}')
     return {category.id: columns[category.id] for category in usable}, notes

@@ -40,7 +40,8 @@ class Finder:
         """A picture's path relative to the folder."""
         if is_inside(name) and self.is_there(name):
             return name
-        spellings = dict.fromkeys([slashed(name), urllib.parse.unquote(slashed(name))])
+        path = urllib.parse.urlsplit(name).path if '://' in name else slashed(name)
+        spellings = dict.fromkeys([path, urllib.parse.unquote(path)])
         for path in (path for spelling in spellings for path in ends(spelling) if self.is_there(path)):
             return path
         for plain in map(os.path.basename, spellings):

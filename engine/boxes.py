@@ -7,8 +7,8 @@ name, as COCO's pictures have it, text the name without its ending, as Ultralyti
 have, in two folders, says nothing.
 
 People only, one by one (no `iscrowd`), and LEAST is the lowest score.  Person is the document's category of that name
-or with shoulders and hips, or the only one; in a list category 1, as COCO counts, or 0 where there is no other.
-What is left out is counted.
+or with shoulders and hips, or the only one; in a list category 1, as COCO counts, or 0 where there is no 1.  What is
+left out is counted.
 """
 import collections
 import os
@@ -79,8 +79,12 @@ def person_in(file: CocoFile) -> tuple[set, list[str]]:
     if file.categories:
         raise InputError(f'{file.path}: no category is named person; found: '
                          f'{", ".join(repr(category.name) for category in file.categories)}')
-    if set(found) == {0}:
-        return {0}, ['all boxes are of category 0, which is taken for person']
+    if 0 in found and COCOS_PERSON in found:
+        raise InputError(f'{file.path}: category_id is 0 and 1: person is 1 as COCO counts, 0 where classes are '
+                         'counted from 0; leave the boxes of people alone, or add `images` and `categories`')
+    if 0 in found:
+        return {0, None}, ['no box is of category 1, COCO\'s person: 0 is taken for person, as of a detector that '
+                           'counts its classes from 0']
     if found and not set(found) & {COCOS_PERSON, None}:
         return {COCOS_PERSON}, [f'no box is of category 1, COCO\'s person; found: {counts}']
     return {COCOS_PERSON, None}, []

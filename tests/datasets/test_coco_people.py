@@ -1,13 +1,17 @@
 """People of label tools' files: the same joints as of the official form, by name; what a file lacks is derived, said or
 an error in one line."""
+import codecs
 import json
+import sys
 
 import coco_files
 import numpy as np
 import pytest
 from coco_files import JOINTS_XY, NAMES, SIZE, VISIBLE, changed, each, renamed, reordered
 
-from datasets import annotations, coco, flic, own
+import data
+from datasets import annotations, arrays, coco, flic, measures, own
+from engine import crops
 from engine.files import InputError
 from engine.joints import joint_of, standard_name
 
@@ -83,6 +87,8 @@ def test_joints_that_the_file_lacks_are_unlabelled_and_said(folder, capsys):
     np.testing.assert_array_equal(people.people['visible'], np.where(ears, 0, VISIBLE))
     np.testing.assert_array_equal(people.joints[:, ~ears], JOINTS_XY[:, ~ears])
     assert "'person' has no key point left_ear, right_ear: unlabelled" in capsys.readouterr().out
+    read_coco(folder, changed(reordered(['nose', 'neck', *NAMES[3:]])))
+    assert 'left_eye, right_eye: unlabelled (not understood: neck)' in capsys.readouterr().out
     wristless = read_own(folder, changed(reordered([name for name in NAMES if name != 'left_wrist'])))
     assert np.isnan(wristless[0].joints_xy[flic.JOINTS.index('lwri')]).all()
     assert np.isfinite(np.delete(wristless[0].joints_xy, flic.JOINTS.index('lwri'), axis=0)).all()
@@ -201,6 +207,31 @@ def test_joints_far_outside_their_pictures_are_said(folder):
     assert annotations.far_outside(part) == ''
 
 
+# --- from file to score -------------------------------------------------------------------------------------------
+
+def test_from_a_label_tools_file_to_average_precision(folder, monkeypatch, capsys):
+    """COCO Annotator's boxes of no size, a name of 254 letters, a byte order mark: crops of numbers, and predictions
+    one pixel beside the truth are perfect."""
+    long = 250 * 'x' + '.png'
+    (folder / '0.png').rename(folder / long)
+    content = coco_files.coco_annotator()
+    content['images'][0]['file_name'] = '..\\elsewhere\\' + long
+    (folder / 'people.json').write_bytes(codecs.BOM_UTF8 + json.dumps(content).encode())
+    monkeypatch.setattr(sys, 'argv', ['data.py', '--dataset', 'coco', '--meta', str(folder / 'people.json'), '--images',
+                                      str(folder), '--out', str(folder / 'out'), '--workers', '1'])
+    data.main()
+    assert f'elsewhere\\{long} as {long}' in capsys.readouterr().out
+    manifest = arrays.read_manifest(str(folder / 'out'))
+    train, test = (arrays.load_split(str(folder / 'out'), split, manifest, verify=True) for split in arrays.SPLITS)
+    assert train.people['file'].tolist() == [long] and train.images[0].shape == (*SIZE[::-1], 3)
+    assert arrays.by_picture(train, 3).people['file'].tolist() == [long]
+    person = crops.person_of(test, 0)
+    assert np.isfinite(crops.matrix_of(person.centre, 200 * person.scale * np.ones(2), (64, 64))).all()
+    results = [measures.coco_result(8, JOINTS_XY[1] + (1, 0), np.ones(17), 1)]
+    table = arrays.load_array(str(folder / 'out'), 'pictures', 'test', manifest)
+    assert measures.precision_table(table, test, results)[2][0] == ['AP', '100.0']
+
+
 # --- ids and names ------------------------------------------------------------------------------------------------
 
 def test_ids_that_are_text_are_counted(folder, capsys):
@@ -221,6 +252,13 @@ def test_long_names_widen_the_arrays_and_short_ones_do_not(folder):
     assert short.pictures['file'].dtype == short.people['file'].dtype == 'U80'
     joined = annotations.joined([found, found])
     assert joined.people['file'].tolist() == 2 * [long, '1.png'] and joined.people['picture'].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize('scale', [0, -1, np.nan, np.inf])
+def test_nobody_with_joints_has_no_size(scale):
+    with pytest.raises(InputError, match='person 1, in b: has joints, but a box or scale of no size'):
+        annotations.annotated(['a', 'b'], [0, 1, 0], np.ones((3, 2, 2)), [[1, 1], [1, 1], [0, 0]], box=np.zeros((3, 4)),
+                              centre=np.ones((3, 2)), scale=[1, scale, 0])
 
 
 @pytest.mark.parametrize('name', ['', '/x.jpg', '../x.jpg', 'a/../../x.jpg', 256 * 'x', 128 * 'é', 'a\0b', '\ud800',

@@ -67,9 +67,9 @@ def document(categories, *annotations):
 
 @pytest.mark.parametrize(('content', 'expected', 'said'), [
     ([detection(1, 1, 1)], [BOX], None),
-    ([detection(1, 1, 0)], [BOX], 'all boxes are of category 0, which is taken for person'),
-    ([detection(1, 1, '0')], [BOX], 'all boxes are of category 0'),
-    ([detection(1, 0.9, 0), detection(1, 1, 1, OTHER)], [OTHER], r'1 box of people; left out: 1 of category 0 '),
+    ([detection(1, 1, 0)], [BOX], 'no box is of category 1, .* 0 is taken for person'),
+    ([detection(1, 1, '0')], [BOX], '0 is taken for person'),
+    ([detection(1, 1, 0), detection(1, 1, 15, OTHER)], [BOX], r'1 box of people; left out: 1 of category 15 '),
     ([detection(1, 1, 18), detection(1, 1, 18)], [], r"no box is of category 1, COCO's person; found: 18 \(2\)"),
     ([{'image_id': 1, 'bbox': BOX}], [BOX], None),
     ([], [], None),
@@ -82,6 +82,11 @@ def test_which_category_is_person(tmp_path, content, expected, said):
     found = boxes.read(written(tmp_path, content))
     assert boxes.of(found, 'me.jpg' if isinstance(content, dict) else '1.jpg') == expected
     assert re.search(said, '; '.join(found.said)) if said else not found.said
+
+
+def test_a_list_of_categories_0_and_1_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r'boxes\.json: category_id is 0 and 1: person is 1 as COCO counts, 0 where'):
+        boxes.read(written(tmp_path, [detection(1, 1, 0), detection(1, 1, 1)]))
 
 
 def test_a_document_without_people_is_refused(tmp_path):
