@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from engine import jpeg
+from engine import containers, jpeg
 from engine.files import InputError, quiet_stderr
 
 STDIN = '-'
@@ -27,6 +27,7 @@ MAX_BYTES = 1 << 30
 FORMATS = ('AVIF', 'BMP', 'DDS', 'GIF', 'ICO', 'JPEG', 'JPEG2000', 'PCX', 'PNG', 'PPM', 'PSD', 'QOI', 'SGI',
            'SUN', 'TIFF', 'WEBP')
 WITHOUT_MAGIC = ('DIB', 'TGA')                  # told from others by nothing but their endings
+ANIMATED = ('AVIF', 'GIF', 'PNG', 'WEBP')       # those whose frames have durations
 ORIENTATION = 0x0112                            # EXIF's tag
 HEIC = 'HEIC: convert it to JPEG'
 
@@ -46,7 +47,10 @@ def read_picture(path, expected=None):
     """
     name = 'standard input' if path == STDIN else path
     try:
-        image = decode(sys.stdin.buffer.read(MAX_BYTES) if path == STDIN else read_regular(path), expected)
+        content = sys.stdin.buffer.read(MAX_BYTES) if path == STDIN else read_regular(path)
+        if path == STDIN:
+            refuse_animation(content)
+        image = decode(content, expected)
     except WrongSize as error:
         raise Unreadable(f'{name}: {error}') from error
     except OSError as error:
@@ -57,6 +61,15 @@ def read_picture(path, expected=None):
     if expected is not None and (reason := size_mismatch(image.shape[1::-1], expected)):
         raise Unreadable(f'{name}: {reason}')
     return image
+
+
+def refuse_animation(content):
+    """Standard input is one picture; of an animation all frames but one would be lost without a word."""
+    n = 1
+    with contextlib.suppress(Exception), open_header(content) as picture:           # `decode` says what is wrong
+        n = picture.n_frames if is_animation(picture) else 1
+    if n > 1:
+        raise ValueError(f'an animation of {n} frames, which --predict takes as a file')
 
 
 def size_mismatch(size, expected, word='expected'):
@@ -164,8 +177,10 @@ def fade(image, alpha):
 def check_header(content, expected):
     """Checks the size that the header says; returns (Pillow's name of the format, whether any of it may be
     transparent)."""
-    if is_heic(content):
+    if containers.is_heic(content[:containers.HEAD]):
         raise ValueError(HEIC)
+    if containers.is_video(content[:containers.HEAD]):
+        raise ValueError('a video, which --predict takes as a file')
     try:
         with open_header(content) as picture:
             format_, size, transparent = picture.format, picture.size, is_transparent(picture)
@@ -175,10 +190,6 @@ def check_header(content, expected):
         raise ValueError('damaged, or no format that is read') from error
     check_size(size, expected)
     return format_, transparent
-
-
-def is_heic(content):
-    return content[4:8] == b'ftyp' and content[8:11] in (b'hei', b'hev', b'mif')
 
 
 @functools.cache
@@ -201,6 +212,11 @@ def is_transparent(picture):
     return 'A' in picture.getbands() or 'transparency' in picture.info
 
 
+def is_animation(picture):
+    """Whether a Pillow picture has several frames that follow one another in time."""
+    return picture.format in ANIMATED and getattr(picture, 'is_animated', False)
+
+
 def check_size(size, expected=None):
     """ValueError if a picture of that (width, height) is too large, or of another size than expected, turned or not."""
     if expected is not None and sorted(size) != sorted(map(int, expected)):
@@ -216,6 +232,13 @@ def check_size(size, expected=None):
 def orientation(content):
     """EXIF's orientation, 1 to 8, wherever in the file it is; 1 where there is none, or a broken one."""
     with contextlib.suppress(Exception), open_header(content) as picture:
+        return orientation_of(picture)
+    return 1
+
+
+def orientation_of(picture):
+    """As `orientation`, of a Pillow picture."""
+    with contextlib.suppress(Exception):
         found = picture.getexif().get(ORIENTATION)
         if found in range(2, 9):
             return int(found)

@@ -1,6 +1,6 @@
 """Joints on a user's own pictures: pictures, folders, videos, a camera, of any size (main.py --predict).
 
-    python main.py --restore RUN --predict PATH [--torso X,Y ...] [--boxes FILE] [--threshold P] [--overlay]
+    python main.py --restore RUN --predict PATH ... [--torso X,Y ...] [--boxes FILE] [--threshold P] [--overlay]
         [--frames] [--no_smoothing] [--scales single] [--out poses]
 
 PATH: see engine/sources.py.  A picture is put into the middle of a black 720x480 frame, as large as it goes in, and
@@ -16,7 +16,7 @@ joints are the part detector's, of one person, and there is no torso.  Written i
     poses.json          all of it, as COCO writes key points:
         info            checkpoint, code, scales (negative: of the mirrored frame); what x, y, v and score are,
                         and which side is left; `unreadable`: files that were left out
-        images          id, file_name, width, height; of a video also video and frame, from 1
+        images          id, file_name, width, height; of a video also video, frame, from 1, and time, seconds
         categories      one, person: the names of the keypoints (left_shoulder ...); skeleton, pairs counted from 1
         annotations     keypoints [x1, y1, v1, x2, ...], scores [9], score (the person's), torso [x, y] or null,
                         torso_source, who named them: 'torso', 'box', 'nobody', or null; person, the number in the
@@ -24,14 +24,15 @@ joints are the part detector's, of one person, and there is no torso.  Written i
                         prompt's person has a score below --threshold; duplicate: true where an earlier prompt had the
                         same person; bbox, area, num_keypoints, iscrowd
 
-NAME is the file's name without its ending, or with it where two files of a folder differ in nothing else.  Pictures are
+NAME is the file's name without its ending, or with it, or with folders before it, where files differ in nothing else.  Pictures are
 numbered from 1, or by their names where all of these are numbers, as COCO's are.  What an earlier call wrote about the
 same NAME is replaced; a file that is not from --predict never is.
 
 Coordinates are (x right, y down) in pixels of the picture as it is shown, i.e. turned as its EXIF orientation says;
 pixel i covers [i, i+1).  v is 2 for a joint within the picture, 1 for one beyond its edge, 0 (and x = y = 0) for one
 that is not found; coco_results.json has the best guess of these, too.  Of a video, joints are smoothed and people
-followed (engine/tracking.py; --no_smoothing: neither smoothed).
+followed (engine/tracking.py; --no_smoothing: neither smoothed).  The annotated video keeps the original's pace: at a
+constant rate it has its frames, at a variable one they are repeated as their times ask for.
 
 A joint's score is the
 share of its heat map's mass in the 5x5 cells around the peak (40x40 pixels of the frame, about a quarter of a torso).

@@ -1,153 +1,194 @@
-"""A user's own pictures: which ones --predict means, and how they are read.
+"""A user's own pictures and videos: which ones --predict means.
 
-PATH is a picture, a folder of pictures, a video, a camera's number (0: the first webcam; runs until Ctrl-C) or `-`, one
-picture on standard input.  What a folder holds beside pictures is named when it is passed over.
+PATH is a picture, a folder, a pattern ('shots/*.jpg', '**' for folders within folders), a video, a camera's number (0:
+the first webcam; runs until Ctrl-C) or `-`, one picture on standard input; of files, folders and patterns there may be
+several.  What a file is, its content says, not its ending.  What a folder holds beside pictures and videos is named
+when it is passed over.
 
-How a picture is read: engine/images.py.
+How they are read: engine/frames.py, engine/images.py.
 """
 import collections
 import contextlib
+import glob
 import os
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
 
-import cv2
-
-from engine.files import InputError, quiet_stderr
-from engine.images import STDIN, Unreadable, check_size, read_picture
+from engine import containers, images
+from engine.files import InputError
+from engine.images import STDIN
 
 JPEGS = ('.jpg', '.jpeg', '.jpe', '.jfif')
-PICTURES = (*JPEGS, '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.gif', '.jp2')
-VIDEOS = ('.avi', '.mp4', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.3gp', '.mts', '.m2ts', '.flv',
-          '.ogv')
+PICTURES = (*JPEGS, '.apng', '.avif', '.bmp', '.dds', '.dib', '.gif', '.ico', '.j2c', '.j2k', '.jp2', '.jpc', '.jpf',
+            '.jpx', '.mpo', '.pbm', '.pcx', '.pfm', '.pgm', '.png', '.pnm', '.ppm', '.psd', '.qoi', '.ras', '.sgi',
+            '.tga', '.tif', '.tiff', '.webp')
+VIDEOS = ('.3g2', '.3gp', '.asf', '.avi', '.divx', '.f4v', '.flv', '.m2ts', '.m4v', '.mjpeg', '.mjpg', '.mkv', '.mov',
+          '.mp4', '.mpe', '.mpeg', '.mpg', '.mts', '.mxf', '.ogm', '.ogv', '.vob', '.webm', '.wmv', '.y4m')
+SOUND = ('.aac', '.flac', '.m4a', '.mka', '.mp3', '.oga', '.ogg', '.opus', '.wav', '.wma')
 HEIC = ('.heic', '.heif', '.hif')
+FIRST_JPEG = 1 << 26                            # bytes within which a stream's second JPEG begins
 NAMED = 3                                       # of what is passed over, so many by name
 
-# path: a file's, or a camera's number.  name: of what is written about it.
-Source = collections.namedtuple('Source', 'path name is_video')
+
+class Source(NamedTuple):
+    """What poses are to be found in."""
+
+    path: str | int                     # a file's, or a camera's number
+    name: str                           # of what is written about it
+    is_video: bool                      # or animation, or camera
+    listed_as: str = ''                 # poses.json's file_name, where the path's last part would not be clear
+
+    @property
+    def file(self) -> str:
+        """What poses.json calls it."""
+        return self.listed_as or os.path.basename(str(self.path))
 
 
 # --- which --------------------------------------------------------------------------------------------------------
 
-def find(path, out):
-    """The Sources of --predict in order, and what to say of what a folder holds beside pictures, a list of lines.
+def find(paths: list[str], out: str) -> tuple[list[Source], list[str]]:
+    """The Sources of --predict in order, and lines to say about what is passed over.
 
     out: the folder of the results.
     """
-    if path == STDIN:
-        return [Source(STDIN, 'stdin', False)], []
-    if path.isdecimal() and len(path) < 10 and not os.path.exists(path):        # of a larger number OpenCV takes none
-        return [Source(int(path), f'camera{int(path)}', True)], []
-    if not os.path.exists(path):
-        raise InputError(f'--predict {path}: no such file or folder')
+    for path in paths:
+        alone = 'standard input' if path == STDIN else 'a camera' if is_camera(path) else None
+        if alone and len(paths) > 1:
+            raise InputError(f'--predict {path}: {alone} goes without other pictures')
+        if alone:
+            return [Source(STDIN, 'stdin', False) if path == STDIN else
+                    Source(int(path), f'camera{int(path)}', True)], []
+    kinds, lines = {}, []                       # {file: 'picture' or 'video'}, in order
+    known = set()                               # whoever is named twice is taken once
+    for path in paths:
+        found, said = expand(path, out)
+        lines += said
+        kinds.update({file: kind for file, kind in found.items() if os.path.normpath(file) not in known})
+        known.update(map(os.path.normpath, found))
+    often = collections.Counter(map(os.path.basename, kinds))
+    videos = [file for file, kind in kinds.items() if kind == 'video']
+    return [Source(file, name, kind == 'video', file if often[os.path.basename(file)] > 1 else '')
+            for (file, kind), name in zip(kinds.items(), unique_names(list(kinds), videos))], lines
+
+
+def is_camera(path: str) -> bool:
+    return path.isdecimal() and len(path) < 10 and not os.path.exists(path)     # of a larger number OpenCV takes none
+
+
+def expand(path: str, out: str) -> tuple[dict[str, str], list[str]]:
+    """({file: 'picture' or 'video'}, lines about what is passed over) of a file, a folder or a pattern."""
     if os.path.isdir(path):
-        return list_folder(path, out)
-    stem, ending = os.path.splitext(os.path.basename(path))
-    return [Source(path, stem, ending.lower() in VIDEOS)], []
-
-
-def list_folder(path, out):
-    """As `find`: a folder's pictures, by name."""
-    if os.path.realpath(path) == os.path.realpath(out):
-        raise InputError(f'--out {out}: is the folder of the pictures themselves')
-    kinds = collections.defaultdict(list)
-    for entry in os.scandir(path):
-        kinds[kind_of(entry)].append(entry.name)
-    files = sorted(kinds.pop('', []))
-    kinds.pop('hidden', None)
-    others = [f'{listed(names)}: {kind}' for kind, names in sorted(kinds.items())]
+        if os.path.realpath(path) == os.path.realpath(out):
+            raise InputError(f'--out {out}: is the folder of the pictures themselves')
+        return listed(path, sorted(entry.path for entry in os.scandir(path) if entry.name[0] != '.'))
+    if os.path.lexists(path):
+        return {path: kind_of(path, named=True)}, pages(path)
+    if not glob.has_magic(path):
+        raise InputError(f'--predict {path}: no such file or folder')
+    files = [file for file in glob.glob(path, recursive=True)
+             if os.path.realpath(os.path.dirname(file)) != os.path.realpath(out)]      # results of an earlier call
+    if '**' in path:
+        files = [file for file in files if not os.path.isdir(file)]
     if not files:
-        raise InputError(f'--predict {path}: no pictures there ({"; ".join(others) or " ".join(PICTURES)})')
-    lines = [f'{path}: passed over: {line}' for line in others]
-    return [Source(os.path.join(path, file), name, False) for file, name in zip(files, unique_names(files))], lines
+        raise InputError(f'--predict {path}: no file matches')
+    return listed(path, sorted(files))
 
 
-def kind_of(entry):
-    """'' of a picture, else what an entry of a folder is."""
-    ending = os.path.splitext(entry.name)[1].lower()
-    if entry.name[0] == '.':
-        return 'hidden'
-    if os.path.isdir(entry.path):                   # of a link to itself, entry.is_dir() raises OSError
-        return 'a folder within the folder'
-    kinds = ((PICTURES, ''), (VIDEOS, 'a video, which --predict takes by itself'), (HEIC, 'HEIC: convert it to JPEG'))
-    return next((kind for endings, kind in kinds if ending in endings), 'no picture')
+def listed(path: str, files: list[str]) -> tuple[dict[str, str], list[str]]:
+    """As `expand`, of the files of a folder or pattern."""
+    kinds = {file: kind_of(file) for file in files}
+    taken = {file: kind for file, kind in kinds.items() if kind in ('picture', 'video')}
+    others = collections.defaultdict(list)
+    for file, kind in kinds.items():
+        if file not in taken:
+            others[kind].append(os.path.basename(file))
+    lines = [f'{some_of(names)}: {kind}' for kind, names in sorted(others.items())]
+    if not taken:
+        raise InputError(f'--predict {path}: no pictures there ({"; ".join(lines) or " ".join(PICTURES)})')
+    return taken, [f'{path}: passed over: {line}' for line in lines] + [line for file in taken for line in pages(file)]
 
 
-def listed(names):
+def kind_of(path: str, named: bool = False) -> str:
+    """'picture', 'video', or else what a file is and why it is not taken.  named: by the user, so it is one of both."""
+    ending = os.path.splitext(path)[1].lower()
+    if os.path.isdir(path):
+        return 'picture' if named else 'a folder within the folder'
+    if ending in HEIC:
+        return 'picture' if named else images.HEIC
+    if kind := kind_of_content(path, ending):
+        return kind
+    kinds = ((PICTURES, 'picture'), (VIDEOS, 'video'))
+    return next((kind for endings, kind in kinds if ending in endings), 'picture' if named else 'no picture')
+
+
+def kind_of_content(path: str, ending: str) -> str | None:
+    """'picture' or 'video' where the content says so."""
+    # A damaged header raises nearly anything.
+    with contextlib.suppress(Exception), images.open_regular(path) as file:
+        head = file.read(containers.HEAD)
+        if images.is_jpeg(head):
+            stream = ending not in JPEGS and containers.is_jpeg_stream(head + file.read(FIRST_JPEG))
+            return 'video' if stream else 'picture'
+        if containers.is_video(head):
+            return None if ending in SOUND else 'video'
+        with images.open_header(file) as picture:
+            if picture.format not in images.WITHOUT_MAGIC:
+                return 'video' if images.is_animation(picture) else 'picture'
+    return None
+
+
+def pages(path: str) -> list[str]:
+    """A line about a file of several pictures that are no animation, of which the first alone is taken."""
+    if os.path.splitext(path)[1].lower() in ('.tif', '.tiff'):
+        with contextlib.suppress(Exception), images.open_regular(path) as file, images.open_header(file) as picture:
+            if picture.n_frames > 1:
+                return [f'{path}: has {picture.n_frames} pages: the first alone is taken']
+    return []
+
+
+def some_of(names: list[str]) -> str:
     more = len(names) - NAMED
     return ', '.join(sorted(names)[:NAMED]) + (f' and {more} more' if more > 0 else '')
 
 
-def unique_names(files):
-    """File names without their endings; with them where they would be equal otherwise."""
-    names = [os.path.splitext(file)[0] for file in files]
-    while twice := {name for name, n in collections.Counter(names).items() if n > 1}:
-        names = [file if name in twice else name for file, name in zip(files, names)]
-    return names
+def unique_names(paths: list[str], videos: Iterable[str] = ()) -> list[str]:
+    """Names of what is written about files: without their endings; with these, or with folders before them, as far as
+    they would be equal otherwise, or equal to a video's frames'."""
+    levels = [0] * len(paths)
+    while True:
+        names = [name_at(path, level) for path, level in zip(paths, levels)]
+        often = collections.Counter(names)
+        frames = {name for path, name in zip(paths, names) if path in videos}
+        clashes = [i for i, name in enumerate(names) if often[name] > 1 or is_frame(name, frames)]
+        rising = [i for i in clashes if name_at(paths[i], levels[i] + 2) != names[i]
+                  and all(levels[i] <= levels[j] for j in clashes if names[j] == names[i])]
+        if not rising:
+            return numbered(names)
+        for i in rising:
+            levels[i] += 1
 
 
-def count(sources):
-    """How many pictures there will be, None if a video does not say."""
-    if not sources[0].is_video:
-        return len(sources)
-    with contextlib.suppress(Unreadable), open_video(sources[0].path) as video:
-        return max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT))) or None
+def name_at(path: str, level: int) -> str:
+    """0: the stem; 1: the file's name; 2: the stem behind its folder; 3: the file's name behind it, and so on."""
+    parts = os.path.abspath(path).split(os.sep)[1:]
+    parts = parts[-(1 + level // 2):]
+    if level % 2 == 0:
+        parts[-1] = os.path.splitext(parts[-1])[0]
+    return '_'.join(parts)
 
 
-# --- videos -------------------------------------------------------------------------------------------------------
-
-def frames(source):
-    """Yields (name, number, RGB uint8 [h, w, 3]) of a picture (number None) or each frame of a video (from 1).
-
-    Raises Unreadable, for a video perhaps after some of its frames.
-    """
-    if not source.is_video:
-        yield source.name, None, read_picture(source.path)
-        return
-    with open_video(source.path) as video:
-        expected, n = video.get(cv2.CAP_PROP_FRAME_COUNT), 0
-        while True:
-            with quiet_stderr():
-                there, image = video.read()
-            if not there:
-                break
-            n += 1
-            yield f'{source.name}_{n:06d}', n, image[..., ::-1]
-    if n == 0 or n < 0.98 * expected - 2:       # containers without an index only estimate it, cameras say nothing
-        raise Unreadable(f'{source.path}: ends after {n} of {max(expected, 0):.0f} frames')
+def is_frame(name: str, videos: Iterable[str]) -> bool:
+    """Whether a name is that of a frame of one of the videos."""
+    match = re.fullmatch(r'(?s:(.+))_\d{6,}', name)
+    return bool(match) and match[1] in videos
 
 
-@contextlib.contextmanager
-def open_video(path):
-    """A cv2.VideoCapture of a file or a camera's number, with at least one frame in it, released at the end."""
-    camera = isinstance(path, int)
-    if not camera:
-        check_regular(path)
-    with quiet_stderr():
-        video = cv2.VideoCapture(path)
-    try:
-        if not video.isOpened() or video.get(cv2.CAP_PROP_FRAME_WIDTH) < 1:
-            raise Unreadable(f'camera {path}: there is none, or it is in use' if camera else
-                             f'{path}: not a video that can be read')
-        width, height = (round(video.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        try:
-            check_size((width, height))
-        except ValueError as error:
-            raise Unreadable(f'{path}: {error}') from error
-        yield video
-    finally:
-        video.release()
-
-
-def rate(path):
-    """Frames a second of a video, 25 where it does not say."""
-    with open_video(path) as video:
-        found = video.get(cv2.CAP_PROP_FPS)
-    return found if 0 < found <= 1000 else 25.0
-
-
-def check_regular(path):
-    """Unreadable if a path leads to a pipe or a device."""
-    try:
-        if not os.path.isfile(path):
-            raise Unreadable(f'{path}: not a regular file')
-    except (OSError, ValueError) as error:
-        raise Unreadable(f'{path}: {error}') from error
+def numbered(names: list[str]) -> list[str]:
+    """Names that are equal nevertheless, a_b/c and a/b_c, get numbers."""
+    seen, result = set(), []
+    for name in names:
+        new = next(new for i in range(len(names) + 1) if (new := f'{name}_{i + 1}' if i else name) not in seen)
+        seen.add(new)
+        result.append(new)
+    return result

@@ -4,8 +4,9 @@ Each person found is the one of the frames before whose middle was nearest, all 
 (Kuhn 1955), if within REACH of their size; somebody lost for up to PATIENCE frames is waited for.  Joints are smoothed
 by the One Euro filter (Casiez, Roussel and Vogel, CHI 2012): a low pass whose cutoff rises with the speed,
 
-    cutoff = MIN_CUTOFF + BETA * |smoothed speed|,      alpha = 1 / (1 + rate / (2 pi cutoff)),
+    cutoff = MIN_CUTOFF + BETA * |smoothed speed|,      alpha = 1 / (1 + 1 / (2 pi cutoff elapsed)),
 
+where `elapsed` is the time since the frame before, so that a video of variable frame rate is smoothed alike;
 speeds in sizes (`size_of`) a second, so that people near and far are treated alike: what rests is calmed, what is fast
 does not lag.
 """
@@ -13,23 +14,27 @@ import numpy as np
 
 REACH, PATIENCE = 1.0, 12
 MIN_CUTOFF, BETA, SPEED_CUTOFF = 1.0, 1.5, 1.0          # hertz, hertz per size a second, hertz
+SHORTEST = 0.001                                        # seconds between frames: a speed is divided by them
 
 
 class Track:
     """One person.  id: from 1.  filter: OneEuro.  middle [2]: of the pose last seen; unseen: frames since."""
 
-    def __init__(self, id_, rate):
-        self.id, self.filter, self.middle, self.unseen = id_, OneEuro(rate), None, 0
+    def __init__(self, id_):
+        self.id, self.filter, self.middle, self.unseen = id_, OneEuro(), None, 0
 
 
 class Tracks:
-    """The people of one video.  rate: frames a second."""
+    """The people of one video."""
 
-    def __init__(self, rate):
-        self.rate, self.tracks, self.known = rate, [], 0
+    def __init__(self):
+        self.tracks, self.known = [], 0
 
-    def follow(self, poses_xy):
-        """Joints of the next frame's people, list of [k, 2] -> [(track's number, smoothed joints [k, 2]), ...]."""
+    def follow(self, poses_xy, time):
+        """Joints of the next frame's people, list of [k, 2] -> [(track's number, smoothed joints [k, 2]), ...].
+
+        time: when the frame is shown, seconds.
+        """
         sizes = [size_of(xy) for xy in poses_xy]
         owners = self.assign([middle_of(xy) for xy in poses_xy], sizes)
         for track in self.tracks:
@@ -38,12 +43,12 @@ class Tracks:
         for xy, size, track in zip(poses_xy, sizes, owners):
             if track is None:
                 self.known += 1
-                track = Track(self.known, self.rate)
+                track = Track(self.known)
                 self.tracks.append(track)
             elif track.unseen > 1:
-                track.filter = OneEuro(self.rate)
+                track.filter = OneEuro()
             track.middle, track.unseen = middle_of(xy), 0
-            found.append((track.id, track.filter(xy, size)))
+            found.append((track.id, track.filter(xy, size, time)))
         self.tracks = [track for track in self.tracks if track.unseen <= PATIENCE]
         return found
 
@@ -61,25 +66,29 @@ class Tracks:
 
 
 class OneEuro:
-    """Smooths a sequence of arrays sampled at `rate` a second."""
+    """Smooths a sequence of arrays, each of its own time."""
 
-    def __init__(self, rate):
-        self.rate, self.value, self.speed = rate, None, 0.0
+    def __init__(self):
+        self.value, self.speed, self.time = None, 0.0, None
 
-    def __call__(self, value, size):
-        """The next value [..., 2] -> smoothed.  size: the length by which speeds are measured."""
+    def __call__(self, value, size, time):
+        """The next value [..., 2] -> smoothed.  size: the length by which speeds are measured; time: seconds."""
         value = np.asarray(value, np.float64)
         if self.value is None:
-            self.value = value
+            self.value, self.time = value, time
             return value
-        speed = (value - self.value) * self.rate
-        self.speed = self.speed + self.alpha(SPEED_CUTOFF) * (speed - self.speed)
+        elapsed = max(time - self.time, SHORTEST)
+        speed = (value - self.value) / elapsed
+        self.speed = self.speed + alpha(SPEED_CUTOFF, elapsed) * (speed - self.speed)
         fast = np.linalg.norm(self.speed, axis=-1, keepdims=True) / size
-        self.value = self.value + self.alpha(MIN_CUTOFF + BETA * fast) * (value - self.value)
+        self.value = self.value + alpha(MIN_CUTOFF + BETA * fast, elapsed) * (value - self.value)
+        self.time = time
         return self.value
 
-    def alpha(self, cutoff):
-        return 1 / (1 + self.rate / (2 * np.pi * cutoff))
+
+def alpha(cutoff, elapsed):
+    """The weight of a new value in a low pass of that cutoff, hertz, so many seconds after the last."""
+    return 1 / (1 + 1 / (2 * np.pi * cutoff * elapsed))
 
 
 def middle_of(xy):

@@ -41,6 +41,41 @@ def writer(path, size, rate, mark, note):
                 os.unlink(work)
 
 
+class InStep:
+    """Shows frames of any times in a video of a constant rate: each is repeated until the next one's time has come."""
+
+    def __init__(self, write, rate, constant=False):
+        """write: takes one frame; rate: frames a second; constant: the times are those of the rate, one frame each."""
+        self.write, self.rate, self.constant = write, rate, constant
+        self.last, self.start, self.written = None, None, 0
+        self.time, self.gap = 0.0, 1 / rate
+
+    def show(self, image, time):
+        """The next frame, to be shown from that second on."""
+        if self.constant:
+            self.write(image)
+            return
+        if self.last is None:
+            self.start = time
+        else:
+            self.gap = time - self.time
+            self.until(time)
+        self.last, self.time = image, time
+
+    def until(self, time):
+        """The frame shown last ends at that second; it has been written once at least."""
+        n = max(1, round((time - self.start) * self.rate) - self.written)
+        for _ in range(n):
+            self.write(self.last)
+        self.written += n
+
+    def close(self, end=None):
+        """end: when the last frame ends, seconds; else it lasts as long as the one before it."""
+        if self.last is not None:
+            self.until(self.time + self.gap if end is None else max(end, self.time))
+            self.last = None
+
+
 def other(path, work, size, rate, note):
     for words, code in CODECS:
         if found := by_opencv(work, size, rate, code):
