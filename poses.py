@@ -21,12 +21,12 @@ import numpy as np
 
 import datasets
 import main
-from engine import checkpoint, cli, convolution, pictures, sources, towers
+from engine import checkpoint, cli, convolution, images, pictures, towers
 from engine.files import InputError
 from engine.joints import standard_name
 from engine.tf1 import tf
 
-read = sources.read_picture
+read = images.read_picture
 
 
 def load(checkpoint_path, *options):
@@ -38,7 +38,7 @@ def load(checkpoint_path, *options):
     checkpoint_path = os.fspath(checkpoint_path)
     beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), checkpoint_path)
     checkpoint_path = beside if os.path.exists(beside) and not os.path.exists(checkpoint_path) else checkpoint_path
-    words = ['--restore', checkpoint_path, '--predict', sources.STDIN, *map(str, options)]
+    words = ['--restore', checkpoint_path, '--predict', images.STDIN, *map(str, options)]
     printed = cli.PRINTED.set(False)
     try:
         understood = main.understand(words, say=lambda remark: None)

@@ -18,7 +18,8 @@ ISO_BOXES = (b'ftyp', b'styp', b'moov', b'moof', b'mdat', b'wide', b'free', b'sk
 AVIF = (b'avif', b'avis')
 HEIF = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'hevm', b'hevs', b'mif1', b'msf1', b'miaf')
 NO_VIDEO = (*AVIF, *HEIF, b'jxl ', b'crx ', b'M4A ', b'M4B ', b'M4P ')         # pictures, raw ones, sound
-TS_PACKETS = (188, 192, 204)                    # bytes; 192 with time codes, 204 with error correction
+TS_MARK = 0x47
+TS_PACKETS = ((0, 188), (4, 192), (0, 204))     # the first mark, the bytes to the next; with time codes, with checks
 MAX_MOOV = 1 << 26
 ASF_FILE_PROPERTIES = bytes.fromhex('a1dcab8c47a9cf118ee400c00c205365')
 
@@ -49,12 +50,9 @@ def is_heic(head: bytes) -> bool:
 
 
 def is_transport_stream(head: bytes) -> bool:
-    """Whether five packets follow one another, perhaps after part of another one."""
-    for length in TS_PACKETS:
-        for first in range(length):
-            if head[first:first + 4 * length + 1:length] == 5 * b'\x47':
-                return True
-    return False
+    """Whether five packets or more follow one another, each with its mark."""
+    return any(len(head) > first + 4 * length and set(head[first::length]) == {TS_MARK}
+               for first, length in TS_PACKETS)
 
 
 def counts_frames(path: str) -> bool:

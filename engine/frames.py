@@ -4,6 +4,7 @@ Videos are read by OpenCV through FFmpeg, animated GIF, PNG, WebP and AVIF by Pi
 Unreadable after its last frame; engine/containers.py has what says so.
 """
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -245,12 +246,8 @@ def animation_frames(path: str) -> Iterator[tuple[float, np.ndarray]]:
     seconds = 0.0
     with open_animation(path) as picture:
         how = images.orientation_of(picture)
-        for place in places(picture):
-            with loading(path, f'ends after {place} of {picture.n_frames} frames'):
-                picture.seek(place)
-                picture.load()
-                image = images.turned(images.rgb_of(picture), how)
-            yield seconds, image
+        for _ in loaded(path, picture):
+            yield seconds, images.turned(images.rgb_of(picture), how)
             seconds += duration_of(picture)
     if containers.is_cut_off(path):
         raise Unreadable(f'{path}: is cut off')
@@ -260,17 +257,23 @@ def durations(path: str) -> list[float]:
     """Seconds that each frame is shown, as far as they can be read."""
     found = []
     with contextlib.suppress(Unreadable), open_animation(path) as picture:
-        for place in places(picture):
-            with loading(path):
-                picture.seek(place)
-                picture.load()
+        for _ in loaded(path, picture):
             found.append(duration_of(picture))
     return found
 
 
-def places(picture: Image.Image) -> range:
-    """Which of Pillow's frames are shown: an animated PNG may begin with one for programs that show no animations."""
-    return range(int(getattr(picture, 'default_image', False)), picture.n_frames)
+def loaded(path: str, picture: Image.Image) -> Iterator[int]:
+    """Makes a Pillow picture show one frame after the other; yields their numbers, from 0."""
+    # An animated PNG may begin with a picture for programs that show no animations.
+    first = int(getattr(picture, 'default_image', False))
+    for number in itertools.count():
+        with loading(path, f'ends after {number} frames'):
+            try:
+                picture.seek(first + number)
+            except EOFError:
+                return
+            picture.load()
+        yield number
 
 
 def duration_of(picture: Image.Image) -> float:

@@ -85,8 +85,8 @@ def add_calls(parser, system, systems):
                       help='pose estimator; --system NAME --help lists its options')
     what.add_argument('--dataset', choices=system.DATASETS, default=system.DATASETS[0], help='data set')
     pictures = group(parser, 'pictures of your own', 'prediction on custom images, with --restore; needs no arrays')
-    pictures.add_argument('--predict', type=not_empty, metavar='PATH',
-                          help='input: a picture, a folder of pictures, a video, the number of a camera (until '
+    pictures.add_argument('--predict', type=not_empty, nargs='+', metavar='PATH',
+                          help='input: pictures, folders, videos, quoted patterns; or the number of a camera (until '
                                'Ctrl-C), or - for a picture on standard input')
     pictures.add_argument('--torso', type=point, nargs='+', metavar='X,Y',
                           help='point prompts: approximate torso centres of the target people, in pixels')

@@ -3,11 +3,11 @@
     python main.py --restore RUN --predict PATH ... [--torso X,Y ...] [--boxes FILE] [--threshold P] [--overlay]
         [--frames] [--no_smoothing] [--scales single] [--out poses]
 
-PATH: see engine/sources.py.  A picture is put into the middle of a black 720x480 frame, as large as it goes in, and
-the joints found there are taken back to it; for people of other sizes it is a part of the picture that shows them in
-the right one.  People are found by the torso's field (crowd.py), or named by --torso, about the middle of shoulders
-and hips, of which several may be given, or by --boxes (engine/boxes.py).  Without a spatial model in the checkpoint the
-joints are the part detector's, of one person, and there is no torso.  Written into OUT:
+PATH: see engine/sources.py; there may be several.  A picture is put into the middle of a black 720x480 frame, as large
+as it goes in, and the joints found there are taken back to it; for people of other sizes it is a part of the picture
+that shows them in the right one.  People are found by the torso's field (crowd.py), or named by --torso, about the
+middle of shoulders and hips, of which several may be given, or by --boxes (engine/boxes.py).  Without a spatial model
+in the checkpoint the joints are the part detector's, of one person, and there is no torso.  Written into OUT:
 
     NAME_pose.jpg       the picture with skeleton, names and scores, and a cross at the torso
     NAME_maps.jpg       with --overlay: each joint's heat map over the picture
@@ -24,9 +24,9 @@ joints are the part detector's, of one person, and there is no torso.  Written i
                         prompt's person has a score below --threshold; duplicate: true where an earlier prompt had the
                         same person; bbox, area, num_keypoints, iscrowd
 
-NAME is the file's name without its ending, or with it, or with folders before it, where files differ in nothing else.  Pictures are
-numbered from 1, or by their names where all of these are numbers, as COCO's are.  What an earlier call wrote about the
-same NAME is replaced; a file that is not from --predict never is.
+NAME is the file's name without its ending, or with it or with folders before it where names would be equal.  Pictures
+are numbered from 1, or by their names where all of these are numbers, as COCO's are.  What an earlier call wrote about
+the same NAME is replaced; a file that is not from --predict never is.
 
 Coordinates are (x right, y down) in pixels of the picture as it is shown, i.e. turned as its EXIF orientation says;
 pixel i covers [i, i+1).  v is 2 for a joint within the picture, 1 for one beyond its edge, 0 (and x = y = 0) for one
@@ -57,6 +57,7 @@ from engine import (
     convolution,
     crops,
     drawing,
+    frames,
     progress,
     prompts,
     results,
@@ -68,6 +69,7 @@ from engine import (
 )
 from engine.augmentation import compose, transform
 from engine.files import InputError
+from engine.images import STDIN, Unreadable
 from engine.palette import rgb, side_colour
 from engine.tf1 import tf
 
@@ -116,12 +118,13 @@ def check_torso(options, system, found):
         raise InputError('--torso: either this or --boxes says who is meant')
     if not system.takes_anchor(options):
         raise InputError('--torso: the restored run has no spatial model, which alone could use it')
-    if os.path.isdir(options.predict):
-        raise InputError(f'--torso: means people of one picture, and {options.predict} is a folder')
-    if found[0].path != sources.STDIN and not isinstance(found[0].path, int):
-        with contextlib.suppress(sources.Unreadable):               # is reported in its turn
-            _, _, image = next(sources.frames(found[0]))
-            check_inside(image, options.torso, None, options.predict)
+    if os.path.isdir(options.predict[0]):
+        raise InputError(f'--torso: means people of one picture, and {options.predict[0]} is a folder')
+    if len(found) > 1:
+        raise InputError(f'--torso: means people of one picture, and --predict names {len(found)}')
+    if found[0].path != STDIN and not isinstance(found[0].path, int):
+        with contextlib.suppress(Unreadable), contextlib.closing(frames.read(found[0])) as first:
+            check_inside(next(first).image, options.torso, None, found[0].path)         # else reported in its turn
 
 
 def check_inside(image, points_xy, boxes_xy, name):
@@ -256,13 +259,13 @@ def write_poses(finder, found, options, origin):
     failed = written.document['info']['unreadable'] = []
     written.write()
     with (training.Signals() as signals,
-          progress.bar(sources.count(found), 'poses', 'img') as bar):
+          progress.bar(frames.count(found), 'poses', 'img') as bar):
         for source in found:
             try:
                 write_source(finder, source, options, detected, written, bar, signals)
             except InputError as error:
                 complain(error)
-                failed.append(os.path.basename(str(source.path)))
+                failed.append(source.file)
             if signals.code is not None:
                 break
     written.write()
@@ -286,7 +289,7 @@ def numbers_of(found, detected):
     """{file's name: image_id}: that of the detections, or their names' numbers, where all are different ones, as in
     COCO."""
     if detected:
-        names = [os.path.basename(str(source.path)) for source in found]
+        names = [source.file for source in found]
         numbers = boxes.numbers(detected, names)
         if detected.boxes and not any(boxes.of(detected, name) for name in names):
             complain(f'{detected.path}: no box is of these pictures, but of {boxes.names(detected)}')
@@ -294,7 +297,7 @@ def numbers_of(found, detected):
     names = [source.name for source in found if not source.is_video]
     numbers = [int(name) for name in names if name.isdecimal()]
     same = len(found) > len(set(numbers))
-    return {} if same else {os.path.basename(source.path): number for source, number in zip(found, numbers)}
+    return {} if same else {source.file: number for source, number in zip(found, numbers)}
 
 
 def info_of(finder, origin):
@@ -310,33 +313,34 @@ def write_source(finder, source, options, detected, written, bar, signals):
     """One picture, or one video and all its frames, until a signal comes.  Of a video that breaks off the annotated
     one has what there is, like poses.json, before Unreadable is raised."""
     results.remove_stale(options.out, source)
-    tracks = tracking.Tracks(sources.rate(source.path)) if source.is_video else None
-    search, points_xy = Search(finder, tracks.rate if tracks else None), options.torso
+    timing = frames.timing(source) if source.is_video else None
+    tracks = tracking.Tracks() if timing else None
+    search, points_xy = Search(finder, timing.rate if timing else None), options.torso
     called = Called(finder, options, alone=not source.is_video and options.torso)
     with contextlib.ExitStack() as stack:
-        show, pictures = None, stack.enter_context(contextlib.closing(sources.frames(source)))
+        show, shown = None, stack.enter_context(contextlib.closing(frames.read(source)))
         try:
-            for name, number, image in pictures:
-                boxes_xy = detected and boxes.of(detected, os.path.basename(str(source.path)))
+            for name, number, time, image in shown:
+                boxes_xy = detected and boxes.of(detected, source.file)
                 check_inside(image, options.torso, boxes_xy, name)
                 people = search(number, image, points_xy, boxes_xy)
                 more = called.check(people, boxes_xy, name)
                 if tracks:
-                    people, ids = followed(tracks, people, options)
+                    people, ids = followed(tracks, people, time, options)
                     more = [{**said, **id_} for said, id_ in zip(more, ids)]
                     points_xy = points_xy and next_points(points_xy, people, image)
                 drawn = draw(image, people, more, finder.body)
                 if options.frames or not source.is_video:
                     write_pictures(os.path.join(options.out, name), image, drawn, people, finder.body, options)
                 if source.is_video:
-                    show = show or stack.enter_context(video_writer(source, drawn.shape, tracks.rate, options.out))
-                    show(drawn)
-                written.add(image_entry(source, name, number, image.shape), [
+                    show = show or stack.enter_context(annotated_video(source, drawn.shape, timing, options.out))
+                    show(drawn, time)
+                written.add(image_entry(source, name, number, time, image.shape), [
                     entry(person, image.shape, source_of_torso(options), one) for person, one in zip(people, more)])
                 bar.update()
                 if signals.code is not None:
                     break
-        except sources.Unreadable:
+        except Unreadable:
             stack.close()                                               # as at the end of a whole video
             raise
 
@@ -382,9 +386,9 @@ def draw(image, people, more, body):
     return drawing.draw_poses(image, [people[i] for i in once], body, numbers)
 
 
-def followed(tracks, people, options):
+def followed(tracks, people, time, options):
     """People of the next frame -> (the same with their joints smoothed, [{'track': number}, ...])."""
-    known = tracks.follow([person.joints_xy for person in people])
+    known = tracks.follow([person.joints_xy for person in people], time)
     if not options.no_smoothing:
         people = [person._replace(joints_xy=xy) for person, (_, xy) in zip(people, known)]
     return people, [{'track': number} for number, _ in known]
@@ -399,16 +403,23 @@ def write_pictures(path, image, drawn, people, body, options):
         results.write_picture(f'{path}_maps.jpg', map_sheet(image, people[0].maps, body.JOINTS, people[0].matrix))
 
 
-def video_writer(source, shape, rate, out):
-    return videos.writer(os.path.join(out, f'{source.name}_pose.mp4'), shape[1::-1], rate, results.MARK, complain)
+@contextlib.contextmanager
+def annotated_video(source, shape, timing, out):
+    """Yields show(RGB uint8 [h, w, 3], seconds) of NAME_pose.mp4, which keeps the original's pace."""
+    path = os.path.join(out, f'{source.name}_pose.mp4')
+    with videos.writer(path, shape[1::-1], timing.rate, results.MARK, complain) as write:
+        in_step = videos.InStep(write, timing.rate, timing.constant)
+        yield in_step.show
+        in_step.close(timing.end if in_step.shown == timing.count else None)
 
 
-def image_entry(source, name, number, shape):
+def image_entry(source, name, number, time, shape):
     """A picture in poses.json, but for its id."""
     height, width = shape[:2]
-    file = os.path.basename(str(source.path))
-    image = {'file_name': file, 'width': width, 'height': height}
-    return {**image, 'file_name': name, 'video': file, 'frame': number} if source.is_video else image
+    image = {'file_name': source.file, 'width': width, 'height': height}
+    if not source.is_video:
+        return image
+    return {**image, 'file_name': name, 'video': source.file, 'frame': number, 'time': round(time, 4)}
 
 
 def inside(xy, image):

@@ -47,11 +47,12 @@ class InStep:
     def __init__(self, write, rate, constant=False):
         """write: takes one frame; rate: frames a second; constant: the times are those of the rate, one frame each."""
         self.write, self.rate, self.constant = write, rate, constant
-        self.last, self.start, self.written = None, None, 0
+        self.last, self.start, self.written, self.shown = None, None, 0, 0
         self.time, self.gap = 0.0, 1 / rate
 
     def show(self, image, time):
         """The next frame, to be shown from that second on."""
+        self.shown += 1
         if self.constant:
             self.write(image)
             return

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import engine.own_process  # noqa: F401
 import main
 import model
-from engine import batches, cli, sources, training
+from engine import batches, cli, frames, training
 
 model.CHANNELS = (1, 1, 1, 1, 1)
 
@@ -42,12 +42,12 @@ def step(trainer, update=training.Trainer.step):
     return update(trainer)
 
 
-def read_picture(path, read=sources.read_picture, numbers=itertools.count()):                           # noqa: B008
+def read_picture(path, read=frames.read_picture, numbers=itertools.count()):                           # noqa: B008
     wait_at_gate(next(numbers))
     return read(path)
 
 
-batches.training_batch, training.Trainer.step, sources.read_picture = training_batch, step, read_picture
+batches.training_batch, training.Trainer.step, frames.read_picture = training_batch, step, read_picture
 
 if __name__ == '__main__':
     cli.run_script(main.run_main)

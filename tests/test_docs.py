@@ -48,7 +48,7 @@ def test_commands_are_understood(page, monkeypatch):
         options, _ = main.command_line.parse(system, main.systems.names(), words)
         for place in (options.restore, options.init):
             assert place is None or not place.startswith('pretrained') or os.path.isdir(place), line
-        assert options.predict in (None, 'picture.jpg') or os.path.exists(options.predict), line
+        assert all(path == 'picture.jpg' or os.path.exists(path) for path in options.predict or ()), line
 
 
 class Understood(Exception):

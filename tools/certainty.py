@@ -22,7 +22,7 @@ import scipy.optimize
 import crowd
 import poses
 from datasets import flic
-from engine import cli, files, sources
+from engine import cli, files, images
 from engine.files import InputError
 
 EVERY, EVERY_LSP, NOBODY = {'train': 80, 'test': 20}, 17, -9.0
@@ -98,7 +98,7 @@ def flic_people(meta, images, split):
     """(picture, joints_xy [10, 2]) of some of the people of a split."""
     annotations = flic.read_annotations(meta)
     for row in np.flatnonzero(annotations.split == split)[5::EVERY[split]]:
-        yield sources.read_picture(os.path.join(images, annotations.file[row])), annotations.joints_xy[row]
+        yield images.read_picture(os.path.join(images, annotations.file[row])), annotations.joints_xy[row]
 
 
 def torso_length(joints_xy):
@@ -139,7 +139,7 @@ def empty_pictures(lsp_meta, lsp_images):
     yield rng.integers(0, 256, (3, 3, 3), np.uint8)
     joints = files.load_mat(lsp_meta)['joints']                         # 14 x 3 x n
     for i in range(3, 1000, EVERY_LSP):
-        image = sources.read_picture(os.path.join(lsp_images, f'im{i + 1:05d}.jpg'))
+        image = images.read_picture(os.path.join(lsp_images, f'im{i + 1:05d}.jpg'))
         part = beside_person(image, joints[:, :2, i])
         if min(part.shape[:2]) >= 70:
             yield np.ascontiguousarray(part)

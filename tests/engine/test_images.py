@@ -214,7 +214,7 @@ def test_sizes_are_compared_as_the_picture_is_shown(tmp_path):
 def test_training_reads_what_data_py_takes(tmp_path):
     files = {'a.png': saved(picture(), 'PNG'), 'b.jpg': slips(noisy_jpeg(48, 64))['scan parameters'],
              'c.webp': saved(picture(), 'WEBP', exif=exif(6))}
-    table = np.zeros(3, arrays.PICTURE)
+    table = np.zeros(3, arrays.picture())
     for entry, (name, content) in zip(table, files.items()):
         (tmp_path / name).write_bytes(content)
         width, height = data.seen(str(tmp_path / name))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from datasets import coco, flic, lsp, mpii
-from engine import results, sources
+from engine import images, results, sources
 from engine.files import InputError
 from engine.joints import standard_name
 
@@ -91,7 +91,7 @@ def test_others_files_stay(tmp_path):
     source = sources.Source('a.jpg', 'a', False)
     for name in ('a_pose.jpg', 'a_maps.jpg'):
         results.write_picture(str(tmp_path / name), image)
-    assert np.array_equal(sources.read_picture(str(tmp_path / 'a_pose.jpg')), image)        # the mark hurts nobody
+    assert np.array_equal(images.read_picture(str(tmp_path / 'a_pose.jpg')), image)        # the mark hurts nobody
     results.remove_stale(str(tmp_path), source)
     assert os.listdir(tmp_path) == []
     for name in ('a_pose.jpg', 'a_pose.mp4', results.POSES):

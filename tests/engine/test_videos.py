@@ -47,3 +47,41 @@ def test_an_error_leaves_no_video(tmp_path):
         show(np.zeros((*SIZE[::-1], 3), np.uint8))
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def shown(times, rate, end=None):
+    """Which frame is on the screen at each of a video's slots."""
+    slots = []
+    in_step = videos.InStep(slots.append, rate)
+    for number, time in enumerate(times):
+        in_step.show(number, time)
+    in_step.close(end)
+    return slots
+
+
+def test_uneven_frames_are_shown_when_they_are_due():
+    times = np.array([*(0.04 * np.arange(10)), *(0.4 + 0.36 * np.arange(10))])
+    slots = shown(times, 25)
+    assert len(slots) / 25 == pytest.approx(times[-1] + 0.36, abs=0.04)                 # the last as the one before
+    for slot, number in enumerate(slots):
+        due = np.searchsorted(times, slot / 25 + 1e-9, side='right') - 1
+        assert number == due
+    assert shown(times, 25, end=times[-1] + 1)[-25:] == 25 * [19]
+    assert shown([], 25) == [] and shown([7.0], 25) == [0]
+
+
+def test_even_frames_are_written_once_each():
+    for rate in (25, 30, 29.97, 12.5):
+        assert shown(np.arange(500) / rate, rate) == list(range(500))
+    slots, jitter = [], np.random.default_rng(0).uniform(-0.4, 0.4, 50)
+    in_step = videos.InStep(slots.append, 25, constant=True)
+    for number in range(50):
+        in_step.show(number, (number + jitter[number]) / 25)
+    in_step.close()
+    assert slots == list(range(50))
+
+
+def test_no_frame_is_left_out():
+    times = np.sort(np.random.default_rng(0).uniform(0, 4, 100))
+    slots = shown(times, 25)
+    assert sorted(set(slots)) == list(range(100)) and slots == sorted(slots)
