@@ -3,9 +3,10 @@
 A Batch holds rows int32 [b], and of each sample (crops.Sample) image uint8 [b, h, w, 3], joints_xy float32 [b, k, 2]
 pixels of these images, visible uint8 [b, k], back float32 [b, 2, 3] from there to the picture's pixels; unit float32
 [b], what errors in these are measured by; and targets, {name: float32 [b, ...]}, what the system's `encode` makes of
-the joints.  Where a sample is a picture of up to P people, the three are [b, P, k, 2], [b, P, k] and [b, P].  Step s is
-batch s % steps of epoch s // steps; an epoch visits each sample once, its last batch may be smaller.  Whoever asks for
-step s gets the same batch, so a resumed run sees what it would have.
+the joints.  Where a sample is a picture of up to P people, the three are [b, P, k, 2], [b, P, k] and [b, P].  Nothing
+is learnt from views: targets are [0, ...], except those that the network is given.  Step s is batch s % steps of epoch
+s // steps; an epoch visits each sample once, its last batch may be smaller.  Whoever asks for step s gets the same
+batch, so a resumed run sees what it would have.
 """
 import collections
 import os
@@ -71,14 +72,19 @@ def views_batch(system, split, rows, options):
     """All views of people that the evaluation averages, a person's together."""
     n = system.n_views(options)
     return make(system, np.repeat(rows, n), options, np.repeat(split.people['unit'][rows], n, axis=0), [
-        view for row in rows for view in system.views(split.images[row], person_of(split, row), options)])
+        view for row in rows for view in system.views(split.images[row], person_of(split, row), options)], False)
 
 
-def make(system, rows, options, unit, samples):
-    """A Batch of crops.Samples."""
+def make(system, rows, options, unit, samples, learnt=True):
+    """A Batch of crops.Samples; learnt: with all targets, else with those alone that the network is given."""
     images, joints_xy, visible, back = map(np.stack, zip(*samples))
+    if learnt:
+        targets = system.encode(joints_xy, visible, options)
+    else:
+        empty = {name: np.zeros((0, *shape), np.float32) for name, shape in system.targets(options).items()}
+        targets = {**empty, **system.given(joints_xy, options)}
     return Batch(np.asarray(rows, np.int32), images, joints_xy, visible, back.astype(np.float32),
-                 np.asarray(unit, np.float32), system.encode(joints_xy, visible, options))
+                 np.asarray(unit, np.float32), targets)
 
 
 def facts(batch):

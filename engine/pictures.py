@@ -202,7 +202,7 @@ class Finder:
     def of_sample(self, image, person):
         system, options = self.system, self.options
         views = system.views(image, person, options)
-        batch = batches.make(system, [0] * len(views), options, [person.unit] * len(views), views)
+        batch = batches.make(system, [0] * len(views), options, [person.unit] * len(views), views, False)
         outputs, _, back = self.run(batches.feed(self.graph.evaluation.batch, batch), True)
         name, answer = list(outputs.items())[-1]
         return [self.found(name, answer, back[0], pose) for pose in system.decode(answer, options)[0]]

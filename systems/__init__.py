@@ -33,6 +33,7 @@ crops.Sample of input_size, with the way back to the picture (engine/crops.py ha
                                                                                what `combine` makes of them all
     encode(joints_xy [n, k, 2], visible [n, k], options)                       targets; what is 0 in `visible` has no
         -> {name: float32 [n, ...]}                                            label: a mask may be a target, too
+    given(joints_xy, options) -> {name: float32}                               those of them that the network asks for
     targets(options) -> {name: shape of one}
 
 Of the graph:
@@ -155,6 +156,11 @@ def check_zoom(options):
 def takes_anchor(options):
     """No: the crop says who is meant, or everybody is."""
     return False
+
+
+def given(joints_xy, options):
+    """Nothing but the picture."""
+    return {}
 
 
 def trained(name, options):

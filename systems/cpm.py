@@ -52,7 +52,7 @@ CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ()
 joints_of, n_points, takes_anchor, check_options = (systems.joints_of, systems.n_points, systems.takes_anchor,
                                                     systems.check_options)
 start, trained, decays, learning_rates = systems.start, systems.trained, systems.decays, systems.learning_rates
-predictor = towers.predictor
+given, predictor = systems.given, towers.predictor
 
 
 # --- settings -----------------------------------------------------------------------------------------------------

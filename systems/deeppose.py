@@ -54,6 +54,7 @@ CALL, WITHOUT_PREDICT, TRAINING_ONLY = (), (), ()
 
 joints_of, n_points, takes_anchor = systems.joints_of, systems.n_points, systems.takes_anchor
 start, trained, decays, predictor = systems.start, systems.trained, systems.decays, towers.predictor
+given = systems.given
 
 
 # --- settings -----------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ('threshold',)
 
 n_points, takes_anchor, check_options = systems.n_points, systems.takes_anchor, systems.check_options
 start, foreign, trained = systems.start, systems.foreign, systems.trained
+given = systems.given
 decays, learning_rates, predictor = systems.decays, systems.learning_rates, towers.predictor
 
 

@@ -247,6 +247,13 @@ def encode(joints_xy, visible, options):
     return made
 
 
+def given(joints_xy, options):
+    """The torso's map, to the spatial model."""
+    if not options.use_sm:
+        return {}
+    return {'torso_map': heatmaps.render_targets(joints_xy[:, N_JOINTS:], (MAP_HEIGHT, MAP_WIDTH))}
+
+
 def targets(options):
     shapes = {'heat_maps': (MAP_HEIGHT, MAP_WIDTH, N_JOINTS), 'torso_map': (MAP_HEIGHT, MAP_WIDTH, 1)}
     return {**shapes, 'counts': (N_JOINTS,)} if options.loss == 'squared' else shapes

@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 
 import main
+import systems
 from datasets import arrays, flic
 from engine import batches, heatmaps
+from engine.crops import person_of
 from engine.tf1 import tf
 from systems import tompson
 
@@ -81,3 +83,22 @@ def test_pipeline_delivers_every_step_in_order_and_restarts_anywhere(split, tf_g
                 session.run(tensors)
         session.run(*start_other(4, 5))
         assert session.run(tensors.rows).tolist() == [4]
+
+
+@pytest.mark.parametrize('name', systems.names())
+def test_views_carry_no_targets_that_nothing_reads(name, arrays_folder, monkeypatch):
+    """None are made; but the spatial model is given the torso's map."""
+    words = ['--train', '--system', name, '--dataset', 'flic', *(['--use_sm'] if name == 'tompson' else [])]
+    options, system, *_ = main.understand(words)
+    split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
+    split, rows = arrays.samples(split, system.MOST_PEOPLE), np.arange(2)
+    views = [view for row in rows for view in system.views(split.images[row], person_of(split, row), options)]
+    wanted = system.encode(np.stack([view.joints_xy for view in views]),
+                           np.stack([view.visible for view in views]), options)
+    monkeypatch.setattr(system, 'encode', lambda *_: pytest.fail('targets were made'))
+    batch = batches.views_batch(system, split, rows, options)
+    assert len(batch.images) == len(views) and batch.targets.keys() == wanted.keys()
+    for target, values in batch.targets.items():
+        assert values.dtype == np.float32 and values.shape[1:] == wanted[target].shape[1:]
+        np.testing.assert_array_equal(values, wanted[target][:len(values)])
+        assert len(values) == (len(views) if target in system.GIVEN else 0)

@@ -92,7 +92,7 @@ def test_mirrored_frames_bring_the_same_joints_back(tf_graph, monkeypatch):
 
 def test_mirrored_views(arrays_folder, monkeypatch):
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    options, system, *_ = main.understand(['--train', '--scales', 'single', '--flip_average'])
+    options, system, *_ = main.understand(['--train', '--use_sm', '--scales', 'single', '--flip_average'])
     assert system.scales_of(options) == (1.0, -1.0) and system.n_views(options) == 2
     monkeypatch.setattr(system, 'scales_of', lambda options: MIRRORED)
     batch = batches.views_batch(system, split, np.array([1]), options)
