@@ -82,7 +82,8 @@ def test_labels_of_every_set_are_looked_at(tmp_path):
     xy[7] = 0                                                                           # from the front
     visible = np.full((8, 14), 2)
     visible[6, lsp.JOINTS.index('lhip')] = 0
-    part = annotations.annotated([f'{i}.jpg' for i in range(8)], np.arange(8), xy, visible, box=np.zeros((8, 4)))
+    names, boxes = [f'{i}.jpg' for i in range(8)], np.tile([0, 0, 9, 9], (8, 1))
+    part = annotations.annotated(names, np.arange(8), xy, visible, box=boxes)
     splits = {'train': part, 'test': annotations.of_pictures(part, np.arange(8) < 6)}
     text = data.report_annotated(splits, lsp.JOINTS, str(tmp_path))
     assert '6 of 7 train and 6 of 6 test people seem to be seen from behind' in text
