@@ -117,8 +117,9 @@ def of(boxes: Boxes, file: str) -> list[Box]:
 
 
 def names(boxes: Boxes) -> str:
-    """Its first pictures."""
-    return coco_json.listed(list(boxes.ids) or list(map(str, boxes.boxes))) or 'none'
+    """Its first pictures, those with boxes if there are any."""
+    with_boxes = [name for name, id_ in boxes.ids.items() if id_ in boxes.boxes]
+    return coco_json.listed(with_boxes or list(boxes.ids) or list(map(str, boxes.boxes))) or 'none'
 
 
 def numbers(boxes: Boxes, files: list[str]) -> dict[str, int]:

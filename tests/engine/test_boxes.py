@@ -134,6 +134,8 @@ def test_numbers_of_pictures(tmp_path):
     assert boxes.numbers(of_names, ['me.jpg', 'you.jpg']) == {}
     with pytest.raises(InputError, match=r'does not say which of its images you.jpg is; it has me$'):
         boxes.numbers(of_names, ['you.jpg', 'them.jpg'])
+    of_two = boxes.read(written(tmp_path, [detection('me', 0.1), detection('you', 1)]))
+    assert boxes.names(of_two) == 'you' and boxes.names(of_numbers) == '7'
     listed = boxes.read(written(tmp_path, document([(1, 'person')])))
     assert boxes.numbers(listed, ['me.jpg']) == {'me.jpg': 1}
     with pytest.raises(InputError, match=r'does not say which of its images 1.jpg is; it has me.jpg$'):
