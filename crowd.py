@@ -14,6 +14,7 @@ are scaled to their sum again, so that the field does not sink with the number o
 are kept that are further than APART torsos from a better one.
 """
 import collections
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -34,6 +35,9 @@ LOWEST = -7.0                           # field of what may be a person
 CURVE = (-5.09, 1.48)                   # of `certainty`: pretrained/flic's, fitted by tools/certainty.py
 MOST = 20                               # people of one view
 NEAR = 0.4                              # torsos from a click to the torso that it means
+BELOW_HIPS = 1.2                        # torsos: how far below a person's hips the middle of trousers may be,
+BESIDE_HIPS, LARGER = 0.5, 1.3          # how far beside them, and how large they may be taken to be
+SURER = 0.1                             # how much higher their score may be than the person's
 SHAPES = ((2.3, 0.45), (3.3, 0.35))     # a box's height in torsos, and how far down it they are
 LOOSE = 0.2                             # heights of a box to either side of that
 
@@ -158,6 +162,37 @@ def apart(seen):
                for better in kept):
             kept.append(one)
     return kept
+
+
+class Trunk(NamedTuple):
+    """What is asked of a person to tell trousers from a shirt."""
+    shoulders_xy: np.ndarray            # [2], the middle of both, pixels of the picture
+    hips_xy: np.ndarray                 # [2], the middle of both
+    score: float
+
+
+def trunk(joints_xy, score):
+    """The Trunk of FLIC's joints [9, 2], pixels of the picture."""
+    lsho, rsho, lhip, rhip = joints_xy[list(flic.TORSO_CORNERS)]
+    return Trunk((lsho + rsho) / 2, (lhip + rhip) / 2, score)
+
+
+def on_legs(one, other):
+    """Whether a Trunk is probably another person's trousers, taken for a shirt: its middle lies below the other's hips,
+    within their width, it is not larger, nor its score much higher.  tools/legs.py counts what this is worth."""
+    down = other.hips_xy - other.shoulders_xy
+    length = max(np.linalg.norm(down), 1e-6)
+    across = np.array([-down[1], down[0]])
+    offset = (one.shoulders_xy + one.hips_xy) / 2 - other.hips_xy
+    below, beside = offset @ down / length ** 2, abs(offset @ across) / length ** 2
+    size = np.linalg.norm(one.hips_xy - one.shoulders_xy) / length
+    return bool(0 < below <= BELOW_HIPS and beside <= BESIDE_HIPS and size <= LARGER
+                and one.score <= other.score + SURER)
+
+
+def without_legs(trunks):
+    """Indices of the Trunks that are nobody's trousers."""
+    return [i for i, one in enumerate(trunks) if not any(on_legs(one, other) for other in trunks)]
 
 
 def certainty(field, curve=CURVE):

@@ -410,8 +410,15 @@ def seeker(session, evaluation, options):
         else:
             seen = crowd.everybody(look, priors, image, options.zooms)
         answers = {id(one): answer for group in crowd.by_view(seen) for one, answer in zip(group, together(group))}
-        found, named = [answers[id(one)] for one in seen], points_xy is not None or boxes is not None
-        return found if named else [one for one in found if one.score >= options.threshold]
+        found = [answers[id(one)] for one in seen]
+        if points_xy is not None or boxes is not None:
+            return found
+        found = [one for one in found if one.score >= options.threshold]
+        return [found[i] for i in crowd.without_legs([trunk_of(one) for one in found])]
+
+    def trunk_of(one):
+        pose, = decode(one.output, options)[0]
+        return crowd.trunk(augmentation.transform(one.back, pose.joints_xy), one.score)
 
     def together(seen):
         view = seen[0].view

@@ -177,3 +177,34 @@ def test_a_prompt_where_nobody_is_combines_no_people(click):
     found = crowd.prompted(crowd.share_out(maps, priors), priors, wanted)
     assert found.score < crowd.LOWEST
     assert np.linalg.norm(found.torso_xy - click) <= 48
+
+
+def trunk(x, y, length=100, score=0.9, lean=(0, 1)):
+    """The Trunk whose hips are at (x, y), pixels; lean: the direction from the shoulders to the hips."""
+    hips_xy = np.array([x, y], float)
+    return crowd.Trunk(hips_xy - length * np.array(lean) / np.linalg.norm(lean), hips_xy, score)
+
+
+@pytest.mark.parametrize(('one', 'trousers'), [
+    (trunk(300, 400, score=0.8), True),                                 # from the hips to the knees
+    (trunk(320, 370, 70, 0.8), True),
+    (trunk(300, 400, score=0.95), True), (trunk(300, 400, score=1.0), True),
+    (trunk(300, 480, 110, 0.8), False),                                 # in front: below the knees
+    (trunk(380, 400, score=0.8), False),                                # beside
+    (trunk(300, 420, 150, 0.8), False),                                 # nearer
+    (trunk(300, 300, score=0.8), False), (trunk(300, 100, score=0.8), False)])
+def test_trousers_are_no_second_person(one, trousers):
+    standing, elsewhere = trunk(300, 300), trunk(600, 200, score=0.99)
+    assert crowd.without_legs([elsewhere, standing, one]) == ([0, 1] if trousers else [0, 1, 2])
+
+
+def test_a_clear_person_is_nobodys_trousers():
+    """Someone who kneels in front of what was found with a much lower score."""
+    assert crowd.without_legs([trunk(300, 400, score=0.9), trunk(300, 300, score=0.75)]) == [0, 1]
+    assert crowd.without_legs([trunk(300, 400, score=0.8), trunk(300, 300, score=0.75)]) == [1]
+
+
+def test_legs_of_who_lies_are_beside():
+    lying = trunk(300, 300, lean=(1, 0))
+    assert crowd.without_legs([lying, trunk(380, 350, score=0.6)]) == [0]
+    assert crowd.without_legs([lying, trunk(300, 400, score=0.6)]) == [0, 1]
