@@ -1,7 +1,7 @@
 """Poses from Python, no graph in sight.
 
     import poses
-    model = poses.load('pretrained/flic')               # seconds; the first call computes what later ones share
+    model = poses.load('pretrained/flic_quarter')       # seconds; the first call computes what later ones share
     for person in model(image):                         # uint8 [h, w, 3] RGB, as poses.read('picture.jpg') gives it
         print(person.score, dict(zip(model.joints, person.joints_xy)), person.scores)
 
@@ -77,8 +77,9 @@ class Model:
             self.close_once = weakref.finalize(self, stack.pop_all().close)
 
     def __call__(self, image, torsos=None, boxes=None):
-        """The people of an RGB picture, uint8 [h, w, 3]: everybody, the clearest first; those at `torsos`,
-        [(x, y), ...]; or those in `boxes`, [(x, y, width, height), ...], pixels.  ValueError says what is none."""
+        """The people of an RGB picture, uint8 [h, w, 3], the highest score first; or one for each of `torsos`,
+        [(x, y), ...], or of `boxes`, [(x, y, width, height), ...], pixels, with low_score where there is probably
+        nobody.  ValueError says what is wrong with the arguments."""
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or (
                 image.shape[2] != 3 or not image.size):
             raise ValueError('the picture is no array uint8 [height, width, 3] of RGB, as poses.read makes it')

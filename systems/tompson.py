@@ -99,7 +99,7 @@ def add_evaluation(parser):
                             help='use the inferred instead of the ground-truth torso')
     pictures = group(parser, 'pictures of your own')
     pictures.add_argument('--threshold', type=share, default=0.5, metavar='P',
-                          help='min score of a person (without --torso, --boxes)')
+                          help='min score of a person; those of --torso and --boxes are marked below it')
     pictures.add_argument('--zooms', nargs='+', type=zoom_to_look_at, default=list(crowd.ZOOMS), metavar='Z',
                           help='image pyramid for the people search: scales relative to the picture fitted to '
                                '720x480; larger levels are tiled')
