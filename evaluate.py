@@ -29,6 +29,7 @@ import collections
 import csv
 import itertools
 import os
+import sys
 
 import numpy as np
 
@@ -37,7 +38,7 @@ import predictions
 from datasets import annotations, flic, measures
 from datasets.arrays import default_folder, file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
-from engine import coco_json, palette
+from engine import coco_json, outputs, palette
 from engine.cli import Parser, nearest, run_script
 from engine.files import InputError, atomic, load_json
 from engine.joints import side_of
@@ -51,6 +52,9 @@ NORMALISERS = ('lhip-rsho', 'lsho-rhip', 'torsobox')
 SIDES = ('swapped', 'annotated')
 LINES = ('-', '--', ':', '-.', (0, (1, 3)), (0, (6, 1, 1, 1, 1, 1)))           # of models, from the last to the first
 FLICS_OWN = ('out', 'normaliser', 'sides', 'predictions', 'joints', 'key')           # options that go with FLIC alone
+
+CSV_HEADER = ['model', 'joint', 'radius', 'rate', 'people', 'normaliser', 'sides']
+FIGURE_MARK = b'curves of evaluate.py'
 
 TABLE_RADII = (5, 10, 15, 20)
 CURVE_RADII = np.arange(0, MAX_RADIUS + 0.5, 0.5)
@@ -107,7 +111,7 @@ def write_csv(path, rates, n_people, normaliser, sides):
     """One line per model, row of the table and radius."""
     with atomic(path) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(['model', 'joint', 'radius', 'rate', 'people', 'normaliser', 'sides'])
+        writer.writerow(CSV_HEADER)
         for (model, label), curve in rates.items():
             writer.writerows([model, label, radius, f'{rate:.4f}', n_people, normaliser, sides]
                              for radius, rate in zip(CURVE_RADII, curve))
@@ -143,7 +147,7 @@ def plot(path, rates, title, normaliser):
     keys += [Line2D([], [], color='black', linestyle=style[model], label=model, linewidth=1.8) for model in models]
     figure.legend(handles=keys, loc='outside lower center', ncols=len(keys), frameon=False)
     with atomic(path) as partial:
-        figure.savefig(partial, format='png')
+        figure.savefig(partial, format='png', metadata={'Comment': FIGURE_MARK.decode()})
 
 
 def _colour(label):
@@ -286,6 +290,8 @@ def main():
         return print_tables(args, manifest, path)
     found = (third_party_predictions(path, args.key, args.joints, manifest['counts']['test']) if third_party
              else predictions.read(path, manifest))
+    former = [outputs.check(f'{args.out}{ending}', '--out', outputs.dated(mark))
+              for ending, mark in (('.csv', ','.join(CSV_HEADER).encode()), ('.png', FIGURE_MARK))]
     errors = score(found, read_truth(args.data, manifest, found.split, args.sides), args.normaliser)
     n_people = len(found.rows)
 
@@ -306,6 +312,8 @@ def main():
     write_csv(f'{args.out}.csv', rates, n_people, args.normaliser, args.sides)
     plot(f'{args.out}.png', rates, f'{found.split} split, {n_people} people, sides {args.sides}', args.normaliser)
     print(f'curves: {args.out}.png, {args.out}.csv')
+    if any(former):
+        print(f'note: they replace those {max(former)}; --out names others', file=sys.stderr)
     return None
 
 

@@ -24,6 +24,7 @@ if __name__ == '__main__':
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import sys
@@ -34,12 +35,14 @@ import numpy as np
 import datasets
 import systems
 from datasets import arrays, flic, synthetic
-from engine import batches, checkpoint, cli, convolution, folders, pictures, towers
+from engine import batches, checkpoint, cli, convolution, folders, outputs, pictures, towers
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
 
 SAVED_MODEL, ONNX = 'saved_model', 'model.onnx'
+ORIGIN = 'assets.extra/origin.json'                # of a SavedModel: which checkpoint it was made from
+ONNX_MARK = b'\x06joints'           # the name of one of the metadata of write_onnx, as protocol buffers have it
 TOLERANCE = 1e-4                    # of heat maps, as a share of their highest cell, which is at most 1
 FRAMES = 4                          # to compare on
 OPSET = 17                          # of ONNX: old enough for most runtimes
@@ -53,6 +56,7 @@ def main():
     system, options = settings_of(found)
     inputs, source = inputs_to_check(system, options, args.data, FRAMES)
     print(f'{found.path} on {source}:', flush=True)
+    say_replaced(args.out)
     with folders.staging(args.out, replaced=(SAVED_MODEL, ONNX)) as folder:
         graph_def, names, outputs = freeze(found, system, options)
         inputs = {name: inputs[name] for name in names}
@@ -61,6 +65,7 @@ def main():
         print(f'  {"network":12}{"":11}{seconds:8.3f} s a frame', flush=True)
         path = os.path.join(folder, SAVED_MODEL)
         write_saved_model(path, graph_def, names, outputs)
+        write_origin(path, found)
         check(path, saved_model(path), inputs, expected)
         if converter:
             path = os.path.join(folder, ONNX)
@@ -195,6 +200,38 @@ def write_saved_model(path, graph_def, names, outputs):
             raise OSError(checkpoint.reason(error)) from error
 
 
+def write_origin(path, found):
+    """assets.extra/origin.json of a SavedModel: the checkpoint it was made from."""
+    os.mkdir(os.path.join(path, 'assets.extra'))
+    origin = {'checkpoint': origin_of(found), 'code': checkpoint.code_version()}
+    checkpoint.write_json(os.path.join(path, ORIGIN), origin)
+
+
+def origin_of(found):
+    """'RUN/step-N'"""
+    return '/'.join(os.path.normpath(found.path).split(os.sep)[-2:])
+
+
+def say_replaced(out):
+    for name in (SAVED_MODEL, ONNX):
+        if former := former_of(out, name):
+            print(outputs.replaces(os.path.join(out, name), former))
+
+
+def former_of(out, name):
+    """What an earlier export of that name in the folder `out` was made from, '' if there is none.  InputError: there is
+    something else of that name."""
+    path = os.path.join(out, name)
+    if not os.path.lexists(path):
+        return ''
+    if name == SAVED_MODEL and os.path.isfile(os.path.join(path, ORIGIN)):
+        with contextlib.suppress(OSError, ValueError, KeyError), open(os.path.join(path, ORIGIN)) as file:
+            return f'of {json.load(file)["checkpoint"]}'
+    if name == ONNX and os.path.isfile(path) and outputs.has_mark(path, ONNX_MARK):
+        return outputs.dated(ONNX_MARK)(path)
+    raise InputError(f'--out {out}: {name} there is none of an earlier export: name another folder')
+
+
 def write_onnx(path, graph_def, names, outputs, converter, found, joints):
     """The ONNX model; its metadata name the joints and the checkpoint.
 
@@ -211,8 +248,7 @@ def write_onnx(path, graph_def, names, outputs, converter, found, joints):
     put_values(onnx, converted.graph, values)
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = 'n'
-    run, step = os.path.normpath(found.path).split(os.sep)[-2:]
-    onnx.helper.set_model_props(converted, {'joints': ' '.join(joints), 'checkpoint': f'{run}/{step}',
+    onnx.helper.set_model_props(converted, {'joints': ' '.join(joints), 'checkpoint': origin_of(found),
                                             'code': checkpoint.code_version()})
     onnx.checker.check_model(converted)
     onnx.save(converted, path)

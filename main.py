@@ -51,7 +51,7 @@ def main():
         return serve(own, options)
     if options.predict:
         return predict_pictures(options, system, found)
-    runs.check_writable(options.predictions)
+    note_replaced(options)
     manifest = arrays.read_manifest(options.data)
     splits = load_splits(system, options, manifest)
     check_data(manifest, found, options)
@@ -67,6 +67,14 @@ def main():
                 training.warn(f'{lost}; going on from the last checkpoint')
                 if options.train and checkpoint.list_run(run):
                     found = checkpoint.find(options.model_path, run)
+
+
+def note_replaced(options):
+    """Says what the test people's joints will take the place of; InputError if they cannot be written."""
+    import predictions  # --predict starts without it and what it imports
+    if former := predictions.check_output(options):
+        training.say(f'note: {predictions.path_of(options)}: that {former} will be replaced in the end; --predictions '
+                     'names another file')
 
 
 def serve(own, options):
@@ -87,7 +95,7 @@ def work(machines, system, splits, options, run, manifest, start, found, trained
                 runs.write_settings(run, settings, manifest['id'])
                 train(session, graph, system, splits, options, run,
                       {**state, 'data_id': manifest['id'], 'settings': settings, 'code': checkpoint.code_version()})
-            predict_people(session, graph, system, options, manifest, splits['test'])
+            predict_people(session, graph, system, options, manifest, splits['test'], run)
 
 
 def understand(arguments=None, say=training.say):
@@ -266,7 +274,7 @@ def train(session, graph, system, splits, options, run, state):
     writer.close()
 
 
-def predict_people(session, graph, system, options, manifest, people):
+def predict_people(session, graph, system, options, manifest, people, run):
     """Joints of the test people, all views averaged -> the files of predictions.py."""
     import predictions  # --predict starts without it and what it imports
     session.run(*graph.start_views(0, -(-graph.n_test // graph.people_a_call)))
@@ -284,7 +292,8 @@ def predict_people(session, graph, system, options, manifest, people):
             if signals.code is not None:
                 training.say('stopped before the predictions were complete: --restore evaluates again', sys.stderr)
                 raise training.Stop(signals.code)
-    path, tables = predictions.write(options, manifest, people, found, system.OUTPUTS)
+    path, tables = predictions.write(options, manifest, people, found, system.OUTPUTS,
+                                     os.path.basename(os.path.normpath(run)))
     training.say('\n\n'.join([*tables, f'{path}: {graph.n_test} {"pictures" if system.MOST_PEOPLE else "people"}; '
                               f'now: python evaluate.py {path} --data {options.data}']))
 

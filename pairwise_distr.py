@@ -13,10 +13,11 @@ import os
 import numpy as np
 
 from datasets import arrays, flic
-from engine import cli, files, folders, heatmaps
+from engine import cli, files, folders, heatmaps, outputs
 from engine.files import InputError
 
 FILE = 'pairwise_distribution.npz'
+FIGURE_MARK = b'priors drawn by pairwise_distr.py'
 SHAPE = (2 * flic.MAP_HEIGHT, 2 * flic.MAP_WIDTH)           # row -60..59, column -90..89
 BINOMIAL_9 = np.array([math.comb(8, i) for i in range(9)]) / 2 ** 8
 
@@ -83,6 +84,15 @@ def load(path, data_id=None):
     return np.stack(histograms)
 
 
+def described(path):
+    """What an earlier file of these was made from, in words; None of any other file."""
+    try:
+        with files.open_npz(path) as file:
+            return f'from arrays {file["data_id"]}'
+    except Exception:                   # a damaged zip raises nearly anything
+        return None
+
+
 def draw(path, histograms):
     """PNG: where each joint lies, given the torso (white cross), cropped to the frame around it."""
     from matplotlib.figure import Figure
@@ -94,7 +104,7 @@ def draw(path, histograms):
         axis.set(title=flic.JOINTS[joint], xlim=(-300, 300), ylim=(240, -240))
     figure.suptitle('joint - torso, pixels (square root of the probability)')
     with files.atomic(path) as partial:
-        figure.savefig(partial, format='png', dpi=80)
+        figure.savefig(partial, format='png', dpi=80, metadata={'Comment': FIGURE_MARK.decode()})
 
 
 def main():
@@ -105,13 +115,17 @@ def main():
     manifest, path = arrays.read_manifest(options.data), os.path.join(options.data, FILE)
     if manifest['dataset'] != 'flic':
         raise InputError(f'--data {options.data}: holds {manifest["dataset"]}, but the spatial model is for FLIC only')
+    former = outputs.check(path, '--data', described)
+    former_figure = options.figure and outputs.check(options.figure, '--figure', outputs.dated(FIGURE_MARK))
     with folders.locked(options.data, '--data'):
         people = arrays.load_split(options.data, 'train', manifest)
         histograms = pairwise_histograms(people.joints)
         save(path, histograms, manifest['id'])
     if options.figure:
         draw(options.figure, histograms)
-    print(f'{path}: {len(histograms)} pairs from {len(people.joints)} people')
+        if former_figure:
+            print(outputs.replaces(options.figure, former_figure))
+    print(outputs.replaces(path, former) or path, f'{len(histograms)} pairs from {len(people.joints)} people', sep=': ')
 
 
 if __name__ == '__main__':

@@ -3,8 +3,8 @@
 FLIC, LSP and MPII: a .mat with, for each of the system's outputs, NAME_pred_OUTPUT, 2 x k x n (x, y) pixels of the
 pictures, joints in the order of the data set's JOINTS, NAME_score_OUTPUT, k x n, and NAME_title_OUTPUT, its title in
 tables (NAME: the data set's); whom they are of: `split`, `index`, n rows of its arrays counted from 0 (absent: all rows
-in order), and `data_id`, the arrays' id; and `found_with`, options of main.py.  COCO: a .json as its server takes it,
-of the last output alone: people with image_id, keypoints [x1, y1, s1, ...] and score.
+in order), and `data_id`, the arrays' id; and `found_with`, options of main.py, and `run`.  COCO: a .json as its server
+takes it, of the last output alone: people with image_id, keypoints [x1, y1, s1, ...] and score.
 """
 import collections
 import json
@@ -14,11 +14,12 @@ import numpy as np
 
 import datasets
 from datasets import arrays, measures
-from engine import files
+from engine import files, outputs
 from engine.files import InputError
 from engine.tables import markdown
 from systems import Pose
 
+MARK = b'found by main.py'                                      # in the first person of a .json
 TITLES = {'pd': 'part detector', 'sm': 'joint model'}           # of files from before they held their own
 
 # models: {title: [n, k, 2] xy}.  joints: k names.  rows: [n], of the arrays of `split`.  how: the options by which they
@@ -28,12 +29,40 @@ Predictions = collections.namedtuple('Predictions', 'models joints rows split ho
 
 # --- writing ------------------------------------------------------------------------------------------------------
 
-def write(options, manifest, split, found, titles):
+def path_of(options):
+    """Where they go."""
+    if options.dataset == 'coco':
+        return os.path.splitext(options.predictions)[0] + '.json'
+    return options.predictions
+
+
+def check_output(options):
+    """Whether they can be written, found out before a training; returns what is replaced then, '' for nothing."""
+    return outputs.check(path_of(options), '--predictions', described)
+
+
+def described(path):
+    """What an earlier file of these holds, in words; None of any other file."""
+    if path.endswith('.json'):
+        return outputs.dated(MARK)(path)
+    try:
+        variables = files.load_mat(path)
+    except InputError:
+        return None
+    found = [name for name in variables if '_pred_' in name]
+    if not found or not {'data_id', 'split'} <= set(variables):
+        return None
+    run = ''.join(variables.get('run', ()))
+    return (f'of run {run}, ' if run else 'of ') + f'{variables[found[0]].shape[-1]} people'
+
+
+def write(options, manifest, split, found, titles, run=''):
     """Writes them; returns (the file's path, Markdown tables to print: none of FLIC, whose table is evaluate.py's).
 
     split: the arrays.Split evaluated; found: {output: [people of each of its rows]}, lists of Poses in pixels of the
-    pictures; titles: {output: its title}.
+    pictures; titles: {output: its title}; run: name of the run that found them.
     """
+    check_output(options)                       # somebody may have put a file there meanwhile
     from scipy.io import savemat  # evaluate.py starts without it
     if options.dataset == 'coco':
         return write_coco(options, manifest, split, list(found.values())[-1])
@@ -42,7 +71,8 @@ def write(options, manifest, split, found, titles):
     else:
         rows, own = of_annotated(split, found, len(datasets.load(options.dataset).JOINTS))
     joints_xy = {name: np.stack([pose.joints_xy for pose in poses]) for name, poses in own.items()}
-    variables = {'index': rows, 'split': split.split, 'data_id': manifest['id'], 'found_with': how(options)}
+    variables = {'index': rows, 'split': split.split, 'data_id': manifest['id'], 'found_with': how(options),
+                 'run': run}
     for name, poses in own.items():
         variables |= {f'{options.dataset}_pred_{name}': joints_xy[name].transpose(2, 1, 0),
                       f'{options.dataset}_score_{name}': np.stack([pose.scores for pose in poses]).T,
@@ -87,10 +117,12 @@ def nearest(poses, centre, k):
 
 def write_coco(options, manifest, split, found):
     """`write` of COCO; one picture may have several people, or none."""
-    path = os.path.splitext(options.predictions)[0] + '.json'
+    path = path_of(options)
     table = arrays.load_array(options.data, 'pictures', split.split, manifest)
     results = [measures.coco_result(table['id'][picture], *pose)
                for picture, people in zip(split.people['picture'], found) for pose in people]
+    if results:
+        results[0] = {'description': MARK.decode(), **results[0]}
     with files.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
         json.dump(results, file)
     everybody = arrays.load_split(options.data, split.split, manifest)

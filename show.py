@@ -18,12 +18,13 @@ import numpy as np
 import datasets
 import predictions
 from datasets import arrays, flic
-from engine import cli, crops
+from engine import cli, crops, outputs
 from engine.augmentation import transform
 from engine.drawing import TRUTH, draw_skeleton, sheet, write_picture, write_text
 from engine.joints import side_of
 from engine.palette import rgb, side_colour
 
+MARK = b'people drawn by show.py'
 TILE = (360, 240)                                              # width, height of one person's picture on the sheet
 AROUND = 1.3                                                   # sides of what is shown, in those of the person's box
 COLUMNS = 4
@@ -148,6 +149,7 @@ def parse_options():
 
 def main():
     options = parse_options()
+    former = outputs.check(options.out, '--out', outputs.dated(MARK))
     shown = predictions.dataset_of(options.predictions) if options.predictions else 'flic'
     options.data = options.data or arrays.default_folder(shown)
     manifest = arrays.read_manifest(options.data)
@@ -157,8 +159,8 @@ def main():
     if not tiles:
         raise cli.InputError(f'{options.predictions or options.data}: nobody to show'
                              + ': nobody is seen from behind' * options.swapped)
-    write_picture(options.out, sheet(tiles, COLUMNS))
-    print(f'{options.out}: {len(tiles)} people')
+    write_picture(options.out, sheet(tiles, COLUMNS), MARK)
+    print(outputs.replaces(options.out, former) or options.out, f'{len(tiles)} people', sep=': ')
     print(f'{manifest["dataset"]}: {body.SIDES}')
 
 

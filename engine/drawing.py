@@ -2,6 +2,7 @@
 
 `body` is a data set's module: its JOINTS and LIMBS.
 """
+import binascii
 import os
 
 import cv2
@@ -157,10 +158,14 @@ def sheet(tiles, columns):
 
 
 def write_picture(path, image, comment=b''):
-    """RGB -> .jpg or .png, by the path's ending, atomically.  comment: of a .jpg only."""
+    """RGB -> .jpg or .png, by the path's ending, atomically.  comment: bytes that the file holds near its start."""
     _, encoded = cv2.imencode(os.path.splitext(path)[1], image[..., ::-1])
     content = encoded.tobytes()
-    if comment:                                         # its segment comes right after the start of the picture's
+    if comment and content.startswith(b'\x89PNG'):      # its chunk comes after the header's
+        chunk = b'tEXtComment\0' + comment
+        chunk = (len(chunk) - 4).to_bytes(4, 'big') + chunk + binascii.crc32(chunk).to_bytes(4, 'big')
+        content = content[:33] + chunk + content[33:]
+    elif comment:                                       # its segment comes right after the start of the picture's
         content = content[:2] + b'\xff\xfe' + (len(comment) + 2).to_bytes(2, 'big') + comment + content[2:]
     with files.atomic(path) as partial, open(partial, 'wb') as file:
         file.write(content)

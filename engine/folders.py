@@ -120,7 +120,7 @@ def locked(folder, option):
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise InputError(f'{option} {folder}: cannot be made: {error.strerror}') from error
+        raise InputError(f'{option} {folder}: cannot be written: {error.strerror}') from error
     lock = Lock(folder, option)
     try:
         yield

@@ -58,6 +58,7 @@ from engine import (
     crops,
     drawing,
     frames,
+    outputs,
     progress,
     prompts,
     results,
@@ -256,6 +257,8 @@ def write_poses(finder, found, options, origin):
         complain(f'{options.boxes}: {line}')
     written = results.Results(options.out, results.head(finder.body, info_of(finder, origin)),
                               numbers_of(found, detected))
+    if written.former:
+        training.say(outputs.replaces(written.paths[0], written.former))
     failed = written.document['info']['unreadable'] = []
     written.write()
     with (training.Signals() as signals,

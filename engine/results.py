@@ -11,14 +11,13 @@ import time
 
 import numpy as np
 
-from engine import drawing, files, folders
+from engine import drawing, files, folders, outputs
 from engine.files import InputError
 from engine.joints import standard_name
 
 POSES, RESULTS = 'poses.json', 'coco_results.json'
 OURS = r'(?s:.+)_pose\.(jpg|mp4)|(?s:.+)_maps\.jpg|poses\.json|coco_results\.json'
 MARK = b'pose found by main.py --predict'
-NEAR = 4096                             # bytes from either end within which the mark is
 WRITING = 0.02                          # share of the time that writing the documents may take
 NOT_FOUND = 0.1                         # a joint with a lower score is not found: v = 0
 
@@ -28,10 +27,7 @@ NOT_FOUND = 0.1                         # a joint with a lower score is not foun
 def check_ours(path):
     """InputError if there is a file that this module did not write."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 'rb') as file:
-            start = file.read(NEAR)
-            file.seek(max(0, os.fstat(file.fileno()).st_size - NEAR))
-            ours = MARK in start or MARK in file.read(NEAR) or start == b'[]'          # nobody was found
+        ours = outputs.has_mark(path, MARK) or os.path.getsize(path) == 2               # nobody was found: []
     except FileNotFoundError:
         return
     except OSError as error:
@@ -81,6 +77,7 @@ class Results:
         self.paths = [os.path.join(out, name) for name in (POSES, RESULTS)]
         for path in self.paths:
             check_ours(path)
+        self.former = former_of(self.paths[0])                          # what is replaced
         sweep(out)
         self.document = {'info': head['info'], 'images': [], 'categories': head['categories'], 'annotations': []}
         self.numbers = numbers or {}
@@ -114,6 +111,15 @@ class Results:
                 file.write(text)
         ended = time.monotonic()
         self.due = ended + (ended - began) / WRITING
+
+
+def former_of(path):
+    """What an earlier poses.json holds, in words; '' if there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(path, encoding='utf-8') as file:
+        document = json.load(file)
+        n = len(document['images'])
+        return f'of {n} picture{"s" * (n != 1)} by {document["info"]["checkpoint"]}'
+    return ''
 
 
 def array_of(lines):

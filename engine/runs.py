@@ -55,15 +55,6 @@ def refuse_to_rewind(found):
                              'folder of its own')
 
 
-def check_writable(path):
-    """Found out before the training, not after it."""
-    if os.path.isdir(path):
-        raise InputError(f'--predictions {path}: is a folder')
-    folder = os.path.dirname(path) or '.'
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise InputError(f'--predictions {path}: {folder} is not a folder that can be written to')
-
-
 def write_settings(run, settings, data_id):
     """RUN/settings.json: what the run is, for its readers."""
     with files.atomic(os.path.join(run, 'settings.json')) as partial:

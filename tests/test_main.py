@@ -15,7 +15,7 @@ import main
 import model
 import systems
 from datasets import arrays
-from engine import checkpoint, convolution, pictures, runs, towers
+from engine import checkpoint, convolution, outputs, pictures, towers
 from engine import options as command_line
 from engine.files import InputError
 from engine.tf1 import tf
@@ -295,5 +295,5 @@ def test_a_restored_run_needs_its_system_s_parser_once(monkeypatch):
 def test_predictions_may_not_be_a_folder(tmp_path):
     """Which is said before the training."""
     with pytest.raises(InputError, match=r'--predictions .*is a folder'):
-        runs.check_writable(str(tmp_path))
-    runs.check_writable(str(tmp_path / 'predictions.mat'))
+        outputs.check(str(tmp_path), '--predictions', str)
+    outputs.check(str(tmp_path / 'predictions.mat'), '--predictions', str)

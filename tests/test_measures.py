@@ -200,7 +200,9 @@ def test_perfect_predictions_of_coco_by_person_and_by_picture(tmp_path, monkeypa
     assert '| AP        | 100.0 |' in table
     with open(path, encoding='utf-8') as file:
         results = json.load(file)
-    assert len(results) == len(one.joints) and set(results[0]) == {'image_id', 'category_id', 'keypoints', 'score'}
+    keys = {'image_id', 'category_id', 'keypoints', 'score'}
+    assert len(results) == len(one.joints) and set(results[0]) == {*keys, 'description'}
+    assert all(set(result) == keys for result in results[1:])
     capsys.readouterr()
     call(monkeypatch, evaluate, path, '--data', tmp_path / 'arrays')
     assert '| AP        | 100.0 |' in capsys.readouterr().out
