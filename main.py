@@ -119,15 +119,17 @@ def understand(arguments=None, say=training.say):
             command_line.take_over_network(options, explicit, settings, found.path, system, names)
             found, origin = None, found
     if 'data' not in explicit:
-        options.data = data_folder(options.data, options.dataset)
+        choose_data(options)
     return options, system, found, origin
 
 
-def data_folder(of_run, dataset):
-    """The folder of the arrays where --data does not name it: the restored run's, if they are still there, or else the
-    one in which data.py puts the data set."""
-    there = of_run and os.path.exists(os.path.join(of_run, arrays.MANIFEST))
-    return of_run if there else arrays.default_folder(dataset)
+def choose_data(options):
+    """Where --data is not given: the arrays of the restored run if they are still there, else those of the data set."""
+    of_run = options.data
+    if of_run is None or not os.path.exists(os.path.join(of_run, arrays.MANIFEST)):
+        options.data = arrays.default_folder(options.dataset)
+        if of_run not in (None, options.data) and not options.predict:
+            training.say(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
 
 
 def checkpoint_meant(options):

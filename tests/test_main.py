@@ -29,13 +29,13 @@ def run(folder, arrays_folder, *arguments):
 
 # ---------------------------------------------------------------- which arrays
 
-def test_each_data_set_has_a_folder_of_its_own(monkeypatch):
+def test_each_data_set_has_a_folder_of_its_own():
     assert main.understand(['--train'])[0].data == 'arrays'
     assert main.understand(['--train', '--system', 'hrnet', '--dataset', 'lsp'])[0].data == 'arrays_lsp'
     assert main.understand(['--train', '--system', 'spm', '--data', 'mine'])[0].data == 'mine'
 
 
-def test_a_restored_run_remembers_its_arrays(untrained, arrays_folder, tmp_path, monkeypatch):
+def test_a_restored_run_remembers_its_arrays(untrained, arrays_folder, monkeypatch, capsys):
     """As long as they are there; --data goes first."""
     restore = ['--restore', str(untrained / 'models_ex' / 'pd')]
     assert main.understand(restore)[0].data == main.understand(['--train', *restore])[0].data == arrays_folder
@@ -43,6 +43,7 @@ def test_a_restored_run_remembers_its_arrays(untrained, arrays_folder, tmp_path,
     exists = os.path.exists
     monkeypatch.setattr(os.path, 'exists', lambda path: exists(path) and not str(path).endswith(arrays.MANIFEST))
     assert main.understand(restore)[0].data == 'arrays'
+    assert f'note: the arrays of that run, {arrays_folder}, are gone: arrays is used' in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- which system
