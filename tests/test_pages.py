@@ -26,6 +26,7 @@ SHORT = 'docs/datasets.md'                          # run by `make test`, too
 # that is given twice, the later value counts.
 SMALLER = (
     (r'--synthetic \d+', '--synthetic 12'),
+    (r'--gpus 0 1', '--gpus 0'),
     (r'main\.py', 'tests/shallow_main.py'),
     (r'main\.py (?!.*--(restore|serve)).*$', ' --n_epochs 1 --batch_size 2 --train_examples 4 --test_examples 2'),
     (r'main\.py (?!.*--(restore|serve|init pretrained)).*$', ' --width 4'),
