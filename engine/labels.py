@@ -10,6 +10,7 @@ import numpy as np
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 PADDING = np.array([9, 18])             # pixels added to the width and height of text of scale 1
 LEFT, ABOVE, RIGHT = -1, 0, 1           # where a label lies, seen from its point
+RIM = ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1))      # where letters are dark behind text
 
 
 class Label(NamedTuple):
@@ -63,5 +64,7 @@ class Labels:
 def write_text(image, text, corner, scale, colour):
     """Text with a dark rim into the image itself; corner: its lower left."""
     width = max(1, round(1.5 * scale))
-    cv2.putText(image, text, corner, FONT, scale, (0, 0, 0), 3 * width, cv2.LINE_AA)
+    x, y = corner
+    for dx, dy in RIM:                                  # of OpenCV 5, letters of another thickness lie elsewhere
+        cv2.putText(image, text, (x + dx * width, y + dy * width), FONT, scale, (0, 0, 0), width, cv2.LINE_AA)
     cv2.putText(image, text, corner, FONT, scale, colour, width, cv2.LINE_AA)

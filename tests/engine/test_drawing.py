@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from datasets import flic
-from engine import drawing
+from engine import drawing, labels
 from engine.pictures import Found
 
 BODY = np.array([(30, -40), (45, 0), (40, 40), (-30, -40), (-45, 0), (-40, 40), (20, 60), (-20, 60), (0, -80)], float)
@@ -82,3 +82,15 @@ def test_low_score_is_thin_and_dashed(monkeypatch):
     side = low[170:350, 390:440].max(axis=(1, 2)) > 100                 # along a side of the trunk
     assert sum(one != other for one, other in itertools.pairwise(side)) >= 3
     assert texts_of(monkeypatch, black(720, 480), [person(360, 240, 2, 0.1, True)], flic) == ['1: 0.10']
+
+
+@pytest.mark.parametrize('scale', [0.45, 1, 2.2])
+def test_the_rim_of_a_text_is_around_it(scale):
+    """On grey: what is darker ends a line's width, and no more, beyond what is brighter, on all four sides."""
+    image = np.full((120, 900, 3), 100, np.uint8)
+    labels.write_text(image, 'from behind, 12', (20, 90), scale, (255, 255, 255))
+    bright, dark = (np.argwhere(mask) for mask in (image[..., 0] > 130, image[..., 0] < 70))
+    assert len(bright) and len(dark)
+    width = round(1.5 * scale)
+    for first, last in ((bright.min(axis=0), dark.min(axis=0)), (dark.max(axis=0), bright.max(axis=0))):
+        assert (np.abs(first - last) <= width + 1).all()
