@@ -76,6 +76,12 @@ def seen_from_behind(people, body):
     return labelled & flic.faces_backward(people.joints, body.POINTS)
 
 
+def wrongly_exchanged(people):
+    """Of FLIC's arrays, who was not seen from behind as annotated, but exchanged: bool [n]."""
+    annotated_xy = flic.swap_sides(people.joints)
+    return people.people['backward'] & ~flic.faces_backward(annotated_xy, flic.POINTS)
+
+
 def errors_of(people, found_xy):
     """Each person's mean error over the labelled joints, in % of the unit: Split of n, [n, k, 2] -> [n]."""
     k = found_xy.shape[1]
@@ -100,6 +106,9 @@ def annotated_tiles(options, manifest, body):
         behind = seen_from_behind(people, body)
         rows = np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
         print(f'{split}: {behind.sum()} of {len(behind)} people are seen from behind')
+        if 'backward' in people.people.dtype.names and (wrong := wrongly_exchanged(people)).any():
+            print(f'{split}: sides of {wrong.sum()} people are exchanged though only their hips cross, as data.py once '
+                  'did: run it again')
         for row in spread(rows, (options.people + len(splits) - 1 - i) // len(splits)):
             caption = f'{split} {people.people["file"][row]}'
             tiles.append(tile(people.images[row], crops.person_of(people, row), body, None, caption, behind[row]))

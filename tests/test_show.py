@@ -69,6 +69,17 @@ def test_who_is_seen_from_behind():
     assert show.seen_from_behind(split, lsp).tolist() == [False, True, False]
 
 
+def test_arrays_of_the_former_rule_are_known():
+    """From behind, exchanged rightly; only hips crossed, exchanged; only hips crossed, left as annotated."""
+    annotated = np.stack([FRONT[list(flic.FLIP)], FRONT, FRONT])
+    annotated[1:, [6, 7]] = annotated[1:, [7, 6]]
+    stored = np.zeros(3, flic.PERSON)
+    stored['backward'] = [True, True, False]
+    joints_xy = np.where(stored['backward'][:, None, None], flic.swap_sides(annotated), annotated)
+    assert show.wrongly_exchanged(arrays.Split(None, joints_xy, stored, np.arange(3), 'train')).tolist() == [
+        False, True, False]
+
+
 @pytest.mark.parametrize('rows', [1, 2, 5, 12, 100])
 def test_people_are_evenly_spread(rows):
     got = show.spread(np.arange(rows) * 3, 5)
