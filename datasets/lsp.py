@@ -4,17 +4,22 @@ has the same joints, and is read as LSP.
 Three files are read, told apart by their axes:
     LSP             joints.mat, 3 x 14 x 2000: x, y, 1 where hidden; images/im0001.jpg ...; the first half trains
     LSP-extended    joints.mat, 14 x 3 x 10000: x, y, 0 where not labelled, whose x, y are not in the picture;
-                    images/im00001.jpg ...; all train
+                    images/im00001.jpg ..., or .png as in its HR-LSPET edition; all train
     PARSE           labels.mat, ptsAll 14 x 2 x 305; im0001.jpg ...; the first 100 train
 
-They have no boxes: a person's is that of the labelled joints, enlarged by a fifth; so the test people's crops know of
-the truth, as those of published results that crop by it do.  unit is the distance between left shoulder and right hip.
+Endings are those of the files that are there.  They have no boxes: a person's is that of the labelled joints, enlarged
+by a fifth; so the test people's crops know of the truth, as those of published results that crop by it do.  unit is the
+distance between left shoulder and right hip.
 """
+import contextlib
+import os
+
 import numpy as np
 
 from datasets import annotations, arrays
 from engine.crops import HIDDEN, NOT_LABELLED, VISIBLE
 from engine.files import InputError, load_mat
+from engine.sources import PICTURES
 
 JOINTS = ('rank', 'rkne', 'rhip', 'lhip', 'lkne', 'lank', 'rwri', 'relb', 'rsho', 'lsho', 'lelb', 'lwri', 'neck',
           'head')
@@ -32,30 +37,40 @@ people, check_joints = annotations.people, annotations.check_joints
 def read(metas, folders):
     """See annotations.py; several files are joined."""
     root, inner = annotations.common_root(folders)
-    parts = [read_one(meta, folder) for meta, folder in zip(metas, inner)]
+    parts = [read_one(meta, root, folder) for meta, folder in zip(metas, inner)]
     return root, {split: annotations.joined([part[split] for part in parts]) for split in arrays.SPLITS}
 
 
 @annotations.understood
-def read_one(path, folder):
-    """One of the three files -> {'train', 'test'}; folder: what its pictures' names begin with."""
+def read_one(path, root, folder):
+    """One of the three files -> {'train', 'test'}; folder: what its pictures' names begin with, from `root` on."""
     variables = load_mat(path)
     points = variables.get('joints', variables.get('ptsAll'))
     shape = np.shape(points)[:2]
     if shape == (3, 14):
-        points, n_train, name = points.transpose(2, 1, 0), points.shape[2] // 2, 'im{:04d}.jpg'
+        points, n_train, name = points.transpose(2, 1, 0), points.shape[2] // 2, 'im{:04d}'
         visible = np.where(points[..., 2] == 1, HIDDEN, VISIBLE)
     elif shape == (14, 3):
-        points, n_train, name = points.transpose(2, 0, 1), points.shape[2], 'im{:05d}.jpg'
+        points, n_train, name = points.transpose(2, 0, 1), points.shape[2], 'im{:05d}'
         visible = np.where(points[..., 2] == 0, NOT_LABELLED, VISIBLE)
     elif shape == (14, 2):
-        points, n_train, name = points.transpose(2, 0, 1), 100, 'im{:04d}.jpg'
+        points, n_train, name = points.transpose(2, 0, 1), 100, 'im{:04d}'
         visible = np.full(points.shape[:2], VISIBLE)
     else:
         raise InputError('holds no `joints` (3 x 14 x n or 14 x 3 x n) and no `ptsAll` (14 x 2 x n)')
     xy = points[..., :2]
     whole = annotations.annotated(
-        [folder + name.format(i + 1) for i in range(len(xy))], np.arange(len(xy)), xy, visible,
+        with_endings(root, folder, [name.format(i + 1) for i in range(len(xy))]), np.arange(len(xy)), xy, visible,
         box=annotations.box_of(xy, visible), unit=annotations.distance(xy, visible, *map(JOINTS.index, TORSO)))
     train = np.arange(len(xy)) < n_train
     return {'train': annotations.of_pictures(whole, train), 'test': annotations.of_pictures(whole, ~train)}
+
+
+def with_endings(root: str, folder: str, stems: list[str]) -> list[str]:
+    """Names of pictures from `root` on, with the endings that they have there; .jpg of those that are absent."""
+    with contextlib.suppress(OSError):
+        there = set(os.listdir(os.path.join(root, folder)))
+        endings = ('.jpg', *(ending for ending in PICTURES if ending != '.jpg'))
+        names = [next((stem + ending for ending in endings if stem + ending in there), f'{stem}.jpg') for stem in stems]
+        return [folder + name for name in names]
+    return [f'{folder}{stem}.jpg' for stem in stems]

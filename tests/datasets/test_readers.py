@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 from conftest import SHARED
+from PIL import Image
 
 import data
 from datasets import arrays, coco, lsp, mpii, synthetic_sets
@@ -60,6 +61,28 @@ def test_both_axis_orders_and_their_visibilities(tmp_path):
     np.testing.assert_allclose(one['scale'], 2 * half.max() / 200, rtol=1e-5)
     torso = xy[2:, lsp.JOINTS.index('lsho')] - xy[2:, lsp.JOINTS.index('rhip')]
     np.testing.assert_allclose(parts['test'].people['unit'], np.hypot(*torso.T), rtol=1e-6)
+
+
+def test_pictures_of_any_format_by_the_endings_that_they_have(tmp_path, monkeypatch):
+    """HR-LSPET's are PNG; here one is a JPEG that its EXIF turns, and one is a WebP."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(1, 40, (4, 14, 2)), np.zeros((4, 14, 1))], axis=2)
+    scipy.io.savemat(tmp_path / 'joints.mat', {'joints': points.transpose(2, 1, 0)})
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for i, (ending, settings) in enumerate([('png', {}), ('jpg', {'exif': turned}), ('webp', {}), ('png', {})], 1):
+        Image.fromarray(rng.integers(0, 255, (48, 64, 3), np.uint8)).save(tmp_path / f'im{i:04d}.{ending}', **settings)
+    run(monkeypatch, '--dataset', 'lsp', '--meta', tmp_path / 'joints.mat', '--images', tmp_path, '--out',
+        tmp_path / 'out')
+    train, test = (load(tmp_path / 'out', split) for split in arrays.SPLITS)
+    assert train.people['file'].tolist() == ['im0001.png', 'im0002.jpg']
+    assert test.people['file'].tolist() == ['im0003.webp', 'im0004.png']
+    assert [image.shape for split in (train, test) for image in split.images] == [
+        (48, 64, 3), (64, 48, 3), (48, 64, 3), (48, 64, 3)]
+    os.unlink(tmp_path / 'im0004.png')
+    with pytest.raises(InputError, match=r'im0004\.jpg: No such file'):
+        run(monkeypatch, '--dataset', 'lsp', '--meta', tmp_path / 'joints.mat', '--images', tmp_path, '--out',
+            tmp_path / 'out')
 
 
 def test_real_lspet_and_parse(tmp_path, monkeypatch, capsys):
