@@ -231,13 +231,15 @@ class Search:
     """
 
     def __init__(self, finder, rate):
-        self.finder, self.before = finder, None
+        self.finder, self.before, self.period = finder, None, None
         self.every = max(1, round(SEARCH_SECONDS * rate)) if rate else 1
 
     def __call__(self, number, image, points_xy=None, boxes_xy=None):
-        """The people Found in a picture, or in a video's frame of that number, from 1."""
-        if self.every == 1 or (number - 1) % self.every == 0 or boxes_xy is not None:
+        """The people Found in a picture, or in a video's frame of that number, from 1; some may be left out."""
+        period = number and (number - 1) // self.every
+        if self.every == 1 or period != self.period or boxes_xy is not None:
             self.before = None
+        self.period = period
         found = self.finder.find(image, points_xy, boxes_xy, self.before)
         lost = self.before is not None and len(found) < len(self.before)
         self.before = None if lost else found
@@ -326,7 +328,7 @@ def write_source(finder, source, options, detected, written, bar, signals):
             for name, number, time, image in shown:
                 boxes_xy = detected and boxes.of(detected, source.file)
                 check_inside(image, options.torso, boxes_xy, name)
-                people = search(number, image, points_xy, boxes_xy)
+                people = search(count_at(source, timing, number, time), image, points_xy, boxes_xy)
                 more = called.check(people, boxes_xy, name)
                 if tracks:
                     people, ids = followed(tracks, people, time, options)
@@ -346,6 +348,14 @@ def write_source(finder, source, options, detected, written, bar, signals):
         except Unreadable:
             stack.close()                                               # as at the end of a whole video
             raise
+
+
+def count_at(source, timing, number, time):
+    """A frame's number, from 1, as of a constant rate: at a variable one its time says it.  A camera's frames are
+    counted: they are as rare as finding people is slow."""
+    if timing is None or timing.constant or isinstance(source.path, int):
+        return number
+    return round(time * timing.rate) + 1
 
 
 class Called:

@@ -481,6 +481,17 @@ def test_a_video_is_searched_now_and_then():
     assert finder.searched == [1, 1, 1, 2]
 
 
+def test_frames_of_a_variable_rate_are_searched_by_their_times():
+    finder, timing = Crowd(100 * ['a']), frames.Timing(12, False, 6)
+    search, video = pictures.Search(finder, 12), sources.Source('a.mp4', 'a', True)
+    for number, seconds in enumerate([0, 0.1, 0.2, 2.0, 2.1, 3.5], 1):
+        number = pictures.count_at(video, timing, number, seconds)
+        search(number, number)
+    assert finder.searched == [1, 25, 43]
+    assert pictures.count_at(sources.Source(0, 'camera0', True), timing, 2, 9.0) == 2
+    assert pictures.count_at(video, timing._replace(constant=True), 2, 9.0) == 2
+
+
 def test_videos_that_cannot_be_read(tmp_path, monkeypatch):
     write_video(tmp_path / 'whole.avi', 4, 'MJPG')
     content = (tmp_path / 'whole.avi').read_bytes()
