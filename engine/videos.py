@@ -23,7 +23,7 @@ def writer(path, size, rate, mark, note):
     size: (width, height).  mark: bytes that its last box holds.  note: is called with one line if it is not H.264.
     """
     with files.atomic(path) as partial:
-        work = f'{partial}.mp4'                         # OpenCV goes by the ending
+        work = f'{os.path.abspath(partial)}.mp4'        # OpenCV goes by the ending, and x: is a protocol to FFmpeg
         try:
             even = [side + side % 2 for side in size]   # 4:2:0, which browsers ask for, takes no other
             write, close = by_opencv(work, even, rate, 'avc1') or by_pyav(work, even, rate) or other(

@@ -42,6 +42,14 @@ def test_with_pyav_it_is_h264(tmp_path):
     assert check(tmp_path / 'a.mp4').lower() in ('avc1', 'h264')
 
 
+@pytest.mark.parametrize('name', ['x:y/a.mp4', 'http:/a.mp4', 'a%03d.mp4', '-a.mp4', 'a|b.mp4'])
+def test_any_name_is_a_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    write(name)
+    check(tmp_path / name)
+
+
 def test_an_error_leaves_no_video(tmp_path):
     with pytest.raises(RuntimeError), videos.writer(str(tmp_path / 'a.mp4'), SIZE, 25, b'', lambda _: None) as show:
         show(np.zeros((*SIZE[::-1], 3), np.uint8))
