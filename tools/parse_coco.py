@@ -12,7 +12,8 @@ import os
 import numpy as np
 
 from datasets import flic, lsp
-from engine import cli, files, jpeg
+from engine import cli, files
+from engine.images import read_picture
 from engine.joints import standard_name
 
 LABELLED = 2                            # COCO's visibility of a joint that is labelled and seen
@@ -29,7 +30,7 @@ def coco(part, folder):
     """An Annotated of PARSE (datasets/annotations.py) -> the content of a file of COCO's."""
     images = []
     for i, file in enumerate(part.pictures['file'].tolist()):
-        height, width = jpeg.read(os.path.join(folder, file)).shape[:2]
+        height, width = read_picture(os.path.join(folder, file)).shape[:2]
         images.append({'id': i, 'file_name': file, 'width': width, 'height': height})
 
     annotations = []
