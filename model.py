@@ -10,6 +10,7 @@ import collections
 
 from datasets.flic import MAP_HEIGHT, MAP_WIDTH, N_JOINTS
 from engine.layers import batch_norm, conv_bias, max_pool, spatial_softmax
+from engine.sums import ordered_sum
 from engine.tf1 import tf
 
 BANKS = ('full', 'half', 'quarter')     # of the frame's resolution
@@ -54,7 +55,7 @@ def build(images, width=64, training=False, conv='auto', normalise=True, drop=No
         x = layer(x, f'conv4_{bank}', 9, f4)                            # [n, 60, 90, f4]
         maps.append(enlarge(x))                                         # [n, 60, 90, f4] in every bank
         image = tf.nn.avg_pool2d(image, 2, 2, 'VALID')                  # halving by bilinear interpolation is this
-    x = tf.add_n(maps) / len(maps)                                      # [n, 60, 90, f4]
+    x = ordered_sum(maps) / len(maps)                                   # [n, 60, 90, f4]
     x = layer(drop(x) if drop else x, 'conv5', 9, f5)                   # [n, 60, 90, f5]
     with tf.variable_scope('conv6'):
         logits = tf.cast(conv_bias(x, 9, N_JOINTS, 1, conv, training), tf.float32)      # [n, 60, 90, 9]

@@ -16,6 +16,7 @@ import collections
 import numpy as np
 
 from datasets.flic import N_JOINTS, N_MAPS, PAIRS
+from engine.sums import ordered_sum
 from engine.tf1 import tf
 
 PAIRS_TO_JOINTS = tuple((j, v) for j, v in PAIRS if j < N_JOINTS)      # 81: the torso is given, it hears no one
@@ -74,7 +75,7 @@ def _sum_of_logs(*terms):
     Three factors cannot leave float32: each is at least DELTA, and would have to reach 1e12.
     """
     products = [terms[i] * terms[i + 1] * terms[i + 2] for i in range(0, len(terms), 3)]
-    return tf.add_n([tf.log(product) for product in products]), lambda d: [d / term for term in terms]
+    return ordered_sum([tf.log(product) for product in products]), lambda d: [d / term for term in terms]
 
 
 def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS):
@@ -131,7 +132,7 @@ def _gradient_by_fft(e, m, d_out, pairs, h, w):
     e, m = [tf.conj(x) for x in e], [tf.conj(x) for x in m]
     g = [tf.signal.rfft2d(tf.pad(d, window)) for d in d_out]                    # 81 x [n, 2h, w+1]
     d_e = [tf.reduce_sum(m[v] * g[i], axis=0) for i, (_, v) in enumerate(pairs)]
-    d_m = [tf.add_n([e[i] * g[i] for i, pair in enumerate(pairs) if pair[1] == v]) for v in range(N_MAPS)]
+    d_m = [ordered_sum([e[i] * g[i] for i, pair in enumerate(pairs) if pair[1] == v]) for v in range(N_MAPS)]
     return tf.signal.irfft2d(tf.stack(d_e), size), tf.signal.irfft2d(tf.stack(d_m), size)[..., :h, :w]
 
 

@@ -25,6 +25,7 @@ import contextlib
 
 import numpy as np
 
+from engine.sums import ordered_sum
 from engine.tf1 import tf
 
 METHODS = ('auto', 'direct', 'fft')
@@ -332,4 +333,4 @@ def _overlap_add(x, step):
     pieces = [tf.pad(x[:, start:start + step], [[0, 0], [0, max(0, start + step - samples)],
                                                 [shift, len(starts) - 1 - shift], [0, 0]])
               for shift, start in enumerate(starts)]
-    return tf.add_n(pieces)
+    return ordered_sum(pieces)

@@ -10,6 +10,7 @@ import collections
 import contextlib
 
 from engine import convolution, layers
+from engine.sums import TWO_BY_TWO, ordered_sum
 from engine.tf1 import tf
 
 SCHEDULE = ((0.7, 1 / 2), (0.8, 1 / 5), (0.9, 1 / 10))              # (from this share of all updates on, rate factor)
@@ -65,7 +66,9 @@ def session_config(gpus, optimised=True):
     config = tf.ConfigProto(device_count={'GPU': len(visible)})
     config.gpu_options.allow_growth = True
     config.gpu_options.visible_device_list = ','.join(map(str, visible))
-    config.graph_options.rewrite_options.disable_meta_optimizer = not (optimised or visible)
+    rewrites = config.graph_options.rewrite_options
+    rewrites.disable_meta_optimizer = not (optimised or visible)
+    rewrites.arithmetic_optimization = rewrites.OFF             # it makes one AddN of ordered sums
     return config
 
 
@@ -178,11 +181,12 @@ def build_training(system, batch, devices, options, total_steps):
             with tf.device(devices[t]), tf.name_scope(f'gradients_{t}'):
                 losses = system.losses(network, part.targets, options)
                 losses = {name: tf.reduce_mean(loss) for name, loss in losses.items()}
-                gradients = tf.gradients(system.objective(losses, options), variables)
+                gradients = tf.gradients(system.objective(losses, options), variables,
+                                         aggregation_method=TWO_BY_TWO)
             with tf.device(devices[t]) if machine_of(devices[t]) else contextlib.nullcontext():
                 averages.append([weight * x for x in (*losses.values(), *gradients, *network.statistics.values())])
             outputs.append({name: tensor[:size] for name, tensor in network.outputs.items()})
-        means = [tf.add_n(parts) for parts in zip(*by_machine(averages, devices))]
+        means = [ordered_sum(parts) for parts in zip(*by_machine(averages, devices))]
         losses, means = dict(zip(losses, means)), means[len(losses):]
         gradients = decayed(means[:len(variables)], variables, system.decays(options))
         moments = list(zip(towers[0][0].statistics, means[len(variables):]))
@@ -203,7 +207,7 @@ def by_machine(averages, devices):
     sums = []
     for towers in there.values():
         with tf.device(devices[towers[0]]) if len(towers) > 1 else contextlib.nullcontext():
-            sums.append([tf.add_n(parts) for parts in zip(*(averages[t] for t in towers))] if len(towers) > 1
+            sums.append([ordered_sum(parts) for parts in zip(*(averages[t] for t in towers))] if len(towers) > 1
                         else averages[towers[0]])
     return sums
 

@@ -23,6 +23,7 @@ from engine import crops, drawing, heatmaps, layers, multiscale, towers
 from engine.cli import positive_float
 from engine.meter import Meter
 from engine.metrics import key_point_rates
+from engine.sums import ordered_sum
 from engine.tf1 import tf
 from systems import Network, pose
 
@@ -188,7 +189,7 @@ def losses(network, targets, options):
 
 def objective(losses, options):
     """Intermediate supervision: all stages count alike."""
-    return tf.add_n(list(losses.values()))
+    return ordered_sum(list(losses.values()))
 
 
 def foreign(weights):

@@ -23,6 +23,7 @@ import datasets
 import systems
 from engine import crops, drawing, heatmaps, layers, towers
 from engine.meter import of_joints
+from engine.sums import ordered_sum
 from engine.tf1 import tf
 from systems import Network, flip_of, joints_of, pose
 
@@ -248,7 +249,7 @@ def module(branches, name, outputs, make):
     with tf.variable_scope(name):
         for block in range(BLOCKS):
             branches = [basic_block(x, f'branch{i + 1}/block{block + 1}', make) for i, x in enumerate(branches)]
-        return [make.relu(tf.add_n([brought(x, j, i, branches, make) for j, x in enumerate(branches)]))
+        return [make.relu(ordered_sum([brought(x, j, i, branches, make) for j, x in enumerate(branches)]))
                 for i in range(outputs)]
 
 
