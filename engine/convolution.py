@@ -186,7 +186,8 @@ def _backward(dy, x, filters, tiling):
 def _each_row(function, signature, tiling):
     """function(p) of every row frequency p, one after the other (together they would fill the memory), stacked."""
     function = tf.autograph.experimental.do_not_convert(function)               # it would be parsed, to no end
-    return tf.map_fn(function, tf.range(tiling.rows), fn_output_signature=signature, parallel_iterations=1)
+    rows = tf.range(tiling.rows, dtype=tf.int64)                # a GPU has no kernel for lists of int32
+    return tf.map_fn(function, rows, fn_output_signature=signature, parallel_iterations=1)
 
 
 def _after(before, x):

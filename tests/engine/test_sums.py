@@ -1,5 +1,4 @@
-"""Sums in a fixed order: by themselves, in every system's graph, and after TensorFlow's graph optimiser."""
-import types
+"""Sums in a fixed order: by themselves, and after TensorFlow's graph optimiser; all systems': tests/systems/test_graphs."""
 
 import numpy as np
 import pytest
@@ -7,7 +6,7 @@ import pytest
 import main
 from engine import batches, sums, towers
 from engine.tf1 import tf
-from systems import hrnet, tompson
+from systems import tompson
 
 
 def test_an_ordered_sum_does_not_depend_on_who_else_holds_its_terms(tf_graph):
@@ -39,24 +38,6 @@ def test_an_unordered_sum_is_found(tf_graph):
     names = sums.unordered_sums(tf.get_default_graph())
     assert len(names) == 2 and any('in_a_loop' in name for name in names)
     assert any(name.startswith('plain') for name in names)
-
-
-SYSTEMS = [('tompson', '--use_sm --self_connections --conv fft'), ('cpm', '--stages 3'), ('deeppose', ''),
-           ('hrnet', ''), ('spm', '')]
-
-
-@pytest.mark.parametrize(('name', 'arguments'), SYSTEMS)
-def test_no_system_adds_in_no_order(name, arguments, monkeypatch):
-    """On three towers, training and evaluation: banks, branches, stages, messages, towers and all gradients."""
-    monkeypatch.setattr(hrnet, 'MODULES', (1, 1, 1))
-    monkeypatch.setattr(hrnet, 'BLOCKS', 1)
-    options, system, *_ = main.understand(
-        ['--train', '--system', name, '--width', '4', '--average_weights', '0.9', *arguments.split()])
-    people = types.SimpleNamespace(images=range(30), people={'unit': None}, joints=None)
-    with tf.Graph().as_default() as graph:
-        main.build_graph(system, {'train': people, 'test': people}, options, ['/cpu:0'] * 3)
-    assert any(op.type == 'AddN' for op in graph.get_operations())
-    assert sums.unordered_sums(graph) == []
 
 
 def tompson_step(arguments, devices, seed=0):
