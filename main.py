@@ -34,6 +34,7 @@ from engine import (
 from engine import options as command_line
 from engine.augmentation import transform
 from engine.cli import run_script
+from engine.devices import session_config, use_tf32
 from engine.files import InputError
 from engine.tf1 import tf
 
@@ -46,6 +47,7 @@ Graph = collections.namedtuple('Graph', 'batch training start_training evaluatio
 
 def main():
     options, system, found, origin = understand()
+    use_tf32(not options.no_tf32)
     own = cluster.role(options)
     if own and own.serves:
         return serve(own, options)
@@ -183,7 +185,7 @@ def predict_pictures(options, system, found):
     chosen = pictures.find_sources(options, system)
     with folders.locked(options.out, '--out'):
         graph = pictures.build_graph(system, options, found)
-        with tf.Session(config=towers.session_config(options.gpus, optimised=False)) as session:
+        with tf.Session(config=session_config(options.gpus, optimised=False)) as session:
             checkpoint.restore(session, graph.saver, found)
             with convolution.spectra(session, graph.spectra):
                 finder = pictures.Finder(session, graph, system, datasets.load(options.dataset), options)

@@ -21,7 +21,8 @@ import numpy as np
 
 import datasets
 import main
-from engine import checkpoint, cli, convolution, images, pictures, towers
+from engine import checkpoint, cli, convolution, images, pictures
+from engine.devices import session_config
 from engine.files import InputError
 from engine.joints import standard_name
 from engine.tf1 import tf
@@ -68,7 +69,7 @@ class Model:
         self.lock = threading.Lock()
         with contextlib.ExitStack() as stack, tf.Graph().as_default() as self.graph:
             graph = pictures.build_graph(system, options, found)
-            session = tf.Session(config=towers.session_config(options.gpus, optimised=False))
+            session = tf.Session(config=session_config(options.gpus, optimised=False))
             stack.callback(session.close)
             checkpoint.restore(session, graph.saver, found)
             stack.enter_context(convolution.spectra(session, graph.spectra))

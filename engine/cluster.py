@@ -24,7 +24,8 @@ import threading
 import time
 import uuid
 
-from engine import checkpoint, files, towers
+from engine import checkpoint, files
+from engine.devices import device_names, session_config
 from engine.files import InputError
 from engine.options import address
 from engine.tf1 import tf
@@ -127,7 +128,7 @@ def by_slurm(environment):
 
 def own_towers(options):
     """The device of each of this machine's towers."""
-    return towers.device_names(options.gpus, say if options.gpus_named else None)
+    return device_names(options.gpus, say, options.gpus_named)
 
 
 def facts(data_id):
@@ -155,7 +156,7 @@ def start_server(where, gpus, option):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((ip, int(port)))
         server = tf.train.Server({'local': [where]}, job_name='local', task_index=0,
-                                 config=towers.session_config(gpus), start=False)
+                                 config=session_config(gpus), start=False)
         port = int(server.target.rpartition(':')[2])
         listen_only_at(ip, port)
     except (OSError, tf.errors.OpError) as error:
@@ -300,7 +301,7 @@ class Alone:
         return own_towers(self.options)
 
     def session(self):
-        return tf.Session(config=towers.session_config(self.options.gpus))
+        return tf.Session(config=session_config(self.options.gpus))
 
 
 class Chief(Alone):

@@ -21,7 +21,7 @@ CALL = ('train', 'restore', 'predict', *PICTURES_ONLY, 'model_path', 'tb_folder'
         'gpus_named', *MACHINES, 'serve')
 PLACES = ('model_path', 'tb_folder', 'predictions', *MACHINES)
 DEFAULT_SYSTEM, MODEL_PATH = 'tompson', 'models_ex'
-TRAINING_ONLY = ('gpus', 'test_examples', 'validation', 'batch_size')
+TRAINING_ONLY = ('gpus', 'variables', 'no_tf32', 'test_examples', 'validation', 'batch_size')
 NOT_GIVEN = object()                                    # the value of an option that the command line does not set
 
 DESCRIPTION = '''Trains a pose estimator, evaluates it, or finds poses in your own pictures.
@@ -81,6 +81,12 @@ def add_calls(parser, system, systems):
                            'the newest in --model_path')
     what.add_argument('--gpus', nargs='+', type=natural_int, default=[0], metavar='GPU',
                       help='one tower per GPU; the tower of an absent GPU runs on the CPU')
+    what.add_argument('--variables', choices=('auto', 'cpu', 'gpu'), default='auto',
+                      help='where the variables of several towers lie: on the first GPU or on the CPU; auto: on the '
+                           'first GPU if all towers have one, which halves the bytes that two GPUs send per step')
+    what.add_argument('--no_tf32', action='store_true',
+                      help='compute in full float32 on GPUs of NVIDIA\'s Ampere generation and later, which otherwise '
+                           'round the factors of products to TF32 (10 bits), and are faster')
     what.add_argument('--system', choices=systems, default=system.__name__.rpartition('.')[2],
                       help='pose estimator; --system NAME --help lists its options')
     what.add_argument('--dataset', choices=system.DATASETS, default=system.DATASETS[0], help='data set')

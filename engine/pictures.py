@@ -69,6 +69,7 @@ from engine import (
     videos,
 )
 from engine.augmentation import compose, transform
+from engine.devices import device_names
 from engine.files import InputError
 from engine.images import STDIN, Unreadable
 from engine.palette import rgb, side_colour
@@ -155,7 +156,7 @@ def build_graph(system, options, found=None):
     found: the Checkpoint that is to be restored into it, or None: other values will be.
     """
     batch = batches.placeholders(system, options)
-    devices = towers.device_names(options.gpus, training.say if options.gpus_named else None)
+    devices = device_names(options.gpus, training.say, options.gpus_named)
     with checkpoint.vectors_constant(found) if found else contextlib.nullcontext():
         evaluation = towers.build_evaluation(system, batch, devices, options)
     return Graph(evaluation, convolution.spectra_operations(), tf.train.Saver())

@@ -10,6 +10,7 @@ import collections
 import contextlib
 
 from engine import convolution, layers
+from engine.devices import device_function, device_of_variables
 from engine.sums import TWO_BY_TWO, ordered_sum
 from engine.tf1 import tf
 
@@ -25,51 +26,6 @@ Evaluation = collections.namedtuple('Evaluation', 'batch inference combined back
 # One update.  step: the op.  finite: bool, whether it was applied.  losses {name: []}: means over the batch.
 # gradients: [(gradient, variable)], averaged, decayed, before clipping; norm: their global norm.
 Training = collections.namedtuple('Training', 'step finite losses norm rate outputs gradients networks')
-
-
-def device_names(gpus, log=print):
-    """One device string a tower; GPUs that this machine lacks become the CPU, and one line says so, if there is a log.
-
-    The session sees the GPUs named only (`visible_gpus`), and numbers them from 0.
-    """
-    visible = visible_gpus(gpus)
-    absent = [gpu for gpu in gpus if gpu not in visible]
-    if absent and log:
-        log(f'GPU {", ".join(map(str, absent))} not found: '
-            f'{len(absent)} of {len(gpus)} tower{"s" * (len(gpus) > 1)} on the CPU')
-    return [f'/gpu:{visible.index(gpu)}' if gpu in visible else '/cpu:0' for gpu in gpus]
-
-
-def visible_gpus(gpus):
-    """Those of the GPUs that this machine has."""
-    present = len(tf.config.experimental.list_physical_devices('GPU'))
-    return [gpu for gpu in gpus if gpu < present]
-
-
-def computes_bfloat16(gpus):
-    """Whether these GPUs are all there, or the processor has instructions for bfloat16: without them it is slower than
-    float32, and with oneDNN off its errors were beyond what the tests allow."""
-    if len(visible_gpus(gpus)) == len(gpus):
-        return True
-    with contextlib.suppress(OSError), open('/proc/cpuinfo', encoding='ascii', errors='replace') as file:
-        return not {'avx512_bf16', 'amx_bf16'}.isdisjoint(file.read().split())
-    return False
-
-
-def session_config(gpus, optimised=True):
-    """Takes the memory it needs, of these GPUs only.
-
-    optimised: by TensorFlow's graph optimiser; on a CPU it makes evaluation no faster, and its first run, of two
-    graphs, takes a second and a half longer.
-    """
-    visible = visible_gpus(gpus)
-    config = tf.ConfigProto(device_count={'GPU': len(visible)})
-    config.gpu_options.allow_growth = True
-    config.gpu_options.visible_device_list = ','.join(map(str, visible))
-    rewrites = config.graph_options.rewrite_options
-    rewrites.disable_meta_optimizer = not (optimised or visible)
-    rewrites.arithmetic_optimization = rewrites.OFF             # it makes one AddN of ordered sums
-    return config
 
 
 def shares(b, towers, least=min, most=max):
@@ -92,11 +48,6 @@ def split(batch, towers):
 def deal(tensors, values):
     """The feed_dict that puts values [b, ...] in the place of what the towers computed, one tensor a tower."""
     return {tensor: values[begin:end] for tensor, (begin, end, _) in zip(tensors, shares(len(values), len(tensors)))}
-
-
-def placed(device, variables_on):
-    """Device function: variables on one device, unless they say where, everything else on the tower's."""
-    return lambda op: (op.device or variables_on) if op.type in ('VarHandleOp', 'VariableV2') else device
 
 
 def machine_of(device):
@@ -122,11 +73,11 @@ def read_once(machine, copies, training):
 
 def build_towers(system, batch, devices, options, training):
     """Networks with shared variables: returns [(network, part of the batch, weight, size)]."""
-    variables_on = devices[0] if len(devices) == 1 else '/cpu:0'
+    variables_on = device_of_variables(devices, options.variables)
     towers, copies = [], collections.defaultdict(dict)
     for t, (device, (part, weight, size)) in enumerate(zip(devices, split(batch, len(devices)))):
         machine = machine_of(device)
-        with (tf.device(placed(device, variables_on)), tf.name_scope(f'tower_{t}'),
+        with (tf.device(device_function(device, variables_on)), tf.name_scope(f'tower_{t}'),
               tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE),
               read_once(machine, copies[machine], training) if machine else contextlib.nullcontext()):
             towers.append((build_network(system, part.images, part.targets, options, training, tower=t),

@@ -25,6 +25,7 @@ from datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAP
 from engine import augmentation, batches, drawing, heatmaps, layers, multiscale, towers
 from engine.cli import finite_float, natural_float, natural_int, positive_float, share
 from engine.crops import Sample, inverse, to_frame
+from engine.devices import computes_bfloat16
 from engine.meter import Meter
 from engine.metrics import detection_rate, normalised_errors
 from engine.options import group
@@ -154,7 +155,7 @@ def check_options(options):
         raise ValueError('--train_only spatial goes with --init: it needs a detector that finds something')
     if options.train_only and options.no_auxiliary_loss:
         raise ValueError('--no_auxiliary_loss: goes without --train_only, which has one loss')
-    if options.train and options.precision == 'bfloat16' and not towers.computes_bfloat16(options.gpus):
+    if options.train and options.precision == 'bfloat16' and not computes_bfloat16(options.gpus):
         raise ValueError('--precision bfloat16: this processor has no instructions for it (avx512_bf16, amx_bf16)')
     ranges = augmentation.ranges_of(options)._asdict().items()
     changed = [f'--{name}' for name, value in ranges if value != getattr(augmentation.USUAL, name)]

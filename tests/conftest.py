@@ -128,8 +128,8 @@ def tf_graph():
 @pytest.fixture(scope='session')
 def bfloat16():
     """Skips the test where bfloat16 is emulated, which is slow and rounds more."""
-    from engine import towers
-    if not towers.computes_bfloat16([0]):
+    from engine.devices import computes_bfloat16
+    if not computes_bfloat16([0]):
         pytest.skip('this processor does not compute in bfloat16')
 
 

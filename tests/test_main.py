@@ -15,8 +15,9 @@ import main
 import model
 import systems
 from datasets import arrays
-from engine import checkpoint, convolution, outputs, pictures, towers
+from engine import checkpoint, convolution, outputs, pictures
 from engine import options as command_line
+from engine.devices import device_names, session_config
 from engine.files import InputError
 from engine.tf1 import tf
 
@@ -252,11 +253,11 @@ def test_an_unknown_system_is_refused(capsys):
 def test_gpus_named_are_the_only_ones_seen(monkeypatch):
     monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu'] * 4)
     said = []
-    assert towers.device_names([2, 3], said.append) == ['/gpu:0', '/gpu:1'] and said == []
-    assert towers.device_names([3, 9, 1], said.append) == ['/gpu:0', '/cpu:0', '/gpu:1']
+    assert device_names([2, 3], said.append) == ['/gpu:0', '/gpu:1'] and said == []
+    assert device_names([3, 9, 1], said.append) == ['/gpu:0', '/cpu:0', '/gpu:1']
     assert said == ['GPU 9 not found: 1 of 3 towers on the CPU']
-    assert towers.session_config([2, 3]).gpu_options.visible_device_list == '2,3'
-    config = towers.session_config([9])
+    assert session_config([2, 3]).gpu_options.visible_device_list == '2,3'
+    config = session_config([9])
     assert config.device_count['GPU'] == 0 and config.gpu_options.allow_growth
 
 

@@ -34,6 +34,7 @@ import spatial_model
 from datasets import arrays, flic
 from datasets.flic import HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, PAIRS, WIDTH, clamp_to_frame
 from engine import batches, cli, convolution, files, multiscale, towers
+from engine.devices import computes_bfloat16
 from engine.heatmaps import cell_of, render_targets
 from engine.tables import markdown
 from engine.tf1 import tf
@@ -185,7 +186,7 @@ class Step(collections.namedtuple('Step', 'session fetch')):
 
 def precisions():
     """What ours is measured in: also bfloat16 where the processor computes in it."""
-    return ('float32', 'bfloat16') if towers.computes_bfloat16([0]) else ('float32',)
+    return ('float32', 'bfloat16') if computes_bfloat16([0]) else ('float32',)
 
 
 def training_step(folder, width, batch_size, use_sm=True, conv='auto', augmented=True, precision='float32'):

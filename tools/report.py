@@ -32,6 +32,7 @@ import pairwise_distr
 import predictions
 from datasets import arrays, flic
 from engine import cli, files, heatmaps
+from engine.devices import session_config
 from engine.files import InputError
 from evaluate import MAX_RADIUS
 from tools import analysis, figures, plot_log, tables
@@ -115,7 +116,7 @@ def restored(run, scales):
     split: an arrays.Split; scales: 'single' or 'multi', zooms of the frame whose maps are averaged, as main.py's.
     """
     import main as main_script
-    from engine import batches, checkpoint, convolution, pictures, towers
+    from engine import batches, checkpoint, convolution, pictures
     from engine.tf1 import tf
     found = checkpoint.find('', run, '--run')
     options, system, *_ = main_script.understand(['--restore', found.path, '--scales', scales])
@@ -131,7 +132,7 @@ def restored(run, scales):
             combined = session.run(evaluation.combined, batches.feed(evaluation.batch, values))
             return [combined[name][0] for name in ('pd', 'sm')]
 
-        with tf.Session(config=towers.session_config(options.gpus)) as session:
+        with tf.Session(config=session_config(options.gpus)) as session:
             checkpoint.restore(session, graph.saver, found)
             with convolution.spectra(session, graph.spectra):
                 yield Network(maps_of, options.decode == 'subcell')

@@ -1,10 +1,11 @@
-"""Sums in a fixed order: by themselves, and after TensorFlow's graph optimiser; all systems': tests/systems/test_graphs."""
+"""Sums in a fixed order: by themselves, and after TensorFlow's graph optimiser (of all systems: test_graphs.py)."""
 
 import numpy as np
 import pytest
 
 import main
 from engine import batches, sums, towers
+from engine.devices import session_config
 from engine.tf1 import tf
 from systems import tompson
 
@@ -66,7 +67,7 @@ def test_the_graph_optimiser_leaves_ordered_sums_alone():
     with tf.Graph().as_default():
         training, feed = tompson_step([], ['/cpu:0'])
         largest = []
-        for config in (towers.session_config([0]), tf.ConfigProto()):
+        for config in (session_config([0]), tf.ConfigProto()):
             with tf.Session(config=config) as session:
                 session.run(tf.global_variables_initializer())
                 graphs = run_partitions(session, [training.step], feed)
@@ -80,7 +81,7 @@ def test_gradients_on_two_towers_are_equal_to_the_bit_fifty_times(arguments):
     """Of the three-bank network and the spatial model, on four threads, whatever the towers' order in time."""
     with tf.Graph().as_default():
         training, feed = tompson_step(arguments, ['/cpu:0', '/cpu:0'])
-        config = towers.session_config([0])
+        config = session_config([0])
         config.inter_op_parallelism_threads = 4
         fetches = [training.losses, training.norm, [gradient for gradient, _ in training.gradients]]
         with tf.Session(config=config) as session:

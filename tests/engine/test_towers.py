@@ -6,6 +6,7 @@ from conftest import unordered_reads
 import main
 import model
 from engine import batches, checkpoint, crops, layers, towers
+from engine.devices import device_names
 from engine.tf1 import tf
 from systems import tompson
 
@@ -362,7 +363,7 @@ def test_cosine_and_warm_up(tf_graph, schedule, steps, expected):
 def test_absent_gpus_become_the_cpu_and_one_line_says_so():
     present = len(tf.config.experimental.list_physical_devices('GPU'))
     lines = []
-    assert towers.device_names([present, present + 1], lines.append) == ['/cpu:0', '/cpu:0']
+    assert device_names([present, present + 1], lines.append) == ['/cpu:0', '/cpu:0']
     assert len(lines) == 1 and '2 of 2 towers on the CPU' in lines[0]
 
 

@@ -129,7 +129,7 @@ def test_train_only_needs_something_to_stand_on(arguments, expected, capsys):
 @pytest.mark.parametrize('there', [True, False])
 def test_bfloat16_where_the_processor_computes_in_it(monkeypatch, there, capsys):
     """Also when a run that had it goes on; an evaluation, which is in float32, needs no such processor."""
-    monkeypatch.setattr(towers, 'computes_bfloat16', lambda gpus: there)
+    monkeypatch.setattr(tompson, 'computes_bfloat16', lambda gpus: there)
     stored = command_line.settings_of(settings(precision='bfloat16'), tompson)
     options, explicit = command_line.parse(tompson, ['tompson'], ['--restore', 'run'])
     command_line.take_over(options, explicit, stored, 'run', tompson, ['tompson'])
