@@ -10,11 +10,14 @@ So these slips are taken out of the bytes, and what is left is decoded strictly 
         the end of a scan of which a damaged code swallowed a part, and is refused
 """
 import contextlib
+import re
 
 import simplejpeg
 
 START, END, SCAN, FILL = 0xd8, 0xd9, 0xda, 0xff
 SEQUENTIAL = (0xc0, 0xc1, 0xc9)             # frames whose scans hold all 64 coefficients at once
+BLANK = (0x00, 0x20)                        # what a padding of fewer than SOME bytes must be; of more it is plain
+SOME = 8
 ADOBE_UNKNOWN = {3: 1, 4: 2}                # what libjpeg assumes: YCbCr of three colours, YCCK of four
 
 
@@ -29,9 +32,7 @@ def header(content):
     try:
         return simplejpeg.decode_jpeg_header(content)
     except ValueError:
-        for repaired in repairs(content):
-            return simplejpeg.decode_jpeg_header(repaired)
-        raise
+        return simplejpeg.decode_jpeg_header(mended(content))
 
 
 def decode(content):
@@ -40,33 +41,47 @@ def decode(content):
     Any EXIF orientation is left alone.  ValueError if the picture is not whole.
     """
     colours = 'CMYK' if header(content)[2] in ('CMYK', 'YCCK') else 'RGB'
+    with contextlib.suppress(ValueError):
+        return strictly(content, colours)
+    content = mended(content)
     try:
-        return simplejpeg.decode_jpeg(content, colours, strict=True), content
-    except ValueError:
-        for repaired in repairs(content):
-            with contextlib.suppress(ValueError):
-                return simplejpeg.decode_jpeg(repaired, colours, strict=True), repaired
-        raise
+        return strictly(content, colours)
+    except ValueError as error:
+        return strictly(without_padding(content, str(error)), colours)
 
 
-def repairs(content):
-    """Yields the same JPEG without its harmless slips, first with, then without padding before its end."""
-    try:
+def strictly(content, colours):
+    return simplejpeg.decode_jpeg(content, colours, strict=True), content
+
+
+def mended(content):
+    """The same JPEG without its header's harmless slips; as it is, if its segments do not follow one another."""
+    with contextlib.suppress(ValueError):
         head, scans = split(content)
-    except (IndexError, ValueError):
-        return
-    yield head + scans
-    end = scans.rfind(bytes([FILL, END]))
-    if end > 1:
-        body = scans[:end].rstrip(scans[end - 1:end])
-        for kept in (1, 0):                     # the scan itself may end in such a byte, or not
-            yield head + body + scans[end - 1:end] * kept + scans[end:]
+        return head + scans
+    return content
+
+
+def without_padding(content, reason):
+    """The same JPEG without what lies between the last scan and the end, if that is one byte repeated.
+
+    reason: libjpeg's, which says how many bytes it did not need.
+    """
+    found = re.search(rf'(\d+) extraneous bytes before marker 0x{END:x}', reason)
+    if not found:
+        return content
+    head, scans = split(content)
+    end = scans.find(bytes([FILL, END]))
+    start = max(0, end - int(found[1]))
+    padding = scans[start:end]
+    constant = len(set(padding)) == 1 and (len(padding) >= SOME or padding[0] in BLANK)
+    return head + scans[:start] + scans[end:] if constant else content
 
 
 def split(content):
     """(head, scans): the segments up to the first scan's, mended; the scans' data and all that follows.
 
-    ValueError or IndexError if they do not follow one another.
+    ValueError if they do not follow one another.
     """
     head, at, sequential, colours = bytearray(content[:2]), 2, False, 3
     while True:
@@ -76,13 +91,13 @@ def split(content):
             raise ValueError('no scan')
         segment = bytearray(content[at:at + 2 + length])
         at += len(segment)
-        if 0xc0 <= marker <= 0xcf and marker not in (0xc4, 0xc8, 0xcc):
+        if 0xc0 <= marker <= 0xcf and marker not in (0xc4, 0xc8, 0xcc) and len(segment) > 9:
             sequential, colours = marker in SEQUENTIAL, segment[9]
         if marker == SCAN and sequential:
             segment[-3:] = bytes([0, 63, 0])
-        elif marker == 0xe0 and segment[4:9] == b'JFIF\0':
+        elif marker == 0xe0 and segment[4:9] == b'JFIF\0' and len(segment) > 9:
             segment[9] = 1
-        elif marker == 0xee and segment[4:9] == b'Adobe' and segment[15] > 2:
+        elif marker == 0xee and segment[4:9] == b'Adobe' and segment[15:16] > b'\2':
             segment[15] = ADOBE_UNKNOWN.get(colours, 0)
         head += segment
         if marker == SCAN:
@@ -90,7 +105,9 @@ def split(content):
 
 
 def next_marker(content, at):
-    """Where the next marker begins, passing over what does not belong there, as libjpeg does."""
-    while content[at] != FILL or content[at + 1] in (0, FILL):
+    """Where the next marker begins, passing over what does not belong there, as libjpeg does; ValueError at the end."""
+    while at + 4 <= len(content):
+        if content[at] == FILL and content[at + 1] not in (0, FILL):
+            return at
         at += 1
-    return at
+    raise ValueError('no marker')

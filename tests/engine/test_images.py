@@ -1,4 +1,5 @@
 """The one reader of pictures: harmless JPEG slips, damage, EXIF wherever it is, and every format."""
+import contextlib
 import io
 import os
 import threading
@@ -65,7 +66,7 @@ def slips(content):
             'text after the end': content + b'trailer',
             'a picture after the end': content + noisy_jpeg(16, 16),
             'all at once': content[:tables] + b'\0\x12' + content[tables:scan - 3] + bytes(3) + content[scan:-2]
-            + bytes(40) + content[-2:] + b'trailer'}
+            + bytes(40) + content[-2:] + noisy_jpeg(16, 16)}
 
 
 @pytest.mark.parametrize('name', slips(noisy_jpeg()))
@@ -73,6 +74,19 @@ def test_harmless_slips_change_no_pixel(name):
     content = noisy_jpeg()
     sloppy = slips(content)[name]
     np.testing.assert_array_equal(images.decode(sloppy), simplejpeg.decode_jpeg(content, 'RGB'))
+
+
+def test_padding_of_any_byte_and_length_is_left_out():
+    """Also of the byte in which the scan itself ends, and where the decoder has read no further than to its end."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        height, width = rng.integers(8, 70, 2)
+        noise = rng.integers(0, 255, (height, width, 3), np.uint8)
+        image = cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.3, 4))
+        content = simplejpeg.encode_jpeg(image, int(rng.integers(20, 99)))
+        pad = rng.choice([0, 32, 255, content[-3]])
+        padded = content[:-2] + bytes([pad]) * int(rng.integers(1 if pad in (0, 32) else 16, 90)) + content[-2:]
+        np.testing.assert_array_equal(images.decode(padded), simplejpeg.decode_jpeg(content, 'RGB'))
 
 
 @pytest.mark.parametrize('settings', [{}, {'progressive': True}, {'restart_marker_blocks': 3}])
@@ -122,12 +136,27 @@ def test_cmyk_jpegs_with_slips_are_read():
     assert np.abs(want.astype(int) - np.asarray(Image.open(io.BytesIO(content)).convert('RGB'))).mean() < 3
 
 
-def test_repairs_of_nonsense_end():
-    rng = np.random.default_rng(0)
-    for length in range(40):
-        for _ in range(20):
-            body = rng.choice([0, 0xff, 0xda, 0xd9, 0xe0, 3], length).astype(np.uint8)
-            assert all(isinstance(repaired, bytes) for repaired in jpeg.repairs(b'\xff\xd8' + body.tobytes()))
+def test_padding_after_a_scan_that_ends_in_the_same_bytes_is_left_out():
+    """A flat picture whose codes are optimised: its scan ends in many zeros, and zeros follow."""
+    flat = np.full((160, 160, 3), 90, np.uint8)
+    flat[:8] = picture(8, 160)
+    content = saved(flat, 'JPEG', optimize=True, quality=90)
+    pad = content[-20:-19]
+    assert content[-20:-5] == pad * 15
+    np.testing.assert_array_equal(images.decode(content[:-2] + pad * 60 + content[-2:]),
+                                  simplejpeg.decode_jpeg(content, 'RGB'))
+
+
+def test_a_damaged_jpeg_is_read_or_refused():
+    content, rng = saved(picture(16, 16), 'JPEG'), np.random.default_rng(3)
+    for i in range(3000):
+        damaged = bytearray(content)
+        for _ in range(3):
+            damaged[rng.integers(2, len(content))] = rng.integers(0, 256)
+        with contextlib.suppress(ValueError, RuntimeError):
+            images.decode(bytes(damaged[:rng.integers(4, len(content))] if i % 2 else damaged))
+    for segment_ in (b'\xff\xc0\0\3\0', b'\xff\xe0\0\7JFIF\0', b'\xff\xee\0\7Adobe'):         # too short
+        assert jpeg.mended(content[:2] + segment_ + content[2:])
 
 
 # --- orientation --------------------------------------------------------------------------------------------------
