@@ -44,7 +44,7 @@ def check_output(options):
 def described(path):
     """What an earlier file of these holds, in words; None of any other file."""
     if path.endswith('.json'):
-        return outputs.dated(MARK)(path)
+        return 'of nobody' if is_empty_list(path) else outputs.dated(MARK)(path)
     try:
         variables = files.load_mat(path)
     except InputError:
@@ -54,6 +54,12 @@ def described(path):
         return None
     run = ''.join(variables.get('run', ()))
     return (f'of run {run}, ' if run else 'of ') + f'{variables[found[0]].shape[-1]} people'
+
+
+def is_empty_list(path):
+    """Whether a .json is what is written where nobody was found: it has no place for MARK."""
+    with open(path, 'rb') as file:
+        return file.read(3) == b'[]'
 
 
 def write(options, manifest, split, found, titles, run=''):

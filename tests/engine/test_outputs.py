@@ -71,6 +71,9 @@ def test_a_users_predictions_are_not_overwritten(tmp_path):
         with pytest.raises(InputError, match=r'--predictions .*: is there, and is no such result of an earlier call'):
             predictions.check_output(options_of(tmp_path / name, dataset))
     assert predictions.check_output(options_of(tmp_path / 'own.mat')) == 'of run first, 4 people'
+    (tmp_path / 'nobody.json').write_text('[]')                             # nobody was found: nothing is lost
+    assert predictions.check_output(options_of(tmp_path / 'nobody.mat', 'coco')) == 'of nobody'
+    (tmp_path / 'nobody.json').unlink()
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
 
 
