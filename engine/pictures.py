@@ -1,15 +1,17 @@
-"""Joints on a user's own pictures: pictures, folders, videos, a camera, of any size (main.py --predict).
+"""Joints on custom images: pictures, folders, videos, a camera, of any size (main.py --predict).
 
     python main.py --restore RUN --predict PATH ... [--torso X,Y ...] [--boxes FILE] [--threshold P] [--overlay]
         [--frames] [--no_smoothing] [--scales single] [--out poses]
 
 PATH: see engine/sources.py; there may be several.  A picture is put into the middle of a black 720x480 frame, as large
 as it goes in, and the joints found there are taken back to it; for people of other sizes it is a part of the picture
-that shows them in the right one.  People are found by the torso's field (crowd.py), or named by --torso, about the
-middle of shoulders and hips, of which several may be given, or by --boxes (engine/boxes.py).  Without a spatial model
+that shows them in the right one.  People are detected in the torso's score map (crowd.py).  Target people are given by
+point prompts on their torsos, the middle of shoulders and hips (--torso), or by boxes (--boxes, engine/boxes.py): each
+prompt returns one person, with low_score where there is probably nobody (engine/prompts.py).  Without a spatial model
 in the checkpoint the joints are the part detector's, of one person, and there is no torso.  Written into OUT:
 
-    NAME_pose.jpg       the picture with skeleton, names and scores, and a cross at the torso
+    NAME_pose.jpg       the picture with each person's skeleton, number and score, a cross at the torso, and names and
+                        scores of the joints of people who are not small; dashed: low_score
     NAME_maps.jpg       with --overlay: each joint's heat map over the picture
     NAME_pose.mp4       of a video NAME; with --frames also its frames NAME_000001_pose.jpg ...
     coco_results.json   a list as pycocotools' loadRes takes it: image_id, category_id, keypoints, score
@@ -19,7 +21,7 @@ in the checkpoint the joints are the part detector's, of one person, and there i
         images          id, file_name, width, height; of a video also video, frame, from 1, and time, seconds
         categories      one, person: the names of the keypoints (left_shoulder ...); skeleton, pairs counted from 1
         annotations     keypoints [x1, y1, v1, x2, ...], scores [9], score (the person's), torso [x, y] or null,
-                        torso_source, who named them: 'torso', 'box', 'nobody', or null; person, the number in the
+                        torso_source, the kind of prompt: 'torso', 'box', 'nobody', or null; person, the number in the
                         picture, from 1; of a video track, the person's number in all of it; low_score: true where a
                         prompt's person has a score below --threshold; duplicate: true where an earlier prompt had the
                         same person; bbox, area, num_keypoints, iscrowd

@@ -3,13 +3,14 @@
     python -m tools.legs --restore pretrained/flic_quarter --shared FOLDER    looks; report/legs.jsonl and the table
     python -m tools.legs                                                      the table of what is in report/legs.jsonl
 
-FOLDER has the data sets as flic/, lspet/, parse/ and coco_sample/.  Pictures: of LSP-extended the first 1000, every
-16th; PARSE's training people; FLIC's training frames with two people a torso or more apart, every other; COCO's.  A
-first part of them was looked at while crowd.on_legs was made ('tuned'), the rest was not ('held out').
+FOLDER has the data sets as flic/, lspet/, parse/ and coco_sample/.  Pictures: of LSP-extended every 16th of the
+first 240 and of the 501st to 1000th; PARSE's training people; FLIC's training frames with two people a torso or more
+apart, every other; COCO's.  A first part of them was looked at while crowd.on_legs was made ('tuned'), the rest was
+not ('held out').
 
-A detection with a score of at least 0.5 is a `person` if its torso is within half a torso of an annotated one, `again`
+A detection with a score of at least 0.3 is a `person` if its torso is within half a torso of an annotated one, `again`
 if another detection was there already, `legs` if it is within 0.4 torsos of an annotated thigh or shin, else `other`:
-people without annotation, spectators above all, or nobody.
+people without annotation, spectators above all, or nobody.  The table is for `--threshold` 0.5, the default, and 0.3.
 """
 import collections
 import json
@@ -20,11 +21,12 @@ import numpy as np
 import crowd
 import poses
 from datasets import coco, flic, lsp
-from engine import cli, files, sources
+from engine import cli, files
 from engine.files import InputError
 
 TABLE = os.path.join('report', 'legs.jsonl')
-THRESHOLD, NEAR_TORSO, NEAR_LEG = 0.5, 0.5, 0.4                         # lengths in torsos
+THRESHOLDS = (0.5, 0.3)                 # of the table; the last is the lowest score that is kept
+NEAR_TORSO, NEAR_LEG = 0.5, 0.4         # torsos
 
 # torso_xy [2], length of the torso; legs: [(xy, xy), ...], thighs and shins that are labelled; pixels.
 Annotated = collections.namedtuple('Annotated', 'torso_xy length legs')
@@ -40,26 +42,32 @@ def main():
     args = parser.parse_args()
     if args.restore and args.shared:
         write(measure(args.restore, args.shared), args.table)
-    print(table(read(args.table)))
+    rows = read(args.table)
+    for threshold in THRESHOLDS:
+        print(f'--threshold {threshold}\n\n{table(rows, threshold)}\n')
 
 
 def measure(run, shared):
     """What table() counts, one a picture."""
-    with poses.load(run, '--threshold', THRESHOLD) as find:
+    with poses.load(run, '--threshold', THRESHOLDS[-1]) as find:
         kept, crowd.BELOW_HIPS = crowd.BELOW_HIPS, 0                    # nobody is suppressed
-        found = [(picture, find(sources.read_picture(picture.path))) for picture in pictures(shared)]
+        found = [(picture, find(poses.read(picture.path))) for picture in pictures(shared)]
         crowd.BELOW_HIPS = kept
     return [row(picture, [crowd.trunk(one.joints_xy, one.score) for one in people]) for picture, people in found]
 
 
 def row(picture, trunks):
     """A picture and its detections as the table has them."""
-    clear = [one for one in trunks if one.score >= THRESHOLD]
-    stays = crowd.without_legs(clear)
-    detections = [{'score': round(one.score, 4), 'kind': kind, 'on_legs': i not in stays}
-                  for i, (one, kind) in enumerate(zip(clear, kinds(picture.people, clear)))]
+    clear = [one for one in trunks if one.score >= THRESHOLDS[-1]]
+    detections = [{'score': round(one.score, 4), 'kind': kind, 'under': under(one, clear)}
+                  for one, kind in zip(clear, kinds(picture.people, clear))]
     return {'part': picture.part, 'set': picture.set, 'image': os.path.basename(picture.path),
             'people': len(picture.people), 'detections': detections}
+
+
+def under(one, trunks):
+    """The highest score of those on whose legs a Trunk may be, or None: it is suppressed where one of them is shown."""
+    return max((round(other.score, 4) for other in trunks if crowd.on_legs(one, other)), default=None)
 
 
 def kinds(people, trunks):
@@ -104,19 +112,19 @@ def annotated(joints_xy, visible, joints):
 def pictures(shared):
     """All Pictures of the measurement."""
     folder = os.path.join(shared, '{}', '').format
-    lspet = lsp.read_one(folder('lspet') + 'joints.mat', '')['train']
-    parse = lsp.read_one(folder('parse') + 'labels.mat', '')['train']
-    for i in range(0, 1000, 16):
-        yield of_row('tuned' if i < 500 else 'held out', 'LSP-extended', lspet, i, folder('lspet') + 'images/')
+    lspet_root, lspet = lsp.read([folder('lspet') + 'joints.mat'], [folder('lspet') + 'images'])
+    parse_root, parse = lsp.read([folder('parse') + 'labels.mat'], [folder('parse')])
+    for i in (*range(0, 240, 16), *range(500, 1000, 16)):
+        yield of_row('tuned' if i < 500 else 'held out', 'LSP-extended', lspet['train'], i, lspet_root)
     for i in range(100):
-        yield of_row('tuned' if i < 56 or i % 4 == 0 else 'held out', 'PARSE', parse, i, folder('parse'))
+        yield of_row('tuned' if i < 56 or i % 4 == 0 else 'held out', 'PARSE', parse['train'], i, parse_root)
     yield from flic_frames(folder('flic'))
     yield from coco_pictures(folder('coco_sample'))
 
 
 def of_row(part, name, people, i, folder):
     one = annotated(people.joints[i], people.people['visible'][i], lsp.JOINTS)
-    return Picture(part, name, folder + people.people['file'][i], [one] if one else [])
+    return Picture(part, name, os.path.join(folder, people.people['file'][i]), [one] if one else [])
 
 
 def flic_frames(folder):
@@ -160,24 +168,25 @@ def read(path):
         raise InputError(f'--table {path}: not a table of this program: {error}') from error
 
 
-def table(rows):
-    """Markdown: detections of each kind before and after the suppression.
+def table(rows, threshold):
+    """Markdown: detections of each kind at a --threshold, before and after the suppression.
 
     recall: annotated people found; precision: those among detections on annotated people, `other` left out.
     """
     lines = ['| part | pictures | people | found | legs | found again | other | recall, % | precision, % |',
              '|---|---:|---:|---:|---:|---:|---:|---:|---:|']
     for part, name in dict.fromkeys((one['part'], one['set']) for one in rows):
-        lines.append(line(f'{part}, {name}', [one for one in rows if (one['part'], one['set']) == (part, name)]))
-    lines.append(line('all', rows))
+        lines.append(line(f'{part}, {name}', [one for one in rows if (one['part'], one['set']) == (part, name)],
+                          threshold))
+    lines.append(line('all', rows, threshold))
     return '\n'.join(lines)
 
 
-def line(title, rows):
+def line(title, rows, threshold):
     people = sum(one['people'] for one in rows)
-    detections = [detection for one in rows for detection in one['detections']]
+    detections = [one for row_ in rows for one in row_['detections'] if one['score'] >= threshold]
     before = collections.Counter(one['kind'] for one in detections)
-    after = collections.Counter(one['kind'] for one in detections if not one['on_legs'])
+    after = collections.Counter(one['kind'] for one in detections if (one['under'] or 0) < threshold)
     cells = [change(before[kind], after[kind]) for kind in ('person', 'legs', 'again', 'other')]
     recall, precision = zip(*(rates(counts, people) for counts in (before, after)))
     return f'| {title} | {len(rows)} | {people} | {" | ".join([*cells, change(*recall), change(*precision)])} |'

@@ -1,6 +1,9 @@
 """legs.py: which detection is what, and the table, from people made by hand."""
+import os
+
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import crowd
 from datasets import lsp
@@ -41,13 +44,26 @@ def test_before_and_after(tmp_path):
     picture = legs.Picture('tuned', 'PARSE', 'folder/a.jpg', [standing()])
     row = legs.row(picture, [trunk(100, 150), trunk(100, 260, 80, 0.8), trunk(400, 150), trunk(100, 300, 80, 0.4)])
     assert row == {'part': 'tuned', 'set': 'PARSE', 'image': 'a.jpg', 'people': 1, 'detections': [
-        {'score': 0.9, 'kind': 'person', 'on_legs': False}, {'score': 0.8, 'kind': 'legs', 'on_legs': True},
-        {'score': 0.9, 'kind': 'other', 'on_legs': False}]}
+        {'score': 0.9, 'kind': 'person', 'under': None}, {'score': 0.8, 'kind': 'legs', 'under': 0.9},
+        {'score': 0.9, 'kind': 'other', 'under': None}, {'score': 0.4, 'kind': 'legs', 'under': 0.9}]}
     path = str(tmp_path / 'legs.jsonl')
     legs.write([row], path)
     assert legs.read(path) == [row]
-    assert legs.table([row]).splitlines()[-1] == (
-        '| all | 1 | 1 | 1 | 1 → 0 | 0 | 1 | 100.0 | 50.0 → 100.0 |')
+    assert legs.table([row], 0.5).splitlines()[-1] == '| all | 1 | 1 | 1 | 1 → 0 | 0 | 1 | 100.0 | 50.0 → 100.0 |'
+    assert '| 1 | 2 → 0 |' in legs.table([row], 0.3).splitlines()[-1]
+
+
+def test_who_is_not_shown_suppresses_nobody():
+    row = legs.row(legs.Picture('tuned', 'PARSE', 'a.jpg', [standing()]),
+                   [trunk(100, 260, 80, 0.52), trunk(100, 150, score=0.45)])
+    assert '| 0 | 1 |' in legs.table([row], 0.5).splitlines()[-1]
+    assert '| 1 | 1 → 0 |' in legs.table([row], 0.3).splitlines()[-1]
+
+
+def test_the_table_kept_is_read():
+    rows = legs.read(os.path.join(ROOT, legs.TABLE))
+    assert len(rows) >= 100 and {'tuned', 'held out'} == {one['part'] for one in rows}
+    assert legs.table(rows, 0.5).count('\n') >= 5
 
 
 def test_a_foreign_table(tmp_path):
