@@ -28,6 +28,7 @@ VIDEOS = ('.3g2', '.3gp', '.asf', '.avi', '.divx', '.f4v', '.flv', '.m2ts', '.m4
 SOUND = ('.aac', '.flac', '.m4a', '.mka', '.mp3', '.oga', '.ogg', '.opus', '.wav', '.wma')
 HEIC = ('.heic', '.heif', '.hif')
 FIRST_JPEG = 1 << 26                            # bytes within which a stream's second JPEG begins
+read_picture = images.read_picture              # where other programs know it
 NAMED = 3                                       # of what is passed over, so many by name
 
 
