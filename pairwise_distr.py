@@ -15,6 +15,7 @@ import numpy as np
 from datasets import arrays, flic
 from engine import cli, files, folders, heatmaps, outputs
 from engine.files import InputError
+from engine.numpy_files import read_npz
 
 FILE = 'pairwise_distribution.npz'
 FIGURE_MARK = b'priors drawn by pairwise_distr.py'
@@ -66,12 +67,12 @@ def load(path, data_id=None):
     data_id: if given, a file made from other arrays is refused.
     """
     try:
-        with files.open_npz(path) as file:
-            made_from = str(file['data_id'])
-            histograms = [file[flic.pair_name(*pair)] for pair in flic.PAIRS]
+        stored = read_npz(path)
+        made_from = str(stored['data_id'])
+        histograms = [stored[flic.pair_name(*pair)] for pair in flic.PAIRS]
     except FileNotFoundError:
         raise InputError(f'{path}: no such file (run pairwise_distr.py first)') from None
-    except Exception as error:       # a damaged zip raises nearly anything
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f'{path}: not a file of pairwise_distr.py, or damaged: {error}') from error
     for pair, histogram in zip(flic.PAIRS, histograms):
         if histogram.shape != SHAPE or histogram.dtype != np.float32:
@@ -87,9 +88,8 @@ def load(path, data_id=None):
 def described(path):
     """What an earlier file of these was made from, in words; None of any other file."""
     try:
-        with files.open_npz(path) as file:
-            return f'from arrays {file["data_id"]}'
-    except Exception:                   # a damaged zip raises nearly anything
+        return f'from arrays {read_npz(path)["data_id"]}'
+    except (OSError, ValueError, KeyError):
         return None
 
 

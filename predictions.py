@@ -16,6 +16,7 @@ import datasets
 from datasets import arrays, measures
 from engine import files, outputs
 from engine.files import InputError
+from engine.numpy_files import read_npz
 from engine.tables import markdown
 from systems import Pose
 
@@ -164,16 +165,15 @@ def dataset_of(path):
 
 
 def load_variables(path):
-    """{name: array} of a .npz file (never a pickle) or a .mat file up to version 7."""
+    """{name: array} of a .npz file (numpy_files.py) or a .mat file up to version 7."""
     if not path.lower().endswith('.npz'):
         return files.load_mat(path)
     try:
-        with files.open_npz(path) as file:
-            return dict(file)
+        return read_npz(path)
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
-    except Exception as error:                  # a damaged file raises nearly anything
-        raise InputError(f'{path}: not a readable .npz file: {type(error).__name__}: {error}') from error
+    except (OSError, ValueError) as error:
+        raise InputError(f'{path}: not a readable .npz file: {error}') from error
 
 
 def read_text(variables, name, path, otherwise=None):

@@ -19,8 +19,9 @@ import os
 import numpy as np
 
 import datasets
-from engine.files import InputError, check_regular, checksum, open_npy, spot_checksum
+from engine.files import InputError, check_regular, checksum, spot_checksum
 from engine.images import read_picture
+from engine.numpy_files import open_npy
 
 MANIFEST = 'manifest.json'
 SPLITS = ('train', 'test')

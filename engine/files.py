@@ -5,11 +5,9 @@ import json
 import os
 import socket
 import threading
-import zipfile
 
 import numpy as np
 
-LARGEST_NPZ = 1 << 28                   # bytes, unpacked: twenty times what the priors take
 HOST = f'{binascii.crc32(socket.gethostname().encode()):08x}'
 MAX_NAME = 255                          # bytes, of every usual file system
 
@@ -87,46 +85,6 @@ def create_npy(path, dtype, shape):
     del array
     with open(path, 'r+b') as file:
         os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-
-
-def open_npy(path, dtype=None, shape=None):
-    """Read-only memory map of a .npy file (never a pickle); dtype and shape (None: any) are checked, not how many
-    characters text may have."""
-    check_regular(path)
-    try:
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f'{path}: no such file') from None
-    except Exception as error:            # a damaged header raises nearly anything: SyntaxError, struct.error, ...
-        raise InputError(f'{path}: not a readable .npy file: {error}') from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f'{path}: not a .npy file')
-    if dtype is not None and any_width(array.dtype) != any_width(dtype):
-        raise InputError(f'{path}: holds {array.dtype}, expected {dtype}')
-    if shape is not None and (len(shape) != array.ndim
-                              or any(want not in (None, have) for want, have in zip(shape, array.shape))):
-        raise InputError(f'{path}: has shape {array.shape}, expected {shape}')
-    return array
-
-
-def any_width(dtype):
-    """A dtype, or what stands for it, without the number of characters that its text may have."""
-    dtype = np.dtype(dtype)
-    if dtype.names:
-        return [(name, any_width(dtype[name])) for name in dtype.names]
-    return 'text' if dtype.kind == 'U' else dtype
-
-
-def open_npz(path):
-    """The arrays of a .npz file, read when they are asked for (never pickles).  One that is small and unpacks to
-    gigabytes is refused before it does.  Raises ValueError, OSError or zipfile.BadZipFile."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError('not a file')
-    with zipfile.ZipFile(path) as packed:
-        size = sum(entry.file_size for entry in packed.infolist())
-    if size > LARGEST_NPZ:
-        raise ValueError(f'unpacks to {size / 1e9:.1f} GB')
-    return np.load(path, allow_pickle=False)
 
 
 def load_json(path):

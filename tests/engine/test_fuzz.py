@@ -24,7 +24,7 @@ import pairwise_distr
 import predictions
 import systems
 from datasets import arrays, flic
-from engine import checkpoint, files, options, training
+from engine import checkpoint, numpy_files, options, training
 from engine.files import InputError
 from systems import tompson
 
@@ -177,11 +177,11 @@ def test_npy(made, tmp_path, damage):
     content = read(made / 'arrays' / 'joints_train_flic.npy')
     path = write(tmp_path / 'a.npy', damaged(content, damage))
     with sound_or_refused('a.npy'):
-        array = files.open_npy(path)
+        array = numpy_files.open_npy(path)
         assert array.nbytes + 64 <= os.path.getsize(path)               # each element can be read: no bus error
         array.tobytes()
     with sound_or_refused('a.npy'):
-        assert files.open_npy(path, np.dtype(np.float32), (None, 10, 2)).shape[1:] == (10, 2)
+        assert numpy_files.open_npy(path, np.dtype(np.float32), (None, 10, 2)).shape[1:] == (10, 2)
 
 
 @fuzz('split', strategies.sampled_from(['x_train_flic.npy', 'joints_train_flic.npy', 'people_train_flic.npy']),
@@ -267,8 +267,8 @@ def test_pickled_objects_are_never_unpickled(tmp_path, name):
     else:
         with open(path, 'wb') as file:
             np.save(file, trap, allow_pickle=True)
-    loaders = {'a.npy': [files.open_npy], 'a.mat': [predictions.load_variables, flic.read_annotations],
-               'a.npz': [predictions.load_variables, pairwise_distr.load, files.open_npy]}
+    loaders = {'a.npy': [numpy_files.open_npy], 'a.mat': [predictions.load_variables, flic.read_annotations],
+               'a.npz': [predictions.load_variables, pairwise_distr.load, numpy_files.open_npy]}
     for load in loaders[name]:
         with pytest.raises(InputError, match=name):
             load(path)

@@ -195,7 +195,7 @@ def random_alexnet(seed=0):
 
 def test_init_takes_alexnet_s_layers_but_the_classifier(tf_graph, tmp_path):
     layers, path = random_alexnet(), str(tmp_path / 'alexnet.npz')
-    np.savez(path, **{name: pair_of(*pair) for name, pair in layers.items()})
+    np.savez(path, **{f'{name}/{part}': pair[i] for name, pair in layers.items() for i, part in enumerate('Wb')})
     options = settings('--width', '4', '--init', path)
     deeppose.build(tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3]), None, options, training=False)
     with tf_graph() as session:
@@ -207,12 +207,6 @@ def test_init_takes_alexnet_s_layers_but_the_classifier(tf_graph, tmp_path):
     np.testing.assert_array_equal(values['conv1/weights'], layers['conv1'][0][:, :, ::-1])          # of BGR pictures
     assert 0 < values['fc_regression/weights'].std() < 0.012 and not values['fc_regression/bias'].any()
     assert values.keys() - deeppose.foreign(weights.load(path)) == {'fc_regression/weights', 'fc_regression/bias'}
-
-
-def pair_of(*arrays):
-    pair = np.empty(2, object)
-    pair[0], pair[1] = arrays
-    return pair
 
 
 # --- it learns ----------------------------------------------------------------------------------------------------
