@@ -51,7 +51,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-import systems
 from engine import (
     batches,
     boxes,
@@ -93,7 +92,7 @@ class Found(NamedTuple):
     torso_xy: np.ndarray | None         # [2], pixels of the picture
     maps: np.ndarray | None             # [h, w, k]
     matrix: np.ndarray | None           # [2, 3], from their cells to the picture
-    sought: systems.Sought | None       # where the system seeks people
+    sought: tuple | None                # systems.Sought, where the system seeks people
     low_score: bool = False             # of a prompt: its score is below --threshold, there is probably nobody
 
 
