@@ -17,9 +17,9 @@ AUC is the exact area under that rate over the radii 0..20 in % of the full area
 
 Sides.  The arrays hold the sides of people seen from behind swapped: "left" is always the joint on the picture's right.
 `--sides swapped` scores against that and is the default for predictions.mat; `annotated` scores against the annotation
-as it is, as the PCK published on FLIC does, and is the default for --predictions.  The normaliser's joints are of the
-same truth.  No default is fair to all: some systems' left is the person's own, others' the observer's.  For another
-system's file one line says which it looks like.
+as it is, as farrajota/human-pose-benchmark does, and is the default for --predictions.  The papers of CPM and stacked
+hourglasses swap the sides, too.  The normaliser's joints are of the same truth.  No default is fair to all: some
+systems' left is the person's own, others' the observer's.  For another system's file one line says which it looks like.
 
 predictions.mat holds `flic_pred_pd` (part detector) and, if trained with it, `flic_pred_sm` (spatial model), both
 2 x 9 x n: x then y in pixels, joints in the order of flic.JOINTS; whose they are, and more, is said in predictions.py.

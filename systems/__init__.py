@@ -88,7 +88,7 @@ Network = collections.namedtuple('Network', 'outputs layers statistics parts')
 # One person in one sample.  joints_xy float32 [k, 2] pixels; scores [k], 0..1, one a joint; score: the person's.
 Pose = collections.namedtuple('Pose', 'joints_xy scores score')
 # One person found in a picture.  output [1, ...]: the answer for `decode`; anchor_xy [2]: in decode's pixels; back
-# [2, 3]: from these to the picture's; score: the probability that there is somebody, 0..1; seen: what else the system
+# [2, 3]: from these to the picture's; score: how sure it is that somebody is there, 0..1; seen: what else the system
 # wants to know of them in a video's next picture.
 Sought = collections.namedtuple('Sought', 'output anchor_xy back score seen')
 

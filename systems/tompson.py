@@ -105,8 +105,8 @@ def add_evaluation(parser):
                           help='image pyramid for the people search: scales relative to the picture fitted to '
                                '720x480; larger levels are tiled')
     pictures.add_argument('--certainty', nargs=2, type=finite_float, metavar=('EVEN', 'STEEPNESS'),
-                          help='score calibration: midpoint and slope of the logistic curve that maps the torso score '
-                               'to a probability, as fitted by python -m tools.certainty (default: that of '
+                          help='score calibration: midpoint and slope of the logistic curve that maps the torso '
+                               'score to 0..1, as fitted by python -m tools.certainty (default: that of '
                                'pretrained/flic)')
 
 

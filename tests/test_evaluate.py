@@ -1,4 +1,4 @@
-"""evaluate.py against hand-made cases, a brute force one by one, and the figures published for other systems."""
+"""evaluate.py against hand-made cases, a brute force one by one, and a benchmark's figures of other systems."""
 import csv
 import itertools
 import json
@@ -438,7 +438,7 @@ def test_refuses_bad_mat(body, cli, tmp_path, kind):
         cli('--predictions', path.name, '--joints', ','.join(JOINTS))
 
 
-# ---------------------------------------------------------------- published figures
+# ---------------------------------------------------------------- figures of farrajota/human-pose-benchmark
 
 @pytest.fixture(scope='module')
 def real_arrays(flic, tmp_path_factory):

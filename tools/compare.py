@@ -41,8 +41,8 @@ SETTINGS = {
 }
 # In training and at the end: after so few updates of spm hardly anybody's confidence is at the default.
 EVALUATED = {'spm': ('--threshold', 0.05)}
-# Elbow and wrist in %, PCK@0.2 of the torso box, observer-centric, trained to the end: Wei et al. 2016 (CPM), table of
-# Newell et al. 2016 (DeepPose).
+# Elbow and wrist in %, PCK@0.2, observer-centric, trained to the end: Wei et al. 2016 (CPM), of lsho-rhip; table of
+# Newell et al. 2016 (DeepPose), of the torso.
 PUBLISHED = {'deeppose': (92.3, 82.0), 'cpm': (97.6, 95.0)}
 ROWS = ('wrist', 'elbow', 'shoulder', 'hip', 'nose', 'mean of 9')
 ANOTHER_RATE = {'cpm': 'held-out people within 25 pixels of the crop'}      # what its log has instead of radius 10
