@@ -3,6 +3,7 @@ import binascii
 import contextlib
 import json
 import os
+import resource
 import socket
 import threading
 
@@ -10,6 +11,7 @@ import numpy as np
 
 HOST = f'{binascii.crc32(socket.gethostname().encode()):08x}'
 MAX_NAME = 255                          # bytes, of every usual file system
+MAX_MAT = 3 << 30                       # bytes of memory that reading a .mat file may take: MPII's takes 1.3 GB
 
 
 class InputError(Exception):
@@ -117,14 +119,30 @@ def load_mat(path, take=None):
         raise
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
+    except MemoryError:
+        raise InputError(f'{path}: not read: it needs more memory than there is, or than the {MAX_MAT / 1e9:.1f} GB '
+                         'that a .mat file may take') from None
+    except ImportError:                     # SciPy is not installed
+        raise
     except Exception as error:              # a damaged file raises nearly anything
         raise InputError(f'{path}: not a readable .mat file: {type(error).__name__}: {error}') from error
 
 
 def _load_mat(path, take):
+    limit_memory(MAX_MAT)
     from scipy.io import loadmat
     variables = loadmat(path, appendmat=False)
     return take(variables) if take else variables
+
+
+def limit_memory(more):
+    """From now on this process may take so many bytes more; beyond that its allocations fail with MemoryError."""
+    with contextlib.suppress(OSError):      # no /proc: not Linux
+        with open('/proc/self/statm') as file:
+            taken = int(file.read().split()[5]) * resource.getpagesize()
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limits = [limit for limit in (soft, hard, taken + more) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
 
 
 def checksum(path):

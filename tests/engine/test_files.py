@@ -14,6 +14,7 @@ import time
 import forked
 import numpy as np
 import pytest
+import scipy.io
 from tqdm import tqdm
 
 import main
@@ -50,6 +51,18 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path, a
     os.mkfifo(tmp_path / 'lock')
     with pytest.raises(InputError, match='lock: not a file'):
         runs.lock(str(tmp_path))
+
+
+def test_a_mat_file_that_would_fill_the_memory_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, 'MAX_MAT', 64 << 20)
+    path = str(tmp_path / 'bomb.mat')
+    scipy.io.savemat(path, {'pred': np.zeros(100 << 20, np.uint8)}, do_compression=True)
+    assert os.path.getsize(path) < 1 << 20
+    with pytest.raises(InputError, match=r'bomb\.mat: not read: it needs more memory than there is, or than the 0\.1 GB'):
+        predictions.load_variables(path)
+    scipy.io.savemat(path, {'pred': np.ones(4)})
+    assert list(predictions.load_variables(path)['pred'][0]) == [1, 1, 1, 1]
+    np.ones(200 << 20, np.uint8)                                        # this process has no such limit
 
 
 def test_an_array_cut_short_meanwhile_is_an_error_that_names_it(arrays_folder, tmp_path):
