@@ -114,7 +114,7 @@ def look(part, root, workers, skip, what):
     good = annotations.of_pictures(part, np.array([not reason for reason in reasons], bool))
     if bad:
         print(f'{what}: left out: {len(part.people) - len(good.people)} people on {len(bad)} pictures',
-              *map(files.printable, bad[:NAMED]), *['...'] * (len(bad) > NAMED), sep='\n  ')
+              *bad[:NAMED], *['...'] * (len(bad) > NAMED), sep='\n  ')
     return good
 
 
@@ -364,12 +364,11 @@ def make_frames(metas, images, options, settings):
     if options.skip_missing:
         reasons = in_parallel(problem, frames, options.workers)
         bad = sorted(set(filter(None, reasons)))
-        print(f'left out: {sum(map(bool, reasons))} people on {len(bad)} pictures', *map(files.printable, bad),
-              sep='\n  ')
+        print(f'left out: {sum(map(bool, reasons))} people on {len(bad)} pictures', *bad, sep='\n  ')
         people = select(people, np.array([not reason for reason in reasons], bool))
         frames = [frame for frame, reason in zip(frames, reasons) if not reason]
     check_both({split: (people.split == split).sum() for split in arrays.SPLITS}, metas[0])
-    print(files.printable(report(people, custom=bool(options.coco))))
+    print(report(people, custom=bool(options.coco)))
     check_space(options.out, len(people.file))
     facts = {'dataset': 'flic', 'settings': settings,
              'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS}}

@@ -38,7 +38,7 @@ import predictions
 from datasets import annotations, flic, measures
 from datasets.arrays import default_folder, file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
-from engine import coco_json, outputs, palette
+from engine import coco_json, files, outputs, palette
 from engine.cli import Parser, nearest, run_script
 from engine.files import InputError, atomic, load_json
 from engine.joints import side_of
@@ -144,10 +144,16 @@ def plot(path, rates, title, normaliser):
     drawn = {_colour(side) for sides in panels.values() for side in sides}
     keys = [Line2D([], [], color=colour, label=name, linewidth=1.8)
             for name, colour in (('left', palette.SIDES['l']), ('right', palette.SIDES['r'])) if colour in drawn]
-    keys += [Line2D([], [], color='black', linestyle=style[model], label=model, linewidth=1.8) for model in models]
+    keys += [Line2D([], [], color='black', linestyle=style[model], label=written(model), linewidth=1.8)
+             for model in models]
     figure.legend(handles=keys, loc='outside lower center', ncols=len(keys), frameon=False)
     with atomic(path) as partial:
         figure.savefig(partial, format='png', metadata={'Comment': FIGURE_MARK.decode()})
+
+
+def written(text):
+    """A text as Matplotlib shows it letter by letter: dollars would begin a formula."""
+    return files.printable(text).replace('$', r'\$')
 
 
 def _colour(label):
@@ -313,7 +319,7 @@ def main():
     plot(f'{args.out}.png', rates, f'{found.split} split, {n_people} people, sides {args.sides}', args.normaliser)
     print(f'curves: {args.out}.png, {args.out}.csv')
     if any(former):
-        print(f'note: they replace those {max(former)}; --out names others', file=sys.stderr)
+        print(files.printable(f'note: they replace those {max(former)}; --out names others'), file=sys.stderr)
     return None
 
 

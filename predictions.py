@@ -20,6 +20,7 @@ from engine.numpy_files import read_npz
 from engine.tables import markdown
 from systems import Pose
 
+MAX_TEXT = 500                          # characters of a text in a .mat
 MARK = b'found by main.py'                                      # in the first person of a .json
 TITLES = {'pd': 'part detector', 'sm': 'joint model'}           # of files from before they held their own
 
@@ -181,8 +182,9 @@ def read_text(variables, name, path, otherwise=None):
     value = np.ravel(variables.get(name, ()))
     if otherwise is not None and not value.size:
         return otherwise
-    if value.dtype.kind != 'U' or value.size != 1:
-        raise InputError(f'{path}: holds no text `{name}`: not a predictions.mat of main.py')
+    if value.dtype.kind != 'U' or value.size != 1 or len(str(value[0])) > MAX_TEXT:
+        raise InputError(f'{path}: holds no text `{name}` of at most {MAX_TEXT} characters: not a predictions.mat of '
+                         'main.py')
     return str(value[0])
 
 

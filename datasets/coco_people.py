@@ -11,7 +11,7 @@ import numpy as np
 
 from engine import joints
 from engine.coco_json import Annotation, Category, CocoFile, Remarks, is_named_person
-from engine.files import InputError, printable
+from engine.files import InputError
 from engine.joints import TORSO, joint_of, standard_name
 
 FAR = 1e5                       # pixels: no key point lies further out
@@ -66,7 +66,7 @@ def say(path: str, reading: Reading, renamed: Remarks) -> None:
     left_out = f'left out: {reading.left_out}' * bool(reading.left_out.names)
     for line in [left_out, *reading.notes, str(reading.remarks), str(renamed)]:
         if line:
-            print(printable(f'{path}: {line}'))
+            print(f'{path}: {line}')
 
 
 def label_of(one: Annotation, file: CocoFile, place: dict) -> str:

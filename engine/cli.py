@@ -1,5 +1,6 @@
 """What every script has: a parser, types of its options, and one line and an exit code for whatever is wrong."""
 import argparse
+import contextlib
 import contextvars
 import difflib
 import errno
@@ -11,7 +12,7 @@ import sys
 import cv2
 
 from engine import __version__, interrupts
-from engine.files import InputError, printable
+from engine.files import InputError, PrintableStream, printable
 
 # Errors that no option causes, and how others than OSErrors say that there is no memory.
 MACHINES_FAULTS = {errno.EIO, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN,
@@ -30,10 +31,13 @@ class UsageError(SystemExit):
 
 
 def run_script(main):
-    """Runs `main()`; an InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    """Runs `main()`; an InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
+
+    What main prints is made printable: nothing from a file, or its name, moves the cursor.
+    """
     cv2.setNumThreads(1)                # a script works at several pictures at once instead
     try:
-        with interrupts.announced():
+        with interrupts.announced(), contextlib.redirect_stdout(PrintableStream(sys.stdout)):
             sys.exit(main())
     except InputError as error:
         sys.exit(_complain(error, 2))

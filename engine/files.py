@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 import threading
+import warnings
 
 import numpy as np
 
@@ -46,6 +47,24 @@ def quiet_stderr():
 def printable(text):
     """Text as it may go to a terminal: what a file or its name holds cannot move the cursor or hide a line."""
     return ''.join(c if c.isprintable() or c == '\n' else ascii(c)[1:-1] for c in str(text))
+
+
+class PrintableStream:
+    """A text stream that makes printable what is written to it, and passes it on to another."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        self.stream.write(printable(text))
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
 
 
 def partial(path):
@@ -130,6 +149,7 @@ def load_mat(path, take=None):
 
 def _load_mat(path, take):
     limit_memory(MAX_MAT)
+    warnings.simplefilter('ignore')         # SciPy's repeat what the file says, as it is
     from scipy.io import loadmat
     variables = loadmat(path, appendmat=False)
     return take(variables) if take else variables

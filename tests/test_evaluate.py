@@ -379,6 +379,26 @@ def test_key(body, cli, tmp_path):
         cli('--predictions', 'p.npz', *names, '--key', 'third')
 
 
+ESCAPE = '\x1b]0;title\x07'
+
+
+def test_texts_of_a_file_are_shown_and_not_obeyed(body, tmp_path):
+    """In the program's output, its errors, its tables and its picture."""
+    joints_xy, *_ = body
+    hostile = {'flic_title_pd': f'{ESCAPE}$\\frac{{|\n', 'found_with': f'--scales {ESCAPE}'}
+    own_file(tmp_path / 'p.mat', joints_xy, **hostile)
+    done = forked.run(['evaluate.py', 'p.mat'], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = '\\x1b]0;title\\x07'
+    rows = [line for line in done.stdout.splitlines() if line.startswith('|')]
+    assert f'{shown}$\\frac{{\\|\\n' in rows[0] and f'found with --scales {shown}' in done.stdout
+    assert len({len(row) for row in rows}) == 1 and '\x1b' not in done.stdout + done.stderr
+    for changes in ({'split': ESCAPE}, {'data_id': ESCAPE}, {'flic_title_pd': 'long' * 200}):
+        own_file(tmp_path / 'p.mat', joints_xy, **changes)
+        done = forked.run(['evaluate.py', 'p.mat'], cwd=tmp_path)
+        assert done.returncode == 2 and done.stderr.count('\n') == 1 and '\x1b' not in done.stderr
+
+
 class Bomb:
     """Unpickled, it leaves a file behind."""
     def __reduce__(self):
