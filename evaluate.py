@@ -14,6 +14,8 @@ is the prediction, g the truth, and the normaliser of each person is one of
     torsobox    the diagonal of the annotated torso box, published as PCK@0.2 at radius 20
 AUC is the exact area under that rate over the radii 0..20 in % of the full area: 100 * mean(max(0, 1 - error / 20)).
 `shoulder`, `elbow`, `wrist` and `hip` are the means of left and right; the last row is the mean over the joints scored.
+`--intervals` adds a table of bootstrap 95 % intervals (engine/intervals.py), over people and over the films that they
+are from: a file's name without its last number.
 
 Sides.  The arrays hold the sides of people seen from behind swapped: "left" is always the joint on the picture's right.
 `--sides swapped` scores against that and is the default for predictions.mat; `annotated` scores against the annotation
@@ -35,10 +37,10 @@ import numpy as np
 
 import datasets
 import predictions
-from datasets import annotations, flic, measures
+from datasets import annotations, flic, flic_plus, measures
 from datasets.arrays import default_folder, file_name, load_array, load_split, read_manifest
 from datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
-from engine import coco_json, files, outputs, palette
+from engine import coco_json, files, intervals, outputs, palette
 from engine.cli import Parser, nearest, run_script
 from engine.files import InputError, atomic, load_json
 from engine.joints import side_of
@@ -51,15 +53,17 @@ FLIC_FILE_JOINTS = 'lsho,lelb,lwri,rsho,relb,rwri,lhip,rhip,leye,reye,nose'
 NORMALISERS = ('lhip-rsho', 'lsho-rhip', 'torsobox')
 SIDES = ('swapped', 'annotated')
 LINES = ('-', '--', ':', '-.', (0, (1, 3)), (0, (6, 1, 1, 1, 1, 1)))           # of models, from the last to the first
-FLICS_OWN = ('out', 'normaliser', 'sides', 'predictions', 'joints', 'key')           # options that go with FLIC alone
+FLICS_OWN = ('out', 'normaliser', 'sides', 'intervals', 'predictions', 'joints', 'key')        # go with FLIC alone
 
 CSV_HEADER = ['model', 'joint', 'radius', 'rate', 'people', 'normaliser', 'sides']
 FIGURE_MARK = b'curves of evaluate.py'
 
 TABLE_RADII = (5, 10, 15, 20)
+INTERVAL_RADII = (10, 20)
 CURVE_RADII = np.arange(0, MAX_RADIUS + 0.5, 0.5)
 
-Truth = collections.namedtuple('Truth', 'joints_xy torsobox path')           # [n, 9, 2] xy, [n, 4] x1 y1 x2 y2
+# joints_xy [n, 9, 2]; torsobox [n, 4] x1 y1 x2 y2; films [n] str; path of the file of joints.
+Truth = collections.namedtuple('Truth', 'joints_xy torsobox films path')
 
 
 # ---------------------------------------------------------------- the measure
@@ -96,6 +100,39 @@ def table(errors, joints, normaliser, sides):
     body = [[label, *(f'{value:.1f}' for value in values[:, group].mean(axis=1)), *recipe]
             for label, group in row_groups(joints)]
     return markdown([*header, 'people', 'normaliser', 'sides'], body)
+
+
+def headline_groups(joints):
+    """Those of `row_groups` that pages quote: the kinds of joints and the mean."""
+    *groups, mean = row_groups(joints)
+    by_label = dict(groups)
+    return [*((kind, by_label[kind]) for kind in KINDS if kind in by_label), mean]
+
+
+def interval_table(errors, joints, films):
+    """Markdown table: headline rates at INTERVAL_RADII with their 95 % intervals over people and over films.
+
+    errors: {model name: [n, k]}; joints: k names; films: [n].
+    """
+    labels, groups = zip(*headline_groups(joints))
+    header, columns = ['joint', 'model'], []
+    for radius in INTERVAL_RADII:
+        header += [f'@{radius}', 'over people', 'over films']
+    for model, error in errors.items():
+        cells = [labels, [model] * len(labels)]
+        for radius in INTERVAL_RADII:
+            rates = detection_rate(error, radius)
+            cells.append([f'{rates[group].mean():.1f}' for group in groups])
+            for clusters in (None, films):
+                cells.append(map(interval_text, intervals.rate_intervals(error, radius, groups, clusters)))
+        columns += zip(*cells)
+    return markdown(header, columns, left=2)
+
+
+def interval_text(interval):
+    """(77.61, 83.98) -> '77.6 to 84.0'; '-' where there is none."""
+    low, high = interval
+    return '-' if np.isnan(low) else f'{low:.1f} to {high:.1f}'
 
 
 def curves(errors, joints):
@@ -171,7 +208,8 @@ def read_truth(folder, manifest, split, sides=SIDES[0]):
     joints_xy = joints_xy[:, :N_JOINTS]                                             # [n, 9, 2] without the torso
     if sides == 'annotated':
         joints_xy = np.where(people['backward'][:, None, None], swap_sides(joints_xy), joints_xy)
-    return Truth(joints_xy, people['torsobox'], path)
+    films = np.array([flic_plus.film_and_frame(file)[0] for file in people['file']])
+    return Truth(joints_xy, people['torsobox'], films, path)
 
 
 def third_party_predictions(path, key, names, n_people):
@@ -239,6 +277,8 @@ def parse_arguments():
                         help='the length that distances are in %% of (default: %(default)s)')
     parser.add_argument('--sides', choices=SIDES, help='left and right of people seen from behind '
                         '(default: swapped for predictions.mat, annotated for --predictions)')
+    parser.add_argument('--intervals', action='store_true', help='also print 95 %% intervals of the rates at radius '
+                        '10 and 20: bootstrap over people, and over films')
     third = parser.add_argument_group('another system\'s predictions of the test people, in the order of examples.mat')
     third.add_argument('--predictions', metavar='FILE', help='.mat or .npz; axes (x y, joints, people) in any order')
     third.add_argument('--joints', type=joint_names, help='the file\'s joints in order, comma-separated; '
@@ -298,12 +338,18 @@ def main():
              else predictions.read(path, manifest))
     former = [outputs.check(f'{args.out}{ending}', '--out', outputs.dated(mark))
               for ending, mark in (('.csv', ','.join(CSV_HEADER).encode()), ('.png', FIGURE_MARK))]
-    errors = score(found, read_truth(args.data, manifest, found.split, args.sides), args.normaliser)
+    truth = read_truth(args.data, manifest, found.split, args.sides)
+    errors = score(found, truth, args.normaliser)
     n_people = len(found.rows)
 
     print(table(errors, found.joints, args.normaliser, args.sides))
     print(f'\n{found.split} split; @r: detection rate in % at radius r; AUC: exact area under it, '
           f'radii 0..{MAX_RADIUS}, %')
+    if args.intervals:
+        films = truth.films[found.rows]
+        print(f'\n{interval_table(errors, found.joints, films)}\n\n{intervals.LEVEL} % intervals: bootstrap over '
+              f'{n_people} people and over {len(set(films))} films, {intervals.DRAWS} draws each; another seed of the '
+              'training is not in them')
     if found.how:
         print(f'found with {found.how}')
     if without := unlabelled(errors, found.joints):

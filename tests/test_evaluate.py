@@ -23,10 +23,11 @@ from engine.files import InputError, spot_checksum
 DATA_ID = '0badcafe'
 
 
-def make_arrays(folder, joints_xy, backward=False, torsobox=(100, 100, 130, 140), split='test'):
+def make_arrays(folder, joints_xy, backward=False, torsobox=(100, 100, 130, 140), split='test', files=''):
     """A folder as data.py leaves it, without the pictures; joints_xy [n, 9, 2], sides already swapped."""
     people = np.zeros(len(joints_xy), PERSON)
     people['backward'], people['torsobox'] = backward, torsobox
+    people['file'] = files
     os.makedirs(folder, exist_ok=True)
     np.save(folder / f'joints_{split}_flic.npy', add_torso(np.asarray(joints_xy)).astype(np.float32))
     np.save(folder / f'people_{split}_flic.npy', people)
@@ -456,6 +457,44 @@ def test_refuses_bad_mat(body, cli, tmp_path, kind):
         path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(InputError, match=r'^p\.mat: '):
         cli('--predictions', path.name, '--joints', ','.join(JOINTS))
+
+
+# ---------------------------------------------------------------- intervals
+
+def interval_rows(printed):
+    """{(joint, model): [cells]} of the table that --intervals adds."""
+    lines = printed[printed.index('over people'):].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines if line[:1] == '|']
+    return {(joint, model): cells for joint, model, *cells in rows}
+
+
+def test_intervals_beside_the_rates(tmp_path, cli):
+    """Four films of five people: in two all are found, in two nobody."""
+    joints_xy = np.full((20, 9, 2), 300.0)
+    joints_xy[:, 6] += (60, 80)                                                     # lhip-rsho: 100 pixels
+    make_arrays(tmp_path / 'arrays', joints_xy, files=[f'a-film-{i // 5}-{i:04d}.jpg' for i in range(20)])
+    found_xy = joints_xy + np.where(np.arange(20) < 10, 3, 12)[:, None, None]       # 4.2 and 17 %
+    own_file(tmp_path / 'p.mat', joints_xy, found_xy)
+
+    assert 'over films' not in cli('p.mat')
+    printed = cli('p.mat', '--intervals')
+    rows = interval_rows(printed)
+    kinds = ('shoulder', 'elbow', 'wrist', 'hip', 'nose', 'mean of 9')
+    assert list(rows) == [(kind, model) for model in ('part detector', 'joint model') for kind in kinds]
+    for kind in kinds:
+        assert rows[kind, 'part detector'] == ['100.0', '100.0 to 100.0', '100.0 to 100.0'] * 2
+        assert rows[kind, 'joint model'] == ['50.0', '30.0 to 70.0', '0.0 to 100.0', '100.0',
+                                             '100.0 to 100.0', '100.0 to 100.0']
+    assert 'over 20 people and over 4 films' in printed
+
+
+def test_intervals_of_some_people_of_one_film(tmp_path, cli):
+    rng = np.random.default_rng(11)
+    joints_xy = rng.uniform(100, 300, (6, 9, 2))
+    make_arrays(tmp_path / 'arrays', joints_xy, files=[f'film-{i}.jpg' for i in range(4)] + ['x-1.jpg', 'y-1.jpg'])
+    own_file(tmp_path / 'p.mat', joints_xy[[0, 2, 3]], index=np.array([[0, 2, 3]]))
+    rows = interval_rows(cli('p.mat', '--intervals'))
+    assert rows['wrist', 'part detector'] == ['100.0', '100.0 to 100.0', '-'] * 2
 
 
 # ---------------------------------------------------------------- figures of farrajota/human-pose-benchmark
