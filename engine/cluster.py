@@ -16,6 +16,7 @@ import ctypes
 import glob
 import json
 import os
+import re
 import socket
 import stat
 import struct
@@ -42,6 +43,8 @@ ASK_SECONDS, CALL_SECONDS = 60, 600     # after which a question, any other call
 WATCH = 5                               # seconds between two looks of a session's at its workers
 SETTLED, PATIENCE, SLOWER = 20, 30, 3   # after so many calls: so many seconds beyond so many times the longest one
 MOST_BREAKS = 3                         # failed connections in a run though everybody is there
+MAX_ANSWER = 1 << 16                    # bytes of a worker's answer: a thousand towers
+MAX_FACT = 300                          # characters of each text in it
 SO_ATTACH_FILTER = 26
 SLURM = ('SLURM_PROCID', 'SLURM_STEP_NODELIST', 'SLURM_STEP_TASKS_PER_NODE')
 
@@ -355,7 +358,7 @@ class Chief(Alone):
                               operation_timeout_in_ms=1000 * seconds)
 
     def ask(self, worker, **message):
-        """What a worker answers, or None."""
+        """What a worker answers, see `parsed`, or None; InputError names one whose answer makes no sense."""
         if not present(worker):
             return None
         try:
@@ -363,14 +366,22 @@ class Chief(Alone):
                 call = tf.raw_ops.PyFunc(input=[json.dumps({**message, 'chief': self.address,
                                                             'instance': self.instance})], token=TOKEN, Tout=[tf.string])
                 with tf.Session(f'grpc://{self.address}', config=self.config([worker], ASK_SECONDS)) as session:
-                    return json.loads(session.run(call)[0])
+                    return parsed(session.run(call)[0])
         except tf.errors.OpError:
             return None
+        except ValueError as error:
+            raise InputError(f'worker {worker}: answers otherwise than this program does: {error}') from error
+
+    def instance_of(self, worker):
+        """What tells the process that answers from others at the same address; None of one that is no worker."""
+        with contextlib.suppress(InputError):
+            return (self.ask(worker) or {}).get('instance')
+        return None
 
     def explain(self, error, silent=None):
         """Raises Lost if a call failed because of a worker, not by itself.  silent: one that is known not to answer."""
         gone = [silent] if silent else [worker for worker, answer in self.present.items()
-                                        if (self.ask(worker) or {}).get('instance') != answer['instance']]
+                                        if self.instance_of(worker) != answer['instance']]
         if gone:
             raise Lost(f'worker {", ".join(gone)} is gone') from error
         if isinstance(error, (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)):
@@ -380,7 +391,41 @@ class Chief(Alone):
 
     def dismiss(self):
         for worker in self.present:
-            self.ask(worker, done=True)
+            with contextlib.suppress(InputError):
+                self.ask(worker, done=True)
+
+
+def parsed(answer):
+    """A worker's answer: {'refusal': text}, or the facts with instance and towers, checked; ValueError: it is neither.
+
+    answer: what its function returned.  It is from another machine: nothing about it is certain.
+    """
+    if not isinstance(answer, bytes) or len(answer) > MAX_ANSWER:
+        raise ValueError(f'not a text of at most {MAX_ANSWER} bytes')
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'no JSON: {error}') from error
+    if not isinstance(found, dict):
+        raise ValueError('no object')
+    texts = ('refusal',) if 'refusal' in found else ('code', 'TensorFlow', 'instance', 'arrays')
+    for name in texts:
+        value = found.get(name, 0)
+        if not is_fact(value) and not (name == 'arrays' and value is None):
+            raise ValueError(f'{name} is no text of at most {MAX_FACT} characters')
+    devices = found.get('towers')
+    if 'refusal' not in found and not (isinstance(devices, list) and devices and all(map(is_device, devices))):
+        raise ValueError('towers is no list of devices')
+    return found
+
+
+def is_fact(value):
+    return isinstance(value, str) and len(value) <= MAX_FACT
+
+
+def is_device(value):
+    """Whether it is a device as `own_towers` names it."""
+    return isinstance(value, str) and re.fullmatch('/[cg]pu:[0-9]{1,4}', value) is not None
 
 
 class Session(tf.Session):

@@ -239,6 +239,43 @@ def test_a_chief_that_its_worker_cannot_reach_is_told_so(lent):
         chief.check(where, answer)
 
 
+GOOD = {**FACTS, 'instance': 'c', 'towers': ['/cpu:0']}
+BYTES = [b'', b'{', b'\xff\xfe', b'null', b'7', b'[]', b'"text"', b'{}', b'1' * 5000, b'[' * 9000, b'{"a":' * 9000,
+         b' ' * (1 << 17)]
+CHANGES = [{'code': None}, {'code': 7}, {'code': 'c' * 999}, {'TensorFlow': {}}, {'arrays': 1}, {'instance': []},
+           {'towers': []}, {'towers': 3}, {'towers': 'cpu'}, {'towers': [0]}, {'towers': ['/cpu:0\n']},
+           {'towers': ['/job:chief/task:0/cpu:0']}, {'refusal': None}, {'refusal': ['no']}, {'refusal': 'n' * 999}]
+LACKING = [{name: value for name, value in GOOD.items() if name != missing} for missing in GOOD]
+CHANGED = [{**GOOD, **change} for change in CHANGES]
+NONSENSE = [*BYTES, *(json.dumps(answer).encode() for answer in CHANGED + LACKING)]
+
+
+@pytest.mark.parametrize('answer', NONSENSE, ids=range(len(NONSENSE)))
+def test_an_answer_that_makes_no_sense_is_refused(answer):
+    assert cluster.parsed(json.dumps(GOOD).encode()) == GOOD
+    with pytest.raises(ValueError):
+        cluster.parsed(answer)
+
+
+@pytest.mark.parametrize('answer', [b'{"refusal": 1}', b'[' * 9000, np.array([b'{}'] * 2, object)], ids=range(3))
+def test_a_worker_that_answers_nonsense_ends_its_chief_in_one_line(lent, monkeypatch, answer):
+    """Before it is taken; later it counts as gone, and a chief that takes its leave does not mind."""
+    worker, where = lent()
+    chief = chief_of(where)
+    chief.gather()
+    worker.answer = None
+    _server, hostile = cluster.start_server('127.0.0.1:0', [9], '--serve')
+    with tf.Graph().as_default():
+        op = tf.numpy_function(lambda message: answer, [''], tf.string).op
+    monkeypatch.setattr(cluster, 'TOKEN', op.get_attr('token'))
+    monkeypatch.setattr(cluster.time, 'sleep', lambda _: pytest.fail('waits'))
+    with pytest.raises(InputError, match=f'worker {hostile}: answers otherwise than this program does: '):
+        chief_of(hostile).gather()
+    with pytest.raises(training.Lost, match=f'worker {where} is gone'):
+        chief.explain(tf.errors.InternalError(None, None, 'x'))
+    chief.dismiss()
+
+
 def test_fewer_workers_if_that_is_enough(lent, monkeypatch, capsys):
     _, where = lent()
     absent = free_address()
