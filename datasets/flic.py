@@ -35,7 +35,8 @@ COLUMNS = (0, 1, 2, 3, 4, 5, 6, 9, 16)         # those of FLIC's 29 coordinates 
 # The upper body's x1 y1 x2 y2 in heights of the torsobox from its middle: 95 % of the training people's joints are
 # within -0.96, -1.03, 0.93 and 1.22 (each side's own 95 %).
 UPPER_BODY = np.array([-1, -1.05, 1, 1.25], np.float32)
-PERSON = np.dtype([('file', 'U80'), ('torsobox', '<f4', 4), ('backward', '?'), ('row', '<i4')])
+MAX_NAME = 80                            # characters of a picture's name
+PERSON = np.dtype([('file', f'U{MAX_NAME}'), ('torsobox', '<f4', 4), ('backward', '?'), ('row', '<i4')])
 LAYOUT = {
     'x': (np.dtype(np.uint8), (HEIGHT, WIDTH, 3)),
     'joints': (np.dtype(np.float32), (N_MAPS, 2)),
@@ -171,7 +172,12 @@ def _check_annotations(path, file, joints_xy, torsobox, in_both):
         raise InputError(f'{path}: person {np.argmax(bad)} ({file[np.argmax(bad)]}): a joint has no coordinates')
     if in_both.any():
         raise InputError(f'{path}: person {np.argmax(in_both)} is marked both train and test')
-    long = np.char.str_len(file) > 80
-    if long.any() or any(os.path.basename(name) != name for name in file):
-        raise InputError(f'{path}: a picture\'s name is not a plain file name of at most 80 characters')
+    check_names(path, file.tolist())
     check_joints(joints_xy, path)
+
+
+def check_names(path, names):
+    """Refuses names of pictures that lead out of their folder, or that the arrays have no room for."""
+    for name in names:
+        if os.path.basename(name) != name or name in ('', '.', '..') or '\0' in name or len(name) > MAX_NAME:
+            raise InputError(f'{path}: picture {name!r:.300}: not a plain file name of at most {MAX_NAME} characters')

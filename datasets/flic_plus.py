@@ -46,6 +46,7 @@ def read(meta: str, rows_path: str, test_meta: str) -> flic.Annotations:
 
     chosen = Full(*(field[rows] for field in people))
     distance = frames_apart(chosen.file, test.file)
+    flic.check_names(meta, chosen.file.tolist())
     left_out = reasons(chosen, distance)
     kept = left_out == ''
     print(f'{meta}: {len(rows)} of {len(people.file)} people are named by {rows_path}')

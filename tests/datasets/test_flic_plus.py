@@ -99,6 +99,21 @@ def test_flic_full_alone_says_what_is_missing(sets):
         flic.read_annotations(str(sets / 'FLIC-full' / 'examples.mat'))
 
 
+@pytest.mark.parametrize('name', ['../../secret.jpg', '/etc/secret.jpg', '..', 81 * 'x', 'a/b.jpg'])
+def test_names_that_lead_out_of_the_folder_are_refused(sets, tmp_path, monkeypatch, name):
+    """FLIC-full's, of which data.py opens whatever the rows name, and FLIC's."""
+    for folder in ('FLIC', 'FLIC-full'):
+        examples = scipy.io.loadmat(sets / folder / 'examples.mat')['examples'].ravel()
+        examples[0]['filepath'] = np.array([name])
+        scipy.io.savemat(tmp_path / f'{folder}.mat', {'examples': examples[None]})
+    save_rows(sets, range(1, 10))
+    monkeypatch.chdir(sets)
+    with pytest.raises(InputError, match=r'FLIC-full\.mat: picture \'.*\': not a plain file name'):
+        flic_plus.read(str(tmp_path / 'FLIC-full.mat'), 'rows.mat', 'FLIC/examples.mat')
+    with pytest.raises(InputError, match=r'FLIC\.mat: picture \'.*\': not a plain file name'):
+        flic.read_annotations(str(tmp_path / 'FLIC.mat'))
+
+
 @pytest.mark.parametrize(('rows', 'words'), [
     ([0, 1], 'from 0 to 1'), ([1, 11], 'from 1 to 11'), ([1.5], 'from 1.5'), ([2, 2, 3], '1 people twice'),
     ([], 'no numbers'), ([1, np.nan], 'tr_plus_indices')])

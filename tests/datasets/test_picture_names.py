@@ -33,7 +33,8 @@ def test_where_a_picture_is(folder, name, path):
 
 
 @pytest.mark.parametrize('name', ['../secret.jpg', '..\\secret.jpg', 'train/../../secret.jpg', '/etc/passwd',
-                                  'C:\\none.jpg', '%2e%2e/secret.jpg', 'none/none.jpg'])
+                                  'C:\\none.jpg', 'C:/none.jpg', 'C:none.jpg', 'C:\\..\\secret.jpg', 'file:///etc/passwd',
+                                  '\\\\?\\C:\\none.jpg', '%2e%2e/secret.jpg', '%2Fetc%2Fpasswd', 'none/none.jpg'])
 def test_what_is_not_there_stays_within(folder, name):
     found, = picture_names.resolve([name], str(folder))[0]
     assert annotations.check_names([found]) and not (folder / found).is_file()
