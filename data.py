@@ -18,6 +18,9 @@ on.  Joints are written as annotated, in pixels.  Nothing appears under a final 
 
 What is read of each set, and who is a test person, its module says: datasets/{flic,lsp,mpii,coco,own}.py.
 """
+if __name__ == '__main__':
+    import engine.own_process  # noqa: F401
+
 import binascii
 import concurrent.futures
 import contextlib

@@ -26,6 +26,9 @@ systems' left is the person's own, others' the observer's.  For another system's
 predictions.mat holds `flic_pred_pd` (part detector) and, if trained with it, `flic_pred_sm` (spatial model), both
 2 x 9 x n: x then y in pixels, joints in the order of flic.JOINTS; whose they are, and more, is said in predictions.py.
 """
+if __name__ == '__main__':
+    import engine.own_process  # noqa: F401
+
 import argparse
 import collections
 import csv

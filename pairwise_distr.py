@@ -7,6 +7,9 @@ Each of the 90 ordered pairs (joint, condjoint) of the ten maps gets one float32
 `joint_condjoint`: the histogram over people of cell(joint) - cell(condjoint) as (row, col), zero displacement at
 [60, 90], smoothed by the 9x9 binomial and normalised to sum 1.  `--figure FILE.png` draws those given the torso.
 """
+if __name__ == '__main__':
+    import engine.own_process  # noqa: F401
+
 import math
 import os
 

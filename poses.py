@@ -17,15 +17,22 @@ import os
 import threading
 import weakref
 
-import numpy as np
+from engine import packages
 
-import datasets
-import main
-from engine import checkpoint, cli, convolution, images, pictures
-from engine.devices import session_config
-from engine.files import InputError
-from engine.joints import standard_name
-from engine.tf1 import tf
+try:
+    import numpy as np
+
+    import datasets
+    import main
+    from engine import checkpoint, cli, convolution, images, pictures
+    from engine.devices import session_config
+    from engine.files import InputError
+    from engine.joints import standard_name
+    from engine.tf1 import tf
+except ModuleNotFoundError as error:
+    if words := packages.missing(error):
+        raise ModuleNotFoundError(words, name=error.name) from error
+    raise
 
 read = images.read_picture
 

@@ -10,6 +10,9 @@ exchanged, so that L is always on the picture's right.  Each caption is the pict
 joints in % of the data set's unit (FLIC: ||lhip - rsho||).  Pictures of whole scenes are cut to the person and some
 surroundings.
 """
+if __name__ == '__main__':
+    import engine.own_process  # noqa: F401
+
 import argparse
 
 import cv2

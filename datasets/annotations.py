@@ -158,6 +158,8 @@ def understood(read):
             return read(path, *more)
         except InputError as error:
             raise error if str(error).startswith(str(path)) else InputError(f'{path}: {error}') from None
+        except ImportError:                             # a package that is not installed
+            raise
         except Exception as error:                      # a foreign file can hold anything
             raise InputError(f'{path}: not as this data set has it: {type(error).__name__}: {error}') from error
     return reader

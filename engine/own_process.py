@@ -1,8 +1,13 @@
-"""Imported by scripts before anything else: the process is this project's alone, and engine/tf1.py sets TensorFlow up
-for all of it.
+"""Imported by scripts before anything else: the process is this project's alone.  engine/tf1.py sets TensorFlow up for
+all of it, and a package that is missing is said in one line.
 
     if __name__ == '__main__':
         import engine.own_process                       # noqa: F401
 
 Without it, e.g. where somebody's program says `import poses`, TensorFlow and the process stay as that program has them.
 """
+import sys
+
+from engine.packages import say_missing
+
+sys.excepthook = say_missing
