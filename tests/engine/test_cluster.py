@@ -24,6 +24,7 @@ import main
 import model
 from engine import batches, cluster, convolution, layers, towers, training
 from engine import options as command_line
+from engine.devices import device_function
 from engine.files import InputError
 from engine.tf1 import tf
 from systems import tompson
@@ -441,7 +442,7 @@ def test_transforms_are_kept_where_they_are_used():
         x, copies = tf.zeros([2, 6, 9, 4]), {}
         for device in ('/cpu:0', *(f'{THERE}/gpu:{i}' for i in range(2))):
             machine = towers.machine_of(device)
-            with (tf.device(towers.placed(device, '/cpu:0')), tf.variable_scope('conv', reuse=tf.AUTO_REUSE),
+            with (tf.device(device_function(device, '/cpu:0')), tf.variable_scope('conv', reuse=tf.AUTO_REUSE),
                   towers.read_once(machine, copies, False) if machine else contextlib.nullcontext()):
                 layers.conv(x, 3, 5, method='fft')
         places = {op.name: op.device for op in graph.get_operations() if op.type == 'VarHandleOp'}
