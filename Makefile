@@ -5,9 +5,10 @@ RUN    := $(VENV)/bin/python
 DEMO   := demo
 PEOPLE ?= 200
 EPOCHS ?= 5
+DATA   ?= arrays
 SMALL  := --debug --use_sm --batch_size 10 --data $(DEMO)/arrays --model_path $(DEMO)/models --tb_folder $(DEMO)/tb
 
-.PHONY: demo demo-short bench test test-long test-pages lint constraints clean
+.PHONY: demo demo-short bench tables test test-long test-pages lint constraints clean
 .DELETE_ON_ERROR:
 
 $(VENV)/stamp: constraints.txt
@@ -45,6 +46,10 @@ demo-short:
 # Our pieces beside plain ones: about 40 minutes.
 bench: $(VENV)/stamp
 	$(RUN) -m tools.benchmark
+
+# README's rates and their intervals, from report/predictions and FLIC's arrays (DATA=FOLDER names these): seconds.
+tables: $(VENV)/stamp
+	$(RUN) -m tools.rate_tables --data $(DATA)
 
 lint: $(VENV)/stamp
 	$(VENV)/bin/ruff check .
