@@ -515,7 +515,7 @@ def real_arrays(flic, tmp_path_factory):
 
 @pytest.mark.parametrize('system, elbow, wrist, own', [
     ('SappCVPR13', 72.5, 54.5, 0), ('YangCVPR16', 91.6, 88.8, 0), ('NewellARXIV16', 98.0, 95.5, 45)])
-def test_published_figures(real_arrays, flic_predictions, cli, system, elbow, wrist, own):
+def test_figures_of_the_benchmark(real_arrays, flic_predictions, cli, system, elbow, wrist, own):
     printed = cli('--predictions', os.path.join(flic_predictions, f'{system}.mat'), '--data', real_arrays,
                   '--normaliser', 'torsobox')
     assert f'of 48 people seen from behind, {own} have left and right as annotated' in printed
