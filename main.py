@@ -115,7 +115,7 @@ def understand(arguments=None, say=training.say):
         settings = found.state['settings']
         if options.init is None:
             command_line.take_over(options, explicit, settings, found.path, system, names)
-            for remark in remarks(found, options):
+            for remark in remarks(found, options, system):
                 say(remark)
         else:
             command_line.take_over_network(options, explicit, settings, found.path, system, names)
@@ -158,7 +158,7 @@ def check_checkpoint(found, names, options, explicit):
                          f'start there: --train --init {found.path}')
 
 
-def remarks(found, options):
+def remarks(found, options, system):
     """What is worth saying about a checkpoint that is restored, line by line."""
     version = checkpoint.code_version()
     if found.state['code'] != version and not found.state.get('weights_only'):
@@ -166,6 +166,9 @@ def remarks(found, options):
     yield f'restored {found.path}'
     if found.state['settings'].get('validation') and not (options.validation or options.predict):
         yield 'note: that run held people out; without --validation, the test people are evaluated'
+    changed = command_line.changed_inputs(options, found.state['settings'], system, systems.names())
+    for name, trained in changed.items():
+        yield f'note: --{name} {getattr(options, name)}: that run was trained with {trained}'
 
 
 def system_meant(names, arguments=None):
@@ -206,7 +209,8 @@ def load_splits(system, options, manifest):
     if manifest['dataset'] != options.dataset:
         raise InputError(f'--dataset {options.dataset}: --data {options.data} holds {manifest["dataset"]}')
     splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
-    splits = {name: arrays.samples(split, system.MOST_PEOPLE) for name, split in splits.items()}
+    splits = {name: system.prepare(arrays.samples(split, system.MOST_PEOPLE), options)
+              for name, split in splits.items()}
     if options.validation:
         splits = dict(zip(splits, arrays.hold_out(splits['train'])))
     return {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}

@@ -5,7 +5,9 @@
 
 Each of the 90 ordered pairs (joint, condjoint) of the ten maps gets one float32 [120, 180] array under the key
 `joint_condjoint`: the histogram over people of cell(joint) - cell(condjoint) as (row, col), zero displacement at
-[60, 90], smoothed by the 9x9 binomial and normalised to sum 1.  `--figure FILE.png` draws those given the torso.
+[60, 90], smoothed by the 9x9 binomial and normalised to sum 1.  The torso is the mean of the annotated shoulders and
+hips; the pairs with `torsobox` for `torso` have the centre of FLIC's torsobox in its place, and main.py --torso_from
+takes the one or the other.  `--figure FILE.png` draws those given the torso.
 """
 if __name__ == '__main__':
     import engine.own_process  # noqa: F401
@@ -23,6 +25,7 @@ from engine.numpy_files import read_npz
 FILE = 'pairwise_distribution.npz'
 FIGURE_MARK = b'priors drawn by pairwise_distr.py'
 SHAPE = (2 * flic.MAP_HEIGHT, 2 * flic.MAP_WIDTH)           # row -60..59, column -90..89
+BOX_MAPS = (*flic.JOINTS, 'torsobox')                       # names of the ten maps with --torso_from torsobox
 BINOMIAL_9 = np.array([math.comb(8, i) for i in range(9)]) / 2 ** 8
 
 
@@ -57,35 +60,51 @@ def smoothed_point():
     return smoothed(point).astype(np.float32)
 
 
-def save(path, histograms, data_id):
-    """Writes the npz: a key a pair, and `data_id`, the arrays' id."""
-    named = {flic.pair_name(*pair): histogram for pair, histogram in zip(flic.PAIRS, histograms)}
+def save(path, histograms, data_id, of_box=None):
+    """Writes the npz: a key a pair, and `data_id`, the arrays' id.
+
+    of_box: the histograms with the torsobox's centre as torso; of these, the pairs with the torso are written, too.
+    """
+    named = dict(zip(pair_names('joints'), histograms))
+    if of_box is not None:
+        named |= dict(zip(pair_names('torsobox'), of_box))                      # those without torso are equal
     with files.atomic(path) as partial, open(partial, 'wb') as file:
         np.savez_compressed(file, data_id=data_id, **named)
 
 
-def load(path, data_id=None):
+def pair_names(torso_from):
+    """The keys of the 90 pairs in the order of flic.PAIRS; torso_from: 'joints' or 'torsobox', as of main.py."""
+    maps = BOX_MAPS if torso_from == 'torsobox' else flic.MAPS
+    return [flic.pair_name(*pair, maps) for pair in flic.PAIRS]
+
+
+def load(path, data_id=None, torso_from='joints'):
     """Reads the npz back: float32 [90, 120, 180] in the order of flic.PAIRS, each checked for size, sign and mass.
 
-    data_id: if given, a file made from other arrays is refused.
+    data_id: if given, a file made from other arrays is refused.  torso_from: which torso they are of; files from before
+    there was a choice have that of the joints alone.
     """
+    names = pair_names(torso_from)
     try:
-        stored = read_npz(path)
-        made_from = str(stored['data_id'])
-        histograms = [stored[flic.pair_name(*pair)] for pair in flic.PAIRS]
+        found = read_npz(path)
+        made_from = str(found['data_id'])
+        stored = {name: found[name] for name in names if name in found}
     except FileNotFoundError:
         raise InputError(f'{path}: no such file (run pairwise_distr.py first)') from None
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f'{path}: not a file of pairwise_distr.py, or damaged: {error}') from error
-    for pair, histogram in zip(flic.PAIRS, histograms):
+    if missing := [name for name in names if name not in stored]:
+        raise InputError(f'{path}: holds no {missing[0]}, which --torso_from {torso_from} starts from: run '
+                         'pairwise_distr.py again')
+    for name, histogram in stored.items():
         if histogram.shape != SHAPE or histogram.dtype != np.float32:
-            raise InputError(f'{path}: {flic.pair_name(*pair)} is {histogram.dtype} {histogram.shape}, '
+            raise InputError(f'{path}: {name} is {histogram.dtype} {histogram.shape}, '
                              f'expected float32 {SHAPE}')
         if not (histogram >= 0).all() or not abs(histogram.sum(dtype=np.float64) - 1) < 1e-3:
-            raise InputError(f'{path}: {flic.pair_name(*pair)} is not a distribution of sum 1')
+            raise InputError(f'{path}: {name} is not a distribution of sum 1')
     if data_id is not None and made_from != data_id:
         raise InputError(f'{path}: made from arrays {made_from}, not these ({data_id}): run pairwise_distr.py again')
-    return np.stack(histograms)
+    return np.stack(list(stored.values()))
 
 
 def described(path):
@@ -123,7 +142,8 @@ def main():
     with folders.locked(options.data, '--data'):
         people = arrays.load_split(options.data, 'train', manifest)
         histograms = pairwise_histograms(people.joints)
-        save(path, histograms, manifest['id'])
+        of_box = pairwise_histograms(flic.torso_of_box(people.joints, people.people['torsobox']))
+        save(path, histograms, manifest['id'], of_box)
     if options.figure:
         draw(options.figure, histograms)
         if former_figure:

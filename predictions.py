@@ -98,6 +98,8 @@ def write(options, manifest, split, found, titles, run=''):
 def how(options):
     """The options by which the joints of the test people were found, as main.py takes them."""
     valued = [f'--{name} {getattr(options, name)}' for name in ('scales', 'decode') if hasattr(options, name)]
+    if getattr(options, 'torso_from', 'joints') != 'joints' and not options.infer_torso:
+        valued.append(f'--torso_from {options.torso_from}')
     return ' '.join([*valued, *(f'--{name}' for name in ('flip_average', 'infer_torso')
                                 if getattr(options, name, False))])
 

@@ -49,15 +49,24 @@ LAYOUT = {
 Annotations = collections.namedtuple('Annotations', 'file joints_xy torsobox backward split row picture')
 
 
-def pair_name(joint, condjoint):
+def pair_name(joint, condjoint, names=MAPS):
     """'lsho_lelb': the distribution of lsho - lelb, i.e. of lsho given lelb."""
-    return f'{MAPS[joint]}_{MAPS[condjoint]}'
+    return f'{names[joint]}_{names[condjoint]}'
 
 
 def add_torso(joints_xy):
     """[..., 9, 2] -> [..., 10, 2]: appends the torso, the mean of both shoulders and both hips."""
     torso_xy = joints_xy[..., TORSO_CORNERS, :].mean(axis=-2, keepdims=True)
     return np.concatenate([joints_xy, torso_xy], axis=-2)
+
+
+def torso_of_box(joints_xy, torsobox):
+    """[n, 10, 2], x1 y1 x2 y2 [n, 4] -> float32 [n, 10, 2]: the torso is the centre of FLIC's torsobox.
+
+    That box is a detection: no annotated joint enters it.
+    """
+    centre_xy = (torsobox[:, :2] + torsobox[:, 2:]) / 2
+    return np.concatenate([joints_xy[:, :N_JOINTS], centre_xy[:, None]], axis=1, dtype=np.float32)
 
 
 def swap_sides(joints_xy):

@@ -306,12 +306,20 @@ def take_over(options, explicit, settings, where, system, systems):
 
 
 def take_over_network(options, explicit, settings, where, system, systems):
-    """Of a checkpoint that a training starts from: what shapes the graph, where it is not given."""
+    """Of a checkpoint that a training starts from: what shapes the graph and says what the network is given, where the
+    command line does not."""
     check_settings(settings, where, build_parser(system, tuple(systems)))
-    for name in system.FIXED:
+    for name in (*system.FIXED, *system.INPUTS):
         if name in settings and name not in explicit:
             setattr(options, name, settings[name])
     return checked(options, where, system)
+
+
+def changed_inputs(options, settings, system, systems):
+    """{name: what the network was trained with} of the system's INPUTS that are others now."""
+    parser = build_parser(system, tuple(systems))
+    trained = {name: settings.get(name, parser.get_default(name)) for name in system.INPUTS}
+    return {name: value for name, value in trained.items() if value != getattr(options, name)}
 
 
 def check_settings(settings, where, parser):

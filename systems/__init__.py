@@ -12,15 +12,21 @@ The trainer, towers, checkpoints, summaries, own pictures and the export know a 
     SCHEDULE        ((share of all updates, factor), ...): from there on the learning rate is its start times that
     FIXED           settings that shape the graph: a restored run keeps them
     FIXED_IN_TRAINING   settings that only a training going on must keep
+    INPUTS          those of them that say what the network is given beside the picture: --init takes them over, too,
+                    and an evaluation that changes one says so
     TRAINING_ONLY   settings that --restore takes over when training goes on, not when evaluating
     CALL            options that describe a call, not a run
-    WITHOUT_PREDICT those of them that --predict does not take
+    WITHOUT_PREDICT options that --predict does not take
 
     add_options(parser), check_options(options)         its flags; ValueError says which contradict each other
     input_size(options)                                 (height, width) of its input pictures, pixels
     n_points(options)                                   points of a person in the arrays: len(POINTS) of the data set
     takes_anchor(options)                               whether a point may say who is meant
     about(options)                                      how joints are found, for the head of a result
+
+Of the people of the arrays, before any sample is made:
+
+    prepare(split, options) -> arrays.Split             with the points that this run's network is given
 
 Of samples, in NumPy, on loader threads; image: a whole picture, uint8 [h, w, 3] RGB of any size; person: a crops.Person
 in it, of whom joints and visibility are not to be looked at in evaluation but to be passed on; each returned is a
@@ -156,6 +162,11 @@ def check_zoom(options):
 def takes_anchor(options):
     """No: the crop says who is meant, or everybody is."""
     return False
+
+
+def prepare(split, options):
+    """As they are in the arrays."""
+    return split
 
 
 def given(joints_xy, options):

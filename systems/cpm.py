@@ -48,12 +48,13 @@ DEFAULTS = {'n_epochs': 300, 'batch_size': 5, 'optimizer': 'momentum', 'lmbd': 1
 SCHEDULE = ((10 / 300, 0.1), (60 / 300, 0.01), (120 / 300, 0.001))      # (from this share of all updates on, factor)
 FIXED = ('width', 'stages')
 FIXED_IN_TRAINING = ('data_augm', 'rotation', 'zoom', 'sigma')
+INPUTS = ()
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ()
 
 joints_of, n_points, takes_anchor, check_options = (systems.joints_of, systems.n_points, systems.takes_anchor,
                                                     systems.check_options)
 start, trained, decays, learning_rates = systems.start, systems.trained, systems.decays, systems.learning_rates
-given, predictor = systems.given, towers.predictor
+given, prepare, predictor = systems.given, systems.prepare, towers.predictor
 
 
 # --- settings -----------------------------------------------------------------------------------------------------

@@ -50,11 +50,12 @@ DEFAULTS = {'n_epochs': 300, 'batch_size': 128, 'optimizer': 'adagrad', 'lr': 5e
 SCHEDULE = ()                               # the rate stays
 FIXED = ('width',)
 FIXED_IN_TRAINING = ('data_augm', 'rotation', 'zoom', 'conv_lr', 'fix_conv_iter')
+INPUTS = ()
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = (), (), ()
 
 joints_of, n_points, takes_anchor = systems.joints_of, systems.n_points, systems.takes_anchor
 start, trained, decays, predictor = systems.start, systems.trained, systems.decays, towers.predictor
-given = systems.given
+given, prepare = systems.given, systems.prepare
 
 
 # --- settings -----------------------------------------------------------------------------------------------------

@@ -49,11 +49,12 @@ DEFAULTS = {'n_epochs': 210, 'batch_size': 32, 'lmbd': 0.0}
 SCHEDULE = ((170 / 210, 0.1), (200 / 210, 0.01))        # (from this share of all updates on, rate factor)
 FIXED = ('width', 'no_batch_norm', 'identity')
 FIXED_IN_TRAINING = ('data_augm', 'rotation', 'zoom')
+INPUTS = ()
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ()
 
 n_points, takes_anchor, check_options = systems.n_points, systems.takes_anchor, systems.check_options
 start, foreign, trained = systems.start, systems.foreign, systems.trained
-given = systems.given
+given, prepare = systems.given, systems.prepare
 decays, learning_rates, predictor = systems.decays, systems.learning_rates, towers.predictor
 
 

@@ -52,11 +52,12 @@ PRIOR = 0.01                                # confidence of every cell at the st
 DEFAULTS, SCHEDULE = {'n_epochs': 250, 'batch_size': 32, 'lmbd': 0.0}, towers.SCHEDULE
 FIXED = ('width',)
 FIXED_IN_TRAINING = ('data_augm', 'rotation', 'zoom', 'threshold')
+INPUTS = ()
 CALL, WITHOUT_PREDICT, TRAINING_ONLY = ('flip_average',), (), ('threshold',)
 
 n_points, takes_anchor, check_options = systems.n_points, systems.takes_anchor, systems.check_options
 start, foreign, trained = systems.start, systems.foreign, systems.trained
-given = systems.given
+given, prepare = systems.given, systems.prepare
 decays, learning_rates, predictor = systems.decays, systems.learning_rates, towers.predictor
 
 

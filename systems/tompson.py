@@ -46,8 +46,10 @@ RADIUS = 10                             # of the rates in log and TensorBoard, %
 DEFAULTS, SCHEDULE = {}, towers.SCHEDULE
 FIXED = ('width', 'use_sm', 'banks', 'no_batch_norm', 'loss', 'self_connections', 'unary')
 FIXED_IN_TRAINING = ('data_augm', 'decode', 'priors', 'no_auxiliary_loss', 'rotation', 'zoom', 'shift', 'colour',
-                     'dropout_boxes', 'precision', 'targets', 'spatial_dropout', 'energy_decay', 'train_only')
-CALL, WITHOUT_PREDICT = ('infer_torso', 'flip_average', 'threshold', 'zooms'), ('infer_torso',)
+                     'dropout_boxes', 'precision', 'targets', 'spatial_dropout', 'energy_decay', 'train_only',
+                     'torso_from')
+INPUTS = ('torso_from',)
+CALL, WITHOUT_PREDICT = ('infer_torso', 'flip_average', 'threshold', 'zooms'), ('infer_torso', 'torso_from')
 TRAINING_ONLY = ('decode',)
 
 
@@ -67,6 +69,10 @@ def add_network(parser):
     network.add_argument('--use_sm', action='store_true', help='add the spatial model and train both jointly')
     network.add_argument('--priors', choices=('exact', 'reference', 'uniform'), default='exact',
                          help='how the priors of the spatial model are initialised from the histograms')
+    network.add_argument('--torso_from', choices=('joints', 'torsobox'), default='joints',
+                         help='ground-truth torso that the spatial model is given, in training and evaluation: the '
+                              'mean of the annotated shoulders and hips, or the centre of FLIC\'s torsobox, a '
+                              'detection; an evaluation may override the run\'s')
     network.add_argument('--conv', choices=('auto', 'direct', 'fft'), default='auto',
                          help='how convolutions are computed: affects the speed only')
 
@@ -151,6 +157,9 @@ def check_options(options):
     for name in ('no_auxiliary_loss', 'self_connections', 'infer_torso', 'energy_decay', 'train_only'):
         if getattr(options, name) and not options.use_sm:
             raise ValueError(f'--{name} goes with --use_sm: there is no spatial model')
+    if options.torso_from != 'joints' and not options.use_sm:
+        raise ValueError(f'--torso_from {options.torso_from} goes with --use_sm: without a spatial model no torso is '
+                         'given')
     if options.train_only == 'spatial' and options.init is None:
         raise ValueError('--train_only spatial goes with --init: it needs a detector that finds something')
     if options.train_only and options.no_auxiliary_loss:
@@ -199,6 +208,14 @@ def about(options):
 
 
 # --- samples ------------------------------------------------------------------------------------------------------
+
+def prepare(split, options):
+    """The split whose tenth points, the torsos, are those of --torso_from: from here on each is a point like the
+    joints, which views and augmentation take along."""
+    if options.torso_from == 'joints':
+        return split
+    return split._replace(joints=flic.torso_of_box(split.joints, split.people['torsobox']))
+
 
 def in_frame(image, person):
     """A picture of any size in a frame; returns (image uint8 [480, 720, 3], joints_xy [10, 2] within it, the matrix
@@ -345,7 +362,8 @@ def start(options, people, manifest):
     """The priors of pairwise_distr.py are where the spatial model's energies [81, 120, 180] start."""
     if not options.use_sm:
         return {}
-    histograms = pairwise_distr.load(os.path.join(options.data, pairwise_distr.FILE), manifest['id'])
+    path = os.path.join(options.data, pairwise_distr.FILE)
+    histograms = pairwise_distr.load(path, manifest['id'], options.torso_from)
     if options.validation or options.train_examples:                    # the file knows those left out, too
         histograms = pairwise_distr.pairwise_histograms(people.joints)
     histograms = histograms[:len(spatial_model.PAIRS_TO_JOINTS)]

@@ -128,7 +128,7 @@ def restored(run, scales):
         evaluation = graph.evaluation
 
         def maps_of(split, row):
-            values = batches.views_batch(system, split, np.array([row]), options)
+            values = batches.views_batch(system, system.prepare(split, options), np.array([row]), options)
             combined = session.run(evaluation.combined, batches.feed(evaluation.batch, values))
             return [combined[name][0] for name in ('pd', 'sm')]
 
@@ -150,7 +150,7 @@ def read_pairs(material):
         raise InputError(f'--run {run}: trained without the spatial model')
     n = len(spatial_model.PAIRS_TO_JOINTS)
     path = os.path.join(material.options.data, pairwise_distr.FILE)
-    histograms = pairwise_distr.load(path, found.state['data_id'])[:n]
+    histograms = pairwise_distr.load(path, found.state['data_id'], settings.get('torso_from', 'joints'))[:n]
     weights = {name.removesuffix(AVERAGE): value for name, value in checkpoint.weights(found.path).items()}
     energies, biases = (weights[f'spatial_model/{name}'][:n] for name in ('energies', 'biases'))
     first = spatial_model.initial_energies(histograms, settings['priors'])
@@ -269,6 +269,7 @@ def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
         picture = synthetic.render(seed, index)
         if len(picture.people) == 1 and len(images) < n:
             joints_xy = picture.people[0][:, columns].T.astype(np.float32)
+            stored['torsobox'][len(images)] = picture.torsoboxes[0]
             images.append(picture.image)
             true.append(joints_xy)
         if len(images) == n:
