@@ -6,7 +6,8 @@
 Neither needs anything of this project.  Inputs, for any number n of pictures, of Tompson's network:
     image               uint8   [n, 480, 720, 3]  RGB
     torso_map           float32 [n, 60, 90, 1]    which of several people is meant: the torso (mean of shoulders and
-                                                  hips) as heatmaps.render_targets draws it; only with a spatial model
+                                                  hips; of a run with --torso_from torsobox, the centre of that box) as
+                                                  heatmaps.render_targets draws it; only with a spatial model
 Outputs, at one scale:
     joints              float32 [n, 9, 2]         (x, y) pixels in the order of flic.JOINTS, found as by heatmaps.decode
     heat_maps           float32 [n, 60, 90, 9]    the spatial model's, or without one the part detector's

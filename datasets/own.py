@@ -5,7 +5,7 @@ is SIZE pixels, what FLIC's training people have in the middle; the pretrained n
 crowd.py shows people in it when their joints are to be found.  Of elbows, wrists and nose those without a label count
 in no loss, prior or rate.  The rest is as in FLIC: left and right of people seen from behind (shoulders and hips both
 crossed) are exchanged, the torso is the mean of shoulders and hips.  FLIC's torsobox is a detector's; here it is drawn
-around the torso, as large as FLIC's is in the middle.
+around the torso, as large as FLIC's is in the middle, so that main.py's --torso_from makes no difference.
 
 Key points are found by the names in the file's categories (coco_people.py); further key points do not matter.  Of one
 file alone every tenth picture with somebody on it is a test one, of two the second is.  Any picture that --predict
