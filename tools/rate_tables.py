@@ -42,6 +42,8 @@ ROWS = (
     Row(QUARTER, '**joint model**, a quarter of the width', '--flip_average', 'quarter_flip', 'sm'),
     Row(QUARTER, 'the same without the mirrored frame', '', 'quarter', 'sm'),
     Row(QUARTER, 'the same at one scale', '--scales single', 'quarter_single', 'sm'),
+    Row(QUARTER, 'the same, torso from FLIC\'s box', '--scales single --torso_from torsobox', 'quarter_single_torsobox',
+        'sm'),
     Row(QUARTER, 'torso not given but inferred', '--infer_torso', 'quarter_inferred', 'sm'),
     Row(QUARTER, 'part detector alone', '--flip_average', 'quarter_flip', 'pd'),
     Row(EIGHTH, '**joint model**, an eighth of the width', '--flip_average', 'eighth_flip', 'sm'),
