@@ -20,9 +20,9 @@ training people, evenly spread: distance from the annotated torso, also in % of 
 The mean is as near where all four peaks are on one person; where one is not, it lies between two people.  Of nine
 joints, five or four in the score, four were best (after one epoch: 88, 89 and 90 % within 20 %).
 
-A model of --torso_from torsobox, which saw the centre of FLIC's torsobox in training, is given this mean, too: of FLIC's
-training people that centre is on average 1.7 pixels right of the mean of shoulders and hips and 0.7 above it, with
-deviations of 9 and 22 pixels.
+A model of --torso_from torsobox, which saw the centre of FLIC's torsobox in training, is given this mean, too: over
+FLIC's training people that centre lies on average 1.7 pixels right of the mean of shoulders and hips and 0.7 above it
+(standard deviations 9 and 22).
 
 What the annotated torso is worth: after 12 epochs, on the 1016 test people, the joint model's detection rate at
 radius 10 is 79.1 % with it and 69.7 % with the inferred one (at radius 20: 91.2 and 82.3 %); the part detector, which
