@@ -121,8 +121,19 @@ def video_frames(path: str) -> Iterator[tuple[float, np.ndarray]]:
             yield last, image[..., ::-1]
     if not is_whole(path, n, last, claimed, rate):
         claimed = max(claimed, len(packet_times(path)))
+        if n == 0 and claimed and not containers.is_cut_off(path):
+            raise Unreadable(f'{path}: none of its {claimed} frames can be decoded{of_codec(path)}: convert it to '
+                             'H.264, or it is damaged')
         raise Unreadable(f'{path}: ends after {n} of {claimed} frames' if claimed > n else
                          f'{path}: is cut off, and ends after {n} frames')
+
+
+def of_codec(path: str) -> str:
+    """' (codec AV01)', where a video file says so, of which OpenCV's packages have no decoder."""
+    with open_video(path) as video:
+        code = int(video.get(cv2.CAP_PROP_FOURCC)) & 0xffffffff
+    letters = code.to_bytes(4, 'little').decode('ascii', 'replace')
+    return f' (codec {letters})' if letters.isalnum() and letters.isascii() else ''
 
 
 def time_of(video: cv2.VideoCapture, n: int, rate: float | None, last: float) -> float:
@@ -131,7 +142,7 @@ def time_of(video: cv2.VideoCapture, n: int, rate: float | None, last: float) ->
     Containers round to milliseconds, so times within one of a constant rate are that rate's.
     """
     seconds, regular = video.get(cv2.CAP_PROP_POS_MSEC) / 1000, n / (rate or DEFAULT_RATE)
-    if rate and abs(seconds - regular) <= 0.001:
+    if rate and abs(seconds - regular) <= 0.001 and (regular > last or not n):
         return regular
     if n and not seconds > last:                # broken or absent: NaN compares false, too
         return last + 1 / (rate or DEFAULT_RATE)

@@ -1,9 +1,9 @@
 """Reads one picture, checked: whole, or Unreadable.  Every part of the project that reads pictures does it here.
 
 JPEGs are decoded strictly (engine/jpeg.py), other formats by OpenCV or else by Pillow, and none before its header has
-said how large it is.  Only regular files are opened: a pipe would be waited for, a device read for ever.  Pictures are
-turned as their EXIF orientation says, deep ones reduced to 8 bits, grey ones read as colours; what is transparent
-becomes black.
+said how large it is.  Of JPEGs whose colours are sampled as simplejpeg does not know, only the end is checked.  Only
+regular files are opened: a pipe would be waited for, a device read for ever.  Pictures are turned as their EXIF
+orientation says, deep ones reduced to 8 bits, grey ones read as colours; what is transparent becomes black.
 """
 import contextlib
 import functools
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from engine import containers, jpeg
+from engine import containers, jpeg, png
 from engine.files import InputError, quiet_stderr
 
 STDIN = '-'
@@ -34,6 +34,10 @@ HEIC = 'HEIC: convert it to JPEG'
 
 class Unreadable(InputError):
     """A picture that cannot be read; the others can."""
+
+
+class NoLevels(ValueError):
+    """Numbers that are no brightness."""
 
 
 class WrongSize(ValueError):
@@ -118,7 +122,11 @@ def is_jpeg(content):
 
 
 def decode_jpeg(content, expected):
-    check_size(jpeg.size(content), expected)
+    try:
+        check_size(jpeg.size(content), expected)
+    except jpeg.UnknownSampling:
+        check_header(content, expected)
+        return turned(by_pillow(content), orientation(content))
     image, content = jpeg.decode(content)
     if image.shape[2] == 4:
         image = by_opencv(content, cv2.IMREAD_COLOR_RGB)
@@ -129,8 +137,10 @@ def decode_other(content, expected):
     """Whatever OpenCV or Pillow reads."""
     if not content:
         raise ValueError('empty')
-    format_, transparent = check_header(content, expected)
-    image = by_opencv(content, cv2.IMREAD_COLOR_RGB)
+    if content.startswith(png.SIGNATURE):
+        content = png.without_remarks(content)
+    format_, transparent, plain = check_header(content, expected)
+    image = by_opencv(content, cv2.IMREAD_COLOR_RGB) if plain else None
     if image is None:
         return turned(by_pillow(content), orientation(content))
     if transparent:
@@ -151,6 +161,8 @@ def by_pillow(content):
         with open_header(content) as picture:
             picture.load()
             return rgb_of(picture)
+    except NoLevels:
+        raise
     except Exception as error:                          # a damaged file raises nearly anything
         raise ValueError('damaged, or no format that is read') from error
 
@@ -158,7 +170,9 @@ def by_pillow(content):
 def rgb_of(picture):
     """A Pillow picture as RGB uint8 [h, w, 3]; what is transparent fades to black."""
     if picture.mode.startswith('I;16'):
-        return np.repeat((np.asarray(picture) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+        return grey(np.asarray(picture) >> 8)
+    if is_measured(picture):
+        return grey(levels(np.asarray(picture)))
     if not is_transparent(picture):
         return np.array(picture.convert('RGB'))
     full = np.array(picture.convert('RGBA'))
@@ -167,8 +181,32 @@ def rgb_of(picture):
     return image
 
 
+def is_measured(picture):
+    """Whether a Pillow picture has numbers of 32 bits, of which nothing says which one is white."""
+    return picture.mode == 'F' or (picture.mode == 'I' and picture.format == 'TIFF')
+
+
+def levels(values):
+    """Numbers of 0 to 255, or floats of 0 to 1, as uint8; NoLevels if they are others."""
+    low, high = values.min(), values.max()
+    if not 0 <= low <= high <= 255:                     # NaN compares false
+        raise NoLevels(f'numbers from {low:g} to {high:g}, of which nothing says which is white: convert it to 8 bits')
+    white = 1 if values.dtype.kind == 'f' and high <= 1 else 255
+    return np.rint(values * (255 / white)).astype(np.uint8)
+
+
+def grey(image):
+    """uint8 [h, w] as RGB."""
+    return np.repeat(image.astype(np.uint8)[..., None], 3, axis=2)
+
+
 def fade(image, alpha):
-    """Makes what is transparent black, as what surrounds a picture is: image [h, w, 3] changes; alpha [h, w]."""
+    """Makes what is transparent black, as what surrounds a picture is: image [h, w, 3] changes; alpha [h, w].
+
+    Where nothing could be seen, alpha means nothing: so some programs write bitmaps of 32 bits.
+    """
+    if not alpha.any():
+        return
     opaque = np.iinfo(alpha.dtype).max
     for row, colours in enumerate(image):               # a float of the whole picture would be four times as large
         image[row] = np.rint(colours * (alpha[row, :, None] / np.float32(opaque)))
@@ -176,20 +214,21 @@ def fade(image, alpha):
 
 def check_header(content, expected):
     """Checks the size that the header says; returns (Pillow's name of the format, whether any of it may be
-    transparent)."""
+    transparent, whether OpenCV knows what its numbers mean)."""
     if containers.is_heic(content[:containers.HEAD]):
         raise ValueError(HEIC)
     if containers.is_video(content[:containers.HEAD]):
         raise ValueError('a video, which --predict takes as a file')
     try:
         with open_header(content) as picture:
-            format_, size, transparent = picture.format, picture.size, is_transparent(picture)
+            format_, size = picture.format, picture.size
+            transparent, plain = is_transparent(picture), not is_measured(picture)
     except Image.DecompressionBombError as error:
         raise ValueError(str(error).partition(',')[0]) from error         # how many pixels
     except Exception as error:                          # a damaged header raises nearly anything
         raise ValueError('damaged, or no format that is read') from error
     check_size(size, expected)
-    return format_, transparent
+    return format_, transparent, plain
 
 
 @functools.cache

@@ -21,6 +21,10 @@ SOME = 8
 ADOBE_UNKNOWN = {3: 1, 4: 2}                # what libjpeg assumes: YCbCr of three colours, YCCK of four
 
 
+class UnknownSampling(ValueError):
+    """The colours are sampled in a way that simplejpeg does not know, or there is no frame."""
+
+
 def size(content):
     """(width, height) that the header says; ValueError if there is none."""
     height, width = header(content)[:2]
@@ -28,11 +32,15 @@ def size(content):
 
 
 def header(content):
-    """(height, width, colours, subsampling); ValueError if there is none."""
-    try:
+    """(height, width, colours, subsampling); ValueError if there is none, UnknownSampling perhaps."""
+    with contextlib.suppress(ValueError, KeyError):
         return simplejpeg.decode_jpeg_header(content)
-    except ValueError:
+    try:
         return simplejpeg.decode_jpeg_header(mended(content))
+    except KeyError as error:                   # 4:4:1
+        raise UnknownSampling('unknown subsampling') from error
+    except ValueError as error:
+        raise (UnknownSampling if 'subsampling' in str(error) else ValueError)(str(error)) from error
 
 
 def decode(content):

@@ -115,10 +115,10 @@ def kind_of(path: str, named: bool = False) -> str:
     ending = os.path.splitext(path)[1].lower()
     if os.path.isdir(path):
         return 'picture' if named else 'a folder within the folder'
+    if kind := kind_of_content(path, ending):           # JPEGs named .heic are common
+        return kind
     if ending in HEIC:
         return 'picture' if named else images.HEIC
-    if kind := kind_of_content(path, ending):
-        return kind
     kinds = ((PICTURES, 'picture'), (VIDEOS, 'video'))
     return next((kind for endings, kind in kinds if ending in endings), 'picture' if named else 'no picture')
 

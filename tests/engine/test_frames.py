@@ -139,6 +139,7 @@ class Clock:
 def test_times_never_go_back():
     assert frames.time_of(Clock(33), 1, 30, 0.0) == 1 / 30                          # rounded to milliseconds
     assert frames.time_of(Clock(70), 1, 30, 0.0) == 0.07
+    assert frames.time_of(Clock(100), 1, 10, 0.2) == pytest.approx(0.3)             # the first was late
     for broken in (0, -5, float('nan')):
         assert frames.time_of(Clock(broken), 3, 20, 0.1) == pytest.approx(0.15)
     assert frames.time_of(Clock(float('nan')), 0, None, 0.0) == 0
@@ -210,6 +211,18 @@ def test_damage_in_the_middle_is_reported(tmp_path):
     with open(path, 'wb') as file:
         file.write(content)
     with pytest.raises(images.Unreadable, match=r'ends after \d+ of 20 frames'):
+        read(path)
+
+
+def test_a_video_without_a_frame_that_can_be_decoded_names_its_codec(tmp_path):
+    """As OpenCV's packages see AV1, which is what much of the web has today."""
+    path = make(tmp_path / 'a.mkv', 'MJPG')
+    content = bytearray(content_of(path))
+    for at in [at for at in range(len(content)) if content[at:at + 3] == b'\xff\xd8\xff']:
+        content[at:at + 900] = bytes(900)
+    with open(path, 'wb') as file:
+        file.write(content)
+    with pytest.raises(images.Unreadable, match=r'none of its 20 frames can be decoded \(codec MJPG\): convert it'):
         read(path)
 
 

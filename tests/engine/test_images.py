@@ -1,8 +1,10 @@
 """The one reader of pictures: harmless JPEG slips, damage, EXIF wherever it is, and every format."""
+import base64
 import contextlib
 import io
 import os
 import threading
+import zlib
 
 import cv2
 import numpy as np
@@ -159,6 +161,40 @@ def test_a_damaged_jpeg_is_read_or_refused():
         assert jpeg.mended(content[:2] + segment_ + content[2:])
 
 
+# `picture(32, 48)` by libjpeg-turbo's cjpeg -sample 1x4 and 3x1 (-quality 75 -optimize).
+UNUSUAL = {
+    '4:4:1': (
+        '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwcKDcp'
+        'LDAxNDQ0Hyc5PTgyPC4zNDL/2wBDAQkJCQwLDBgNDRgyIRwhMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIy'
+        'MjIyMjIyMjIyMjIyMjL/wAARCAAgADADARQAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAABgf/xAAXEAADAQAAAAAAAAAA'
+        'AAAAAAAAAwRh/8QAFwEBAQEBAAAAAAAAAAAAAAAAAwUBBv/EABgRAAMBAQAAAAAAAAAAAAAAAAAFYQID/9oADAMBAAIRAxEA'
+        'PwCPqhwSqhwTKhwSqhw3TWnJ8ndI2qHBMqHBKqHBMqHAdNaU+TukbVDgmVDglVDgmVDgGmtKfJ3SNqhwSqhwTKhwSqhwHTWl'
+        'Pk7pG1Q4JlQ4JlQ4JVQ4DprSlyd0jaocEyocEqocEyocA01pT5O6f//Z'),
+    '3:1:1': (
+        '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwcKDcp'
+        'LDAxNDQ0Hyc5PTgyPC4zNDL/2wBDAQkJCQwLDBgNDRgyIRwhMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIy'
+        'MjIyMjIyMjIyMjIyMjL/wAARCAAgADADATEAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAABAUH/8QAFxAAAwEAAAAAAAAA'
+        'AAAAAAAAAAMEYf/EABgBAAMBAQAAAAAAAAAAAAAAAAAFBgcE/8QAFxEBAQEBAAAAAAAAAAAAAAAAAwAFMf/aAAwDAQACEQMR'
+        'AD8Ax9UODFQ4NVDg3Vbqz35NVDgxUODVQ4LFWuc9+UVUODVQ4NVDgKtl+e/JiocGqhwaqHBYq1xnvyiqhwYqHBqocBVsvz35'
+        'NVDg1UODFQ4LFWuM9+UVUODVQ4NVDgKtl+e/JiocGqhwaqHBYq1znvy//9k='),
+}
+
+
+@pytest.mark.parametrize('name', UNUSUAL)
+def test_jpegs_of_unusual_sampling_are_read_whole_or_refused(name):
+    """simplejpeg knows neither."""
+    content = base64.b64decode(UNUSUAL[name])
+    found = images.decode(content)
+    assert np.abs(found.astype(int) - picture(32, 48)).max() <= 16
+    turned = images.decode(content[:2] + segment(0xe1, exif(6)) + content[2:])
+    np.testing.assert_array_equal(turned, np.rot90(found, -1))
+    for end in (len(content) - 2, len(content) - 40):
+        with pytest.raises(ValueError, match='damaged'):
+            images.decode(content[:end])
+    with pytest.raises(images.WrongSize, match='is 48x32, expected 49x32'):
+        images.decode(content, (49, 32))
+
+
 # --- orientation --------------------------------------------------------------------------------------------------
 
 LOSSLESS = {'PNG': {}, 'WEBP': {'lossless': True}, 'TIFF': {}, 'AVIF': {'quality': 100, 'subsampling': '4:4:4'},
@@ -227,6 +263,50 @@ def test_modes_are_as_pillow_shows_them_over_black(mode, format_):
     full = np.asarray(Image.open(io.BytesIO(stream.getvalue())).convert('RGBA')).astype(float)
     want = full[..., :3] * full[..., 3:] / 255
     assert np.abs(images.decode(stream.getvalue()) - want).max() <= 1
+
+
+def chunk(kind, content, damage=0):
+    """A PNG's, its checksum changed by `damage`."""
+    checksum = zlib.crc32(kind + content) ^ damage
+    return len(content).to_bytes(4, 'big') + kind + content + checksum.to_bytes(4, 'big')
+
+
+def test_a_png_with_broken_remarks_is_whole():
+    content, behind = saved(picture(), 'PNG'), 33                      # the signature and IHDR
+    long = zlib.compress(bytes(3_000_000))                             # more than Pillow takes
+    remarks = {'text': chunk(b'tEXt', b'Comment\0hello', damage=1), 'size': chunk(b'pHYs', bytes(9), damage=1),
+               'long': chunk(b'zTXt', b'Comment\0\0' + long), 'date': chunk(b'tIME', bytes(7), damage=1),
+               'orientation': chunk(b'eXIf', exif(6)[6:], damage=1)}
+    for name, remark in remarks.items():
+        found = images.decode(content[:behind] + remark + content[behind:])
+        np.testing.assert_array_equal(found, picture(), err_msg=name)
+    damaged = bytearray(content)
+    damaged[content.index(b'IDAT') + 20] ^= 1
+    with pytest.raises(ValueError, match='damaged'):
+        images.decode(bytes(damaged))
+    turned = images.decode(content[:behind] + remarks['text'] + chunk(b'eXIf', exif(6)[6:]) + content[behind:])
+    np.testing.assert_array_equal(turned, np.rot90(picture(), -1))
+
+
+@pytest.mark.parametrize(('kind', 'scale'), [('float32', 1 / 255), ('float32', 1), ('int32', 1)])
+def test_tiffs_of_32_bits_are_read_by_their_range(kind, scale):
+    grey = picture()[..., 0]
+    stored = saved((grey * scale).astype(kind), 'TIFF')
+    np.testing.assert_array_equal(images.decode(stored), np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize('values', [np.full((8, 9), 256, np.int32), np.full((8, 9), -1, np.float32),
+                                    np.full((8, 9), np.nan, np.float32)])
+def test_numbers_without_a_white_are_refused(values):
+    with pytest.raises(ValueError, match=r'numbers from .* nothing says which is white'):
+        images.decode(saved(values, 'TIFF'))
+
+
+def test_alpha_that_hides_everything_means_nothing():
+    for format_ in ('PNG', 'TGA', 'WEBP'):
+        hidden = np.dstack([picture(), np.zeros((48, 64), np.uint8)])
+        settings = {'lossless': True, 'exact': True} if format_ == 'WEBP' else {}
+        np.testing.assert_array_equal(images.decode(saved(hidden, format_, **settings)), picture())
 
 
 # --- one reader for all -------------------------------------------------------------------------------------------

@@ -96,6 +96,13 @@ def test_what_a_folder_holds_beside_pictures_is_named(tmp_path):
         sources.find([str(tmp_path / 'more')], 'out')
 
 
+def test_a_jpeg_named_heic_is_a_picture(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.jpg'), np.zeros((4, 4), np.uint8))
+    (tmp_path / 'a.jpg').rename(tmp_path / 'a.HEIC')
+    found, said = sources.find([str(tmp_path)], 'out')
+    assert [source.file for source in found] == ['a.HEIC'] and not said
+
+
 def test_heic_says_what_to_do(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(b'\0\0\0\x18ftypheic' + bytes(99))
     with pytest.raises(images.Unreadable, match='HEIC: convert it to JPEG'):
