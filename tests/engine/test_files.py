@@ -283,8 +283,7 @@ def test_ctrl_c_is_heard_while_the_main_thread_is_in_a_long_call():
 def looping(saved, ignored):
     """Exit code of a script that draws a bar and says lines until a signal comes; `saved`: file that it writes then."""
     sys.stdout, sys.stderr = (open(stream, 'w', closefd=False) for stream in (1, 2))          # noqa: SIM115
-    if ignored:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)     # the tests may run under nohup
 
     def loop():
         with training.Signals() as signals, tqdm(mininterval=0) as bar:
