@@ -11,11 +11,12 @@ the product of a [tiles, c] with a [c, f] matrix.  A complex product takes three
 (re, im, re + im), which costs nothing because the sums are rows of the basis.  So the whole is, for real constant
 matrices A, B, C,
     y = C [(A x) (B w)],   dx = A' [(C' dy) (B w)'],   dw = B' [(A x)' (C' dy)],
-where ' is the transpose.  Only the row transforms are kept whole; columns are transformed, multiplied and transformed
-back one row frequency at a time, and the backward pass repeats the forward transforms: so memory stays near `direct`'s.
+where ' is the transpose.  Only the row transforms are kept whole, the inputs' for the way back, too.  Columns are cut
+into overlapping tiles, transformed, multiplied, transformed back and overlap-added one row frequency at a time, and the
+backward pass repeats the filters' transforms: so memory stays near `direct`'s.
 
 Letters in the margins: P' = P // 2 + 1 row frequencies (the others are their conjugates), Q column frequencies,
-th x tw tiles of a map, T = tw n th all tiles, W = tw m2 + k - 1 padded width.
+th x tw tiles of a map, T = tw n th all tiles, W = tw m2 + k - 1 padded width, tw+ blocks of m2 that cover it.
 
 Sources: overlap-save, Oppenheim and Schafer, Discrete-time signal processing, 8.7; for networks, Mathieu, Henaff and
 LeCun, Fast training of convolutional networks through FFTs, 2014.
@@ -56,7 +57,7 @@ def conv2d(x, filters, method='auto', spectrum=None):
     tiling = choose_tiling(x.shape.as_list()[1:3], filters.shape.as_list(), x.dtype)
     if spectrum is None:
         return _differentiable(tiling)(x, filters)
-    return _forward(x, lambda p: spectrum[p], filters.shape.as_list()[3], tiling)
+    return _forward(_input_rows(x, tiling), lambda p: spectrum[p], filters.shape.as_list()[3], tiling)
 
 
 def resolve(method, x, filters):
@@ -146,40 +147,45 @@ def _differentiable(tiling):
     """The function (x, filters) -> y, with both gradients."""
     @tf.custom_gradient
     def convolve(x, filters):
+        f = filters.shape.as_list()[3]
+        x_rows = _input_rows(x, tiling)             # in place of x, of which they are one and a half to two times
+
         def gradient(dy):
-            dx, dw = _backward(dy, _after(dy, x), tf.cast(_after(dy, filters), x.dtype), tiling)
+            w = tf.cast(_after(dy, filters), x.dtype)
+            dx, dw = _backward(dy, _after(dy, x_rows), w, tiling)
             return dx, tf.cast(dw, filters.dtype)
-        f, w = filters.shape.as_list()[3], tf.cast(_after(x, filters), x.dtype)
-        return _forward(x, lambda p: _filter_spectrum(w, p, tiling), f, tiling), gradient
+        w = tf.cast(_after(x, filters), x.dtype)
+        return _forward(x_rows, lambda p: _filter_spectrum(w, p, tiling), f, tiling), gradient
     return convolve
 
 
-def _forward(x, filter_spectrum_at, f, tiling):
-    """x [n, h, w, c] -> y [n, h, w, f]; filter_spectrum_at(p): [3 Q, c, f] at row frequency p."""
-    c = x.shape.as_list()[3]
+def _forward(x_rows, filter_spectrum_at, f, tiling):
+    """_input_rows(x) of x [n, h, w, c] -> y [n, h, w, f]; filter_spectrum_at(p): [3 Q, c, f] at row frequency p."""
+    c = x_rows.shape.as_list()[-1]
     inputs, _, outputs = _column_bases(tiling)
-    x_rows = _input_rows(x, tiling)                                                 # [P', 2 Q, T c]
 
     def at_row(p):
-        y = tf.matmul(_spectrum(inputs, x_rows[p], c), filter_spectrum_at(p))       # [3 Q, T, f]
+        x = _spectrum(inputs, _column_tiles(x_rows[p], tiling), c)                  # [3 Q, T, c]
+        y = tf.matmul(x, filter_spectrum_at(p))                                     # [3 Q, T, f]
         return _from_spectrum(outputs, y)                                           # [2 m2, T f]
-    return _output_maps(_each_row(at_row, x.dtype, tiling), f, tiling)
+    return _output_maps(_each_row(at_row, x_rows.dtype, tiling), f, tiling)
 
 
-def _backward(dy, x, filters, tiling):
-    """dy [n, h, w, f] -> the gradients of x and filters, [n, h, w, c] and [k, k, c, f]."""
+def _backward(dy, x_rows, filters, tiling):
+    """dy [n, h, w, f] and _input_rows(x) -> the gradients of x and filters, [n, h, w, c] and [k, k, c, f]."""
     c, f = filters.shape.as_list()[2:]
     inputs, weights, outputs = _column_bases(tiling)
-    x_rows = _input_rows(x, tiling)                                                 # [P', 2 Q, T c]
     y_rows = _output_maps_transpose(dy, tiling)                                     # [P', 2 m2, T f]
 
     def at_row(p):
         y = _spectrum(outputs.T, y_rows[p], f)                                      # [3 Q, T, f]
         w = _filter_spectrum(filters, p, tiling)                                    # [3 Q, c, f]
         dx = _from_spectrum(inputs.T, tf.matmul(y, w, transpose_b=True))            # [2 Q, T c]
-        x = _spectrum(inputs, _after(dx, x_rows[p]), c)                             # [3 Q, T, c]
+        dx = _column_tiles_transpose(dx, tiling)                                    # [2 m2, tw+ n th c]
+        x = _column_tiles(_after(dx, x_rows[p]), tiling)                            # [2 Q, T c]
+        x = _spectrum(inputs, x, c)                                                 # [3 Q, T, c]
         return dx, _from_spectrum(weights.T, tf.matmul(x, y, transpose_a=True))     # [2 k, c f]
-    dx, dw = _each_row(at_row, (x.dtype, x.dtype), tiling)
+    dx, dw = _each_row(at_row, (dy.dtype, dy.dtype), tiling)
     return _input_rows_transpose(dx, c, tiling), _filter_rows_transpose(dw, c, f, tiling)
 
 
@@ -253,30 +259,44 @@ def _column_bases(tiling):
 # Between maps and the rows' transforms; each `_transpose` undoes the steps of the function above it.
 
 def _input_rows(x, tiling):
-    """[n, h, w, c] -> [P', 2 Q, T c]: overlapping tiles, transformed along the rows."""
-    (p, q), (th, tw), (m1, m2), c = tiling.inputs, tiling.tiles, tiling.outputs, x.shape.as_list()[3]
-    width = tw * m2 + tiling.k - 1
+    """[n, h, w, c] -> [P', 2, W, n th, c]: overlapping rows of tiles, transformed along the rows."""
+    p, th, m1, c = tiling.inputs[0], tiling.tiles[0], tiling.outputs[0], x.shape.as_list()[3]
+    width = _padded_width(tiling)
     x = _pad(x, tiling.k // 2, th * m1 + tiling.k - 1, width)
     x = tf.gather(x, _overlapping(p, th, m1), axis=1)                               # [n, P th, W, c]
     x = tf.transpose(tf.reshape(x, [-1, p, th, width, c]), [1, 3, 0, 2, 4])         # [P, W, n, th, c]
     x = _product(_row_bases(tiling)[0], tf.reshape(x, [p, -1]))                     # [P' 2, W n th c]
-    x = tf.reshape(x, [2 * tiling.rows, width, -1])
-    x = tf.gather(x, _overlapping(q, tw, m2), axis=1)                               # [P' 2, Q tw, n th c]
-    return tf.reshape(x, [tiling.rows, 2 * q, -1])
+    return tf.reshape(x, [tiling.rows, 2, width, -1, c])
 
 
 def _input_rows_transpose(x, c, tiling):
-    """[P', 2 Q, T c] -> [n, h, w, c]."""
-    (p, q), (th, tw), (m1, m2) = tiling.inputs, tiling.tiles, tiling.outputs
-    before, (h, w) = tiling.k // 2, tiling.maps
-    x = _overlap_add(tf.reshape(x, [2 * tiling.rows, q, tw, -1]), m2)               # [P' 2, m2, tw+, n th c]
-    columns = x.shape.as_list()[2]                                                  # tw+ > tw blocks of m2
+    """[P', 2 m2, tw+ n th c], columns overlap-added already -> [n, h, w, c]."""
+    p, th, (m1, m2), (h, w) = tiling.inputs[0], tiling.tiles[0], tiling.outputs, tiling.maps
+    before = tiling.k // 2
+    columns = -(-_padded_width(tiling) // m2)                                       # tw+
     x = _product(_row_bases(tiling)[0].T, tf.reshape(x, [2 * tiling.rows, -1]))     # [P, m2 tw+ n th c]
     x = tf.reshape(x, [p, m2, columns, -1, th, c])
     x = tf.transpose(x, [3, 0, 4, 2, 1, 5])                                         # [n, P, th, tw+, m2, c]
     x = _overlap_add(tf.reshape(x, [-1, p, th, columns * m2 * c]), m1)              # [n, m1, th+, tw+ m2 c]
     x = tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, x.shape.as_list()[2] * m1, columns * m2, c])
     return x[:, before:before + h, before:before + w]
+
+
+def _column_tiles(x, tiling):
+    """At one row frequency, [2, W, n th, c] -> [2 Q, T c]: overlapping tiles of columns."""
+    q, tw, m2 = tiling.inputs[1], tiling.tiles[1], tiling.outputs[1]
+    return tf.reshape(tf.gather(x, _overlapping(q, tw, m2), axis=1), [2 * q, -1])
+
+
+def _column_tiles_transpose(x, tiling):
+    """At one row frequency, [2 Q, T c] -> [2 m2, tw+ n th c]."""
+    q, tw, m2 = tiling.inputs[1], tiling.tiles[1], tiling.outputs[1]
+    return tf.reshape(_overlap_add(tf.reshape(x, [2, q, tw, -1]), m2), [2 * m2, -1])
+
+
+def _padded_width(tiling):
+    """W, the columns that the tiles cover."""
+    return tiling.tiles[1] * tiling.outputs[1] + tiling.k - 1
 
 
 def _output_maps(y, f, tiling):
