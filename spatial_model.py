@@ -16,6 +16,7 @@ import collections
 import numpy as np
 
 from datasets.flic import N_JOINTS, N_MAPS, PAIRS
+from engine import convolution
 from engine.sums import ordered_sum
 from engine.tf1 import tf
 
@@ -30,7 +31,7 @@ FLOOR = 1e-3        # least prior after initial_energies(..., 'exact'), each pai
 SpatialModel = collections.namedtuple('SpatialModel', 'logits energies biases')
 
 
-def build(heat_maps, method='fft', self_connections=False, unary='softplus'):
+def build(heat_maps, method='fft', self_connections=False, unary='softplus', keep_spectra=False):
     """One round of message passing; the variables go into the caller's variable scope, so that towers can share them.
 
     heat_maps: float32 [n, h, w, 10] of any sign, in flic.MAPS' order; h = 60, w = 90 in the paper; n may be None.
@@ -38,6 +39,8 @@ def build(heat_maps, method='fft', self_connections=False, unary='softplus'):
     self_connections: a joint's own map enters through a prior e_{j|j} and a bias too, as in the paper's formula, in
         place of log(sp(h_j) + d); SELF_PAIRS follow the 81 in both variables, which then hold 90.
     unary: what makes a map positive: 'softplus' as in the reference, or 'relu', max(h, RELU_FLOOR), as in the paper.
+    keep_spectra: transform the priors once and keep the result, for inference within convolution.spectra; by 'fft' and
+        'stacked', without a gradient by the energies.
 
     Returns SpatialModel:
         logits    [n, h, w, 9]    unnormalised log marginals of flic.JOINTS; their softmax over space is the heat map
@@ -54,7 +57,7 @@ def build(heat_maps, method='fft', self_connections=False, unary='softplus'):
     with tf.name_scope('messages'):
         positive = {'softplus': softplus, 'relu': lambda x: tf.maximum(x, RELU_FLOOR)}[unary]
         maps = positive(tf.transpose(heat_maps, [3, 0, 1, 2]))                              # [10, n, h, w]
-        received = messages(softplus(energies), maps, method, pairs)                        # 81 x [n, h, w]
+        received = messages(softplus(energies), maps, method, pairs, keep_spectra)          # 81 x [n, h, w]
         terms = [m + b for m, b in zip(received, tf.unstack(softplus(biases) + DELTA))]     # 81 x [n, h, w]
     with tf.name_scope('marginals'):
         own = [tf.log(x) for x in terms[len(PAIRS_TO_JOINTS):] or tf.unstack(maps[:N_JOINTS] + DELTA)]
@@ -78,7 +81,7 @@ def _sum_of_logs(*terms):
     return ordered_sum([tf.log(product) for product in products]), lambda d: [d / term for term in terms]
 
 
-def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS):
+def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS, keep_spectra=False):
     """What each condjoint's map says about each joint: prior * map, cut to the frame.
 
     priors: float32 [81, 2h, 2w], positive, in the order of `pairs`, indexed by displacement + (h, w).
@@ -88,40 +91,48 @@ def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS):
         'matmul', which export.py takes, as it has no operation but products and sums of matrices; 'direct', by
         tf.nn.conv2d, which is there to be compared with (5 to 7 times slower forward at batch 14, 35 at batch 1, and
         about 100 with its gradient).
+    keep_spectra: see `build`.
     Returns 81 x [n, h, w]:  message[p] = sum over cells q of  priors[pair][p - q + (h, w)] * maps[condjoint][q].
     """
     by = {'fft': _messages_by_fft, 'stacked': _messages_stacked, 'direct': _messages_by_conv2d,
           'matmul': _messages_by_matmul}
+    if keep_spectra and method in ('fft', 'stacked'):
+        return by[method](priors, maps, pairs, convolution.kept(tf.signal.rfft2d(priors)))  # [81, 2h, w+1]
     return by[method](priors, maps, pairs)
 
 
-def _messages_by_fft(priors, maps, pairs):
+def _messages_by_fft(priors, maps, pairs, spectra=None):
     """Convolution theorem.  A circular transform of the priors' size is exact: for cells p and q of the frame
     p - q + (h, w) never wraps.  Each prior, map and message is transformed once, and its gradient once.
+    spectra: the priors', where they are known; then there is no gradient by the priors.
     """
     h, w = maps.shape.as_list()[2:]
-    size = [2 * h, 2 * w]
+
+    def multiply(spectra, maps):
+        e = tf.unstack(spectra)                                                 # 81 x [2h, w+1]
+        m = tf.unstack(tf.signal.rfft2d(maps, [2 * h, 2 * w]))                  # 10 x [n, 2h, w+1]
+        out = [tf.signal.irfft2d(e[i] * m[v], [2 * h, 2 * w])[:, h:, w:] for i, (_, v) in enumerate(pairs)]
+        return e, m, [tf.nn.relu(message) for message in out]                   # rounding may go below 0
 
     @tf.custom_gradient
     def convolve(priors, maps):
-        e = tf.unstack(tf.signal.rfft2d(priors))                                # 81 x [2h, w+1]
-        m = tf.unstack(tf.signal.rfft2d(maps, size))                            # 10 x [n, 2h, w+1]
-        out = [tf.signal.irfft2d(e[i] * m[v], size)[:, h:, w:] for i, (_, v) in enumerate(pairs)]
+        e, m, out = multiply(tf.signal.rfft2d(priors), maps)
 
         def gradient(*d_out):
+            # As without ReLU: messages are positive, and rounding is no reason to cut a gradient.
             return _gradient_by_fft(e, m, d_out, pairs, h, w)
-        # Messages are positive; rounding may make one a tiny negative, which is no reason to cut its gradient.
-        return [tf.nn.relu(message) for message in out], gradient
+        return out, gradient
 
-    return convolve(priors, maps)
+    return convolve(priors, maps) if spectra is None else multiply(spectra, maps)[-1]
 
 
-def _messages_stacked(priors, maps, pairs):
+def _messages_stacked(priors, maps, pairs, spectra=None):
     """_messages_by_fft with all pairs in one tensor."""
     h, w = maps.shape.as_list()[2:]
     size = [2 * h, 2 * w]
+    spectra = tf.signal.rfft2d(priors) if spectra is None else spectra                      # [81, 2h, w+1]
     maps = tf.gather(tf.signal.rfft2d(maps, size), [v for _, v in pairs])                   # [81, n, 2h, w+1]
-    out = tf.signal.irfft2d(tf.signal.rfft2d(priors)[:, None] * maps, size)[:, :, h:, w:]   # [81, n, h, w]
+    out = tf.signal.irfft2d(spectra[:, None] * maps, size)[:, :, h:, w:]                    # [81, n, h, w]
     return tf.unstack(tf.nn.relu(out))
 
 

@@ -83,13 +83,17 @@ def filter_spectrum(filters, map_shape):
 
 
 def kept_spectrum(weights, map_shape):
-    """A variable for the weights' transform: no part of the model, hence of no checkpoint, and empty at first."""
-    spectrum = filter_spectrum(weights, map_shape)
-    kept = tf.get_variable('spectrum', spectrum.shape, initializer=tf.zeros_initializer(), trainable=False,
-                           collections=[SPECTRA], use_resource=True)
-    if not any(kept is other for other, _ in tf.get_collection(TRANSFORMS)):       # shared by the towers
-        tf.add_to_collection(TRANSFORMS, (kept, kept.assign(spectrum)))
-    return kept
+    """The weights' transform, `kept`."""
+    return kept(filter_spectrum(weights, map_shape))
+
+
+def kept(spectrum):
+    """A variable for a transform of weights: no part of the model, hence of no checkpoint, and empty at first."""
+    variable = tf.get_variable('spectrum', spectrum.shape, spectrum.dtype, tf.zeros_initializer(), trainable=False,
+                               collections=[SPECTRA], use_resource=True)
+    if not any(variable is other for other, _ in tf.get_collection(TRANSFORMS)):   # shared by the towers
+        tf.add_to_collection(TRANSFORMS, (variable, variable.assign(spectrum)))
+    return variable
 
 
 def spectra_operations():

@@ -51,7 +51,11 @@ def conv(x, size, width, stride=1, method='direct', training=False, padding='SAM
 
 
 def conv_bias(x, size, width, *args, **kwargs):
-    """The same plus bias, which starts at 0."""
+    """The same plus bias, which starts at 0.
+
+    Not by tf.nn.bias_add, whose gradient on a CPU is summed in x's type: in bfloat16 it is 11 to 84 % off.  In float32
+    it would save half a per cent of a training step.
+    """
     y = conv(x, size, width, *args, **kwargs)
     return y + tf.cast(tf.get_variable('bias', [width], initializer=tf.zeros_initializer()), y.dtype)
 

@@ -10,6 +10,7 @@ import scipy.signal
 
 import spatial_model
 from datasets.flic import PAIRS
+from engine import convolution
 from engine.tf1 import tf
 from spatial_model import PAIRS_TO_JOINTS
 
@@ -90,6 +91,45 @@ def random_model(n, h, w, seed):
     rng = np.random.default_rng(seed)
     shapes = (n, h, w, 10), (81, 2 * h, 2 * w), (81, h, w)
     return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_kept_spectra_change_no_bit(method):
+    """Energies transformed once give what they give anew in every call, also after they have changed; two towers share
+    the spectra, which are in no checkpoint."""
+    heat_maps, energies, biases = random_model(3, 4, 5, seed=12)
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = tf.constant(heat_maps)
+        models = []
+        for keep in (False, True, True):
+            with tf.variable_scope('spatial_model', reuse=tf.AUTO_REUSE):
+                models.append(spatial_model.build(given, method, keep_spectra=keep))
+        operations = convolution.spectra_operations()
+        session.run(tf.global_variables_initializer())
+        models[0].biases.load(biases, session)
+        for values in (energies, energies[::-1]):
+            models[0].energies.load(values, session)
+            with convolution.spectra(session, operations):
+                each_call, *kept = session.run([model.logits for model in models])
+            assert kept[0].tobytes() == kept[1].tobytes() == each_call.tobytes()
+            assert relative_error(each_call, logits64(heat_maps, values, biases)) < 1e-6
+        assert [v.op.name for v in tf.global_variables()] == ['spatial_model/energies', 'spatial_model/biases']
+        assert len(tf.get_collection(convolution.SPECTRA)) == (method in ('fft', 'stacked'))
+
+
+@pytest.mark.parametrize('method', ['fft', 'stacked'])
+def test_inference_transforms_no_prior(method):
+    """The logits depend on the energies by the kept spectra alone."""
+    with tf.Graph().as_default():
+        model = spatial_model.build(tf.zeros([1, 4, 5, 10]), method, keep_spectra=True)
+        seen, waiting = set(), [model.logits.op]
+        while waiting:
+            op = waiting.pop()
+            if op not in seen:
+                seen.add(op)
+                waiting += [x.op for x in op.inputs]
+        assert model.biases.op in seen and model.energies.op not in seen
+        assert [op.type for op in seen].count('RFFT2D') == 1
 
 
 def test_there_is_a_message_for_every_pair_but_those_to_the_torso():
