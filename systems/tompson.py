@@ -305,7 +305,7 @@ def build(images, targets, options, training, portable=False, tower=0):
         unary = tf.concat([maps['pd'], targets['torso_map']], axis=-1)                # [b, 60, 90, 10]
         unary, statistics = layers.batch_norm(unary, training)
         spatial = spatial_model.build(unary, method, options.self_connections, options.unary,
-                                      keep_spectra=not training)
+                                      keep_spectra=not training and conv != 'direct')
     maps['sm'], logits['sm'] = layers.spatial_softmax(spatial.logits), spatial.logits
     return Network(maps, {**shown, 'spatial_model': spatial.logits}, {**detector.statistics, **statistics},
                    (logits, spatial))
