@@ -414,8 +414,9 @@ def make_annotated(metas, images, options, settings):
     for part in splits.values():
         annotations.check_joints(part.joints, metas[0])
     print(report_annotated(splits, datasets.load(name).JOINTS, root))
-    doubts = [annotations.far_outside(part) for part in splits.values() if name == 'coco']
-    print(*filter(None, doubts), sep='\n', end='\n' * any(doubts))
+    for part in splits.values() if name == 'coco' else ():
+        for line in annotations.doubts(part):
+            print(line)
     facts = {'dataset': name, 'settings': {**settings, 'source': options.dataset}, 'images': root,
              'counts': {split: len(part.people) for split, part in splits.items()},
              'pictures': {split: len(part.pictures) for split, part in splits.items()}}

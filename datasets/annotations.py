@@ -17,6 +17,7 @@ from engine.files import InputError
 
 MAX_NAME = 255           # bytes
 BEYOND = 0.1            # of a picture's side: a label further outside is doubtful
+BEYOND_BOX = 0.2        # likewise a box; those derived from key points reach a tenth beyond them
 
 # The arrays of one split (arrays.py): pictures [m] (arrays.picture), joints float32 [n, k, 2], people record(k) [n].
 Annotated = collections.namedtuple('Annotated', 'pictures joints people')
@@ -34,17 +35,29 @@ def check_joints(joints_xy, path):
         raise InputError(f'{path}: sample {np.argmax(bad)}: a joint is NaN or far outside the picture')
 
 
-def far_outside(part):
-    """A line about the people of an Annotated with joints far outside their pictures, '' if there is nobody: labels of
-    another size, or of the picture before its EXIF orientation turned it, look like that."""
-    size = np.stack([part.pictures[side][part.people['picture']] for side in ('width', 'height')], axis=-1)
-    middle = part.joints / np.maximum(size, 1)[:, None] - 0.5
-    outside = (np.abs(middle) > 0.5 + BEYOND).any(axis=2) & (part.people['visible'] > 0)
-    rows = np.flatnonzero(outside.any(axis=1) & (size > 0).all(axis=1))
-    if not len(rows):
-        return ''
-    return (f'look at the labels: joints of {len(rows)} people are far outside their pictures '
-            f'({listed(part.people["file"][rows].tolist())})')
+def doubts(part):
+    """Lines about people of an Annotated whose labels contradict each other or the picture, which is of known size:
+    labels of another size, of the picture before its EXIF orientation turned it, or in other units look like that."""
+    people = part.people
+    size = np.stack([part.pictures[side][people['picture']] for side in ('width', 'height')], axis=-1)
+    labelled, corners = people['visible'] > 0, people['box'].reshape(-1, 2, 2)
+    off_picture = far_outside(part.joints, size) & labelled
+    off_box = ((part.joints < corners[:, None, 0]) | (part.joints > corners[:, None, 1])).any(axis=2) & labelled
+    area = np.prod(corners[:, 1] - corners[:, 0], axis=1)
+    found = {
+        'joints of {} are far outside their pictures': off_picture.any(axis=1),
+        'boxes of {} reach far beyond their pictures; expected is [x, y, width, height]':
+            far_outside(corners, size, BEYOND_BOX).any(axis=1),
+        'most joints of {} are outside of their boxes': 2 * off_box.sum(axis=1) > labelled.sum(axis=1),
+        'areas of {} are less than a hundredth of their boxes': labelled.any(axis=1) & (100 * people['area'] < area)}
+    return [f'look at the labels: {what.format(f"{n} people")} ({listed(people["file"][rows].tolist())})'
+            for what, rows in found.items() if (n := rows.sum())]
+
+
+def far_outside(points_xy, size, beyond=BEYOND):
+    """[n, k, 2], of pictures [n, 2] (width, height; 0 where not known) -> bool [n, k]."""
+    from_middle = np.abs(points_xy / np.maximum(size, 1)[:, None] - 0.5)
+    return (from_middle > 0.5 + beyond).any(axis=2) & (size > 0).all(axis=1, keepdims=True)
 
 
 def annotated(files, places, joints_xy, visible, **fields):

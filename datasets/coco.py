@@ -55,7 +55,8 @@ def with_boxes(reading):
         if person.annotation.box is None:
             reading.left_out.add('without a box, or key points from which it could be derived', person.label)
         elif person.annotation.derived:
-            reading.remarks.add(f'people with {person.annotation.derived} derived, as the file has none', person.label)
+            reading.remarks.add(f'people with {person.annotation.derived} derived, as the file has none in pixels',
+                                person.label)
     return [person for person in reading.people if person.annotation.box]
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine import joints
-from engine.coco_json import Annotation, Category, CocoFile, Remarks, is_named_person
+from engine.coco_json import Annotation, Category, CocoFile, Remarks, is_named_person, is_nowhere, plain
 from engine.files import InputError
 from engine.joints import TORSO, joint_of, standard_name
 
@@ -41,17 +41,21 @@ def read(file: CocoFile, wanted: tuple[str, ...]) -> Reading:
     if not file.images:
         raise InputError('lists no `images`')
     columns, notes = columns_of(file, wanted)
-    place = {image.id: i for i, image in enumerate(file.images)}
+    place = places_of(file)
     names = {category.id: category.name for category in file.categories}
     sizes = {category.id: len(category.points) for category in file.categories}
     people, left_out, remarks = [], Remarks(), Remarks()
+    seen = set()
     for one in file.annotations:
         label, category = label_of(one, file, place), category_of(one, columns)
         if category is None:
             left_out.add(f'of another category than people, {names.get(one.category, one.category)!r}', label)
         elif one.image not in place:
             left_out.add('of a picture that the file does not list', label)
+        elif (same := fingerprint(one)) in seen:
+            left_out.add('with key points and box as somebody before them in the same picture', label)
         else:
+            seen |= {same} - {None}
             try:
                 points = points_of(one, columns[category], sizes.get(category), label, remarks)
             except InputError as error:
@@ -67,6 +71,23 @@ def say(path: str, reading: Reading, renamed: Remarks) -> None:
     for line in [left_out, *reading.notes, str(reading.remarks), str(renamed)]:
         if line:
             print(f'{path}: {line}')
+
+
+def places_of(file: CocoFile) -> dict:
+    """{id of an image, or its name where no other has that: its place among the images}."""
+    found = {}
+    for i, image in enumerate(file.images):
+        for name in {image.file, plain(image.file)}:
+            found[name] = i if name not in found else None
+    by_name = {name: i for name, i in found.items() if i is not None}
+    return by_name | {image.id: i for i, image in enumerate(file.images)}
+
+
+def fingerprint(one: Annotation):
+    """Of somebody with key points: equal ones are one person, in a file that was put together of others."""
+    if one.points is None or not (one.points[:, 2] > 0).any():
+        return None
+    return one.image, one.category, one.points.tobytes(), one.box, one.crowd
 
 
 def label_of(one: Annotation, file: CocoFile, place: dict) -> str:
@@ -136,7 +157,8 @@ def columns_without_names(file: CocoFile, wanted: tuple[str, ...]) -> tuple[dict
 
 
 def points_of(one: Annotation, columns: list, n: int | None, label: str, remarks: Remarks) -> np.ndarray:
-    """float64 [k, 3] of the wanted joints of somebody; n: how many key points the category names, 0 or None: none."""
+    """float64 [k, 3] of the wanted joints of somebody; n: how many key points the category names, 0 or None: none.
+    Without a label are those whose visibility is null or negative."""
     points = np.zeros((len(columns), 3))
     if one.points is None:
         return points
@@ -145,12 +167,18 @@ def points_of(one: Annotation, columns: list, n: int | None, label: str, remarks
     there = [row for row, column in enumerate(columns) if column is not None]
     points[there] = one.points[[columns[row] for row in there]]
     visible = points[:, 2]
-    if not ((visible == 0) | (visible == 1) | (visible == 2)).all():
-        raise InputError('a joint\'s visibility is none of 0, 1, 2')
-    nowhere = (points[:, :2] == 0).all(axis=1) & (visible > 0)
+    visible[~(visible >= 0)] = 0                                                    # NaN compares false
+    bad = ~np.isin(visible, (0, 1, 2))
+    if bad.any():
+        raise InputError(f'a joint\'s visibility is {visible[bad][0]:g}: expected 0 (unlabelled), 1 (hidden) or 2 '
+                         '(visible)')
+    nowhere = is_nowhere(points) & (visible > 0)
     if nowhere.any():
         points[nowhere] = 0
-        remarks.add('people with key points at (0, 0), which are taken for unlabelled', label)
+        remarks.add('people with key points at (0, 0) or (-1, -1), which are taken for unlabelled', label)
+    elif not visible.any() and (np.isfinite(points).all(axis=1) & ~is_nowhere(points)).any():
+        remarks.add('people without labels, as v is 0 at all their key points, which have coordinates (v is 1 where '
+                    'hidden, 2 where visible)', label)
     if not (np.abs(points[visible > 0, :2]) < FAR).all():                           # NaN compares false
         raise InputError('a joint is not a number, or far outside its picture')
     return points

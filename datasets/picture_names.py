@@ -4,6 +4,7 @@ Tools write names with backslashes, absolute paths of another machine, paths fro
 URL.  Tried are, one after the other: the name itself; with slashes for backslashes; its ends, the longest first
 (C:\\data\\train\\1.jpg: data/train/1.jpg, train/1.jpg); the plain name anywhere below the folder, if only one file
 there has it (1.jpg or 1.JPG; folders whose names begin with a dot do not count); all with %20 and the like replaced.
+Of Label Studio's /data/local-files/?d=1.jpg the path begins behind the d=.
 A name with `..` in it is tried by its plain name alone.  No result leads out of the folder.
 """
 import functools
@@ -14,6 +15,8 @@ import urllib.parse
 
 from engine.coco_json import Remarks
 from engine.files import InputError
+
+LOCAL_FILE = '/local-files/?d='             # in names of Label Studio
 
 
 def resolve(names: list[str], folder: str) -> tuple[list[str], Remarks]:
@@ -40,7 +43,8 @@ class Finder:
         """A picture's path relative to the folder."""
         if is_inside(name) and self.is_there(name):
             return name
-        path = urllib.parse.urlsplit(name).path if '://' in name else slashed(name)
+        path = name.rpartition(LOCAL_FILE)[2]
+        path = urllib.parse.urlsplit(path).path if '://' in path else slashed(path)
         spellings = dict.fromkeys([path, urllib.parse.unquote(path)])
         for path in (path for spelling in spellings for path in ends(spelling) if self.is_there(path)):
             return path

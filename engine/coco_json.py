@@ -5,7 +5,8 @@ X-AnyLabeling, FiftyOne ...) and detectors' results.
 records of what is in a file and derives what may be absent:
     ids         '7' and 7.0 are 7; other text stays text
     iscrowd     0
-    bbox        absent, of no size or not finite: around the segment, else around labelled key points, larger by a fifth
+    bbox        absent, of no size, not finite, or within the first pixel, as fractions of the picture are: around the
+                segment, else around labelled key points, larger by a fifth
     area        absent, 0, negative or not finite: the segment's (of polygons), else the box's
     keypoints   absent, null or []: nobody's joints
 Which category is a person, and which key point is which joint, says datasets/coco_people.py.
@@ -89,10 +90,10 @@ def read(path: str) -> CocoFile:
         document = {'annotations': content} if results else content
         if not isinstance(document, dict) or not isinstance(document.get('annotations'), list):
             raise InputError('neither a list of results nor an object with `annotations`')
-        images = records(document, 'images', image_of)
+        images = list(dict.fromkeys(records(document, 'images', image_of)))             # files that were put together
         if len({image.id for image in images}) < len(images):
             raise InputError('two pictures have one id')
-        categories = records(document, 'categories', category_of)
+        categories = list(dict.fromkeys(records(document, 'categories', category_of)))
         if len({category.id for category in categories}) < len(categories):
             raise InputError('two categories have one id')
         annotations = records(document, 'annotations', annotation_of)
@@ -159,7 +160,8 @@ def category_of(_: int, one: dict) -> Category:
 def annotation_of(row: int, one: dict) -> Annotation:
     id_, category = one.get('id'), one.get('category_id')
     points, box, area = points_of(one.get('keypoints')), box_of(one.get('bbox')), number(one.get('area'))
-    derived = ['box'] * (box is None) + ['area'] * (not 0 < area < math.inf)
+    fraction = box is None and area <= 1                    # of the picture
+    derived = ['box'] * (box is None) + ['area'] * (fraction or not 0 < area < math.inf)
     if derived:
         outline = polygons(one.get('segmentation'))
         box = box or box_around(np.concatenate(outline) if outline else ()) or box_of_points(points)
@@ -177,7 +179,7 @@ def annotation_of(row: int, one: dict) -> Annotation:
         points=points,
         box=box,
         area=area if box else None,
-        crowd=number(one.get('iscrowd')) > 0,
+        crowd=number(one.get('iscrowd')) > 0 or str(one.get('iscrowd')).lower() == 'true',
         score=1.0 if math.isnan(score) else score,
         derived=' and '.join(derived))
 
@@ -185,7 +187,7 @@ def annotation_of(row: int, one: dict) -> Annotation:
 def identity(value: Any) -> int | str:
     """An id: a whole number, also one that is written as text or with a point; other text as it is."""
     if isinstance(value, str) and value:
-        return int(value) if value.isdecimal() and len(value) < 20 else value
+        return int(value) if value.removeprefix('-').isdecimal() and len(value) < 20 else value
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
         return int(value)
     raise InputError(f'id {value!r:.40} is neither a whole number nor text')
@@ -214,7 +216,7 @@ def points_of(values: Any) -> np.ndarray | None:
 
 
 def box_of(values: Any) -> tuple | None:
-    """(x, y, width, height) of positive size, None if it has none or is not there."""
+    """(x, y, width, height), pixels, of positive size; None if it has none, is absent, or in fractions of a picture."""
     if not values:
         return None
     if not isinstance(values, list) or len(values) != 4:
@@ -223,7 +225,14 @@ def box_of(values: Any) -> tuple | None:
         box = tuple(math.nan if value is None else float(value) for value in values)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f'bbox {values!r:.60} is not [x, y, width, height]') from error
-    return box if all(abs(value) < FAR for value in box) and box[2] > 0 and box[3] > 0 else None
+    sound = all(abs(value) < FAR for value in box) and box[2] > 0 and box[3] > 0
+    return box if sound and not is_in_first_pixel(box) else None
+
+
+def is_in_first_pixel(box: tuple) -> bool:
+    """Fractions of the picture, where pixels are expected, look like that."""
+    x, y, width, height = box
+    return min(x, y) >= 0 and max(x + width, y + height) <= 1
 
 
 def box_around(points_xy: Iterable, larger: float = 1) -> tuple | None:
@@ -236,11 +245,16 @@ def box_around(points_xy: Iterable, larger: float = 1) -> tuple | None:
 
 
 def box_of_points(points: np.ndarray | None) -> tuple | None:
-    """The box around what is labelled; at (0, 0) nothing is, whatever its visibility."""
+    """The box around what is labelled."""
     if points is None:
         return None
-    labelled = (points[:, 2] > 0) & (points[:, :2] != 0).any(axis=1) & np.isfinite(points).all(axis=1)
+    labelled = (points[:, 2] > 0) & ~is_nowhere(points) & np.isfinite(points).all(axis=1)
     return box_around(points[labelled, :2], AROUND_POINTS)
+
+
+def is_nowhere(points: np.ndarray) -> np.ndarray:
+    """[k, 3] -> bool [k]: at (0, 0) or (-1, -1), where tools put absent key points, whatever their visibility."""
+    return (points[:, :2] == 0).all(axis=1) | (points[:, :2] == -1).all(axis=1)
 
 
 def polygons(segmentation: Any) -> list[np.ndarray]:

@@ -112,8 +112,10 @@ def scaled(keypoints, factor):
     (lambda content: content['categories'][0].update(keypoints='nose,left_eye'), r'categories\[0\]: `keypoints` is no'),
     (lambda content: content['categories'][0]['keypoints'].pop(),
      r'annotations\[0\] of 0.png: 17 key points, and the category names 16'),
-    (lambda content: content['categories'].append(content['categories'][0]), 'two categories have one id'),
-    (lambda content: content['annotations'][1]['keypoints'].__setitem__(2, 0.4), r'annotations\[1\] .* of 0, 1, 2'),
+    (lambda content: content['categories'].append({**content['categories'][0], 'name': 'dog'}),
+     'two categories have one id'),
+    (lambda content: content['annotations'][1]['keypoints'].__setitem__(2, 0.4),
+     r'annotations\[1\] .* visibility is 0.4: expected 0'),
     (lambda content: content['annotations'][1]['keypoints'].__setitem__(0, None), r'annotations\[1\] .* not a number'),
     (lambda content: content['annotations'][1]['keypoints'].__setitem__(0, 1e9), r'annotations\[1\] .* far outside'),
     (each('annotations', keypoints=lambda one: scaled(one['keypoints'], 1 / 300)), 'all key points lie between 0'),
@@ -189,22 +191,71 @@ def test_a_key_point_in_the_corner_is_none(folder, capsys):
     assert '1 people with key points at (0, 0)' in capsys.readouterr().out
 
 
+def test_absent_key_points_at_minus_one(folder, capsys):
+    content = changed(lambda content: content['annotations'][1]['keypoints'].__setitem__(slice(3), [-1, -1, 1]))
+    assert read_coco(folder, content).people['visible'][1].tolist() == [0, *15 * [2], 1]
+    assert '1 people with key points at (0, 0) or (-1, -1)' in capsys.readouterr().out
+
+
 def test_visibility_of_other_types(folder):
     def types(content):
-        content['annotations'][0]['keypoints'][2::3] = [True, False, *15 * [2.0]]
-    assert read_coco(folder, changed(types)).people['visible'][0].tolist() == [2, 0, *15 * [2]]
+        content['annotations'][0]['keypoints'][2::3] = [True, False, None, -1, *13 * [2.0]]
+    assert read_coco(folder, changed(types)).people['visible'][0].tolist() == [2, 0, 0, 0, *13 * [2]]
 
 
-def test_joints_far_outside_their_pictures_are_said(folder):
-    """A tenth of a side is allowed; of an unknown size nothing is known."""
-    part = read_coco(folder, coco_files.official())
-    assert annotations.far_outside(part) == ''
-    part.pictures['height'][1] = 190                        # the lowest joint is at 215, more than a tenth below
-    assert annotations.far_outside(part) == ('look at the labels: joints of 1 people are far outside their pictures '
-                                             '(1.png)')
-    part.pictures['height'][1] = 200
-    part.pictures['height'][0] = 0                          # not known
-    assert annotations.far_outside(part) == ''
+@pytest.mark.parametrize('value', [3, 0.9])
+def test_visibility_of_other_values(folder, value):
+    content = changed(lambda content: content['annotations'][0]['keypoints'].__setitem__(5, value))
+    with pytest.raises(InputError, match=rf'visibility is {value}: expected 0'):
+        read_coco(folder, content)
+
+
+def test_coordinates_without_visibility_are_said(folder, capsys):
+    """Some converters write v = 0 of every key point: nobody would be trained on, without a word."""
+    def hide(content):
+        content['annotations'][0]['keypoints'][2::3] = 17 * [0]
+        content['annotations'][1]['keypoints'] = [0, 0, 0] * 17                             # as COCO has it
+    assert not read_coco(folder, changed(hide)).people['visible'].any()
+    said = capsys.readouterr().out
+    assert '1 people without labels, as v is 0 at all their key points' in said and 'annotations[1]' not in said
+
+
+def test_somebody_twice_is_one(folder, capsys):
+    """In files that were put together; two people with equal boxes alone are two."""
+    def repeat(content):
+        first, _ = content['annotations']
+        boxed = {**first, 'keypoints': []}
+        content['annotations'] += [{**first, 'id': 9}, boxed, dict(boxed), {**first, 'image_id': 8}]
+    people = read_coco(folder, changed(repeat)).people
+    assert people['id'].tolist() == [100, 101, 100, 100, 100] and people['picture'].tolist() == [0, 1, 0, 0, 1]
+    assert 'as somebody before them in the same picture (annotations[2] of 0.png)' in capsys.readouterr().out
+
+
+def test_pictures_by_name_in_place_of_id(folder):
+    content = changed(each('images', file_name=lambda one: 'set/' + one['file_name']),
+                      each('annotations', image_id=lambda one: f'{one["image_id"] - 7}.png'))
+    assert read_coco(folder, content).people['file'].tolist() == ['0.png', '1.png']
+
+
+def test_doubtful_labels_are_said(folder):
+    """Each by itself, of the one person of whom it is true; of pictures of unknown size nothing is said."""
+    def doubts(change, *fields):
+        part = read_coco(folder, coco_files.official())
+        change(*(part._asdict()[field] for field in fields))
+        return annotations.doubts(part)
+
+    assert doubts(lambda: None) == []
+    line = 'look at the labels: {} (1.png)'
+    lower = [doubts(lambda pictures, h=h: pictures['height'].__setitem__(1, h), 'pictures') for h in (200, 190, 0)]
+    assert lower[0] == lower[2] == []                       # the lowest joint is at 215, more than a tenth below 190
+    assert lower[1] == [line.format('joints of 1 people are far outside their pictures')]
+    corners = doubts(lambda people: people['box'].__setitem__((1, slice(2, 4)), (200, 230)), 'people')
+    assert corners == [line.format('boxes of 1 people reach far beyond their pictures; expected is [x, y, width, '
+                                   'height]')]
+    percent = doubts(lambda joints: joints[1].__imul__((100 / SIZE[0], 100 / SIZE[1])), 'joints')
+    assert percent == [line.format('most joints of 1 people are outside of their boxes')]
+    area = doubts(lambda people: people['area'].__setitem__(1, 17), 'people')
+    assert area == [line.format('areas of 1 people are less than a hundredth of their boxes')]
 
 
 # --- from file to score -------------------------------------------------------------------------------------------

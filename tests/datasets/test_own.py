@@ -191,7 +191,7 @@ def test_who_is_left_out_is_counted(tmp_path, monkeypatch, capsys):
     (lambda content: content['annotations'][4]['keypoints'].__setitem__(0, float('nan')), ['annotations[4]']),
     (lambda content: content['annotations'][4]['keypoints'].pop(), ['own.json: annotations[4]', '`keypoints`']),
     (lambda content: content.pop('images'), ['own.json', 'images']),
-    (lambda content: content['images'].append(content['images'][0]), ['two pictures have one id']),
+    (lambda content: content['images'].append({**content['images'][0], 'width': 1}), ['two pictures have one id']),
     (lambda content: content['annotations'].clear(), ['own.json', 'nobody has both shoulders']),
     (lambda content: content['annotations'].__setitem__(slice(1, None), []), ['own.json', 'no test people'])])
 def test_faults_are_named(tmp_path, monkeypatch, fault, words):
@@ -240,8 +240,8 @@ def test_from_annotations_to_a_model(untrained, tmp_path):
     run('data.py', '--dataset', 'coco', '--synthetic', 40, '--out', 'drawn')
     folder = 'drawn/synthetic_COCO'
     run('data.py', '--coco', f'{folder}/train.json', f'{folder}/val.json', '--images', f'{folder}/images')
-    run('pairwise_distr.py')
+    run('pairwise_distr.py', '--data', 'arrays_own')
     said = run('tests/narrow_main.py', '--train', '--init', untrained / 'models_ex' / 'sm', '--n_epochs', 2,
-               '--data_augm', '--zoom', 0.7, 1.4, '--batch_size', 4, '--tb_folder', '')
+               '--data_augm', '--zoom', 0.7, 1.4, '--batch_size', 4, '--tb_folder', '', '--data', 'arrays_own')
     assert ' variables start from ' in said and '0 do not' in said
-    assert '| mean of 9' in run('evaluate.py', 'predictions.mat')
+    assert '| mean of 9' in run('evaluate.py', 'predictions.mat', '--data', 'arrays_own')

@@ -23,6 +23,7 @@ def folder(tmp_path):
     ('images\\1.jpg', '1.jpg'), ('C:\\Users\\me\\train\\2.jpg', 'train/2.jpg'), ('/data/images/val/4.jpg', 'val/4.jpg'),
     ('..\\..\\upload\\4\\1.jpg', '1.jpg'), ('../../secret/3.jpg', 'val/3.jpg'), ('D:both\\4.jpg', 'both/4.jpg'),
     ('\\\\server\\share\\1.jpg', '1.jpg'), ('./train//2.jpg', './train//2.jpg'), ('train/a%20b.jpg', 'train/a b.jpg'),
+    ('/data/local-files/?d=1.jpg', '1.jpg'), ('http://host/data/local-files/?d=x%2Ftrain%2F2.jpg', 'train/2.jpg'),
     ('https://host/data/a%20b.jpg?key=1#x', 'train/a b.jpg'), ('cafe\u0301.jpg', 'caf\u00e9.jpg'), ('back\\slash.jpg',
                                                                                      'back\\slash.jpg'),
     ('50%25.jpg', '50%25.jpg'), ('3.jpg', 'val/3.jpg'), ('x\\upper.jpg', 'UPPER.JPG'), ('C.jpg', 'case/C.jpg')])

@@ -43,7 +43,10 @@ def one(folder, **fields):
     ({'segmentation': [TRIANGLE], 'keypoints': NINE}, (10, 10, 40, 30), 600, 'box and area'),
     *(({'bbox': bbox, 'area': 0, 'keypoints': NINE}, AROUND_NINE, 2880, 'box and area')
       for bbox in ([0, 0, 0, 0], [5, 5, -3, 4], [1, 2, NAN, 4], None, [], [None] * 4, [1, 2, 1e999, 4])),
-    ({'keypoints': [*NINE, 0, 0, 0, 500, 500, 0, 0, 0, 2]}, AROUND_NINE, 2880, 'box and area'),
+    ({'keypoints': [*NINE, 0, 0, 0, 500, 500, 0, 0, 0, 2, -1, -1, 2]}, AROUND_NINE, 2880, 'box and area'),
+    ({'bbox': [0.2, 0.1, 0.5, 0.9], 'area': 0.45, 'keypoints': NINE}, AROUND_NINE, 2880, 'box and area'),
+    ({'bbox': [0.2, 0.1, 0.5, 0.9], 'area': 700, 'keypoints': NINE}, AROUND_NINE, 700, 'box'),
+    ({'bbox': [0.2, 0.1, 0.5, 1.1], 'area': 0.45, 'keypoints': NINE}, (0.2, 0.1, 0.5, 1.1), 0.45, ''),
     *(({'keypoints': keypoints}, None, None, 'box and area') for keypoints in (
         None, [], [30, 40, 2], [30, 40, 2, 30, 90, 2], [0, 0, 0, 0, 0, 0]))])
 def test_boxes_and_areas(tmp_path, fields, box, area, derived):
@@ -59,7 +62,8 @@ def test_what_may_be_absent(tmp_path):
     assert one(tmp_path, keypoints=[]).points is None
 
 
-@pytest.mark.parametrize(('value', 'id_'), [(7, 7), ('7', 7), ('007', 7), (7.0, 7), ('a7', 'a7'), ('-1', '-1'), (0, 0)])
+@pytest.mark.parametrize(('value', 'id_'), [(7, 7), ('7', 7), ('007', 7), (7.0, 7), ('a7', 'a7'), ('-1', -1),
+                                            ('-a', '-a'), (0, 0)])
 def test_ids(tmp_path, value, id_):
     file = coco_json.read(written(tmp_path, {
         'images': [{'id': value, 'file_name': 'a.jpg', 'width': '640', 'height': 480.0}],
@@ -69,9 +73,17 @@ def test_ids(tmp_path, value, id_):
     assert (file.annotations[0].image, file.annotations[0].category, file.annotations[0].id) == (id_, id_, 3)
 
 
-@pytest.mark.parametrize('value', [0, 1, '0', '1', True, False, None, 1.0])
+@pytest.mark.parametrize('value', [0, 1, '0', '1', True, False, None, 1.0, 'true', 'False'])
 def test_crowds(tmp_path, value):
-    assert one(tmp_path, iscrowd=value).crowd == (value in (1, '1'))
+    assert one(tmp_path, iscrowd=value).crowd == (value in (1, '1', 'true'))
+
+
+def test_records_that_are_there_twice(tmp_path):
+    """Files that were put together: equal records are one; different ones of one id stay an error (below)."""
+    image, category = {'id': 1, 'file_name': 'a.jpg'}, {'id': 1, 'name': 'person'}
+    file = coco_json.read(written(tmp_path, {'images': [image, dict(image)], 'categories': [category, dict(category)],
+                                             'annotations': []}))
+    assert file.images == [(1, 'a.jpg', 0, 0)] and file.categories == [(1, 'person', ())]
 
 
 @pytest.mark.parametrize(('fields', 'file'), [
