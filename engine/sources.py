@@ -12,7 +12,7 @@ import contextlib
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from engine import containers, images
@@ -87,13 +87,42 @@ def expand(path: str, out: str) -> tuple[dict[str, str], list[str]]:
         return {path: kind_of(path, named=True)}, pages(path)
     if not glob.has_magic(path):
         raise InputError(f'--predict {path}: no such file or folder')
-    files = [file for file in glob.glob(path, recursive=True)
+    files = [file for file in matches(path)
              if os.path.realpath(os.path.dirname(file)) != os.path.realpath(out)]      # results of an earlier call
     if '**' in path:
         files = [file for file in files if not os.path.isdir(file)]
     if not files:
         raise InputError(f'--predict {path}: no file matches')
     return listed(path, sorted(files))
+
+
+def matches(pattern: str) -> list[str]:
+    """What a pattern names; `**` is any folders within folders, but not those whose names begin with a dot.
+
+    Unlike glob's, it enters no folder twice, so links that lead back to a folder above end.
+    """
+    parts = pattern.split(os.sep)
+    if '**' not in parts:
+        return glob.glob(pattern)
+    at = parts.index('**')
+    above = os.sep.join(parts[:at]) or (os.sep if at else os.curdir)
+    below = parts[at + 1:] or ['*']
+    found, seen = [], set()
+    for root in sorted(glob.glob(above)):
+        for folder in folders_within(root, seen):
+            found += matches(os.path.join(glob.escape(folder), *below))
+    return found if at else [os.path.relpath(file) for file in found]
+
+
+def folders_within(root: str, seen: set[str]) -> Iterator[str]:
+    """A folder and all folders within it, each once.  seen: real paths of those that were entered before."""
+    for folder, names, _ in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        names[:] = [] if real in seen else [name for name in names if name[0] != '.']
+        names.sort(key=lambda name, folder=folder: (os.path.islink(os.path.join(folder, name)), name))
+        if real not in seen:
+            seen.add(real)
+            yield folder
 
 
 def listed(path: str, files: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -1,4 +1,5 @@
 """What is asked of any file before it is opened, and what a folder holds beside pictures."""
+import glob
 import io
 import os
 import resource
@@ -192,6 +193,27 @@ def test_several_paths_folders_and_patterns(tree, paths, taken):
     assert [source.is_video for source in found] == [path.endswith('.avi') for path in taken]
     assert len({source.name for source in found}) == len({source.file for source in found}) == len(found)
     assert all(len(list(frames.read(source))) == 1 for source in found)
+
+
+@pytest.mark.parametrize('pattern', ['**', '**/*.png', './**/*.png', 'b/**/x.png', '**/c/**', 'a*/**/*',
+                                     '[ab]/**/?.png'])
+def test_patterns_are_those_of_glob(tree, pattern):
+    (tree / 'b' / '.hidden').mkdir()
+    (tree / 'b' / '.hidden' / 'x.png').touch()
+    want = [file for file in glob.glob(pattern, recursive=True) if os.path.isfile(file)]
+    found = [file for file in sources.matches(pattern) if os.path.isfile(file)]
+    assert want and sorted(map(os.path.normpath, found)) == sorted(map(os.path.normpath, want))
+    absolute = sources.matches(str(tree / pattern))
+    assert {os.path.relpath(file) for file in absolute if os.path.isfile(file)} == set(map(os.path.normpath, want))
+
+
+def test_links_that_lead_in_circles_end(tree):
+    """glob would go round 40 times, and of two such links take 2 ** 40 paths."""
+    for name in ('first', 'second'):
+        (tree / 'b' / name).symlink_to('..')
+    found, _ = sources.find(['**/*.png'], 'out')
+    assert [source.path for source in found] == ['a/x.png', 'b/c/x.png', 'b/x.png', 'b/y.png', 'odd1.png',
+                                                 'odd[1].png', 'y.png']
 
 
 def test_pictures_of_one_name_are_told_apart(tree):
