@@ -176,6 +176,10 @@ def read_annotations(path):
 def _check_annotations(path, file, joints_xy, torsobox, in_both):
     if file.dtype.kind != 'U' or torsobox.shape[1:] != (4,) or not np.isfinite(torsobox).all():
         raise InputError(f'{path}: filepath or torsobox are not FLIC\'s')
+    bad = ~(torsobox[:, 2:] > torsobox[:, :2]).all(axis=1)
+    if bad.any():
+        raise InputError(f'{path}: person {np.argmax(bad)} ({file[np.argmax(bad)]}): torsobox '
+                         f'{torsobox[np.argmax(bad)].tolist()} is not x1, y1, x2, y2 of positive size')
     bad = ~np.isfinite(joints_xy).all(axis=(1, 2))
     if bad.any():
         raise InputError(f'{path}: person {np.argmax(bad)} ({file[np.argmax(bad)]}): a joint has no coordinates')

@@ -110,7 +110,8 @@ def reasons(people, distance):
     """Why each of the people is left out, in words: str [n], '' for those who are kept."""
     has_joints = np.isfinite(people.joints_xy).all(axis=(1, 2))
     return np.select(
-        [people.bad, ~has_joints, ~np.isfinite(people.torsobox).all(axis=1), ~flic.near_frame(people.joints_xy),
+        [people.bad, ~has_joints, ~(people.torsobox[:, 2:] > people.torsobox[:, :2]).all(axis=1),
+         ~flic.near_frame(people.joints_xy),
          distance <= NEAR],
         ['marked bad', 'without one of the nine joints', 'without a torsobox', 'with a joint far outside the frame',
          f'on frames of the test set or at most {NEAR} frames from one'], '')

@@ -7,9 +7,9 @@ Three files are read, told apart by their axes:
                     images/im00001.jpg ..., or .png as in its HR-LSPET edition; all train
     PARSE           labels.mat, ptsAll 14 x 2 x 305; im0001.jpg ...; the first 100 train
 
-Endings are those of the files that are there.  They have no boxes: a person's is that of the labelled joints, enlarged
-by a fifth; so the test people's crops know of the truth, as those of published results that crop by it do.  unit is the
-distance between left shoulder and right hip.
+Endings are those of the files that are there, in small or capital letters.  They have no boxes: a person's is that of
+the labelled joints, enlarged by a fifth; so the test people's crops know of the truth, as those of published results
+that crop by it do.  unit is the distance between left shoulder and right hip.
 """
 import contextlib
 import os
@@ -69,8 +69,9 @@ def read_one(path, root, folder):
 def with_endings(root: str, folder: str, stems: list[str]) -> list[str]:
     """Names of pictures from `root` on, with the endings that they have there; .jpg of those that are absent."""
     with contextlib.suppress(OSError):
-        there = set(os.listdir(os.path.join(root, folder)))
+        there = {name.lower(): name for name in sorted(os.listdir(os.path.join(root, folder)))}
         endings = ('.jpg', *(ending for ending in PICTURES if ending != '.jpg'))
-        names = [next((stem + ending for ending in endings if stem + ending in there), f'{stem}.jpg') for stem in stems]
+        names = [next((there[stem + ending] for ending in endings if stem + ending in there), f'{stem}.jpg')
+                 for stem in stems]
         return [folder + name for name in names]
     return [f'{folder}{stem}.jpg' for stem in stems]

@@ -4,7 +4,8 @@ Two forms are read:
     the official .mat     RELEASE: the training people (img_train) that have joints; every tenth picture is a test one,
                           as the official test people have no public joints
     HRNet's .json         lists of people: image, joints, joints_vis, center, scale; two files, train.json and
-                          valid.json, or one, of which every tenth picture is a test one
+                          valid.json, or one, of which every tenth picture is a test one; who has a center of -1, -1
+                          or no positive scale is left out and counted
 
 unit is the head's size, 0.6 of the head box's diagonal, by which PCKh is normalised.  HRNet's form has no head boxes,
 and needs none: top of the head and upper neck lie 0.4 of the diagonal on either side of the box's middle (of five
@@ -15,7 +16,8 @@ import functools
 
 import numpy as np
 
-from datasets import annotations, arrays
+from datasets import annotations, arrays, picture_names
+from engine.coco_json import is_nowhere
 from engine.crops import HIDDEN, NOT_LABELLED, VISIBLE
 from engine.files import InputError, load_json, load_mat
 
@@ -29,6 +31,7 @@ LAYOUT = arrays.annotations(len(JOINTS))
 SIDES = 'left is the person\'s own left'
 MEASURE, RADIUS, UNCOUNTED = 'PCKh@0.5', 0.5, ('pelvis', 'thorax')
 people, check_joints = annotations.people, annotations.check_joints
+FIELDS = 'image', 'joints', 'joints_vis', 'center', 'scale'             # of HRNet's form
 HEAD = ('head', 'neck')
 HEAD_SIZE = 0.6                                         # of the head box's diagonal
 HEAD_LINE = 0.8                                         # the distance between HEAD's joints, of the same
@@ -37,19 +40,60 @@ HEAD_LINE = 0.8                                         # the distance between H
 def read(metas, folders):
     """See annotations.py."""
     root, inner = annotations.common_root(folders)
-    parts = [(read_json if path.endswith('.json') else read_mat)(path, folder) for path, folder in zip(metas, inner)]
+    parts = [read_json(path, folder, prefix) if path.lower().endswith('.json') else read_mat(path, prefix)
+             for path, folder, prefix in zip(metas, folders, inner)]
     return root, dict(zip(arrays.SPLITS, parts)) if len(parts) == 2 else annotations.tenth(annotations.joined(parts))
 
 
 @annotations.understood
-def read_json(path, folder):
-    """One of HRNet's files -> Annotated."""
+def read_json(path, folder, prefix):
+    """One of HRNet's files -> Annotated; says on stdout who is left out.  prefix: the folder, from the root."""
     people = load_json(path)
-    if people and 'joints' not in people[0]:
-        raise InputError('has no joints: a file of test people?')
-    xy, visible = (np.array([person[key] for person in people], float) for key in ('joints', 'joints_vis'))
-    return build([folder + person['image'] for person in people], xy, np.where(visible > 0, VISIBLE, NOT_LABELLED),
-                 [person['center'] for person in people], [person['scale'] for person in people])
+    if not isinstance(people, list) or not people:
+        raise InputError(f'not HRNet\'s form of MPII, a list of people, each with {", ".join(FIELDS)}')
+    for row, person in enumerate(people):
+        check_fields(row, person)
+    xy, visible = column(people, 'joints')[..., :2], column(people, 'joints_vis').reshape(len(people), len(JOINTS), -1)
+    seen = visible[..., 0] > 0
+    unset = seen & is_nowhere(xy.reshape(-1, 2)).reshape(seen.shape)
+    if unset.any():
+        print(f'{path}: {unset.sum()} joints at (0, 0) or (-1, -1) are taken for unlabelled')
+    centres, scales = column(people, 'center'), column(people, 'scale')
+    kept = (centres != -1).any(axis=1) & (scales > 0)
+    if not kept.all():
+        print(f'{path}: left out: {(~kept).sum()} people without center or positive scale')
+    if not kept.any():
+        raise InputError('nobody has a center and a positive scale')
+    names, renamed = picture_names.resolve([person['image'] for person, keep in zip(people, kept) if keep], folder)
+    if renamed.names:
+        print(f'{path}: {renamed}')
+    return build([prefix + name for name in names], xy[kept],
+                 np.where(seen & ~unset, VISIBLE, NOT_LABELLED)[kept], centres[kept], scales[kept])
+
+
+def check_fields(row, person):
+    """InputError names a field that somebody of HRNet's form lacks."""
+    absent = [key for key in FIELDS if not isinstance(person, dict) or person.get(key) is None]
+    if absent:
+        test = 'joints' in absent and 'image' not in absent
+        raise InputError(f'person {row} has no {", ".join(absent)}{" (a file of test people?)" * test}; HRNet\'s form '
+                         f'of MPII has {", ".join(FIELDS)}')
+    if not isinstance(person['image'], str):
+        raise InputError(f'person {row}: image {person["image"]!r:.40} is no name')
+
+
+def column(people, key):
+    """float64 [n, ...]: a field of everybody."""
+    shapes = {'joints': [(16, 2), (16, 3)], 'joints_vis': [(16,), (16, 2), (16, 3)], 'center': [(2,)], 'scale': [()]}
+    rows = []
+    for row, person in enumerate(people):
+        try:
+            rows.append(np.array(person[key], float))
+        except (TypeError, ValueError):
+            raise InputError(f'person {row}: {key} {person[key]!r:.60} are no numbers, or not equally many') from None
+        if rows[-1].shape not in shapes[key] or rows[-1].shape != rows[0].shape:
+            raise InputError(f'person {row}: {key} is of shape {rows[-1].shape}, expected {shapes[key][0]}')
+    return np.stack(rows)
 
 
 @annotations.understood

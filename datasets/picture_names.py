@@ -28,7 +28,7 @@ def resolve(names: list[str], folder: str) -> tuple[list[str], Remarks]:
     finder, remarks, first = Finder(folder), Remarks(), {}
     paths = [finder.find(name) for name in names]
     for name, path in zip(names, paths):
-        if path != name:
+        if path != name and finder.is_there(path):
             remarks.add(f'of the pictures found in {folder} under another name', f'{name} as {path}')
         if first.setdefault(path, name) != name:
             raise InputError(f'pictures {first[path]!r} and {name!r} would both be {path} in {folder}')

@@ -143,6 +143,9 @@ def load_mat(path, take=None):
                          'that a .mat file may take') from None
     except ImportError:                     # SciPy is not installed
         raise
+    except NotImplementedError:             # SciPy's word on HDF5
+        raise InputError(f'{path}: a .mat file of version 7.3 (HDF5), which is not read: save it as version 7 '
+                         '(in MATLAB: save with -v7)') from None
     except Exception as error:              # a damaged file raises nearly anything
         raise InputError(f'{path}: not a readable .mat file: {type(error).__name__}: {error}') from error
 

@@ -162,6 +162,17 @@ def test_bad_meta_is_refused(flic_like, tmp_path):
     refused(run('--meta', meta, '--images', images, '--out', out), out, 'examples.mat')
 
 
+@pytest.mark.parametrize('box', [(0, 0, 0, 0), (200, 100, 100, 300), (100, 300, 200, 100)])
+def test_a_torsobox_of_no_size_is_refused(flic_like, box):
+    """Other systems than Tompson's cut people out by it."""
+    meta, _ = flic_like
+    examples = scipy.io.loadmat(meta)['examples']
+    examples.ravel()[3]['torsobox'] = np.array([box], float)
+    scipy.io.savemat(meta, {'examples': examples})
+    with pytest.raises(InputError, match=r'person 3 \(.*\): torsobox .* is not x1, y1, x2, y2 of positive size'):
+        read_annotations(meta)
+
+
 def test_full_disk_is_one_line(flic_like, tmp_path):
     meta, images = flic_like
     out = tmp_path / 'out'

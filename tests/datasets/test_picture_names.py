@@ -56,5 +56,5 @@ def test_two_pictures_of_one_name(folder):
 
 
 def test_what_is_said(folder):
-    _, said = picture_names.resolve(['1.jpg', 'x\\1.jpg'][1:], str(folder))
+    _, said = picture_names.resolve(['x\\1.jpg', 'x\\none.jpg'], str(folder))
     assert str(said) == f'1 of the pictures found in {folder} under another name (x\\1.jpg as 1.jpg)'

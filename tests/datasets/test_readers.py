@@ -70,12 +70,12 @@ def test_pictures_of_any_format_by_the_endings_that_they_have(tmp_path, monkeypa
     scipy.io.savemat(tmp_path / 'joints.mat', {'joints': points.transpose(2, 1, 0)})
     turned = Image.Exif()
     turned[0x0112] = 6
-    for i, (ending, settings) in enumerate([('png', {}), ('jpg', {'exif': turned}), ('webp', {}), ('png', {})], 1):
+    for i, (ending, settings) in enumerate([('png', {}), ('JPG', {'exif': turned}), ('webp', {}), ('png', {})], 1):
         Image.fromarray(rng.integers(0, 255, (48, 64, 3), np.uint8)).save(tmp_path / f'im{i:04d}.{ending}', **settings)
     run(monkeypatch, '--dataset', 'lsp', '--meta', tmp_path / 'joints.mat', '--images', tmp_path, '--out',
         tmp_path / 'out')
     train, test = (load(tmp_path / 'out', split) for split in arrays.SPLITS)
-    assert train.people['file'].tolist() == ['im0001.png', 'im0002.jpg']
+    assert train.people['file'].tolist() == ['im0001.png', 'im0002.JPG']
     assert test.people['file'].tolist() == ['im0003.webp', 'im0004.png']
     assert [image.shape for split in (train, test) for image in split.images] == [
         (48, 64, 3), (64, 48, 3), (48, 64, 3), (48, 64, 3)]
@@ -124,6 +124,70 @@ def test_real_mpii_sample(tmp_path, monkeypatch):
             squared = float(record['unit'] / 0.6) ** 2          # of a head box of whole pixels; joints have 4 decimals
             assert abs(squared - round(squared)) < 0.05 and 30 < record['unit'] < 200
     assert not people
+
+
+def hrnets(tmp_path, *changes):
+    """(path of a .json, folder) of twelve people in twelve pictures, in HRNet's form; changes: {field: value} of the
+    first ones."""
+    people = [{'image': f'{i:02d}.jpg', 'joints': [[10 + i + j, 20 + 3 * j] for j in range(16)],
+               'joints_vis': 16 * [1], 'center': [60 + i, 90], 'scale': 0.8} for i in range(12)]
+    for person, change in zip(people, changes):
+        (tmp_path / person['image']).touch()
+        person.update(change)
+    (tmp_path / 'people.json').write_text(json.dumps(people))
+    return str(tmp_path / 'people.json'), str(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['images\\00.jpg', 'C:\\mpii\\images\\00.jpg', '/data/mpii/00.jpg', 'images/00.jpg'])
+def test_mpii_pictures_named_elsewhere(tmp_path, name, capsys):
+    path, folder = hrnets(tmp_path, {'image': name})
+    _, parts = mpii.read([path], [folder])
+    assert parts['train'].people['file'][0] == '00.jpg'
+    assert f'1 of the pictures found in {folder} under another name ({name} as 00.jpg)' in capsys.readouterr().out
+
+
+def test_mpii_people_without_centre_or_scale_are_left_out(tmp_path, capsys):
+    """HRNet's own code takes a center of -1 for unknown."""
+    path, folder = hrnets(tmp_path, {'center': [-1, -1]}, {'scale': -1}, {'scale': 0}, {'center': [-1, 5]})
+    _, parts = mpii.read([path], [folder])
+    assert sorted(parts['train'].people['file'].tolist() + parts['test'].people['file'].tolist()) == [
+        f'{i:02d}.jpg' for i in range(3, 12)]
+    assert 'left out: 3 people without center or positive scale\n' in capsys.readouterr().out
+
+
+def test_mpii_joints_in_other_shapes(tmp_path, capsys):
+    path, folder = hrnets(tmp_path)
+    expected = mpii.read([path], [folder])[1]['train']
+    with open(path) as file:
+        people = json.load(file)
+    for person in people:
+        person.update(joints=[[*xy, 7] for xy in person['joints']], joints_vis=[[1, 1, 0]] * 16)
+    people[0]['joints'][5], people[0]['joints_vis'][6] = [-1, -1, 0], [0, 0, 0]
+    (tmp_path / 'people.json').write_text(json.dumps(people))
+    found = mpii.read([path], [folder])[1]['train']
+    np.testing.assert_array_equal(found.joints[1:], expected.joints[1:])
+    assert np.flatnonzero(found.people['visible'][0] == 0).tolist() == [5, 6] and found.people['visible'][1:].all()
+    assert '1 joints at (0, 0) or (-1, -1) are taken for unlabelled' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('changes', 'words'), [
+    ([{'joints_vis': None}], 'person 0 has no joints_vis; HRNet'),
+    ([{}, {'joints': None, 'joints_vis': None}], r'person 1 has no joints, joints_vis \(a file of test people\?\)'),
+    ([{}, {'joints': [[1, 2]] * 14}], r'person 1: joints is of shape \(14, 2\), expected \(16, 2\)'),
+    ([{'joints': [[1, 2]] * 15 + [[1]]}], r'person 0: joints \[\[1, 2\].* are no numbers, or not equally many'),
+    ([{'scale': 'large'}], "person 0: scale 'large' are no numbers"), ([{'image': 7}], 'person 0: image 7 is no name'),
+    (12 * [{'scale': 0}], 'nobody has a center')])
+def test_mpii_faults_are_named(tmp_path, changes, words):
+    with pytest.raises(InputError, match=words) as error:
+        mpii.read(*([one] for one in hrnets(tmp_path, *changes)))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('content', ['{"root": []}', '[]', '{"images": [], "annotations": []}', '3'])
+def test_other_files_are_not_hrnets(tmp_path, content):
+    (tmp_path / 'a.json').write_text(content)
+    with pytest.raises(InputError, match=r"a\.json: not HRNet's form of MPII, a list of people, each with image, "):
+        mpii.read([str(tmp_path / 'a.json')], [str(tmp_path)])
 
 
 def struct(*rows):
@@ -283,7 +347,8 @@ def drawn(tmp_path):
     (lambda folder, metas, images: open(metas[0], 'w').close(), 'train.json: not a readable .json'),
     (lambda folder, metas, images: shutil.copy(os.path.join(images, '000000001.jpg'), metas[1]), 'valid.json'),
     (lambda folder, metas, images: edit(metas[0], lambda people: people[0].pop('joints_vis')), 'joints_vis'),
-    (lambda folder, metas, images: edit(metas[0], lambda people: people[0].update(image='/etc/x.jpg')), '/etc/x.jpg'),
+    (lambda folder, metas, images: edit(metas[0], lambda people: people[0].update(image='/etc/x.jpg')),
+     'x.jpg: No such file'),
     (lambda folder, metas, images: edit(metas[0], lambda people: people[0]['joints'].__setitem__(3, [float('nan'), 1])),
      'NaN'),
     (lambda folder, metas, images: os.unlink(os.path.join(images, '000000001.jpg')), '000000001.jpg: No such file'),

@@ -239,6 +239,14 @@ def test_names_in_a_mat_file_do_not_reach_the_terminal_by_a_warning(tmp_path):
     assert '\\x1b[2K' in loaded.stdout and '\x1b' not in loaded.stdout and loaded.stderr == ''
 
 
+def test_a_mat_file_of_version_7_3_is_refused_by_name(tmp_path):
+    """MATLAB's header before HDF5: what to do instead of a word about another library."""
+    header = b'MATLAB 7.3 MAT-file'.ljust(124) + b'\x00\x02IM'
+    (tmp_path / 'new.mat').write_bytes(header.ljust(512, b'\0') + b'\x89HDF\r\n\x1a\n'.ljust(64, b'\0'))
+    with pytest.raises(files.InputError, match=r'new\.mat: a \.mat file of version 7\.3 .* save it as version 7'):
+        files.load_mat(str(tmp_path / 'new.mat'))
+
+
 def test_closed_streams_cost_their_lines_only(tmp_path):
     code = ('import engine, os, sys; file = open("a", "w"); print("out"); print("err", file=sys.stderr); '
             'file.write(str(file.fileno()))')
