@@ -24,7 +24,9 @@ def text_of(page):
 
 @pytest.mark.parametrize('page', PAGES)
 def test_links_lead_somewhere(page):
-    for link in re.findall(r'\]\(([^)]+)\)', text_of(page)):
+    links = re.findall(r'\]\(([^)]+)\)', text_of(page))
+    assert len(links) > 9 or page != 'README.md'                            # else the pattern finds none anywhere
+    for link in links:
         if not link.startswith('http'):
             path, _, heading = link.partition('#')
             target = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page

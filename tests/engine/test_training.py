@@ -56,7 +56,8 @@ def test_stopped_and_resumed_equals_uninterrupted(whole):
     resumed = whole.run('--train', '--restore', 'stopped', '--tb_folder', '')
     assert resumed.returncode == 0, resumed.stderr
     assert_equal(whole, 'stopped', 'whole')
-    assert any(name.endswith('/average') for name in whole.weights('whole'))
+    names = whole.weights('whole').keys()
+    assert any(name.endswith('/average') for name in names) and any('conv1_quarter' in name for name in names)
 
 
 def assert_equal(runs, run, other):
