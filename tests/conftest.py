@@ -90,7 +90,8 @@ class Runs:
 
 
 PLAIN = ['--width', '4', '--banks', '1', '--batch_size', '3', '--train_examples', '10', '--tb_folder', '']
-# With all three banks, moving averages, dropout, a schedule and drawn augmentation: all in the checkpoint, or following from the step.
+# With all three banks, moving averages, dropout, a schedule and drawn augmentation: all in the checkpoint, or following
+# from the step.
 SETTINGS = [*PLAIN, '--banks', 3, '--data_augm', '--average_weights', 0.9, '--spatial_dropout', 0.3,
             '--schedule', 'cosine', '--warm_up', 3, '--zoom', 0.7, 1.4, '--shift', 20, '--colour', 0.2,
             '--dropout_boxes', 2, '--targets', 'subcell', '--norm_decay', 0.8, '--n_epochs', 2, '--keep', 2]
