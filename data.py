@@ -15,6 +15,7 @@ FLIC's frames have one size and become one array, 5 GB, that is read frame by fr
 are counted and named.  For a heat map, a joint outside the frame moves to the nearest cell.  Pictures of the other sets
 stay where they are, and must stay there: each is decoded once to see that it is whole, and again whenever it is trained
 on.  Joints are written as annotated, in pixels.  Nothing appears under a final name before every array is complete.
+Arrays of the same source are replaced, which is said; of another, and another program's manifest.json, never.
 
 What is read of each set, and who is a test person, its module says: datasets/{flic,lsp,mpii,coco,own}.py.
 """
@@ -168,7 +169,6 @@ def write_arrays(folder, write, facts):
     written = {}
     try:
         os.makedirs(folder, exist_ok=True)
-        refuse_other_set(folder, facts['dataset'])
         for stale in folders.leftovers(folder, OURS):
             os.unlink(stale)
         for split in arrays.SPLITS:
@@ -188,14 +188,32 @@ def write_arrays(folder, write, facts):
     return manifest
 
 
-def refuse_other_set(folder, dataset):
-    """Another set's arrays would be lost."""
+def former_arrays(folder, source):
+    """The manifest of the arrays that new ones of `source` take the place of, None where there are none.
+
+    InputError: they are of another source, or somebody else's manifest.json is there; these would be lost.
+    source: the data set's name (SETS), 'own' or 'flic_plus'.
+    """
+    path = os.path.join(folder, arrays.MANIFEST)
+    if not os.path.lexists(path):
+        return None
     try:
-        there = arrays.read_manifest(folder)['dataset']
-    except InputError:
-        return
-    if there != dataset:
+        manifest = arrays.read_manifest(folder)
+    except InputError as error:
+        raise InputError(f'--out {folder}: {arrays.MANIFEST} would be lost, which is none of data.py\'s: name another '
+                         f'folder, or remove it ({error})') from error
+    there = manifest['settings'].get('source', manifest['dataset'])
+    if there != source:
         raise InputError(f'--out {folder}: holds the arrays of {there}, which would be lost: name another folder')
+    return manifest
+
+
+def replaces(former, manifest):
+    """What to say of the arrays that new ones took the place of; '' where there were none, or equal ones."""
+    if not former or former['id'] == manifest['id']:
+        return ''
+    train, test = (former['counts'][split] for split in arrays.SPLITS)
+    return f'; they replace {former["id"]} of {train} train and {test} test people'
 
 
 def make_manifest(written, facts):
@@ -348,13 +366,15 @@ def main():
 
 
 def make_arrays(options):
+    source = 'own' if options.coco else 'flic_plus' if options.rows else options.dataset
+    former = former_arrays(options.out, source)
     metas, images = sources(options)
     settings = {'meta': ' '.join(map(os.path.basename, metas)), 'synthetic': options.synthetic, 'seed': options.seed,
-                'skip_missing': options.skip_missing, **({'source': 'own'} if options.coco else {}),
-                **({'source': 'flic_plus', 'rows': os.path.basename(options.rows)} if options.rows else {})}
+                'skip_missing': options.skip_missing, **({'source': source} if source != 'flic' else {}),
+                **({'rows': os.path.basename(options.rows)} if options.rows else {})}
     manifest = (make_frames if options.dataset == 'flic' else make_annotated)(metas, images, options, settings)
     size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
-    print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB')
+    print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB{replaces(former, manifest)}')
 
 
 def make_frames(metas, images, options, settings):
@@ -417,7 +437,7 @@ def make_annotated(metas, images, options, settings):
     for part in splits.values() if name == 'coco' else ():
         for line in annotations.doubts(part):
             print(line)
-    facts = {'dataset': name, 'settings': {**settings, 'source': options.dataset}, 'images': root,
+    facts = {'dataset': name, 'settings': settings, 'images': root,
              'counts': {split: len(part.people) for split, part in splits.items()},
              'pictures': {split: len(part.pictures) for split, part in splits.items()}}
     return write_arrays(options.out, lambda split: write_annotated(options.out, split, splits[split], name), facts)

@@ -389,6 +389,33 @@ def test_other_sets_arrays_are_not_lost(drawn, monkeypatch):
     assert load(folder / 'out', 'test').people.size
 
 
+@pytest.mark.parametrize('content', ['{"name": "my web application"}', '[]', 'text', '{"id": "1", "counts": {}}'])
+def test_somebody_elses_manifest_is_not_lost(tmp_path, monkeypatch, content):
+    (tmp_path / 'manifest.json').write_text(content)
+    with pytest.raises(InputError, match=r'manifest\.json would be lost, which is none of data\.py\'s: name another'):
+        run(monkeypatch, '--dataset', 'lsp', '--synthetic', '4', '--out', tmp_path)
+    assert (tmp_path / 'manifest.json').read_text() == content and os.listdir(tmp_path) == ['manifest.json']
+
+
+def test_what_is_replaced_is_said(tmp_path, monkeypatch, capsys):
+    """Another seed's people; equal ones are replaced without a word."""
+    lines, ids = [], []
+    for seed in (1, 2, 2):
+        run(monkeypatch, '--dataset', 'lsp', '--synthetic', '4', '--seed', seed, '--out', tmp_path)
+        ids.append(arrays.read_manifest(str(tmp_path))['id'])
+        lines.append(capsys.readouterr().out.splitlines()[-1])
+    assert ids[0] != ids[1] and 'they replace' not in lines[0] + lines[2]
+    assert lines[1].endswith(f'; they replace {ids[0]} of 2 train and 2 test people')
+
+
+def test_flics_arrays_are_not_lost_to_own_people(tmp_path, monkeypatch):
+    """Both have FLIC's form."""
+    run(monkeypatch, '--synthetic', '4', '--out', tmp_path)
+    (train, _), images = synthetic_sets.write('coco', str(tmp_path / 'set'), 6, 0)
+    with pytest.raises(InputError, match='holds the arrays of flic, which would be lost'):
+        run(monkeypatch, '--coco', train, '--images', images, '--out', tmp_path)
+
+
 def test_a_picture_that_changed_later_is_an_error(drawn, monkeypatch):
     folder, metas, images = drawn
     run(monkeypatch, '--dataset', 'mpii', '--meta', *metas, '--images', images, '--out', folder / 'out')
