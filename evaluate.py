@@ -382,10 +382,16 @@ def read_results(path, pictures):
     results, k, ids = load_json(path), len(datasets.load('coco').JOINTS), ids_of(pictures)
     if not isinstance(results, list):
         raise InputError('not a list of results')
-    for result in results:
-        points = np.asarray(result['keypoints'], float)
-        if points.shape != (3 * k,) or not np.isfinite([*points, result['score']]).all():
+    for row, result in enumerate(results):
+        keys = result if isinstance(result, dict) else ()
+        absent = [key for key in ('image_id', 'keypoints', 'score') if key not in keys]
+        if absent:
+            raise InputError(f'[{row}] has no {", ".join(absent)}')
+        points = np.ravel(np.array(result['keypoints'], float))
+        if points.shape != (3 * k,) or not np.isfinite([*points, float(result['score'])]).all():
             raise InputError(f'who is in picture {result["image_id"]} has other than 17 finite joints and a score')
+        result.update(keypoints=points.tolist(), score=float(result['score']))
+    check_units(results)
     categories = collections.Counter(coco_json.identity(result.get('category_id', 1)) for result in results)
     person = next(iter(categories)) if len(categories) == 1 else 1
     others = len(results) - categories[person]
@@ -393,6 +399,13 @@ def read_results(path, pictures):
         print(f'{path}: category {person} is taken for person; {others} results of other categories are left out')
     return [{**result, 'image_id': picture_of(result, ids), 'category_id': 1} for result in results
             if coco_json.identity(result.get('category_id', 1)) == person]
+
+
+def check_units(results):
+    """InputError if all joints are in a corner, as fractions of the picture are: nobody would be found."""
+    xy = [np.reshape(result['keypoints'], (-1, 3))[:, :2] for result in results]
+    if xy and np.any(xy) and np.max(np.abs(xy)) <= 2:
+        raise InputError('all joints lie between -2 and 2: fractions of the picture, and pixels are expected')
 
 
 def ids_of(pictures):

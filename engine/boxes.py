@@ -3,15 +3,18 @@
 FILE is a list of detections, {image_id, category_id, bbox [x, y, width, height] pixels, score}, or a whole document,
 whose annotations are taken (with their scores, if they have any).  Which picture a box is of says the document's
 `images`; in a list the detection's `file_name` or, where it has none, its image_id: a number is that in the picture's
-name, as COCO's pictures have it, text the name without its ending, as Ultralytics writes it.  A name that two pictures
+name, as COCO's pictures have it (000000000139.jpg, COCO_val2014_000000000139.jpg), text the name without its ending, as
+Ultralytics writes it.  A name that two pictures
 have, in two folders, says nothing.
 
 People only, one by one (no `iscrowd`), and LEAST is the lowest score.  Person is the document's category of that name
-or with shoulders and hips, or the only one; in a list category 1, as COCO counts, or 0 where there is no 1.  What is
+or with shoulders and hips, or the only one; in a list category 1, as COCO counts, or 0 where there is no 1, or `person`
+in words.  What is
 left out is counted.
 """
 import collections
 import os
+import re
 from typing import NamedTuple
 
 from engine import coco_json
@@ -20,6 +23,7 @@ from engine.files import InputError
 
 LEAST = 0.5
 COCOS_PERSON = 1                # person's category_id in COCO's own numbering
+NUMBERED = re.compile(r'(?:COCO_(?:train|val|test)\d{4}_)?(\d{1,19})')     # names of COCO's pictures, without ending
 
 Box = tuple[float, float, float, float]         # x, y, width, height, pixels
 
@@ -79,6 +83,8 @@ def person_in(file: CocoFile) -> tuple[set, list[str]]:
     if file.categories:
         raise InputError(f'{file.path}: no category is named person; found: '
                          f'{", ".join(repr(category.name) for category in file.categories)}')
+    if words := {id_ for id_ in found if str(id_).strip().lower() in coco_json.PERSON}:
+        return {*words, None}, []
     if 0 in found and COCOS_PERSON in found:
         raise InputError(f'{file.path}: category_id is 0 and 1: person is 1 as COCO counts, 0 where classes are '
                          'counted from 0; leave the boxes of people alone, or add `images` and `categories`')
@@ -97,7 +103,7 @@ def reason_against(one: Annotation, person: set) -> str | None:
     if one.crowd:
         return 'of groups (iscrowd)'
     if one.box is None:
-        return 'without a box of positive size'
+        return 'without a box of positive size in pixels'
     if one.score < LEAST:
         return f'with a score below {LEAST:g}'
     return None
@@ -106,9 +112,11 @@ def reason_against(one: Annotation, person: set) -> str | None:
 def number(boxes: Boxes, file: str) -> int | str | None:
     """The image_id of the picture of that name, None if it has none."""
     stem = os.path.splitext(file)[0]
-    if boxes.complete:
-        return boxes.ids.get(file)
-    return boxes.ids.get(file, boxes.ids.get(stem, int(stem) if stem.isdecimal() and len(stem) < 20 else None))
+    named = boxes.ids.get(file, boxes.ids.get(stem))
+    if named is not None or boxes.complete:
+        return named
+    match = NUMBERED.fullmatch(stem)
+    return int(match[1]) if match else None
 
 
 def of(boxes: Boxes, file: str) -> list[Box]:

@@ -210,7 +210,8 @@ def test_perfect_predictions_of_coco_by_person_and_by_picture(tmp_path, monkeypa
 
 @pytest.mark.parametrize(('change', 'words'), [
     ({'image_id': 999999}, '999999 is none of'), ({'keypoints': [1, 2, 3]}, '17 finite'),
-    ({'score': float('nan')}, '17 finite'), (None, 'KeyError')])
+    ({'score': float('nan')}, '17 finite'), (None, r'p\.json: \[0\] has no keypoints'),
+    ({'keypoints': 17 * [0.5, 1.01, 1]}, 'all joints lie between -2 and 2: fractions')])
 def test_foreign_results_are_refused(change, words, tmp_path, monkeypatch):
     manifest = drawn('coco', tmp_path / 'arrays', monkeypatch)
     table = arrays.load_array(str(tmp_path / 'arrays'), 'pictures', 'test', manifest)
@@ -229,7 +230,8 @@ def by_name(result, file):
 @pytest.mark.parametrize('change', [
     lambda result, file: result, lambda result, file: {**result, 'image_id': str(result['image_id'])}, by_name,
     lambda result, file: {**result, 'image_id': -1, 'file_name': f'C:\\pictures\\{file}'},
-    lambda result, file: {**result, 'category_id': '2'}])
+    lambda result, file: {**result, 'category_id': '2', 'score': '0.5'},
+    lambda result, file: {**result, 'keypoints': np.reshape(result['keypoints'], (17, 3)).tolist()}])
 def test_results_in_other_programs_forms(change, tmp_path, monkeypatch, capsys):
     """Pictures by number, text, name or file, people of a category of any id: the same perfect people."""
     manifest = drawn('coco', tmp_path / 'arrays', monkeypatch)

@@ -69,6 +69,7 @@ def document(categories, *annotations):
     ([detection(1, 1, 1)], [BOX], None),
     ([detection(1, 1, 0)], [BOX], 'no box is of category 1, .* 0 is taken for person'),
     ([detection(1, 1, '0')], [BOX], '0 is taken for person'),
+    ([detection(1, 1, 'Person'), detection(1, 1, 'dog', OTHER)], [BOX], '1 of category dog'),
     ([detection(1, 1, 0), detection(1, 1, 15, OTHER)], [BOX], r'1 box of people; left out: 1 of category 15 '),
     ([detection(1, 1, 18), detection(1, 1, 18)], [], r"no box is of category 1, COCO's person; found: 18 \(2\)"),
     ([{'image_id': 1, 'bbox': BOX}], [BOX], None),
@@ -99,8 +100,28 @@ def test_what_is_left_out_is_counted(tmp_path):
         detection(1, 1), detection(1, 0.3), detection(1, 1, box=(1, 2, 0, 4)), detection(1, 1, box=(1, 2, 3, -4)),
         detection(1, 1, box=(float('nan'), 2, 3, 4)), {**detection(1, 1), 'iscrowd': 1}]))
     assert boxes.of(found, '1.jpg') == [BOX]
-    assert found.said == ['1 box of people; left out: 3 without a box of positive size ([2], [3], [4]); '
+    assert found.said == ['1 box of people; left out: 3 without a box of positive size in pixels ([2], [3], [4]); '
                           '1 of groups (iscrowd) ([5]); 1 with a score below 0.5 ([1])']
+
+
+def test_fractions_of_the_picture_are_no_boxes(tmp_path):
+    found = boxes.read(written(tmp_path, [detection(1, 1, box=(0.25, 0.1, 0.5, 0.9))]))
+    assert boxes.of(found, '1.jpg') == []
+    assert found.said == ['0 boxes of people; left out: 1 without a box of positive size in pixels ([0])']
+
+
+@pytest.mark.parametrize(('file', 'id_'), [
+    ('COCO_val2014_000000397133.jpg', 397133), ('COCO_train2014_000000000009.png', 9), ('me_12.jpg', None),
+    ('COCO_val2014_x12.jpg', None), ('12', 12)])
+def test_numbers_in_names(tmp_path, file, id_):
+    assert boxes.number(boxes.read(written(tmp_path, [detection(397133, 1)])), file) == id_
+
+
+def test_a_documents_images_without_endings(tmp_path):
+    content = document([(1, 'person')], detection(1, 1))
+    content['images'][0]['file_name'] = 'set/me'
+    found = boxes.read(written(tmp_path, content))
+    assert boxes.of(found, 'me.jpg') == [BOX] and boxes.number(found, 'you.jpg') is None
 
 
 def test_poses_of_our_own_and_annotated_ones_have_boxes(tmp_path):
