@@ -91,7 +91,9 @@ def load(path, data_id=None, torso_from='joints'):
         stored = {name: found[name] for name in names if name in found}
     except FileNotFoundError:
         raise InputError(f'{path}: no such file (run pairwise_distr.py first)') from None
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise files.unreadable(path, '.npz', error) from error
+    except (ValueError, KeyError) as error:
         raise InputError(f'{path}: not a file of pairwise_distr.py, or damaged: {error}') from error
     if missing := [name for name in names if name not in stored]:
         raise InputError(f'{path}: holds no {missing[0]}, which --torso_from {torso_from} starts from: run '

@@ -176,7 +176,7 @@ def load_variables(path):
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
     except (OSError, ValueError) as error:
-        raise InputError(f'{path}: not a readable .npz file: {error}') from error
+        raise files.unreadable(path, '.npz', error) from error
 
 
 def read_text(variables, name, path, otherwise=None):

@@ -108,6 +108,13 @@ def create_npy(path, dtype, shape):
         os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
 
+def unreadable(path, kind, error):
+    """The InputError of a file that cannot be read: in the system's words where it is the disk, not the content."""
+    if isinstance(error, OSError) and error.errno:
+        return InputError(f'{path}: cannot be read: {error.strerror}')
+    return InputError(f'{path}: not a readable {kind} file: {type(error).__name__}: {error}')
+
+
 def load_json(path):
     """What a JSON file holds, in UTF-8, with a byte order mark or not, UTF-16 or UTF-32; InputError if it is none."""
     check_regular(path)
@@ -117,7 +124,7 @@ def load_json(path):
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f'{path}: not a readable .json file: {error}') from error
+        raise unreadable(path, '.json', error) from error
 
 
 def load_mat(path, take=None):
@@ -147,7 +154,7 @@ def load_mat(path, take=None):
         raise InputError(f'{path}: a .mat file of version 7.3 (HDF5), which is not read: save it as version 7 '
                          '(in MATLAB: save with -v7)') from None
     except Exception as error:              # a damaged file raises nearly anything
-        raise InputError(f'{path}: not a readable .mat file: {type(error).__name__}: {error}') from error
+        raise unreadable(path, '.mat', error) from error
 
 
 def _load_mat(path, take):

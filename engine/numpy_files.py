@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from engine.files import InputError, check_regular
+from engine.files import InputError, check_regular, unreadable
 
 MAX_NPZ = 1 << 28                       # bytes, unpacked: twenty times what the priors take
 MAX_ENTRIES = 10_000                    # arrays in a .npz: ResNet-152 has 800
@@ -62,7 +62,7 @@ def open_npy(path, dtype=None, shape=None):
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
     except Exception as error:            # a damaged header raises nearly anything: SyntaxError, struct.error, ...
-        raise InputError(f'{path}: not a readable .npy file: {error}') from error
+        raise unreadable(path, '.npy', error) from error
     if shape is not None and (len(shape) != array.ndim
                               or any(want not in (None, have) for want, have in zip(shape, array.shape))):
         raise InputError(f'{path}: has shape {array.shape}, expected {shape}')
@@ -103,7 +103,15 @@ def read_npz(path, limit: int = MAX_NPZ) -> dict[str, np.ndarray]:
     except (OSError, ValueError):
         raise
     except Exception as error:            # a damaged archive raises nearly anything
+        read_through(path)                # for zipfile, a disk that cannot be read is no archive either
         raise ValueError(f'damaged: {type(error).__name__}: {error}') from error
+
+
+def read_through(path) -> None:
+    """Raises the OSError of a file that cannot be read."""
+    with open(path, 'rb') as file:
+        while file.read(1 << 20):
+            pass
 
 
 def check_sizes(entries: list[zipfile.ZipInfo], limit: int) -> None:

@@ -1,4 +1,5 @@
 """Files of NumPy's form that nobody should trust: judged by their headers, before any of their data is read."""
+import errno
 import io
 import os
 import pickle
@@ -11,7 +12,7 @@ import pytest
 import pairwise_distr
 import predictions
 from engine import numpy_files, weights
-from engine.files import InputError
+from engine.files import InputError, load_json
 
 
 def npy(descr='<f4', shape='(2,)', data=bytes(8), version=(1, 0)):
@@ -156,6 +157,30 @@ def test_many_arrays_of_nothing_are_refused(tmp_path, monkeypatch):
     path = npz(tmp_path / 'a.npz', **{f'a{i}': npy(shape='(0,)', data=b'') for i in range(4)})
     with pytest.raises(ValueError, match='4 arrays, more than 3'):
         numpy_files.read_npz(path)
+
+
+class Broken(io.FileIO):
+    """A file on a disk that cannot be read."""
+
+    def readinto(self, buffer):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def readall(self):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_disk_that_cannot_be_read_is_no_damaged_file(tmp_path, monkeypatch):
+    (tmp_path / 'a.npy').write_bytes(npy())
+    (tmp_path / 'a.json').write_text('{}')
+    npz(tmp_path / 'a.npz', pred=npy())
+    monkeypatch.setattr('builtins.open', lambda path, *more: io.BufferedReader(Broken(path)))
+    monkeypatch.setattr(io, 'open', lambda path, *more: io.BufferedReader(Broken(path)))
+    for read, name in ((numpy_files.open_npy, 'a.npy'), (predictions.load_variables, 'a.npz'), (load_json, 'a.json'),
+                       (pairwise_distr.load, 'a.npz')):
+        with pytest.raises(InputError, match=rf'{name}: cannot be read: Input/output error'):
+            read(str(tmp_path / name))
+    with pytest.raises(InputError, match=r'--init \S+a\.npz: Input/output error'):
+        weights.load(str(tmp_path / 'a.npz'))
 
 
 def test_structures_are_read_where_they_are_expected(tmp_path):
