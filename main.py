@@ -27,6 +27,7 @@ from engine import (
     progress,
     runs,
     summaries,
+    tiling,
     towers,
     training,
     weights,
@@ -96,7 +97,8 @@ def work(machines, system, splits, options, run, manifest, start, found, trained
                 settings = command_line.settings_of(options, system)
                 runs.write_settings(run, settings, manifest['id'])
                 train(session, graph, system, splits, options, run,
-                      {**state, 'data_id': manifest['id'], 'settings': settings, 'code': checkpoint.code_version()})
+                      {**state, 'data_id': manifest['id'], 'settings': settings, 'code': checkpoint.code_version(),
+                       'convolution': tiling.recorded_costs()})
             predict_people(session, graph, system, options, manifest, splits['test'], run)
 
 
@@ -163,12 +165,21 @@ def remarks(found, options, system):
     version = checkpoint.code_version()
     if found.state['code'] != version and not found.state.get('weights_only'):
         yield f'note: {found.path} was written by code {found.state["code"]}, this is {version}'
+    if options.train and tiles_differ(found, options):
+        yield 'note: convolutions are tiled by other costs than before: last digits will differ'
     yield f'restored {found.path}'
     if found.state['settings'].get('validation') and not (options.validation or options.predict):
         yield 'note: that run held people out; without --validation, the test people are evaluated'
     changed = command_line.changed_inputs(options, found.state['settings'], system, systems.names())
     for name, trained in changed.items():
         yield f'note: --{name} {getattr(options, name)}: that run was trained with {trained}'
+
+
+def tiles_differ(found, options):
+    """Whether large filters are tiled by other costs than in the run so far."""
+    costs = tiling.recorded_costs()
+    tiled = getattr(options, 'conv', 'direct') != 'direct'
+    return tiled and found.state.get('convolution', costs) != costs             # earlier versions did not record them
 
 
 def system_meant(names, arguments=None):

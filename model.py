@@ -22,7 +22,7 @@ PartDetector = collections.namedtuple('PartDetector', 'logits heat_maps layers s
 
 
 def build(images, width=64, training=False, conv='auto', normalise=True, drop=None, banks=3, frozen=False,
-          dtype=tf.float32):
+          dtype=tf.float32, n=None):
     """images: uint8 [n, 480, 720, 3] RGB.  Returns a PartDetector; variables come from the current variable scope.
 
     width: channels of the first layers, the others in proportion.
@@ -35,13 +35,14 @@ def build(images, width=64, training=False, conv='auto', normalise=True, drop=No
     frozen: normalise by the moving averages in training, too, and leave them as they are.
     dtype: what the layers are computed in, tf.float32 or tf.bfloat16.  Weights, batch norm's statistics, the mean of
     the banks and the logits are float32 in any case.
+    n: the batch to be expected in training, for the choice of how to convolve.
     """
     f1, f2, f3, f4, f5 = (width * factor for factor in CHANNELS)
     layers, statistics = {}, {}
 
     def layer(x, name, size, channels, stride=1):
         with tf.variable_scope(name):
-            x = tf.nn.relu(conv_bias(tf.cast(x, dtype), size, channels, stride, conv, training))
+            x = tf.nn.relu(conv_bias(tf.cast(x, dtype), size, channels, stride, conv, training, n=n))
             layers[name], moments = batch_norm(x, training and not frozen) if normalise else (x, {})
             statistics.update(moments)
         return layers[name]
@@ -58,7 +59,7 @@ def build(images, width=64, training=False, conv='auto', normalise=True, drop=No
     x = ordered_sum(maps) / len(maps)                                   # [n, 60, 90, f4]
     x = layer(drop(x) if drop else x, 'conv5', 9, f5)                   # [n, 60, 90, f5]
     with tf.variable_scope('conv6'):
-        logits = tf.cast(conv_bias(x, 9, N_JOINTS, 1, conv, training), tf.float32)      # [n, 60, 90, 9]
+        logits = tf.cast(conv_bias(x, 9, N_JOINTS, 1, conv, training, n=n), tf.float32)      # [n, 60, 90, 9]
     return PartDetector(logits, spatial_softmax(logits), layers, statistics)
 
 

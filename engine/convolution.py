@@ -21,52 +21,48 @@ th x tw tiles of a map, T = tw n th all tiles, W = tw m2 + k - 1 padded width, t
 Sources: overlap-save, Oppenheim and Schafer, Discrete-time signal processing, 8.7; for networks, Mathieu, Henaff and
 LeCun, Fast training of convolutional networks through FFTs, 2014.
 """
-import collections
 import contextlib
 
 import numpy as np
 
 from engine.sums import ordered_sum
 from engine.tf1 import tf
+from engine.tiling import INFERENCE, TYPICAL_BATCH, choose, choose_tiling, training_costs
 
 METHODS = ('auto', 'direct', 'fft')
 SPECTRA, TRANSFORMS = 'spectra', 'transforms'       # graph collections: kept variables; (variable, op that fills it)
-TYPICAL_BATCH = 8           # for the choice of tiles, which must not depend on the batch: spectra are kept for any
-MARGIN = 1.2                # 'auto' takes the transforms only if they promise to be this much cheaper
-
-# What the choices go by, of each type (measured on 2 cores).  transform: multiply-adds that take as long as one element
-# of a spectrum to make; tile: outputs a side, beyond which the filters' spectra cost more than larger tiles save.
-Costs = collections.namedtuple('Costs', 'transform tile')
-COSTS = {tf.float32: Costs(75, 16), tf.bfloat16: Costs(300, 12)}    # bfloat16's multiply-adds are cheap, not its moves
-
-# Everything but k and rows is a pair (rows, columns): maps (h, w), outputs (m1, m2), inputs (P, Q), tiles (th, tw).
-Tiling = collections.namedtuple('Tiling', 'k maps outputs inputs tiles rows')
 
 
-def conv2d(x, filters, method='auto', spectrum=None):
+def conv2d(x, filters, method='auto', spectrum=None, n=None):
     """tf.nn.conv2d(x, filters, strides=1, padding='SAME') in value and gradients, for odd square filters.
 
     x: float32 or bfloat16 [n, h, w, c], n may be unknown, in whose type all is computed;
-    filters: [k, k, c, f]; method: one of METHODS (auto: see `choose`).
+    filters: [k, k, c, f]; method: one of METHODS (auto: see tiling.choose).
     spectrum: `filter_spectrum(filters, (h, w))` where it is known already: then the filters' values are not used, they
-    get no gradient, and 'auto' means 'fft'.  Returns [n, h, w, f] of x's type.
+    get no gradient, and 'auto' means 'fft'.
+    n: the batch to be expected, for the choice of method and tiles, where x's shape does not say.
+    Returns [n, h, w, f] of x's type.
     """
     x, filters = tf.convert_to_tensor(x), tf.convert_to_tensor(filters)
-    if spectrum is None and resolve(method, x, filters) == 'direct':
+    shape, filters_shape = x.shape.as_list(), filters.shape.as_list()
+    if spectrum is not None:
+        tiling = choose_tiling(shape[1:3], filters_shape, TYPICAL_BATCH, INFERENCE)
+        return _forward(_input_rows(x, tiling), lambda p: spectrum[p], filters_shape[3], tiling)
+    costs = training_costs(x.dtype)
+    if resolve(method, x, filters, n, costs) == 'direct':
         return tf.nn.conv2d(x, tf.cast(filters, x.dtype), strides=1, padding='SAME')
-    tiling = choose_tiling(x.shape.as_list()[1:3], filters.shape.as_list(), x.dtype)
-    if spectrum is None:
-        return _differentiable(tiling)(x, filters)
-    return _forward(_input_rows(x, tiling), lambda p: spectrum[p], filters.shape.as_list()[3], tiling)
+    n = shape[0] or n or TYPICAL_BATCH
+    return tiled_conv2d(x, filters, choose_tiling(shape[1:3], filters_shape, n, costs))
 
 
-def resolve(method, x, filters):
-    """'direct' or 'fft', whichever `method` comes to for these tensors."""
+def resolve(method, x, filters, n=None, costs=INFERENCE):
+    """'direct' or 'fft', whichever `method` comes to for these tensors.  n: see conv2d; costs: tiling.Costs."""
     if method not in METHODS:
         raise ValueError(f'method {method!r}: one of {METHODS} expected')
     if method != 'auto':
         return method
-    return choose(x.shape.as_list(), filters.shape.as_list(), on_gpu(x), x.dtype)
+    shape = x.shape.as_list()
+    return choose([n if shape[0] is None else shape[0], *shape[1:]], filters.shape.as_list(), on_gpu(x), costs)
 
 
 def on_gpu(x):
@@ -77,7 +73,7 @@ def on_gpu(x):
 def filter_spectrum(filters, map_shape):
     """Filters [k, k, c, f] -> their transform [P', 3 Q, c, f] for maps of shape (h, w) and any batch."""
     c, f = filters.shape.as_list()[2:]
-    tiling = choose_tiling(map_shape, filters.shape.as_list())
+    tiling = choose_tiling(map_shape, filters.shape.as_list(), TYPICAL_BATCH, INFERENCE)
     spectrum = _product(_column_bases(tiling)[1], _filter_rows(filters, tiling))           # [P', 3 Q, c f]
     return tf.reshape(spectrum, [tiling.rows, 3 * tiling.inputs[1], c, f])
 
@@ -114,41 +110,8 @@ def spectra(session, operations):
         session.run(forget)
 
 
-def choose(x_shape, filters_shape, on_gpu, dtype=tf.float32):
-    """'direct' or 'fft', whichever costs less for [n or None, h, w, c] and [k, k, c, f]; on a GPU always 'direct'."""
-    n, h, w, _ = x_shape
-    height, width, c, f = filters_shape
-    if on_gpu or height != width or height % 2 == 0:
-        return 'direct'
-    n = TYPICAL_BATCH if n is None else n
-    fft = _cost(choose_tiling((h, w), filters_shape, dtype), n, c, f, dtype)
-    return 'fft' if MARGIN * fft < n * h * w * height * width * c * f else 'direct'
-
-
-def choose_tiling(map_shape, filters_shape, dtype=tf.float32):
-    """The cheapest tiles for maps (h, w) and filters [k, k, c, f]; a Tiling."""
-    k, width, c, f = filters_shape
-    if k != width or k % 2 == 0:
-        raise ValueError(f'filters {k}x{width}: the tiled transform takes odd square filters only')
-    sizes = [range(1, min(size, COSTS[dtype].tile) + 1) for size in map_shape]
-    tilings = [_tiling(k, map_shape, (m1, m2)) for m1 in sizes[0] for m2 in sizes[1]]
-    return min(tilings, key=lambda tiling: _cost(tiling, TYPICAL_BATCH, c, f, dtype))
-
-
-def _tiling(k, maps, outputs):
-    inputs = tuple(m + k - 1 for m in outputs)
-    tiles = tuple(-(-size // m) for size, m in zip(maps, outputs))
-    return Tiling(k, tuple(maps), outputs, inputs, tiles, inputs[0] // 2 + 1)
-
-
-def _cost(tiling, n, c, f, dtype):
-    """Multiply-adds of the products and, in the same unit, the transforms of the filters, inputs and outputs."""
-    tiles = n * tiling.tiles[0] * tiling.tiles[1]
-    return 3 * tiling.rows * tiling.inputs[1] * (tiles * c * f + COSTS[dtype].transform * (c * f + tiles * (c + f)))
-
-
-def _differentiable(tiling):
-    """The function (x, filters) -> y, with both gradients."""
+def tiled_conv2d(x, filters, tiling):
+    """conv2d by these tiles, with both gradients."""
     @tf.custom_gradient
     def convolve(x, filters):
         f = filters.shape.as_list()[3]
@@ -160,7 +123,7 @@ def _differentiable(tiling):
             return dx, tf.cast(dw, filters.dtype)
         w = tf.cast(_after(x, filters), x.dtype)
         return _forward(x_rows, lambda p: _filter_spectrum(w, p, tiling), f, tiling), gradient
-    return convolve
+    return convolve(x, filters)
 
 
 def _forward(x_rows, filter_spectrum_at, f, tiling):

@@ -30,14 +30,14 @@ def new_weights(shape, deviation):
 
 
 def conv(x, size, width, stride=1, method='direct', training=False, padding='SAME', deviation=None,
-         groups=1):
+         groups=1, n=None):
     """size x size convolution without bias, in x's type.  Weights are float32; they start from a truncated normal, He's
     if no `deviation` is given.
 
     padding: 'SAME', 'VALID', or 'CENTRED', the same on every side, which with a stride samples x at 0, stride,
     2 stride, ... where SAME pads the end first.
     groups: of channels; each group of outputs sees its own of x.
-    method, training: see convolution.conv2d; for 'SAME' without stride and groups.
+    method, training, n: see convolution.conv2d; for 'SAME' without stride and groups.
     """
     weights = new_weights([size, size, x.shape.as_list()[-1] // groups, width], deviation)
     if stride > 1 or groups > 1 or padding == 'VALID':
@@ -45,8 +45,10 @@ def conv(x, size, width, stride=1, method='direct', training=False, padding='SAM
         padding = [[0, 0], sides, sides, [0, 0]] if padding == 'CENTRED' else padding
         parts = zip(tf.split(x, groups, axis=-1), tf.split(tf.cast(weights, x.dtype), groups, axis=-1))
         return tf.concat([tf.nn.conv2d(part, filters, stride, padding) for part, filters in parts], axis=-1)
-    if training or convolution.resolve(method, x, weights) == 'direct':
-        return convolution.conv2d(x, weights, method)
+    if training:
+        return convolution.conv2d(x, weights, method, n=n)
+    if convolution.resolve(method, x, weights) == 'direct':
+        return convolution.conv2d(x, weights, 'direct')
     return convolution.conv2d(x, weights, 'fft', convolution.kept_spectrum(weights, x.shape[1:3].as_list()))
 
 

@@ -75,12 +75,13 @@ def build_towers(system, batch, devices, options, training):
     """Networks with shared variables: returns [(network, part of the batch, weight, size)]."""
     variables_on = device_of_variables(devices, options.variables)
     towers, copies = [], collections.defaultdict(dict)
+    n = -(-options.batch_size // len(devices)) if training else None
     for t, (device, (part, weight, size)) in enumerate(zip(devices, split(batch, len(devices)))):
         machine = machine_of(device)
         with (tf.device(device_function(device, variables_on)), tf.name_scope(f'tower_{t}'),
               tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE),
               read_once(machine, copies[machine], training) if machine else contextlib.nullcontext()):
-            towers.append((build_network(system, part.images, part.targets, options, training, tower=t),
+            towers.append((build_network(system, part.images, part.targets, options, training, tower=t, n=n),
                            part, weight, size))
     return towers
 

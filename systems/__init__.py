@@ -44,7 +44,8 @@ crops.Sample of input_size, with the way back to the picture (engine/crops.py ha
 
 Of the graph:
 
-    build(images, targets, options, training, portable=False, tower=0) -> Network          portable: for export.py
+    build(images, targets, options, training, portable=False, tower=0, n=None)             portable: for export.py
+        -> Network                                                             n: samples a tower gets in training
     losses(network, targets, options) -> {output: [b]}                         each sample's
     objective({output: []}, options) -> []                                     what is minimised, of the means
     trained(name, options) -> whether training changes the variable of this name

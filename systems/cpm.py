@@ -136,7 +136,7 @@ def targets(options):
 
 # --- graph --------------------------------------------------------------------------------------------------------
 
-def build(images, targets, options, training, portable=False, tower=0):
+def build(images, targets, options, training, portable=False, tower=0, n=None):
     """Crops uint8 [b, 368, 368, 3] -> Network of the joints' maps float32 [b, 46, 46, k] of each stage.
 
     parts: {stage: maps [b, 46, 46, k + 1]}, the background's last.

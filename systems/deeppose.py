@@ -137,7 +137,7 @@ def targets(options):
 
 # --- graph --------------------------------------------------------------------------------------------------------
 
-def build(images, targets, options, training, portable=False, tower=0):
+def build(images, targets, options, training, portable=False, tower=0, n=None):
     """Crops uint8 [b, 227, 227, 3] -> Network of joints float32 [b, k, 2], in lengths of the crop, 0 in its middle.
 
     tower: its number; in training, each drops other outputs, by the seed and the step alone.

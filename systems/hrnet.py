@@ -134,7 +134,7 @@ def targets(options):
 
 # --- graph --------------------------------------------------------------------------------------------------------
 
-def build(images, targets, options, training, portable=False, tower=0):
+def build(images, targets, options, training, portable=False, tower=0, n=None):
     """Crops uint8 [b, 256, 256, 3] -> Network of maps float32 [b, 64, 64, k], linear."""
     make = Layers(training, not options.no_batch_norm, not options.identity)
     x, shown = trunk(images, options.width, make)

@@ -175,7 +175,7 @@ def targets(options):
 
 # --- graph --------------------------------------------------------------------------------------------------------
 
-def build(images, targets, options, training, portable=False, tower=0):
+def build(images, targets, options, training, portable=False, tower=0, n=None):
     """Pictures uint8 [b, 384, 384, 3] -> Network of float32 [b, 96, 96, 1 + 2k]: confidence, displacements."""
     make, channels = hrnet.Layers(training), HEAD * options.width
     x, shown = hrnet.trunk(images, options.width, make)

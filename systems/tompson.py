@@ -279,12 +279,13 @@ def targets(options):
 
 # --- graph --------------------------------------------------------------------------------------------------------
 
-def build(images, targets, options, training, portable=False, tower=0):
+def build(images, targets, options, training, portable=False, tower=0, n=None):
     """The whole network on one device: images uint8 [b, 480, 720, 3] -> Network of maps float32 [b, 60, 90, 9].
 
     parts: (logits {name: [b, 60, 90, 9]}, spatial_model.SpatialModel or None).
     portable: plain convolutions and products of matrices only, the same function.
     tower: its number; in training, each drops other maps, by the seed and the step alone.
+    n: samples that it gets in training, for the choice of how to convolve.
     """
     drop, frozen = None, options.train_only == 'spatial'
     if training and options.spatial_dropout and not frozen:
@@ -293,7 +294,7 @@ def build(images, targets, options, training, portable=False, tower=0):
     conv, method = ('direct', 'matmul') if portable else (options.conv, 'stacked' if options.predict else 'fft')
     with tf.variable_scope('part_detector'):
         detector = model.build(images, options.width, training, conv, not options.no_batch_norm, drop, options.banks,
-                               frozen, tf.as_dtype(options.precision) if training else tf.float32)
+                               frozen, tf.as_dtype(options.precision) if training else tf.float32, n)
     maps, logits = {'pd': detector.heat_maps}, {'pd': detector.logits}
     if options.loss == 'squared':                       # linear maps, as in the paper; what is negative is no joint
         logits['pd'] = LINEAR_SCALE * detector.logits

@@ -33,7 +33,7 @@ import pairwise_distr
 import spatial_model
 from datasets import arrays, flic
 from datasets.flic import HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, PAIRS, WIDTH, clamp_to_frame
-from engine import batches, cli, convolution, files, multiscale, towers
+from engine import batches, cli, files, multiscale, tiling, towers
 from engine.devices import computes_bfloat16
 from engine.heatmaps import cell_of, render_targets
 from engine.tables import markdown
@@ -218,10 +218,11 @@ def detector_flop(width, batch_size):
     ours = plain = first * 2 // 3                                       # it has no gradient by its input
     for k, h, w, c, f in layers:
         direct = 3 * 2 * batch_size * h * w * k * k * c * f             # forward and two gradients
-        tiling = convolution.choose_tiling((h, w), (k, k, c, f))
-        products = 3 * 2 * 3 * tiling.rows * tiling.inputs[1] * batch_size * math.prod(tiling.tiles) * c * f
+        costs = tiling.training_costs(tf.float32)
+        tiles = tiling.choose_tiling((h, w), (k, k, c, f), batch_size, costs)
+        products = 3 * 2 * tiling.work(tiles, batch_size, c, f)[0]
         plain += direct
-        ours += products if convolution.choose((None, h, w, c), (k, k, c, f), False) == 'fft' else direct
+        ours += products if tiling.choose((batch_size, h, w, c), (k, k, c, f), False, costs) == 'fft' else direct
     return ours, plain
 
 

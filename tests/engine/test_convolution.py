@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from engine import convolution
+from engine import convolution, tiling
 from engine.tf1 import tf
 
 TOLERANCE = 5e-6          # of the largest element; measured 2e-7 to 5e-7, conv2d itself on one thread 2.6e-6
@@ -53,10 +53,10 @@ def test_value_and_gradients(size, method):
     assert_near(run(*arrays, method), oracle(*arrays))
 
 
-@pytest.mark.parametrize('outputs', [(1, 1), (3, 4), (4, 3), (8, 9), (15, 2), (16, 16)])     # odd, even, P > 2 m1
+@pytest.mark.parametrize('outputs', [(1, 1), (3, 4), (4, 3), (8, 9), (15, 2), (16, 16), (17, 23)])
 def test_any_tiling(outputs, monkeypatch):
     monkeypatch.setattr(convolution, 'choose_tiling',
-                        lambda maps, shape, dtype: convolution._tiling(shape[0], maps, outputs))
+                        lambda maps, shape, n, costs: tiling.tiling_of(shape[0], maps, outputs))
     arrays = draw(2, 17, 23, 9, 2, 3)
     assert_near(run(*arrays), oracle(*arrays))
 
@@ -147,32 +147,6 @@ def test_inside_a_while_loop():
         dy = tf.constant(dy, tf.float32)
         actual, expected = session.run([(y, *tf.gradients(y, [start, w], dy)) for y in (looped, row)])
     assert_near(actual, expected)
-
-
-@pytest.mark.parametrize(('x_shape', 'filters_shape', 'method'), [
-    ((4, 60, 90, 512), (9, 9, 512, 512), 'fft'),
-    ((None, 60, 90, 256), (9, 9, 256, 512), 'fft'),
-    ((14, 15, 23, 256), (9, 9, 256, 512), 'fft'),
-    ((1, 15, 23, 256), (9, 9, 256, 512), 'direct'),         # one image: transforming the filters costs more
-    ((4, 60, 90, 128), (9, 9, 128, 128), 'fft'),            # --debug
-    ((4, 120, 180, 64), (5, 5, 64, 128), 'fft'),
-    ((4, 60, 90, 16), (5, 5, 16, 32), 'direct'),
-    ((4, 60, 90, 512), (1, 1, 512, 512), 'direct'),
-    ((4, 60, 90, 512), (8, 8, 512, 512), 'direct'),
-    ((4, 60, 90, 512), (9, 5, 512, 512), 'direct')])
-def test_auto_chooses_by_size(x_shape, filters_shape, method):
-    assert convolution.choose(x_shape, filters_shape, on_gpu=False) == method
-    assert convolution.choose(x_shape, filters_shape, on_gpu=True) == 'direct'
-
-
-@pytest.mark.parametrize(('x_shape', 'filters_shape', 'method'), [
-    ((4, 60, 90, 512), (9, 9, 512, 512), 'fft'),
-    ((14, 60, 90, 64), (9, 9, 64, 64), 'fft'),
-    ((14, 60, 90, 128), (9, 9, 128, 9), 'direct'),          # cheap products against transforms as dear as before
-    ((4, 120, 180, 64), (5, 5, 64, 128), 'direct')])
-def test_auto_chooses_by_type(x_shape, filters_shape, method):
-    assert convolution.choose(x_shape, filters_shape, False, tf.bfloat16) == method
-    assert convolution.choose(x_shape, filters_shape, False, tf.float32) == 'fft'
 
 
 def test_refuses_even_filters_and_unknown_methods():

@@ -5,7 +5,7 @@ from conftest import unordered_reads
 
 import main
 import model
-from engine import batches, checkpoint, crops, layers, towers
+from engine import batches, checkpoint, convolution, crops, layers, towers
 from engine.devices import device_names
 from engine.tf1 import tf
 from systems import tompson
@@ -116,6 +116,23 @@ def test_no_variable_is_read_in_no_order_with_its_update(tf_graph, n_towers, cha
     assert training.losses.keys() == training.outputs.keys() == ({'pd', 'sm'} if options.use_sm else {'pd'})
     untrained = {'detector': ['spatial_model/'], 'spatial': ['part_detector/']}.get(options.train_only, [])
     assert unordered_reads(tf.nest.flatten([getattr(training, name) for name in FETCHED]), untrained) == []
+
+
+@pytest.mark.parametrize(('n_towers', 'each'), [(1, 7), (2, 4), (3, 3)])
+def test_convolutions_are_chosen_for_a_towers_share(tf_graph, monkeypatch, n_towers, each):
+    """In training, where the batch is not in the shapes; inference is prepared for any batch."""
+    expected, conv2d = [], convolution.conv2d
+
+    def watch(*args, n=None):
+        expected.append(n)
+        return conv2d(*args, n=n)
+    monkeypatch.setattr(convolution, 'conv2d', watch)
+    options = settings(batch_size=7, use_sm=False)
+    towers.build_training(tompson, placeholders(), ['/cpu:0'] * n_towers, options, 100)
+    assert set(expected) == {each}
+    expected.clear()
+    towers.build_inference(tompson, placeholders(), ['/cpu:0'], options)
+    assert set(expected) == {None}
 
 
 def test_a_read_in_no_order_is_found(tf_graph):
