@@ -70,7 +70,7 @@ def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
     assert len(names['people']) == 1 and names['find'].joints[-1] == 'nose'
     for person in (*names['people'], names['clicked'], names['boxed']):
         assert np.linalg.norm(person.torso_xy - (263, 321)) < 20
-    assert 'somebody with probability 0.' in capsys.readouterr().out
+    assert 'person, score 0.' in capsys.readouterr().out
     assert cv2.imread(str(tmp_path / 'person_pose.png')).shape == (480, 720, 3)
 
 

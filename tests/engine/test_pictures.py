@@ -312,7 +312,7 @@ def test_a_folder_with_bad_pictures(untrained, tmp_path):
     (folder / 'b.jpg').write_bytes(encoded('.jpg', shapes())[:-200])
     (folder / 'c.png').write_bytes(b'no picture')
     (folder / 'd.png').write_bytes(encoded('.png', shapes(33, 41)))
-    long = 246 * 'e'                                                                # _pose.jpg makes it too long a name
+    long = 248 * 'e'                                                                # _pose.jpg makes it too long a name
     for name in (long, 'f'):
         (folder / f'{name}.png').write_bytes(encoded('.png', shapes()))
     out.mkdir()

@@ -391,9 +391,9 @@ def test_predictions_without_spatial_model_have_no_heat_maps(made, tmp_path):
 
 def test_a_run_without_checkpoints_is_named_as_it_was_given(made):
     made.run = 'nowhere'
-    with pytest.raises(InputError, match=r'^--run: nowhere: no checkpoint'):
+    with pytest.raises(InputError, match=r"^--run: no run 'nowhere' in "):
         report.read_pairs(report.Material(made))
-    with pytest.raises(InputError, match=r'^--run: nowhere: no checkpoint'), report.restored(made.run, 'single'):
+    with pytest.raises(InputError, match=r"^--run: no run 'nowhere' in "), report.restored(made.run, 'single'):
         pass
 
 
