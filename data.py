@@ -390,7 +390,8 @@ def make_frames(metas, images, options, settings):
         print(f'left out: {sum(map(bool, reasons))} people on {len(bad)} pictures', *bad, sep='\n  ')
         people = select(people, np.array([not reason for reason in reasons], bool))
         frames = [frame for frame, reason in zip(frames, reasons) if not reason]
-    check_both({split: (people.split == split).sum() for split in arrays.SPLITS}, metas[0])
+    check_both({split: (people.split == split).sum() for split in arrays.SPLITS}, metas,
+               tenths=bool(options.coco))
     print(report(people, custom=bool(options.coco)))
     check_space(options.out, len(people.file))
     facts = {'dataset': 'flic', 'settings': settings,
@@ -430,7 +431,8 @@ def make_annotated(metas, images, options, settings):
     name = SETS[options.dataset]
     root, splits = datasets.load(name).read(metas, images)
     splits = {split: look(part, root, options.workers, options.skip_missing, split) for split, part in splits.items()}
-    check_both({split: part.people['visible'].any(axis=1).sum() for split, part in splits.items()}, metas[0])
+    check_both({split: part.people['visible'].any(axis=1).sum() for split, part in splits.items()}, metas,
+               tenths=name in ('mpii', 'coco'))
     for part in splits.values():
         annotations.check_joints(part.joints, metas[0])
     print(report_annotated(splits, datasets.load(name).JOINTS, root))
@@ -443,10 +445,13 @@ def make_annotated(metas, images, options, settings):
     return write_arrays(options.out, lambda split: write_annotated(options.out, split, splits[split], name), facts)
 
 
-def check_both(counts, meta):
-    for split, n in counts.items():
-        if not n:
-            raise InputError(f'{meta}: no {split} people')
+def check_both(counts, metas, tenths):
+    """counts: {split: people with joints}; tenths: whether of one file every tenth picture is a test one."""
+    if not counts['train']:
+        raise InputError(f'{metas[0]}: no train people')
+    if not counts['test']:
+        hint = ': of one file every tenth picture is for testing, from the second on: give two files, training and test'
+        raise InputError(f'{metas[-1]}: no test people' + hint * (tenths and len(metas) == 1))
 
 
 if __name__ == '__main__':

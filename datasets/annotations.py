@@ -42,13 +42,11 @@ def doubts(part):
     size = np.stack([part.pictures[side][people['picture']] for side in ('width', 'height')], axis=-1)
     labelled, corners = people['visible'] > 0, people['box'].reshape(-1, 2, 2)
     off_picture = far_outside(part.joints, size) & labelled
-    off_box = ((part.joints < corners[:, None, 0]) | (part.joints > corners[:, None, 1])).any(axis=2) & labelled
     area = np.prod(corners[:, 1] - corners[:, 0], axis=1)
     found = {
         'joints of {} are far outside their pictures': off_picture.any(axis=1),
         'boxes of {} reach far beyond their pictures; expected is [x, y, width, height]':
             far_outside(corners, size, BEYOND_BOX).any(axis=1),
-        'most joints of {} are outside of their boxes': 2 * off_box.sum(axis=1) > labelled.sum(axis=1),
         'areas of {} are less than a hundredth of their boxes': labelled.any(axis=1) & (100 * people['area'] < area)}
     return [f'look at the labels: {what.format(f"{n} people")} ({listed(people["file"][rows].tolist())})'
             for what, rows in found.items() if (n := rows.sum())]

@@ -60,6 +60,8 @@ def read(file: CocoFile, wanted: tuple[str, ...]) -> Reading:
                 points = points_of(one, columns[category], sizes.get(category), label, remarks)
             except InputError as error:
                 raise InputError(f'{label}: {error}') from None
+            if is_off_box(one):
+                remarks.add('people with most of their key points outside of their box: look at these labels', label)
             people.append(Person(one, place[one.image], label, points))
     check_units(people)
     return Reading(people, left_out, remarks, notes)
@@ -182,6 +184,17 @@ def points_of(one: Annotation, columns: list, n: int | None, label: str, remarks
     if not (np.abs(points[visible > 0, :2]) < FAR).all():                           # NaN compares false
         raise InputError('a joint is not a number, or far outside its picture')
     return points
+
+
+def is_off_box(one: Annotation) -> bool:
+    """Whether most of somebody's labelled key points are outside of the file's own box: labels in % or of a picture of
+    another size look like that."""
+    if one.points is None or one.box is None or 'box' in one.derived:
+        return False
+    xy = one.points[(one.points[:, 2] > 0) & ~is_nowhere(one.points), :2]
+    first, size = np.split(np.array(one.box), 2)
+    inside = ((xy >= first) & (xy <= first + size)).all(axis=1)
+    return 2 * inside.sum() < len(xy)
 
 
 def check_units(found: list[Person]) -> None:

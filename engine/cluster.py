@@ -93,6 +93,8 @@ def by_tf_config(text):
     if not isinstance(config, dict | None):
         raise ValueError(f'an object is expected, not {text:.80}')
     cluster = (config or {}).get('cluster') or {}
+    if not isinstance(cluster, dict):
+        raise ValueError(f'"cluster" is to be an object, {{job: addresses}}, not {cluster!r:.80}')
     jobs = {name: addresses(job) for name, job in cluster.items() if job and name != 'evaluator'}
     if sum(map(len, jobs.values())) < 2:
         return [], None

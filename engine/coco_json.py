@@ -168,6 +168,8 @@ def annotation_of(row: int, one: dict) -> Annotation:
     if 'area' in derived:
         area = polygons_area(outline) or (box[2] * box[3] if box else None)
     file = str(one.get('file_name') or '')
+    if one.get('image_id') is None and not file:
+        raise InputError('no `image_id`')
     image = identity(one['image_id'] if one.get('image_id') is not None else file)
     score = number(one.get('score'))
     return Annotation(

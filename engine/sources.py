@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from engine import containers, images
-from engine.files import InputError
+from engine.files import MAX_NAME, InputError
 from engine.images import STDIN
 
 JPEGS = ('.jpg', '.jpeg', '.jpe', '.jfif')
@@ -30,6 +30,7 @@ HEIC = ('.heic', '.heif', '.hif')
 FIRST_JPEG = 1 << 26                            # bytes within which a stream's second JPEG begins
 read_picture = images.read_picture              # where other programs know it
 NAMED = 3                                       # of what is passed over, so many by name
+LONGEST = MAX_NAME - len('_99999_000000000_maps.jpg')    # bytes of a name of what is written, without endings
 
 
 class Source(NamedTuple):
@@ -215,10 +216,16 @@ def is_frame(name: str, videos: Iterable[str]) -> bool:
 
 
 def numbered(names: list[str]) -> list[str]:
-    """Names that are equal nevertheless, a_b/c and a/b_c, get numbers."""
+    """Names that are equal nevertheless, a_b/c and a/b_c, get numbers; those too long to write lose their end."""
     seen, result = set(), []
-    for name in names:
+    for name in map(shortened, names):
         new = next(new for i in range(len(names) + 1) if (new := f'{name}_{i + 1}' if i else name) not in seen)
         seen.add(new)
         result.append(new)
     return result
+
+
+def shortened(name: str) -> str:
+    while len(os.fsencode(name)) > LONGEST:
+        name = name[:-1]
+    return name

@@ -237,6 +237,19 @@ def test_pictures_by_name_in_place_of_id(folder):
     assert read_coco(folder, content).people['file'].tolist() == ['0.png', '1.png']
 
 
+@pytest.mark.parametrize('read', [read_coco, read_own])
+def test_key_points_outside_of_their_box_are_said(folder, read, capsys):
+    """In %, as Label Studio has them, of one person of two; who has no box of their own is not doubted."""
+    def percent(content):
+        points = np.reshape(content['annotations'][1]['keypoints'], (17, 3)) * (100 / SIZE[0], 100 / SIZE[1], 1)
+        content['annotations'][1]['keypoints'] = points.ravel().tolist()
+    read(folder, changed(percent))
+    assert capsys.readouterr().out == (f'{folder}/people.json: 1 people with most of their key points outside of their '
+                                       'box: look at these labels (annotations[1] of 1.png)\n')
+    read(folder, changed(percent, each('annotations', bbox=None, segmentation=None)))
+    assert 'outside of their box' not in capsys.readouterr().out
+
+
 def test_doubtful_labels_are_said(folder):
     """Each by itself, of the one person of whom it is true; of pictures of unknown size nothing is said."""
     def doubts(change, *fields):
@@ -252,8 +265,6 @@ def test_doubtful_labels_are_said(folder):
     corners = doubts(lambda people: people['box'].__setitem__((1, slice(2, 4)), (200, 230)), 'people')
     assert corners == [line.format('boxes of 1 people reach far beyond their pictures; expected is [x, y, width, '
                                    'height]')]
-    percent = doubts(lambda joints: joints[1].__imul__((100 / SIZE[0], 100 / SIZE[1])), 'joints')
-    assert percent == [line.format('most joints of 1 people are outside of their boxes')]
     area = doubts(lambda people: people['area'].__setitem__(1, 17), 'people')
     assert area == [line.format('areas of 1 people are less than a hundredth of their boxes')]
 

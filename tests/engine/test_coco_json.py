@@ -115,7 +115,8 @@ def test_what_is_no_json(tmp_path, content):
     (3, 'neither'), ('"x"', 'neither'), ({'images': []}, 'neither'), ({'annotations': {}}, 'neither'),
     ([1], r'annotations\[0\]: 1 is not an object'), ({'annotations': [], 'images': 3}, '`images` is no list'),
     *(([{'image_id': id_}], r'annotations\[0\]: id .* is neither a whole number nor text')
-      for id_ in ([1], 1.5, True, None, '', float('nan'))),
+      for id_ in ([1], 1.5, True, '', float('nan'))),
+    ([{'image_id': None}], r'annotations\[0\]: no `image_id`'), ([{'id': 1}], r'annotations\[0\]: no `image_id`'),
     ([{'image_id': 1, 'bbox': [1, 2, 3]}], 'bbox'),
     ([{'image_id': 1, 'bbox': [1, 2, 3, 'x']}], r"annotations\[0\]: bbox \[1, 2, 3, 'x'\] is not"),
     *(([{'image_id': 1, 'keypoints': keypoints}], r'annotations\[0\]: `keypoints` is not')

@@ -233,6 +233,15 @@ def test_names_of_several_folders(paths, videos, names):
     assert sources.unique_names(paths, videos) == names
 
 
+def test_names_too_long_to_write(tmp_path):
+    """What is written about them can be, and two that begin alike are told apart."""
+    paths = [f'/{250 * "a"}.jpg', f'/{249 * "a"}b.jpg', f'/{120 * "é"}.jpg']
+    names = sources.unique_names(paths)
+    assert len(set(names)) == 3 and all(path[1:].startswith(name[:100]) for path, name in zip(paths, names))
+    for name in names:
+        (tmp_path / f'{name}_000000000_maps.jpg').touch()
+
+
 @pytest.mark.parametrize(('paths', 'message'), [
     (['y.png', '0'], r'--predict 0: a camera goes without other'), (['-', 'y.png'], 'standard input goes without'),
     (['y.png', 'absent.png'], r'absent\.png: no such file'), (['*.tif'], r'\*\.tif: no file matches'),
