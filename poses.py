@@ -10,7 +10,8 @@ None where the system has none.  What these mean is in docs/pictures.md; options
 
 A program that uses TensorFlow 2, too, keeps it as it is: a model has a graph and a session of its own.  If this is the
 program's first import of TensorFlow, oneDNN is turned on for the whole process, as TF_ENABLE_ONEDNN_OPTS=1 would; set
-that variable to say otherwise.  Threads may share a model: they take turns.
+that variable to say otherwise.  Threads may share a model: they take turns.  Processes load one each, and are started
+by multiprocessing's 'spawn': in a process that is forked after `load` TensorFlow would wait for ever.
 """
 import contextlib
 import os
@@ -35,6 +36,7 @@ except ModuleNotFoundError as error:
     raise
 
 read = images.read_picture
+sessions_of = None                                      # the process that has run TensorFlow for us
 
 
 def load(checkpoint_path, *options):
@@ -67,10 +69,26 @@ def of_numbers(values, width, name):
     return [tuple(row) for row in values.tolist()]
 
 
+def close_in(process, stack):
+    """Frees what a model has, in the process that made it."""
+    if process == os.getpid():
+        stack.close()
+
+
+def check_process():
+    """RuntimeError in a fork of the process that has run TensorFlow, whose threads are not in the fork."""
+    global sessions_of
+    sessions_of = sessions_of or os.getpid()
+    if sessions_of != os.getpid():
+        raise RuntimeError('this process was forked from one that had loaded poses, and TensorFlow would wait here for '
+                           "ever: start it by multiprocessing.get_context('spawn'), or fork before poses.load")
+
+
 class Model:
     """model(image) -> people.  joints: their names.  A context, or closed by close()."""
 
     def __init__(self, options, system, found):
+        check_process()
         body = datasets.load(options.dataset)
         self.joints = [standard_name(joint) for joint in body.JOINTS]
         self.lock = threading.Lock()
@@ -82,12 +100,13 @@ class Model:
             stack.enter_context(convolution.spectra(session, graph.spectra))
             self.finder = pictures.Finder(session, graph, system, body, options)
             # Called by close(), or else before the session goes by itself, without which the spectra cannot be freed.
-            self.close_once = weakref.finalize(self, stack.pop_all().close)
+            self.close_once = weakref.finalize(self, close_in, os.getpid(), stack.pop_all())
 
     def __call__(self, image, torsos=None, boxes=None):
         """The people of an RGB picture, uint8 [h, w, 3], the highest score first; or one for each of `torsos`,
         [(x, y), ...], or of `boxes`, [(x, y, width, height), ...], pixels, with low_score where there is probably
         nobody.  ValueError says what is wrong with the arguments."""
+        check_process()
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or (
                 image.shape[2] != 3 or not image.size):
             raise ValueError('the picture is no array uint8 [height, width, 3] of RGB, as poses.read makes it')

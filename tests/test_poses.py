@@ -1,5 +1,7 @@
 """Poses from Python are those of the command line."""
+import concurrent.futures
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -108,6 +110,16 @@ def test_prompts_of_the_person_on_the_example(tmp_path):
     done = forked.run(['main.py', *fast, '--predict', '1.jpg', '--boxes', 'boxes.json'], cwd=tmp_path)
     assert done.returncode == 0 and '1 picture, 1 person, 1 below the threshold' in done.stdout
     assert done.stderr.startswith('main.py: 1: --boxes 550,20,90,180: no person found in it (score 0.')
+
+
+def test_a_process_forked_after_a_load_is_told_so(monkeypatch):
+    """TensorFlow would wait there for ever, as for threads that are not in a fork."""
+    monkeypatch.setattr(poses, 'sessions_of', None)
+    poses.check_process()
+    poses.check_process()
+    with (concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('fork')) as pool,
+          pytest.raises(RuntimeError, match='forked from one that had loaded poses')):
+        pool.submit(poses.load, 'pretrained/flic').result(timeout=60)
 
 
 @pytest.mark.long
