@@ -274,8 +274,8 @@ def restore(session, saver, checkpoint):
             if tf.float16 not in types.values():
                 saver.restore(session, prefix)
                 return
-            for variable in tf.global_variables():
-                variable.load(reader.get_tensor(variable.op.name).astype(variable.dtype.as_numpy_dtype), session)
+            assign(session, [(variable, reader.get_tensor(variable.op.name).astype(variable.dtype.as_numpy_dtype))
+                             for variable in tf.global_variables()])
     except (tf.errors.OpError, ValueError) as error:
         raise InputError(f'{checkpoint.path}: does not fit this graph: {reason(error)}') from error
 
