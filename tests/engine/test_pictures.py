@@ -17,7 +17,7 @@ import crowd
 import model
 import systems
 from datasets import flic, synthetic
-from engine import batches, crops, drawing, frames, heatmaps, images, labels, pictures, results, sources
+from engine import batches, convolution, crops, drawing, frames, heatmaps, images, labels, pictures, results, sources
 from engine import options as command_line
 from engine.augmentation import transform
 from engine.files import InputError
@@ -368,13 +368,14 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
     image = synthetic.render(0, 2).image
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
-        (found,) = pictures.Finder(session, graph, tompson, flic, options).find(image, [(300.0, 200.0)])
-        view = crowd.around(image, 8 / found.matrix[0, 0], (300, 200))                   # where it found them
-        torso_xy = transform(view.matrix, found.torso_xy)
-        views = tompson.views(view.image, crops.somebody((0, 0, 720, 480), 10, torso_xy), options)
-        batch = batches.make(tompson, [0] * len(views), options, np.ones(len(views)), views)
-        evaluate = tompson.predictor(session, graph.evaluation, options)
-        outputs, _, _ = evaluate(batches.feed(graph.evaluation.batch, batch))
+        with convolution.spectra(session, graph.spectra):
+            (found,) = pictures.Finder(session, graph, tompson, flic, options).find(image, [(300.0, 200.0)])
+            view = crowd.around(image, 8 / found.matrix[0, 0], (300, 200))                   # where it found them
+            torso_xy = transform(view.matrix, found.torso_xy)
+            views = tompson.views(view.image, crops.somebody((0, 0, 720, 480), 10, torso_xy), options)
+            batch = batches.make(tompson, [0] * len(views), options, np.ones(len(views)), views)
+            evaluate = tompson.predictor(session, graph.evaluation, options)
+            outputs, _, _ = evaluate(batches.feed(graph.evaluation.batch, batch))
     ((expected,),) = tompson.decode(outputs['sm'], options)
     np.testing.assert_allclose(transform(view.matrix, found.joints_xy), expected.joints_xy, atol=0.02)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
