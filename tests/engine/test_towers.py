@@ -112,7 +112,7 @@ GRAPHS = [(1, AVERAGED), (2, AVERAGED)] + [
 def test_no_variable_is_read_in_no_order_with_its_update(tf_graph, n_towers, changes):
     tf.train.get_or_create_global_step()
     options = settings(**changes)
-    training = towers.build_training(tompson, placeholders(), ['/cpu:0'] * n_towers, options, 100)
+    training = towers.build_training(tompson, placeholders(**changes), ['/cpu:0'] * n_towers, options, 100)
     assert training.losses.keys() == training.outputs.keys() == ({'pd', 'sm'} if options.use_sm else {'pd'})
     untrained = {'detector': ['spatial_model/'], 'spatial': ['part_detector/']}.get(options.train_only, [])
     assert unordered_reads(tf.nest.flatten([getattr(training, name) for name in FETCHED]), untrained) == []
