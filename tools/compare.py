@@ -46,6 +46,7 @@ EVALUATED = {'spm': ('--threshold', 0.05)}
 PUBLISHED = {'deeppose': (92.3, 82.0), 'cpm': (97.6, 95.0)}
 ROWS = ('wrist', 'elbow', 'shoulder', 'hip', 'nose', 'mean of 9')
 ANOTHER_RATE = {'cpm': 'held-out people within 25 pixels of the crop'}      # what its log has instead of radius 10
+CONSTANT = 'constant pose'                  # the row of tools/constant_pose.py: the floor of all systems
 TRIAL = 80                                  # people of the trial that estimates the time of a sample
 
 
@@ -53,7 +54,7 @@ TRIAL = 80                                  # people of the trial that estimates
 
 def run_all(args):
     with experiments.open_results(args.out) as file:
-        done = {row['system'] for row in read_results(args.out) if row['minutes'] == args.minutes}
+        done = {row['system'] for row in results_of(args)}
         for name in args.systems:
             if name in done:
                 continue
@@ -112,7 +113,12 @@ def rates(path, data):
     """people, rates and pck of a line of --out, of a file's last model."""
     manifest = arrays.read_manifest(data)
     found = predictions.read(path, manifest)
-    truth, result = evaluate.read_truth(data, manifest, found.split), {'people': len(found.rows)}
+    return rates_of(found, evaluate.read_truth(data, manifest, found.split))
+
+
+def rates_of(found, truth):
+    """The same of Predictions and evaluate.read_truth's truth."""
+    result = {'people': len(found.rows)}
     for key, normaliser, radius in (('rates', 'lhip-rsho', 10), ('pck', 'torsobox', 20)):
         errors = list(evaluate.score(found, truth, normaliser).values())[-1]
         each = evaluate.detection_rate(errors, radius)
@@ -128,18 +134,30 @@ def read_results(path):
     return read_lines(path, 'updates') if os.path.exists(path) and os.path.getsize(path) else []
 
 
-def table(results):
-    """Markdown."""
+def results_of(args):
+    """The lines of --out that --minutes is about."""
+    return [row for row in read_results(args.out) if row.get('minutes') == args.minutes]
+
+
+def table(results, floors=()):
+    """Markdown; floors: lines of tools/constant_pose.py, which take their place among the systems."""
     header = ('system', 'width', 'updates', 'minutes', 'samples a second', *ROWS, 'PCK@0.2 elbow, wrist', 'published')
     body = []
-    for row in sorted(results, key=lambda row: -row['rates']['mean of 9']):
+    for row in sorted([*results, *floors], key=lambda row: -row['rates']['mean of 9']):
+        if row in floors:
+            body.append((CONSTANT, *4 * '-', *found_in(row), '-'))
+            continue
         seconds, width = row['epochs'][-1][0], value_of(row['arguments'], '--width', 'full')
         samples = int(value_of(row['arguments'], '--train_examples')) * len(row['epochs'])
         body.append((row['system'], width, str(row['updates']), f'{seconds / 60:.1f}', f'{samples / seconds:.1f}',
-                     *(f'{row["rates"][name]:.1f}' for name in ROWS),
-                     f'{row["pck"]["elbow"]:.1f}, {row["pck"]["wrist"]:.1f}',
+                     *found_in(row),
                      '{:.1f}, {:.1f}'.format(*PUBLISHED[row['system']]) if row['system'] in PUBLISHED else '-'))
     return markdown(header, body)
+
+
+def found_in(row):
+    """The cells of a line's rates and PCK."""
+    return [*(f'{row["rates"][name]:.1f}' for name in ROWS), f'{row["pck"]["elbow"]:.1f}, {row["pck"]["wrist"]:.1f}']
 
 
 def value_of(arguments, option, otherwise=None):
@@ -192,10 +210,10 @@ def main(arguments=None):
     if not args.table:
         experiments.heed_sigterm()
         run_all(args)
-    results = [row for row in read_results(args.out) if row['minutes'] == args.minutes]
+    results = results_of(args)
     if not results:
         raise InputError(f'--out {args.out}: no results of --minutes {args.minutes:g}')
-    print(table(results))
+    print(table(results, [row for row in read_results(args.out) if row['system'] == CONSTANT]))
     chart(results, f'{os.path.splitext(args.out)[0]}.png')
 
 

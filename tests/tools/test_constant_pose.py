@@ -1,0 +1,53 @@
+"""The constant pose against people whose poses are known."""
+import json
+
+import forked
+import numpy as np
+import pytest
+
+from datasets import arrays, flic
+from tools.constant_pose import constant_pose
+
+
+def split_of(poses, boxes):
+    """A Split of people with poses [n, 9, 2], in heights of their boxes [n, 4] (x1 y1 x2 y2) from the centre."""
+    boxes = np.array(boxes, np.float32)
+    people = np.zeros(len(boxes), flic.PERSON)
+    people['torsobox'] = boxes
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    height = boxes[:, 3] - boxes[:, 1]
+    joints = centre[:, None] + height[:, None, None] * np.array(poses)
+    joints = np.concatenate([joints, np.zeros((len(boxes), 1, 2))], axis=1)             # a torso that is not asked for
+    return arrays.Split(None, joints, people, np.arange(len(boxes)), 'train')
+
+
+@pytest.fixture
+def pose():
+    return np.random.default_rng(0).normal(size=(9, 2))
+
+
+def test_equal_people_are_found_exactly_wherever_their_box_is(pose):
+    train = split_of([pose] * 3, [[0, 0, 40, 80], [100, 50, 160, 250], [300, 300, 310, 320]])
+    test = split_of([pose] * 2, [[10, 20, 30, 60], [400, 100, 500, 400]])
+    np.testing.assert_allclose(constant_pose(train, test), test.joints[:, :9], atol=1e-4)
+
+
+def test_one_odd_person_among_three_does_not_move_it(pose):
+    train = split_of([pose, pose, pose + 50], [[0, 0, 40, 80]] * 3)
+    test = split_of([pose], [[0, 0, 100, 200]])
+    np.testing.assert_allclose(constant_pose(train, test), test.joints[:, :9], atol=1e-3)
+
+
+def test_unlabelled_joints_do_not_count(pose):
+    lacking = pose.copy()
+    lacking[2] = np.nan
+    train = split_of([lacking, pose], [[0, 0, 40, 80]] * 2)
+    test = split_of([pose], [[0, 0, 100, 200]])
+    np.testing.assert_allclose(constant_pose(train, test), test.joints[:, :9], atol=1e-3)
+
+
+def test_its_line_is_one_of_the_comparison(arrays_folder):
+    done = forked.run(['-m', 'tools.constant_pose', '--data', arrays_folder], check=True)
+    line = json.loads(done.stdout)
+    assert line['system'] == 'constant pose' and line['people'] == 4
+    assert 0 < line['rates']['mean of 9'] < 100 and {'elbow', 'wrist'} <= set(line['pck'])
