@@ -16,14 +16,3 @@ TWO_BY_TWO = tf.AggregationMethod.EXPERIMENTAL_TREE
 def ordered_sum(terms: Sequence[tf.Tensor]) -> tf.Tensor:
     """The sum of tensors of one shape and type, always in the order of the list."""
     return functools.reduce(lambda total, term: tf.add_n([total, term]), terms)
-
-
-def unordered_sums(graph: tf.Graph) -> list[str]:
-    """Names of the operations that add three or more tensors in no fixed order;
-    of functions' bodies, too."""
-    definition = graph.as_graph_def()
-    nodes = [*definition.node]
-    for function in definition.library.function:
-        nodes += function.node_def
-    return [node.name for node in nodes
-            if node.op in ('AddN', 'AccumulateNV2') and node.attr['N'].i > 2]

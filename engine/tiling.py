@@ -3,7 +3,7 @@
     choose((n, h, w, c), (k, k, c, f), on_gpu, costs)       -> 'direct' or 'fft', whichever is cheaper
     choose_tiling((h, w), (k, k, c, f), n, costs)           -> the cheapest Tiling
 
-Costs differ between processors: `python -m tools.calibrate_convolution` fits them to timings in about two minutes and
+Costs differ between processors: `python -m tools.calibrate_convolution` fits them to timings in some minutes and
 keeps them in a file (`calibration_file`), which training reads.  Without it, training goes by the defaults below.
 Inference has fixed costs, so that a checkpoint's predictions do not depend on a calibration.
 """

@@ -161,6 +161,15 @@ def unordered_reads(fetched, untrained=()):
     return bad
 
 
+def unordered_sums(graph):
+    """Names of the operations of a graph, or of its functions, that add three or more tensors in no fixed order."""
+    definition = graph.as_graph_def()
+    nodes = [*definition.node]
+    for function in definition.library.function:
+        nodes += function.node_def
+    return [node.name for node in nodes if node.op in ('AddN', 'AccumulateNV2') and node.attr['N'].i > 2]
+
+
 def _touches(op, variable):
     """Whether an operation takes the variable, through the switches of a tf.cond too."""
     handles = list(op.inputs)

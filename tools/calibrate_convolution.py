@@ -1,6 +1,6 @@
 """Fits the costs by which training chooses how to convolve (engine/tiling.py) to this machine's processor.
 
-    python -m tools.calibrate_convolution           # about two minutes on two idle cores; --forget takes it back
+    python -m tools.calibrate_convolution           # some minutes; --forget takes it back
 
 Layers are timed forward and backward, by tiles of several sizes and by tf.nn.conv2d, in CPU seconds, which other
 programs on the machine disturb less than wall clock.  The costs are those of the least relative errors, none negative,

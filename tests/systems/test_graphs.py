@@ -6,9 +6,9 @@ import types
 
 import gpu_placement
 import pytest
+from conftest import unordered_sums
 
 import main
-from engine import sums
 from engine.tf1 import tf
 from systems import hrnet
 
@@ -45,7 +45,7 @@ def test_a_systems_graph(name, arguments, n, gpus, monkeypatch):
     monkeypatch.setattr(hrnet, 'BLOCKS', 1)
     graph = build_graph(name, arguments, ['/gpu:0', '/gpu:1'][:n])
     assert sum('GPU' in op.device.upper() for op in graph.get_operations()) > 100
-    assert sums.unordered_sums(graph) == []
+    assert unordered_sums(graph) == []
     assert gpu_placement.without_kernel(graph) == []
 
 
