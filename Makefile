@@ -53,6 +53,7 @@ tables: $(VENV)/stamp
 
 lint: $(VENV)/stamp
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check --quiet .
 
 test: lint
 	$(RUN) -m pytest -q -rs -m 'not long' tests

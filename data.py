@@ -19,8 +19,9 @@ Arrays of the same source are replaced, which is said; of another, and another p
 
 What is read of each set, and who is a test person, its module says: datasets/{flic,lsp,mpii,coco,own}.py.
 """
+
 if __name__ == '__main__':
-    import engine.own_process  # noqa: F401
+    import jointpose.utils.startup  # noqa: F401
 
 import binascii
 import concurrent.futures
@@ -35,21 +36,39 @@ import shutil
 
 import numpy as np
 
-import datasets
-from datasets import annotations, arrays, flic, flic_plus, overlap, own
-from engine import cli, files, folders, interrupts, progress
-from engine.files import InputError
-from engine.images import read_picture, size_mismatch
-from engine.joints import standard_name
+from jointpose import datasets
+from jointpose.annotations import overlap
+from jointpose.datasets import arrays, custom, flic, flic_plus, records
+from jointpose.media.images import read_picture, size_mismatch
+from jointpose.utils import cli, files, folders, progress, signals
+from jointpose.utils.files import InputError
+from jointpose.vision.joints import standard_name
 
-ROWS_A_JOB = 16                                     # bounds a worker's resident memory: 16 frames are 17 MB
-SETS = {'flic': 'flic', 'lsp': 'lsp', 'parse': 'lsp', 'mpii': 'mpii', 'coco': 'coco'}   # who reads what
-NAMED = 5                                           # pictures that are named where there are many
-MOST_NAMED = 20                                     # pictures in both splits that are named
-NEARLY_ALL = 0.8                                    # of the people from behind: a fault of the labels, probably
-OURS = '|'.join(map(re.escape, [arrays.MANIFEST, *(
-    arrays.file_name(kind, split, name) for name in datasets.NAMES for kind in datasets.load(name).LAYOUT
-    for split in arrays.SPLITS)]))
+ROWS_A_JOB = 16  # bounds a worker's resident memory: 16 frames are 17 MB
+SETS = {
+    'flic': 'flic',
+    'lsp': 'lsp',
+    'parse': 'lsp',
+    'mpii': 'mpii',
+    'coco': 'coco',
+}  # who reads what
+NAMED = 5  # pictures that are named where there are many
+MOST_NAMED = 20  # pictures in both splits that are named
+NEARLY_ALL = 0.8  # of the people from behind: a fault of the labels, probably
+OURS = '|'.join(
+    map(
+        re.escape,
+        [
+            arrays.MANIFEST,
+            *(
+                arrays.file_name(kind, split, name)
+                for name in datasets.NAMES
+                for kind in datasets.load(name).LAYOUT
+                for split in arrays.SPLITS
+            ),
+        ],
+    )
+)
 
 
 def decode(path):
@@ -79,8 +98,9 @@ def write_rows(job):
 @contextlib.contextmanager
 def pool_of(workers):
     """A pool of processes that end with this one, and at an error after the job in hand."""
-    with concurrent.futures.ProcessPoolExecutor(workers, initializer=interrupts.end_with_parent,
-                                                initargs=(os.getpid(),)) as pool:
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, initializer=signals.end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
         try:
             yield pool
         except BaseException:
@@ -91,7 +111,9 @@ def pool_of(workers):
 def in_parallel(function, jobs, workers):
     """The function's results, in order, of processes, with a progress bar."""
     with pool_of(workers) as pool:
-        return list(progress.over(pool.map(function, jobs, chunksize=16), len(jobs), 'check', 'img'))
+        return list(
+            progress.over(pool.map(function, jobs, chunksize=16), len(jobs), 'check', 'img')
+        )
 
 
 def seen(path):
@@ -106,19 +128,27 @@ def look(part, root, workers, skip, what):
     """Decodes every picture once, writes down its size, and leaves out those that are absent, damaged or not of the
     annotated size, if `skip`; else they are an error.  Returns the Annotated of the others."""
     found = in_parallel(seen, [os.path.join(root, file) for file in part.pictures['file']], workers)
-    reasons = [size if isinstance(size, str) else mismatch(os.path.join(root, entry['file']), entry, size)
-               for entry, size in zip(part.pictures, found)]
+    reasons = [
+        size if isinstance(size, str) else mismatch(os.path.join(root, entry['file']), entry, size)
+        for entry, size in zip(part.pictures, found)
+    ]
     for entry, size, reason in zip(part.pictures, found, reasons):
         if not reason:
             entry['width'], entry['height'] = size
     bad = [reason for reason in reasons if reason]
     if bad and not skip:
-        raise InputError(f'{len(bad)} of {len(reasons)} {what} pictures cannot be used: {"; ".join(bad[:NAMED])}'
-                         f'{"; ..." * (len(bad) > NAMED)} (--skip_missing leaves them out)')
-    good = annotations.of_pictures(part, np.array([not reason for reason in reasons], bool))
+        raise InputError(
+            f'{len(bad)} of {len(reasons)} {what} pictures cannot be used: {"; ".join(bad[:NAMED])}'
+            f'{"; ..." * (len(bad) > NAMED)} (--skip_missing leaves them out)'
+        )
+    good = records.of_pictures(part, np.array([not reason for reason in reasons], bool))
     if bad:
-        print(f'{what}: left out: {len(part.people) - len(good.people)} people on {len(bad)} pictures',
-              *bad[:NAMED], *['...'] * (len(bad) > NAMED), sep='\n  ')
+        print(
+            f'{what}: left out: {len(part.people) - len(good.people)} people on {len(bad)} pictures',
+            *bad[:NAMED],
+            *['...'] * (len(bad) > NAMED),
+            sep='\n  ',
+        )
     return good
 
 
@@ -142,8 +172,9 @@ def write_split(folder, split, people, frames, workers):
         files.create_npy(partial[kind], dtype, (n,) + shape)
     np.lib.format.open_memmap(partial['joints'], mode='r+')[:] = people.joints_xy
     np.lib.format.open_memmap(partial['people'], mode='r+')[:] = np.rec.fromarrays(
-        [people.file, people.torsobox, people.backward, people.row], dtype=flic.PERSON)
-    jobs = [(partial['x'], i, frames[i:i + ROWS_A_JOB]) for i in range(0, n, ROWS_A_JOB)]
+        [people.file, people.torsobox, people.backward, people.row], dtype=flic.PERSON
+    )
+    jobs = [(partial['x'], i, frames[i : i + ROWS_A_JOB]) for i in range(0, n, ROWS_A_JOB)]
     with pool_of(workers) as pool, progress.bar(n, split, 'img') as bar:
         for done in concurrent.futures.as_completed([pool.submit(write_rows, job) for job in jobs]):
             bar.update(done.result())
@@ -174,14 +205,21 @@ def write_arrays(folder, write, facts):
         for split in arrays.SPLITS:
             written.update(write(split))
         manifest = make_manifest(written, facts)
-        with contextlib.suppress(FileNotFoundError):            # from here until the new one: no finished arrays
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # from here until the new one: no finished arrays
             os.unlink(os.path.join(folder, arrays.MANIFEST))
         for partial, path in written.items():
             os.replace(partial, path)
-        with files.atomic(os.path.join(folder, arrays.MANIFEST)) as path, open(path, 'w', encoding='utf-8') as file:
+        with (
+            files.atomic(os.path.join(folder, arrays.MANIFEST)) as path,
+            open(path, 'w', encoding='utf-8') as file,
+        ):
             json.dump(manifest, file, indent=1)
     except OSError as error:
-        raise InputError(f'{error.filename or folder}: cannot be written: {error.strerror}') from error
+        raise InputError(
+            f'{error.filename or folder}: cannot be written: {error.strerror}'
+        ) from error
     finally:
         for partial in glob.glob(files.partial(os.path.join(glob.escape(folder), '*'))):
             os.unlink(partial)
@@ -200,11 +238,15 @@ def former_arrays(folder, source):
     try:
         manifest = arrays.read_manifest(folder)
     except InputError as error:
-        raise InputError(f'--out {folder}: {arrays.MANIFEST} would be lost, which is none of data.py\'s: name another '
-                         f'folder, or remove it ({error})') from error
+        raise InputError(
+            f"--out {folder}: {arrays.MANIFEST} would be lost, which is none of data.py's: name another "
+            f'folder, or remove it ({error})'
+        ) from error
     there = manifest['settings'].get('source', manifest['dataset'])
     if there != source:
-        raise InputError(f'--out {folder}: holds the arrays of {there}, which would be lost: name another folder')
+        raise InputError(
+            f'--out {folder}: holds the arrays of {there}, which would be lost: name another folder'
+        )
     return manifest
 
 
@@ -218,11 +260,20 @@ def replaces(former, manifest):
 
 def make_manifest(written, facts):
     """Facts and checksums; `id` names this content: equal arrays have equal ids."""
-    checksums = {os.path.basename(path): files.checksum(partial) for partial, path in written.items()}
+    checksums = {
+        os.path.basename(path): files.checksum(partial) for partial, path in written.items()
+    }
     id_ = f'{binascii.crc32(json.dumps(checksums, sort_keys=True).encode()):08x}'
-    return {'id': id_, 'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'), **facts,
-            'checksums': checksums,
-            'spots': {os.path.basename(path): files.spot_checksum(partial) for partial, path in written.items()}}
+    return {
+        'id': id_,
+        'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        **facts,
+        'checksums': checksums,
+        'spots': {
+            os.path.basename(path): files.spot_checksum(partial)
+            for partial, path in written.items()
+        },
+    }
 
 
 def select(people, which):
@@ -232,23 +283,37 @@ def select(people, which):
 def report(people, custom=False):
     """The counts that a reader can check against FLIC's; custom: the people are not FLIC's, which has two frames in
     both splits."""
-    joints_xy = people.joints_xy[:, :flic.N_JOINTS]
+    joints_xy = people.joints_xy[:, : flic.N_JOINTS]
     labelled = flic.visibility(joints_xy) > 0
     outside = labelled & (flic.clamp_to_frame(joints_xy) != joints_xy).any(axis=2)
     lines = []
     for split in arrays.SPLITS:
         one = select(people, people.split == split)
-        lines.append(f'{split:<6}{len(one.file):6d} people on {len(set(one.file))} frames, '
-                     f'{one.backward.sum()} backward-facing (sides swapped)' + named(one.file[one.backward]))
-    lines.append(f'joints outside the frame, clamped in the heat maps: {outside.sum()} '
-                 f'({outside.any(axis=1).sum()} people)')
+        lines.append(
+            f'{split:<6}{len(one.file):6d} people on {len(set(one.file))} frames, '
+            f'{one.backward.sum()} backward-facing (sides swapped)' + named(one.file[one.backward])
+        )
+    lines.append(
+        f'joints outside the frame, clamped in the heat maps: {outside.sum()} '
+        f'({outside.any(axis=1).sum()} people)'
+    )
     if not labelled.all():
-        lines.append('joints without label: ' + ', '.join(
-            f'{n} {standard_name(joint)}' for joint, n in zip(flic.JOINTS, (~labelled).sum(axis=0)) if n))
-    pairs = overlap.pictures_in_both(*(people.picture[people.split == split] for split in arrays.SPLITS))
+        lines.append(
+            'joints without label: '
+            + ', '.join(
+                f'{n} {standard_name(joint)}'
+                for joint, n in zip(flic.JOINTS, (~labelled).sum(axis=0))
+                if n
+            )
+        )
+    pairs = overlap.pictures_in_both(
+        *(people.picture[people.split == split] for split in arrays.SPLITS)
+    )
     lines.append(overlap.report(pairs, MOST_NAMED))
     lines += overlap.warning(pairs) if custom else []
-    lines += doubtful_sides({split: people.backward[people.split == split] for split in arrays.SPLITS})
+    lines += doubtful_sides(
+        {split: people.backward[people.split == split] for split in arrays.SPLITS}
+    )
     return '\n'.join(lines)
 
 
@@ -262,13 +327,17 @@ def doubtful_sides(backward):
 
     A file that calls the picture's left left looks like that.
     """
-    doubtful = [f'{seen_from_behind.sum()} of {len(seen_from_behind)} {split}'
-                for split, seen_from_behind in backward.items()
-                if len(seen_from_behind) >= NAMED and seen_from_behind.mean() > NEARLY_ALL]
+    doubtful = [
+        f'{seen_from_behind.sum()} of {len(seen_from_behind)} {split}'
+        for split, seen_from_behind in backward.items()
+        if len(seen_from_behind) >= NAMED and seen_from_behind.mean() > NEARLY_ALL
+    ]
     if not doubtful:
         return []
-    return [f'look at the labels: {" and ".join(doubtful)} people seem to be seen from behind. If they are not, their '
-            'labels call the picture\'s left "left"; it must be the person\'s own (exchange the names of the joints)']
+    return [
+        f'look at the labels: {" and ".join(doubtful)} people seem to be seen from behind. If they are not, their '
+        'labels call the picture\'s left "left"; it must be the person\'s own (exchange the names of the joints)'
+    ]
 
 
 def report_annotated(splits, joints, root):
@@ -276,10 +345,15 @@ def report_annotated(splits, joints, root):
     lines = []
     for split, part in splits.items():
         visible, crowd = part.people['visible'], part.people['crowd']
-        lines.append(f'{split:<6}{len(part.people):7d} people ({visible.any(axis=1).sum()} with joints) on '
-                     f'{len(part.pictures)} pictures; joints: {(visible == 2).sum()} visible, {(visible == 1).sum()} '
-                     f'hidden, {(visible[~crowd] == 0).sum()} without label')
-    paths = [[os.path.join(root, file) for file in splits[split].pictures['file']] for split in arrays.SPLITS]
+        lines.append(
+            f'{split:<6}{len(part.people):7d} people ({visible.any(axis=1).sum()} with joints) on '
+            f'{len(part.pictures)} pictures; joints: {(visible == 2).sum()} visible, {(visible == 1).sum()} '
+            f'hidden, {(visible[~crowd] == 0).sum()} without label'
+        )
+    paths = [
+        [os.path.join(root, file) for file in splits[split].pictures['file']]
+        for split in arrays.SPLITS
+    ]
     pairs = overlap.pictures_in_both(*paths)
     lines += [overlap.report(pairs, MOST_NAMED), *overlap.warning(pairs)]
     backward = {}
@@ -291,33 +365,80 @@ def report_annotated(splits, joints, root):
 
 def parse_options():
     parser = cli.Parser(description=__doc__)
-    parser.add_argument('--dataset', choices=SETS, default='flic', help='data set; PARSE has the form of LSP: '
-                        'main.py --dataset lsp --data arrays_parse (default: %(default)s)')
-    parser.add_argument('--meta', nargs='+', metavar='FILE', help='annotation files; MPII and COCO: training and test; '
-                        'LSP: several are joined (default: FLIC/examples.mat)')
-    parser.add_argument('--coco', nargs='+', metavar='FILE', help='custom data in place of --meta: COCO key points, '
-                        'cropped like FLIC; one file, or training and test')
-    parser.add_argument('--rows', metavar='FILE', help='FLIC-plus: tr_plus_indices.mat, the rows of --meta (FLIC-full) '
-                        'to train on, counted from 1')
-    parser.add_argument('--test', metavar='FILE', help='FLIC-plus: examples.mat of FLIC for the test split; --images: '
-                        'the folders of FLIC-full and of FLIC')
-    parser.add_argument('--images', nargs='+', metavar='FOLDER', help='image folder, one per FILE or one for all '
-                        '(default: FLIC/images)')
-    parser.add_argument('--out', metavar='FOLDER', help='output folder (default: arrays for FLIC; arrays_lsp, '
-                        'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco, arrays_plus with --rows)')
-    parser.add_argument('--synthetic', type=cli.positive_int, metavar='N',
-                        help='draw N people in the format of the data set into OUT/synthetic_SET and use them')
-    parser.add_argument('--seed', type=cli.natural_int, default=0,
-                        help='seed of --synthetic (default: %(default)s)')
-    parser.add_argument('--skip_missing', action='store_true',
-                        help='leave out people on missing or damaged pictures, and list them')
-    parser.add_argument('--workers', type=cli.positive_int, default=len(os.sched_getaffinity(0)),
-                        help='number of processes that decode pictures (default: all cores, here %(default)s)')
+    parser.add_argument(
+        '--dataset',
+        choices=SETS,
+        default='flic',
+        help='data set; PARSE has the form of LSP: '
+        'main.py --dataset lsp --data arrays_parse (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--meta',
+        nargs='+',
+        metavar='FILE',
+        help='annotation files; MPII and COCO: training and test; '
+        'LSP: several are joined (default: FLIC/examples.mat)',
+    )
+    parser.add_argument(
+        '--coco',
+        nargs='+',
+        metavar='FILE',
+        help='custom data in place of --meta: COCO key points, '
+        'cropped like FLIC; one file, or training and test',
+    )
+    parser.add_argument(
+        '--rows',
+        metavar='FILE',
+        help='FLIC-plus: tr_plus_indices.mat, the rows of --meta (FLIC-full) '
+        'to train on, counted from 1',
+    )
+    parser.add_argument(
+        '--test',
+        metavar='FILE',
+        help='FLIC-plus: examples.mat of FLIC for the test split; --images: '
+        'the folders of FLIC-full and of FLIC',
+    )
+    parser.add_argument(
+        '--images',
+        nargs='+',
+        metavar='FOLDER',
+        help='image folder, one per FILE or one for all (default: FLIC/images)',
+    )
+    parser.add_argument(
+        '--out',
+        metavar='FOLDER',
+        help='output folder (default: arrays for FLIC; arrays_lsp, '
+        'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco, arrays_plus with --rows)',
+    )
+    parser.add_argument(
+        '--synthetic',
+        type=cli.positive_int,
+        metavar='N',
+        help='draw N people in the format of the data set into OUT/synthetic_SET and use them',
+    )
+    parser.add_argument(
+        '--seed', type=cli.natural_int, default=0, help='seed of --synthetic (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--skip_missing',
+        action='store_true',
+        help='leave out people on missing or damaged pictures, and list them',
+    )
+    parser.add_argument(
+        '--workers',
+        type=cli.positive_int,
+        default=len(os.sched_getaffinity(0)),
+        help='number of processes that decode pictures (default: all cores, here %(default)s)',
+    )
     options = parser.parse_args()
     kind = 'own' if options.coco else 'plus' if options.rows else options.dataset
     options.out = options.out or arrays.default_folder(kind)
-    if options.coco and (options.meta or options.synthetic or options.dataset != 'flic' or not options.images):
-        parser.error('--coco goes with --images, and without --meta, --synthetic and another --dataset')
+    if options.coco and (
+        options.meta or options.synthetic or options.dataset != 'flic' or not options.images
+    ):
+        parser.error(
+            '--coco goes with --images, and without --meta, --synthetic and another --dataset'
+        )
     if options.synthetic and (options.meta or options.images):
         parser.error('--synthetic draws --meta and --images itself')
     check_rows(parser, options)
@@ -325,31 +446,42 @@ def parse_options():
         options.meta = options.coco or options.meta or ['FLIC/examples.mat']
         options.images = options.images or ['FLIC/images']
     if not options.synthetic and not (options.meta and options.images):
-        parser.error(f'--dataset {options.dataset}: give --meta FILE and --images FOLDER, or --synthetic N')
+        parser.error(
+            f'--dataset {options.dataset}: give --meta FILE and --images FOLDER, or --synthetic N'
+        )
     if options.rows:
         options.meta = [*options.meta, options.test]
     n = len(options.meta or ())
     most = {'flic': 2 if options.coco or options.rows else 1, 'lsp': n}.get(options.dataset, 2)
     if n > most or len(options.images or ()) not in (0, 1, n):
-        parser.error(f'--meta takes up to {most} FILE, --images one FOLDER per FILE or one for all; got {n} and '
-                     f'{len(options.images)}')
+        parser.error(
+            f'--meta takes up to {most} FILE, --images one FOLDER per FILE or one for all; got {n} and '
+            f'{len(options.images)}'
+        )
     return options
 
 
 def check_rows(parser, options):
     """--rows and --test name two parts of one data set."""
     if bool(options.rows) != bool(options.test):
-        parser.error('--rows and --test go together: --rows tr_plus_indices.mat --test FLIC/examples.mat')
-    if options.rows and (options.coco or options.synthetic or options.dataset != 'flic' or not options.meta):
-        parser.error('--rows and --test go with --meta FLIC-full/examples.mat, and without --coco, --synthetic and '
-                     'another --dataset')
+        parser.error(
+            '--rows and --test go together: --rows tr_plus_indices.mat --test FLIC/examples.mat'
+        )
+    if options.rows and (
+        options.coco or options.synthetic or options.dataset != 'flic' or not options.meta
+    ):
+        parser.error(
+            '--rows and --test go with --meta FLIC-full/examples.mat, and without --coco, --synthetic and '
+            'another --dataset'
+        )
 
 
 def sources(options):
     """(paths of annotations, folders of pictures, one for each): those given, or drawn ones."""
     if not options.synthetic:
         return options.meta, options.images * (len(options.meta) // len(options.images))
-    from datasets import synthetic, synthetic_sets
+    from jointpose.datasets import synthetic, synthetic_sets
+
     name = SETS[options.dataset]
     folder = os.path.join(options.out, f'synthetic_{name.upper()}')
     if name == 'flic':
@@ -369,36 +501,61 @@ def make_arrays(options):
     source = 'own' if options.coco else 'flic_plus' if options.rows else options.dataset
     former = former_arrays(options.out, source)
     metas, images = sources(options)
-    settings = {'meta': ' '.join(map(os.path.basename, metas)), 'synthetic': options.synthetic, 'seed': options.seed,
-                'skip_missing': options.skip_missing, **({'source': source} if source != 'flic' else {}),
-                **({'rows': os.path.basename(options.rows)} if options.rows else {})}
-    manifest = (make_frames if options.dataset == 'flic' else make_annotated)(metas, images, options, settings)
+    settings = {
+        'meta': ' '.join(map(os.path.basename, metas)),
+        'synthetic': options.synthetic,
+        'seed': options.seed,
+        'skip_missing': options.skip_missing,
+        **({'source': source} if source != 'flic' else {}),
+        **({'rows': os.path.basename(options.rows)} if options.rows else {}),
+    }
+    manifest = (make_frames if options.dataset == 'flic' else make_annotated)(
+        metas, images, options, settings
+    )
     size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
-    print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB{replaces(former, manifest)}')
+    print(
+        f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB{replaces(former, manifest)}'
+    )
 
 
 def make_frames(metas, images, options, settings):
     """FLIC's arrays, of FLIC or of people of one's own; returns their manifest."""
     if options.coco:
-        people, frames = own.read(metas, images)
+        people, frames = custom.read(metas, images)
     else:
         people = read_flic(options, metas, images)
         frames = [functools.partial(decode, path) for path in people.picture.tolist()]
     if options.skip_missing:
         reasons = in_parallel(problem, frames, options.workers)
         bad = sorted(set(filter(None, reasons)))
-        print(f'left out: {sum(map(bool, reasons))} people on {len(bad)} pictures', *bad, sep='\n  ')
+        print(
+            f'left out: {sum(map(bool, reasons))} people on {len(bad)} pictures', *bad, sep='\n  '
+        )
         people = select(people, np.array([not reason for reason in reasons], bool))
         frames = [frame for frame, reason in zip(frames, reasons) if not reason]
-    check_both({split: (people.split == split).sum() for split in arrays.SPLITS}, metas,
-               tenths=bool(options.coco))
+    check_both(
+        {split: (people.split == split).sum() for split in arrays.SPLITS},
+        metas,
+        tenths=bool(options.coco),
+    )
     print(report(people, custom=bool(options.coco)))
     check_space(options.out, len(people.file))
-    facts = {'dataset': 'flic', 'settings': settings,
-             'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS}}
-    return write_arrays(options.out, lambda split: write_split(
-        options.out, split, select(people, people.split == split),
-        [frame for frame, its in zip(frames, people.split) if its == split], options.workers), facts)
+    facts = {
+        'dataset': 'flic',
+        'settings': settings,
+        'counts': {split: int((people.split == split).sum()) for split in arrays.SPLITS},
+    }
+    return write_arrays(
+        options.out,
+        lambda split: write_split(
+            options.out,
+            split,
+            select(people, people.split == split),
+            [frame for frame, its in zip(frames, people.split) if its == split],
+            options.workers,
+        ),
+        facts,
+    )
 
 
 def read_flic(options, metas, images):
@@ -420,29 +577,45 @@ def check_space(folder, n):
     while not os.path.isdir(existing):
         existing = os.path.dirname(existing)
     need, free = n * bytes_each, shutil.disk_usage(existing).free
-    print(f'{folder}: {need / 1e9:.2f} GB will be written; {free / 1e9:.1f} GB are free', flush=True)
+    print(
+        f'{folder}: {need / 1e9:.2f} GB will be written; {free / 1e9:.1f} GB are free', flush=True
+    )
     if need > free:
-        raise InputError(f'--out {folder}: {need / 1e9:.1f} GB are needed, but {free / 1e9:.1f} GB are free: name a '
-                         'folder on another disk')
+        raise InputError(
+            f'--out {folder}: {need / 1e9:.1f} GB are needed, but {free / 1e9:.1f} GB are free: name a '
+            'folder on another disk'
+        )
 
 
 def make_annotated(metas, images, options, settings):
     """The arrays of a set whose pictures stay where they are; returns their manifest."""
     name = SETS[options.dataset]
     root, splits = datasets.load(name).read(metas, images)
-    splits = {split: look(part, root, options.workers, options.skip_missing, split) for split, part in splits.items()}
-    check_both({split: part.people['visible'].any(axis=1).sum() for split, part in splits.items()}, metas,
-               tenths=name in ('mpii', 'coco'))
+    splits = {
+        split: look(part, root, options.workers, options.skip_missing, split)
+        for split, part in splits.items()
+    }
+    check_both(
+        {split: part.people['visible'].any(axis=1).sum() for split, part in splits.items()},
+        metas,
+        tenths=name in ('mpii', 'coco'),
+    )
     for part in splits.values():
-        annotations.check_joints(part.joints, metas[0])
+        records.check_joints(part.joints, metas[0])
     print(report_annotated(splits, datasets.load(name).JOINTS, root))
     for part in splits.values() if name == 'coco' else ():
-        for line in annotations.doubts(part):
+        for line in records.doubts(part):
             print(line)
-    facts = {'dataset': name, 'settings': settings, 'images': root,
-             'counts': {split: len(part.people) for split, part in splits.items()},
-             'pictures': {split: len(part.pictures) for split, part in splits.items()}}
-    return write_arrays(options.out, lambda split: write_annotated(options.out, split, splits[split], name), facts)
+    facts = {
+        'dataset': name,
+        'settings': settings,
+        'images': root,
+        'counts': {split: len(part.people) for split, part in splits.items()},
+        'pictures': {split: len(part.pictures) for split, part in splits.items()},
+    }
+    return write_arrays(
+        options.out, lambda split: write_annotated(options.out, split, splits[split], name), facts
+    )
 
 
 def check_both(counts, metas, tenths):

@@ -1,11 +1,12 @@
 """Trains and evaluates the part detector and the spatial model of Tompson et al. 2014, jointly, on several towers; or
 another system (systems/).
 
-`python main.py --help` has examples and all options (engine/options.py).  --predict is in engine/pictures.py, training
-on several machines in engine/cluster.py.
+`python main.py --help` has examples and all options (training/options.py).  --predict is in inference/predict.py, training
+on several machines in training/cluster.py.
 """
+
 if __name__ == '__main__':
-    import engine.own_process  # noqa: F401
+    import jointpose.utils.startup  # noqa: F401
 
 import collections
 import contextlib
@@ -14,36 +15,27 @@ import sys
 
 import numpy as np
 
-import datasets
-import systems
-from datasets import arrays
-from engine import (
-    batches,
-    checkpoint,
-    cluster,
-    convolution,
-    folders,
-    pictures,
-    progress,
-    runs,
-    summaries,
-    tiling,
-    towers,
-    training,
-    weights,
-)
-from engine import options as command_line
-from engine.augmentation import transform
-from engine.cli import run_script
-from engine.devices import session_config, use_tf32
-from engine.files import InputError
-from engine.tf1 import tf
+from jointpose import datasets, systems
+from jointpose.datasets import arrays
+from jointpose.inference import predict
+from jointpose.nn import fft_conv, import_weights, tiling
+from jointpose.nn.tf1 import tf
+from jointpose.training import batches, checkpoint, cluster, runs, summaries, towers, trainer
+from jointpose.training import options as command_line
+from jointpose.training.devices import session_config, use_tf32
+from jointpose.utils import folders, progress
+from jointpose.utils.cli import run_script
+from jointpose.utils.files import InputError
+from jointpose.vision.augmentation import transform
 
 # The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that
 # make the stream deliver those steps.  evaluation: towers.Evaluation, of one view a person (start_test) or of all
 # (start_views).  spectra: see convolution.spectra, within which the evaluation is run.
-Graph = collections.namedtuple('Graph', 'batch training start_training evaluation start_test start_views spectra saver '
-                                        'steps_per_epoch total_steps n_train n_test people_a_call')
+Graph = collections.namedtuple(
+    'Graph',
+    'batch training start_training evaluation start_test start_views spectra saver '
+    'steps_per_epoch total_steps n_train n_test people_a_call',
+)
 
 
 def main():
@@ -58,32 +50,45 @@ def main():
     manifest = arrays.read_manifest(options.data)
     splits = load_splits(system, options, manifest)
     check_data(manifest, found, options)
-    start, trained = ({}, {}) if found else (system.start(options, splits['train'], manifest),
-                                             trained_weights(system, options, origin))
-    run = runs.open_run(options, found)                         # from here on there is something on disk
-    training.say(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
+    start, trained = (
+        ({}, {})
+        if found
+        else (
+            system.start(options, splits['train'], manifest),
+            trained_weights(system, options, origin),
+        )
+    )
+    run = runs.open_run(options, found)  # from here on there is something on disk
+    trainer.say(
+        f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}'
+    )
     with cluster.machines(own, options, cluster.facts(manifest['id'])) as machines:
         while True:
             try:
                 return work(machines, system, splits, options, run, manifest, start, found, trained)
             except cluster.Lost as lost:
-                training.warn(f'{lost}; going on from the last checkpoint')
+                trainer.warn(f'{lost}; going on from the last checkpoint')
                 if options.train and checkpoint.list_run(run):
                     found = checkpoint.find(options.model_path, run)
 
 
 def note_replaced(options):
     """Says what the test people's joints will take the place of; InputError if they cannot be written."""
-    import predictions  # --predict starts without it and what it imports
+    from jointpose.evaluation import predictions  # --predict starts without it and what it imports
+
     if former := predictions.check_output(options):
-        training.say(f'note: {predictions.path_of(options)}: that {former} will be replaced in the end; --predictions '
-                     'names another file')
+        trainer.say(
+            f'note: {predictions.path_of(options)}: that {former} will be replaced in the end; --predictions '
+            'names another file'
+        )
 
 
 def serve(own, options):
     """Lends this machine's devices to other machines' runs."""
     there = os.path.exists(os.path.join(options.data, arrays.MANIFEST))
-    return cluster.serve(own, options, cluster.facts(arrays.read_manifest(options.data)['id'] if there else None))
+    return cluster.serve(
+        own, options, cluster.facts(arrays.read_manifest(options.data)['id'] if there else None)
+    )
 
 
 def work(machines, system, splits, options, run, manifest, start, found, trained):
@@ -96,13 +101,25 @@ def work(machines, system, splits, options, run, manifest, start, found, trained
             if options.train:
                 settings = command_line.settings_of(options, system)
                 runs.write_settings(run, settings, manifest['id'])
-                train(session, graph, system, splits, options, run,
-                      {**state, 'data_id': manifest['id'], 'settings': settings, 'code': checkpoint.code_version(),
-                       'convolution': tiling.recorded_costs()})
+                train(
+                    session,
+                    graph,
+                    system,
+                    splits,
+                    options,
+                    run,
+                    {
+                        **state,
+                        'data_id': manifest['id'],
+                        'settings': settings,
+                        'code': checkpoint.code_version(),
+                        'convolution': tiling.recorded_costs(),
+                    },
+                )
             predict_people(session, graph, system, options, manifest, splits['test'], run)
 
 
-def understand(arguments=None, say=training.say):
+def understand(arguments=None, say=trainer.say):
     """The command line, completed by the settings of the checkpoint that --restore goes on from or --init starts from.
 
     say: what is done with remarks on the checkpoint.
@@ -133,7 +150,7 @@ def choose_data(options):
     if of_run is None or not os.path.exists(os.path.join(of_run, arrays.MANIFEST)):
         options.data = arrays.default_folder(options.dataset)
         if of_run not in (None, options.data) and not options.predict:
-            training.say(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
+            trainer.say(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
 
 
 def checkpoint_meant(options):
@@ -142,8 +159,16 @@ def checkpoint_meant(options):
     if own and own.serves:
         return None
     if options.init is not None:
-        return None if weights.is_foreign(options.init) else checkpoint.find(options.model_path, options.init, '--init')
-    return None if options.restore is None else checkpoint.find(options.model_path, options.restore or None)
+        return (
+            None
+            if import_weights.is_foreign(options.init)
+            else checkpoint.find(options.model_path, options.init, '--init')
+        )
+    return (
+        None
+        if options.restore is None
+        else checkpoint.find(options.model_path, options.restore or None)
+    )
 
 
 def check_checkpoint(found, names, options, explicit):
@@ -152,12 +177,16 @@ def check_checkpoint(found, names, options, explicit):
     if stored not in names:
         raise InputError(f'{found.path}: of a system that is not here: {stored!r:.80}')
     if 'system' in explicit and stored != options.system and options.init is None:
-        raise InputError(f'--system {options.system}: {found.path} is a checkpoint of {stored}: leave --system away')
-    if 'system' not in explicit and stored != options.system:              # its newest checkpoint is damaged
+        raise InputError(
+            f'--system {options.system}: {found.path} is a checkpoint of {stored}: leave --system away'
+        )
+    if 'system' not in explicit and stored != options.system:  # its newest checkpoint is damaged
         raise InputError(f'{found.path}: of another system; say --system {stored}')
     if options.init is None and options.train and found.state.get('weights_only'):
-        raise InputError(f'--restore {found.path}: holds weights only, from which training cannot go on; a new one can '
-                         f'start there: --train --init {found.path}')
+        raise InputError(
+            f'--restore {found.path}: holds weights only, from which training cannot go on; a new one can '
+            f'start there: --train --init {found.path}'
+        )
 
 
 def remarks(found, options, system):
@@ -179,7 +208,9 @@ def tiles_differ(found, options):
     """Whether large filters are tiled by other costs than in the run so far."""
     costs = tiling.recorded_costs()
     tiled = getattr(options, 'conv', 'direct') != 'direct'
-    return tiled and found.state.get('convolution', costs) != costs             # earlier versions did not record them
+    return (
+        tiled and found.state.get('convolution', costs) != costs
+    )  # earlier versions did not record them
 
 
 def system_meant(names, arguments=None):
@@ -188,7 +219,7 @@ def system_meant(names, arguments=None):
     from_where = said.restore if said.init is None else said.init
     if said.system is None and from_where is not None:
         for path in checkpoint.candidates(said.model_path, from_where or None):
-            with contextlib.suppress(Exception):                            # damaged: find() will say so
+            with contextlib.suppress(Exception):  # damaged: find() will say so
                 if (stored := checkpoint.read_state(path)['settings']['system']) in names:
                     return stored
     return said.system or command_line.DEFAULT_SYSTEM
@@ -196,35 +227,49 @@ def system_meant(names, arguments=None):
 
 def predict_pictures(options, system, found):
     """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
-    chosen = pictures.find_sources(options, system)
+    chosen = predict.find_sources(options, system)
     with folders.locked(options.out, '--out'):
-        graph = pictures.build_graph(system, options, found)
+        graph = predict.build_graph(system, options, found)
         with tf.Session(config=session_config(options.gpus, optimised=False)) as session:
             checkpoint.restore(session, graph.saver, found)
-            with convolution.spectra(session, graph.spectra):
-                finder = pictures.Finder(session, graph, system, datasets.load(options.dataset), options)
-                return pictures.write_poses(finder, chosen, options, found)
+            with fft_conv.spectra(session, graph.spectra):
+                finder = predict.Finder(
+                    session, graph, system, datasets.load(options.dataset), options
+                )
+                return predict.write_poses(finder, chosen, options, found)
 
 
 def check_data(manifest, found, options):
     """Training goes on with the arrays it began with; evaluating on others is worth a note."""
     if found and found.state.get('data_id') != manifest['id']:
-        difference = f'arrays {manifest["id"]}, but {found.path} was trained on {found.state.get("data_id")}'
+        difference = (
+            f'arrays {manifest["id"]}, but {found.path} was trained on {found.state.get("data_id")}'
+        )
         if options.train:
             raise InputError(f'--data {options.data}: {difference}')
-        training.say(f'note: {options.data}: {difference}')
+        trainer.say(f'note: {options.data}: {difference}')
 
 
 def load_splits(system, options, manifest):
     """{'train', 'test'}: the people to train on and to evaluate on, Splits."""
     if manifest['dataset'] != options.dataset:
-        raise InputError(f'--dataset {options.dataset}: --data {options.data} holds {manifest["dataset"]}')
-    splits = {split: arrays.load_split(options.data, split, manifest, options.verify) for split in arrays.SPLITS}
-    splits = {name: system.prepare(arrays.samples(split, system.MOST_PEOPLE), options)
-              for name, split in splits.items()}
+        raise InputError(
+            f'--dataset {options.dataset}: --data {options.data} holds {manifest["dataset"]}'
+        )
+    splits = {
+        split: arrays.load_split(options.data, split, manifest, options.verify)
+        for split in arrays.SPLITS
+    }
+    splits = {
+        name: system.prepare(arrays.samples(split, system.MOST_PEOPLE), options)
+        for name, split in splits.items()
+    }
     if options.validation:
         splits = dict(zip(splits, arrays.hold_out(splits['train'])))
-    return {split: arrays.spread(people, getattr(options, f'{split}_examples')) for split, people in splits.items()}
+    return {
+        split: arrays.spread(people, getattr(options, f'{split}_examples'))
+        for split, people in splits.items()
+    }
 
 
 def build_graph(system, splits, options, devices):
@@ -241,18 +286,37 @@ def build_graph(system, splits, options, devices):
     if options.train:
         with tf.device('/cpu:0'):
             batch, (start_training,) = batches.pipeline(
-                spec, lambda step: batches.training_batch(system, splits['train'], step, options))
+                spec, lambda step: batches.training_batch(system, splits['train'], step, options)
+            )
         update = towers.build_training(system, batch, devices, options, total)
     people_a_call = max(1, options.batch_size // system.n_views(options))
     test = splits['test']
     with tf.device('/cpu:0'):
         test_batch, (start_test, start_views) = batches.pipeline(
             spec,
-            lambda step: batches.plain_batch(system, test, rows(step, options.batch_size, n['test']), options),
-            lambda step: batches.views_batch(system, test, rows(step, people_a_call, n['test']), options))
+            lambda step: batches.plain_batch(
+                system, test, rows(step, options.batch_size, n['test']), options
+            ),
+            lambda step: batches.views_batch(
+                system, test, rows(step, people_a_call, n['test']), options
+            ),
+        )
     evaluation = towers.build_evaluation(system, test_batch, devices, options)
-    return Graph(batch, update, start_training, evaluation, start_test, start_views, convolution.spectra_operations(),
-                 tf.train.Saver(max_to_keep=None), steps, total, n['train'], n['test'], people_a_call)
+    return Graph(
+        batch,
+        update,
+        start_training,
+        evaluation,
+        start_test,
+        start_views,
+        fft_conv.spectra_operations(),
+        tf.train.Saver(max_to_keep=None),
+        steps,
+        total,
+        n['train'],
+        n['test'],
+        people_a_call,
+    )
 
 
 def rows(step, size, n):
@@ -263,7 +327,11 @@ def trained_weights(system, options, origin):
     """{variable: array} of what --init names, a checkpoint or another program's file; {} without --init."""
     if origin:
         return checkpoint.weights(origin.path)
-    return system.foreign(weights.load(options.init)) if weights.is_foreign(options.init) else {}
+    return (
+        system.foreign(import_weights.load(options.init))
+        if import_weights.is_foreign(options.init)
+        else {}
+    )
 
 
 def initialise(session, graph, start, found, options, trained):
@@ -271,60 +339,92 @@ def initialise(session, graph, start, found, options, trained):
     returns the state of training."""
     if found:
         checkpoint.restore(session, graph.saver, found)
-        return {name: found.state.get(name, value) for name, value in training.initial_state().items()}
+        return {
+            name: found.state.get(name, value) for name, value in trainer.initial_state().items()
+        }
     session.run(tf.global_variables_initializer())
     checkpoint.fill(session, start)
     if options.init is not None:
         taken, left = checkpoint.fill(session, trained)
         if not taken:
             raise InputError(f'--init {options.init}: none of its weights fits by name and shape')
-        training.say(f'{len(taken)} variables start from {options.init}, {len(left)} do not' + ''.join(
-            f'\n  {name}' for name in left))
+        trainer.say(
+            f'{len(taken)} variables start from {options.init}, {len(left)} do not'
+            + ''.join(f'\n  {name}' for name in left)
+        )
     return {}
 
 
 def train(session, graph, system, splits, options, run, state):
     folder = os.path.join(options.tb_folder, os.path.basename(run)) if options.tb_folder else None
-    joints, outputs = datasets.load(options.dataset).JOINTS, tuple(graph.evaluation.inference.outputs)
+    joints, outputs = (
+        datasets.load(options.dataset).JOINTS,
+        tuple(graph.evaluation.inference.outputs),
+    )
     writer = summaries.Writer(folder, system, joints, graph, splits, options)
     tf.get_default_graph().finalize()
-    training.Trainer(session, graph, splits['train'].people, lambda sums=None: system.meter(options, outputs, sums),
-                     options, run, state, writer).train()
+    trainer.Trainer(
+        session,
+        graph,
+        splits['train'].people,
+        lambda sums=None: system.meter(options, outputs, sums),
+        options,
+        run,
+        state,
+        writer,
+    ).train()
     writer.close()
 
 
 def predict_people(session, graph, system, options, manifest, people, run):
-    """Joints of the test people, all views averaged -> the files of predictions.py."""
-    import predictions  # --predict starts without it and what it imports
+    """Joints of the test people, all views averaged -> the files of evaluation/predictions.py."""
+    from jointpose.evaluation import predictions  # --predict starts without it and what it imports
+
     session.run(*graph.start_views(0, -(-graph.n_test // graph.people_a_call)))
     run_next = system.predictor(session, graph.evaluation, options)
     found, done = {name: [] for name in graph.evaluation.combined}, 0
-    with (training.Signals() as signals, convolution.spectra(session, graph.spectra),
-          progress.bar(graph.n_test, 'predictions', 'img') as bar):
+    with (
+        trainer.Signals() as signals,
+        fft_conv.spectra(session, graph.spectra),
+        progress.bar(graph.n_test, 'predictions', 'img') as bar,
+    ):
         while done < graph.n_test:
             outputs, _, back = run_next()
             for name, output in outputs.items():
-                found[name] += [[pose._replace(joints_xy=transform(matrix, pose.joints_xy)) for pose in poses]
-                                for matrix, poses in zip(back, system.decode(output, options))]
+                found[name] += [
+                    [pose._replace(joints_xy=transform(matrix, pose.joints_xy)) for pose in poses]
+                    for matrix, poses in zip(back, system.decode(output, options))
+                ]
             bar.update(len(output))
             done += len(output)
             if signals.code is not None:
-                training.say('stopped before the predictions were complete: --restore evaluates again', sys.stderr)
-                raise training.Stop(signals.code)
-    path, tables = predictions.write(options, manifest, people, found, system.OUTPUTS,
-                                     os.path.basename(os.path.normpath(run)))
-    training.say('\n\n'.join([*tables, f'{path}: {graph.n_test} {"pictures" if system.MOST_PEOPLE else "people"}; '
-                              f'now: python evaluate.py {path} --data {options.data}']))
+                trainer.say(
+                    'stopped before the predictions were complete: --restore evaluates again',
+                    sys.stderr,
+                )
+                raise trainer.Stop(signals.code)
+    path, tables = predictions.write(
+        options, manifest, people, found, system.OUTPUTS, os.path.basename(os.path.normpath(run))
+    )
+    trainer.say(
+        '\n\n'.join(
+            [
+                *tables,
+                f'{path}: {graph.n_test} {"pictures" if system.MOST_PEOPLE else "people"}; '
+                f'now: python evaluate.py {path} --data {options.data}',
+            ]
+        )
+    )
 
 
 def run_main():
     """main() with its exit codes: 0, what a Stop says, or 1 for an error within the graph."""
     try:
         return main()
-    except training.Stop as stop:
+    except trainer.Stop as stop:
         return stop.code
     except tf.errors.OpError as error:
-        training.say(f'main.py: error: {checkpoint.reason(error)}', sys.stderr)
+        trainer.say(f'main.py: error: {checkpoint.reason(error)}', sys.stderr)
         return 1
 
 

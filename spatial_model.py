@@ -11,22 +11,25 @@ joint j's logits are
 where `*` convolves a prior over the displacements (row, col) of j from v with the map of v.  The public reference
 (joint-cnn-mrf, 2018) has the same formula but resizes a 61x91 convolution to 60x90; here it is cut.
 """
+
 import collections
 
 import numpy as np
 
-from datasets.flic import N_JOINTS, N_MAPS, PAIRS
-from engine import convolution
-from engine.sums import ordered_sum
-from engine.tf1 import tf
+from jointpose.datasets.flic import N_JOINTS, N_MAPS, PAIRS
+from jointpose.nn import fft_conv
+from jointpose.nn.sums import ordered_sum
+from jointpose.nn.tf1 import tf
 
-PAIRS_TO_JOINTS = tuple((j, v) for j, v in PAIRS if j < N_JOINTS)      # 81: the torso is given, it hears no one
-PAIRS_OF_ONE = N_MAPS - 1                                              # 9 a joint, one joint after the other
-SELF_PAIRS = tuple((j, j) for j in range(N_JOINTS))                    # the ablation's: a joint's prior on itself
-BETA = 5.0          # of the softplus: the larger, the closer to max(x, 0)
-DELTA = 1e-6        # keeps the logarithms finite
-RELU_FLOOR = 0.01   # of a map's ReLU: the paper's eps, at most 0.01, keeps a gradient
-FLOOR = 1e-3        # least prior after initial_energies(..., 'exact'), each pair's largest being 1
+PAIRS_TO_JOINTS = tuple(
+    (j, v) for j, v in PAIRS if j < N_JOINTS
+)  # 81: the torso is given, it hears no one
+PAIRS_OF_ONE = N_MAPS - 1  # 9 a joint, one joint after the other
+SELF_PAIRS = tuple((j, j) for j in range(N_JOINTS))  # the ablation's: a joint's prior on itself
+BETA = 5.0  # of the softplus: the larger, the closer to max(x, 0)
+DELTA = 1e-6  # keeps the logarithms finite
+RELU_FLOOR = 0.01  # of a map's ReLU: the paper's eps, at most 0.01, keeps a gradient
+FLOOR = 1e-3  # least prior after initial_energies(..., 'exact'), each pair's largest being 1
 
 SpatialModel = collections.namedtuple('SpatialModel', 'logits energies biases')
 
@@ -56,13 +59,20 @@ def build(heat_maps, method='fft', self_connections=False, unary='softplus', kee
     biases = tf.get_variable('biases', [len(pairs), h, w], tf.float32, zeros)
     with tf.name_scope('messages'):
         positive = {'softplus': softplus, 'relu': lambda x: tf.maximum(x, RELU_FLOOR)}[unary]
-        maps = positive(tf.transpose(heat_maps, [3, 0, 1, 2]))                              # [10, n, h, w]
-        received = messages(softplus(energies), maps, method, pairs, keep_spectra)          # 81 x [n, h, w]
-        terms = [m + b for m, b in zip(received, tf.unstack(softplus(biases) + DELTA))]     # 81 x [n, h, w]
+        maps = positive(tf.transpose(heat_maps, [3, 0, 1, 2]))  # [10, n, h, w]
+        received = messages(softplus(energies), maps, method, pairs, keep_spectra)  # 81 x [n, h, w]
+        terms = [
+            m + b for m, b in zip(received, tf.unstack(softplus(biases) + DELTA))
+        ]  # 81 x [n, h, w]
     with tf.name_scope('marginals'):
-        own = [tf.log(x) for x in terms[len(PAIRS_TO_JOINTS):] or tf.unstack(maps[:N_JOINTS] + DELTA)]
-        others = [_sum_of_logs(*terms[i:i + PAIRS_OF_ONE]) for i in range(0, len(PAIRS_TO_JOINTS), PAIRS_OF_ONE)]
-        logits = tf.stack([a + b for a, b in zip(own, others)], axis=-1)                    # [n, h, w, 9]
+        own = [
+            tf.log(x) for x in terms[len(PAIRS_TO_JOINTS) :] or tf.unstack(maps[:N_JOINTS] + DELTA)
+        ]
+        others = [
+            _sum_of_logs(*terms[i : i + PAIRS_OF_ONE])
+            for i in range(0, len(PAIRS_TO_JOINTS), PAIRS_OF_ONE)
+        ]
+        logits = tf.stack([a + b for a, b in zip(own, others)], axis=-1)  # [n, h, w, 9]
     return SpatialModel(logits, energies, biases)
 
 
@@ -78,7 +88,9 @@ def _sum_of_logs(*terms):
     Three factors cannot leave float32: each is at least DELTA, and would have to reach 1e12.
     """
     products = [terms[i] * terms[i + 1] * terms[i + 2] for i in range(0, len(terms), 3)]
-    return ordered_sum([tf.log(product) for product in products]), lambda d: [d / term for term in terms]
+    return ordered_sum([tf.log(product) for product in products]), lambda d: [
+        d / term for term in terms
+    ]
 
 
 def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS, keep_spectra=False):
@@ -94,10 +106,16 @@ def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS, keep_spectra=Fal
     keep_spectra: see `build`.
     Returns 81 x [n, h, w]:  message[p] = sum over cells q of  priors[pair][p - q + (h, w)] * maps[condjoint][q].
     """
-    by = {'fft': _messages_by_fft, 'stacked': _messages_stacked, 'direct': _messages_by_conv2d,
-          'matmul': _messages_by_matmul}
+    by = {
+        'fft': _messages_by_fft,
+        'stacked': _messages_stacked,
+        'direct': _messages_by_conv2d,
+        'matmul': _messages_by_matmul,
+    }
     if keep_spectra and method in ('fft', 'stacked'):
-        return by[method](priors, maps, pairs, convolution.kept(tf.signal.rfft2d(priors)))  # [81, 2h, w+1]
+        return by[method](
+            priors, maps, pairs, fft_conv.kept(tf.signal.rfft2d(priors))
+        )  # [81, 2h, w+1]
     return by[method](priors, maps, pairs)
 
 
@@ -109,10 +127,13 @@ def _messages_by_fft(priors, maps, pairs, spectra=None):
     h, w = maps.shape.as_list()[2:]
 
     def multiply(spectra, maps):
-        e = tf.unstack(spectra)                                                 # 81 x [2h, w+1]
-        m = tf.unstack(tf.signal.rfft2d(maps, [2 * h, 2 * w]))                  # 10 x [n, 2h, w+1]
-        out = [tf.signal.irfft2d(e[i] * m[v], [2 * h, 2 * w])[:, h:, w:] for i, (_, v) in enumerate(pairs)]
-        return e, m, [tf.nn.relu(message) for message in out]                   # rounding may go below 0
+        e = tf.unstack(spectra)  # 81 x [2h, w+1]
+        m = tf.unstack(tf.signal.rfft2d(maps, [2 * h, 2 * w]))  # 10 x [n, 2h, w+1]
+        out = [
+            tf.signal.irfft2d(e[i] * m[v], [2 * h, 2 * w])[:, h:, w:]
+            for i, (_, v) in enumerate(pairs)
+        ]
+        return e, m, [tf.nn.relu(message) for message in out]  # rounding may go below 0
 
     @tf.custom_gradient
     def convolve(priors, maps):
@@ -121,6 +142,7 @@ def _messages_by_fft(priors, maps, pairs, spectra=None):
         def gradient(*d_out):
             # As without ReLU: messages are positive, and rounding is no reason to cut a gradient.
             return _gradient_by_fft(e, m, d_out, pairs, h, w)
+
         return out, gradient
 
     return convolve(priors, maps) if spectra is None else multiply(spectra, maps)[-1]
@@ -130,9 +152,9 @@ def _messages_stacked(priors, maps, pairs, spectra=None):
     """_messages_by_fft with all pairs in one tensor."""
     h, w = maps.shape.as_list()[2:]
     size = [2 * h, 2 * w]
-    spectra = tf.signal.rfft2d(priors) if spectra is None else spectra                      # [81, 2h, w+1]
-    maps = tf.gather(tf.signal.rfft2d(maps, size), [v for _, v in pairs])                   # [81, n, 2h, w+1]
-    out = tf.signal.irfft2d(spectra[:, None] * maps, size)[:, :, h:, w:]                    # [81, n, h, w]
+    spectra = tf.signal.rfft2d(priors) if spectra is None else spectra  # [81, 2h, w+1]
+    maps = tf.gather(tf.signal.rfft2d(maps, size), [v for _, v in pairs])  # [81, n, 2h, w+1]
+    out = tf.signal.irfft2d(spectra[:, None] * maps, size)[:, :, h:, w:]  # [81, n, h, w]
     return tf.unstack(tf.nn.relu(out))
 
 
@@ -141,20 +163,27 @@ def _gradient_by_fft(e, m, d_out, pairs, h, w):
     -> by priors [81, 2h, 2w], by maps [10, n, h, w]."""
     size, window = [2 * h, 2 * w], [[0, 0], [h, 0], [w, 0]]
     e, m = [tf.conj(x) for x in e], [tf.conj(x) for x in m]
-    g = [tf.signal.rfft2d(tf.pad(d, window)) for d in d_out]                    # 81 x [n, 2h, w+1]
+    g = [tf.signal.rfft2d(tf.pad(d, window)) for d in d_out]  # 81 x [n, 2h, w+1]
     d_e = [tf.reduce_sum(m[v] * g[i], axis=0) for i, (_, v) in enumerate(pairs)]
-    d_m = [ordered_sum([e[i] * g[i] for i, pair in enumerate(pairs) if pair[1] == v]) for v in range(N_MAPS)]
-    return tf.signal.irfft2d(tf.stack(d_e), size), tf.signal.irfft2d(tf.stack(d_m), size)[..., :h, :w]
+    d_m = [
+        ordered_sum([e[i] * g[i] for i, pair in enumerate(pairs) if pair[1] == v])
+        for v in range(N_MAPS)
+    ]
+    return tf.signal.irfft2d(tf.stack(d_e), size), tf.signal.irfft2d(tf.stack(d_m), size)[
+        ..., :h, :w
+    ]
 
 
 def _messages_by_conv2d(priors, maps, pairs):
     """The prior is the image and the maps, turned by 180 degrees, its filters; row 0 and column 0 of the valid part
     belong to displacements by h and w, which the frame does not hold."""
-    filters = tf.transpose(tf.reverse(maps, [2, 3]), [0, 2, 3, 1])              # [10, h, w, n]
-    filters = tf.unstack(filters[:, :, :, None])                                # 10 x [h, w, 1, n]
-    images = tf.unstack(priors[:, None, ..., None])                             # 81 x [1, 2h, 2w, 1]
-    out = [tf.nn.conv2d(image, filters[v], strides=1, padding='VALID')          # 81 x [1, h+1, w+1, n]
-           for image, (_, v) in zip(images, pairs)]
+    filters = tf.transpose(tf.reverse(maps, [2, 3]), [0, 2, 3, 1])  # [10, h, w, n]
+    filters = tf.unstack(filters[:, :, :, None])  # 10 x [h, w, 1, n]
+    images = tf.unstack(priors[:, None, ..., None])  # 81 x [1, 2h, 2w, 1]
+    out = [
+        tf.nn.conv2d(image, filters[v], strides=1, padding='VALID')  # 81 x [1, h+1, w+1, n]
+        for image, (_, v) in zip(images, pairs)
+    ]
     return [tf.transpose(x[0, 1:, 1:], [2, 0, 1]) for x in out]
 
 
@@ -167,22 +196,28 @@ def _messages_by_matmul(priors, maps, pairs):
     """
     h, w = maps.shape.as_list()[2:]
     basis = _dft_bases(h, w)
-    e = tf.cast(_spectra(tf.cast(priors, tf.float64), basis.all_rows, basis.all_columns), tf.float32)   # [81, 4h, w+1]
-    m = _spectra(tf.reshape(maps, [-1, h, w]), basis.rows, basis.columns)                           # [10 n, 4h, w+1]
-    m = tf.gather(tf.reshape(m, [N_MAPS, -1, 4 * h, w + 1]), [v for _, v in pairs])                 # [81, n, 4h, w+1]
-    e_re, e_im = tf.split(e[:, None], 2, axis=2)                                                    # [81, 1, 2h, w+1]
+    e = tf.cast(
+        _spectra(tf.cast(priors, tf.float64), basis.all_rows, basis.all_columns), tf.float32
+    )  # [81, 4h, w+1]
+    m = _spectra(tf.reshape(maps, [-1, h, w]), basis.rows, basis.columns)  # [10 n, 4h, w+1]
+    m = tf.gather(
+        tf.reshape(m, [N_MAPS, -1, 4 * h, w + 1]), [v for _, v in pairs]
+    )  # [81, n, 4h, w+1]
+    e_re, e_im = tf.split(e[:, None], 2, axis=2)  # [81, 1, 2h, w+1]
     m_re, m_im = tf.split(m, 2, axis=2)
-    product = tf.concat([e_re * m_re - e_im * m_im, e_re * m_im + e_im * m_re], axis=2)             # [81, n, 4h, w+1]
+    product = tf.concat(
+        [e_re * m_re - e_im * m_im, e_re * m_im + e_im * m_re], axis=2
+    )  # [81, n, 4h, w+1]
     product = tf.reshape(product, [-1, 4 * h, w + 1])
-    rows = tf.matmul(tf.constant(basis.rows_back, tf.float32), product)                             # [81 n, 2h, w+1]
-    rows = tf.concat(tf.split(rows, 2, axis=1), axis=2)                                             # [81 n, h, 2(w+1)]
+    rows = tf.matmul(tf.constant(basis.rows_back, tf.float32), product)  # [81 n, 2h, w+1]
+    rows = tf.concat(tf.split(rows, 2, axis=1), axis=2)  # [81 n, h, 2(w+1)]
     out = tf.reshape(_times(rows, basis.columns_back), [len(pairs), -1, h, w])
-    return tf.unstack(tf.nn.relu(out))                                                              # 81 x [n, h, w]
+    return tf.unstack(tf.nn.relu(out))  # 81 x [n, h, w]
 
 
 def _spectra(x, rows, columns):
     """x [k, a, b] by the forward bases rows [4h, 2a] and columns [2, b, w+1] -> [k, 4h, w+1]."""
-    parts = tf.concat([_times(x, columns[0]), _times(x, columns[1])], axis=1)                       # [k, 2a, w+1]
+    parts = tf.concat([_times(x, columns[0]), _times(x, columns[1])], axis=1)  # [k, 2a, w+1]
     return tf.matmul(tf.constant(rows, x.dtype), parts)
 
 
@@ -202,17 +237,31 @@ def _dft_bases(h, w):
     beyond h and w: rows [4h, 2h], columns [2, w, w+1].  Back, to the last h rows and w columns only: rows_back
     [2h, 4h], columns_back [2(w+1), w], which counts each column's frequency with its conjugate's.
     """
+
     def complex_matrix(z):
         return np.block([[z.real, -z.imag], [z.imag, z.real]])
 
-    turns = [np.outer(np.arange(2 * size), np.arange(2 * size)) % (2 * size) / (2 * size) for size in (h, w)]
-    down, right = (np.exp(-2j * np.pi * turn) for turn in turns)            # [frequency, row], [column, frequency]
-    right = right[:, :w + 1]
-    weight = np.where(np.arange(w + 1) % w == 0, 1, 2)[:, None] / (2 * w)   # 0 and w have no conjugate of their own
-    back = right[w:].T.conj() * weight                                      # [w+1, w]
+    turns = [
+        np.outer(np.arange(2 * size), np.arange(2 * size)) % (2 * size) / (2 * size)
+        for size in (h, w)
+    ]
+    down, right = (
+        np.exp(-2j * np.pi * turn) for turn in turns
+    )  # [frequency, row], [column, frequency]
+    right = right[:, : w + 1]
+    weight = np.where(np.arange(w + 1) % w == 0, 1, 2)[:, None] / (
+        2 * w
+    )  # 0 and w have no conjugate of their own
+    back = right[w:].T.conj() * weight  # [w+1, w]
     columns = np.stack([right.real, right.imag])
-    return Bases(complex_matrix(down), columns, complex_matrix(down[:, :h]), columns[:, :w],
-                 complex_matrix(down[:, h:].conj().T / (2 * h)), np.concatenate([back.real, -back.imag]))
+    return Bases(
+        complex_matrix(down),
+        columns,
+        complex_matrix(down[:, :h]),
+        columns[:, :w],
+        complex_matrix(down[:, h:].conj().T / (2 * h)),
+        np.concatenate([back.real, -back.imag]),
+    )
 
 
 def initial_energies(histograms, mode='exact'):
@@ -228,8 +277,10 @@ def initial_energies(histograms, mode='exact'):
     """
     histograms = np.asarray(histograms, np.float64)
     if mode == 'exact':
-        largest = histograms.max(axis=(1, 2), keepdims=True)                    # [81, 1, 1]
-        relative = histograms / np.maximum(largest, np.finfo(np.float64).tiny)  # a pair never seen: all FLOOR
+        largest = histograms.max(axis=(1, 2), keepdims=True)  # [81, 1, 1]
+        relative = histograms / np.maximum(
+            largest, np.finfo(np.float64).tiny
+        )  # a pair never seen: all FLOOR
         energies = inverse_softplus(np.maximum(relative, FLOOR))
     else:
         energies = {'reference': histograms, 'uniform': np.zeros_like(histograms)}[mode]

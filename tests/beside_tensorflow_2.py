@@ -6,6 +6,7 @@ FIRST, 'tensorflow' or 'poses', is imported first.  Fails where `import poses` c
 gets the joints of PICTURE's first person, found three times: at once, by a thread beside TensorFlow 2, and once more
 after it.
 """
+
 import concurrent.futures
 import gc
 import importlib
@@ -25,19 +26,34 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 def process_state():
     """What a program may have set up for itself."""
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    return {'environment': dict(os.environ), 'signals': signals, 'warnings': list(warnings.filters),
-            'frozen': gc.get_freeze_count(), 'garbage': gc.isenabled(), 'threads of OpenCV': cv2.getNumThreads(),
-            'stdout': sys.stdout, 'stderr': os.fstat(2).st_ino, 'errors of NumPy': np.geterr()}
+    return {
+        'environment': dict(os.environ),
+        'signals': signals,
+        'warnings': list(warnings.filters),
+        'frozen': gc.get_freeze_count(),
+        'garbage': gc.isenabled(),
+        'threads of OpenCV': cv2.getNumThreads(),
+        'stdout': sys.stdout,
+        'stderr': os.fstat(2).st_ino,
+        'errors of NumPy': np.geterr(),
+    }
 
 
 def tensorflow_state(tf):
     """What tf.compat.v1.disable_v2_behavior and the like would change."""
     from tensorflow.python import tf2
+
     v1 = tf.compat.v1
-    return {'eager': tf.executing_eagerly(), 'tf2': tf2.enabled(), 'variables': v1.resource_variables_enabled(),
-            'control flow': v1.control_flow_v2_enabled(), 'shapes': type(tf.TensorShape([3])[0]),
-            'equality': bool(tf.reduce_all(tf.ones(2) == tf.ones(2))), 'log': tf.get_logger().level,
-            'data': tf.data.Dataset is tf.compat.v2.data.Dataset}
+    return {
+        'eager': tf.executing_eagerly(),
+        'tf2': tf2.enabled(),
+        'variables': v1.resource_variables_enabled(),
+        'control flow': v1.control_flow_v2_enabled(),
+        'shapes': type(tf.TensorShape([3])[0]),
+        'equality': bool(tf.reduce_all(tf.ones(2) == tf.ones(2))),
+        'log': tf.get_logger().level,
+        'data': tf.data.Dataset is tf.compat.v2.data.Dataset,
+    }
 
 
 def use_tensorflow_2(tf, folder):
@@ -47,9 +63,10 @@ def use_tensorflow_2(tf, folder):
     @tf.function
     def squares(x):
         total = tf.constant(0.0)
-        for one in x:                                   # autograph makes a tf.while_loop of it
-            total += one ** 2
+        for one in x:  # autograph makes a tf.while_loop of it
+            total += one**2
         return total
+
     with tf.GradientTape() as tape:
         loss = squares(variable)
     np.testing.assert_array_equal(tape.gradient(loss, variable), [2, 4])
@@ -73,7 +90,7 @@ def import_poses_first():
     after = process_state()
     for ours in ('TF_ENABLE_ONEDNN_OPTS', 'TF_USE_LEGACY_KERAS', 'TF_CPP_MIN_LOG_LEVEL'):
         assert after['environment'].get(ours) == before['environment'].get(ours), ours
-    for others in ('environment', 'warnings'):          # TensorFlow's import changes these, too
+    for others in ('environment', 'warnings'):  # TensorFlow's import changes these, too
         before[others] = after[others]
     assert after == before, (after, before)
 
@@ -83,13 +100,20 @@ if first == 'poses':
 import tensorflow as tf  # noqa: E402
 
 expected = state(tf)
-assert {name: expected[name] for name in ('eager', 'tf2', 'variables', 'control flow', 'equality', 'data')} == (
-    dict.fromkeys(('eager', 'tf2', 'variables', 'control flow', 'equality', 'data'), True)), expected
+assert {
+    name: expected[name]
+    for name in ('eager', 'tf2', 'variables', 'control flow', 'equality', 'data')
+} == (dict.fromkeys(('eager', 'tf2', 'variables', 'control flow', 'equality', 'data'), True)), (
+    expected
+)
 assert expected['shapes'] is not tf.compat.v1.Dimension
 poses = importlib.import_module('poses')
 image = poses.read(picture)
-with (poses.load('pretrained/flic', '--scales', 'single', '--zooms', '1') as find,
-      concurrent.futures.ThreadPoolExecutor(1) as pool, tempfile.TemporaryDirectory() as folder):
+with (
+    poses.load('pretrained/flic', '--scales', 'single', '--zooms', '1') as find,
+    concurrent.futures.ThreadPoolExecutor(1) as pool,
+    tempfile.TemporaryDirectory() as folder,
+):
     found = [find(image)]
     beside = pool.submit(find, image)
     use_tensorflow_2(tf, folder)

@@ -1,10 +1,16 @@
 """People as the detector's maps have them, for tests of torsos: bumps at displacements that the priors know."""
+
 import numpy as np
 
-import spatial_model
-from datasets import flic
+from jointpose import spatial_model
+from jointpose.datasets import flic
 
-OFFSETS = {'lsho': (5, -6), 'rsho': (-5, -6), 'lhip': (4, 6), 'rhip': (-4, 6)}         # columns, rows from the torso
+OFFSETS = {
+    'lsho': (5, -6),
+    'rsho': (-5, -6),
+    'lhip': (4, 6),
+    'rhip': (-4, 6),
+}  # columns, rows from the torso
 
 
 def energies_of(offsets):

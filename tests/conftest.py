@@ -1,4 +1,5 @@
 """Makes the project's modules importable, and finds the shared real data."""
+
 import json
 import os
 import signal
@@ -10,9 +11,11 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-import engine.own_process  # noqa: E402, F401
+import jointpose.utils.startup  # noqa: E402, F401
 
-signal.signal(signal.SIGINT, signal.default_int_handler)         # a shell's background jobs would ignore Ctrl-C
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell's background jobs would ignore Ctrl-C
 
 SHARED = os.environ.get('POSE_SHARED', os.path.join(ROOT, '..', 'shared'))
 
@@ -61,12 +64,21 @@ class Runs:
         self.folder, self.arrays_folder = folder, arrays_folder
 
     def places(self):
-        return ['--data', self.arrays_folder, '--model_path', str(self.folder / 'models'),
-                '--predictions', str(self.folder / 'predictions.mat')]
+        return [
+            '--data',
+            self.arrays_folder,
+            '--model_path',
+            str(self.folder / 'models'),
+            '--predictions',
+            str(self.folder / 'predictions.mat'),
+        ]
 
     def run(self, *arguments, stdout=None, **environment):
-        return forked.run(['tests/narrow_main.py', *self.places(), *arguments], stdout=stdout,
-                          env={**os.environ, **environment})
+        return forked.run(
+            ['tests/narrow_main.py', *self.places(), *arguments],
+            stdout=stdout,
+            env={**os.environ, **environment},
+        )
 
     def steps(self, run):
         """[(step, losses, gradient norm, rate)] of a run's steps.jsonl: everything but the time."""
@@ -75,33 +87,83 @@ class Runs:
 
     def epochs(self, run):
         with open(self.folder / 'models' / run / 'log.jsonl') as file:
-            return [{k: v for k, v in json.loads(line).items() if k != 'img_per_s' and 'seconds' not in k}
-                    for line in file]
+            return [
+                {
+                    k: v
+                    for k, v in json.loads(line).items()
+                    if k != 'img_per_s' and 'seconds' not in k
+                }
+                for line in file
+            ]
 
     def weights(self, run):
         """{name: array} of the newest checkpoint."""
-        from engine.tf1 import tf
+        from jointpose.nn.tf1 import tf
+
         newest = sorted(self.checkpoints(run))[-1]
         reader = tf.train.NewCheckpointReader(str(self.folder / 'models' / run / newest / 'model'))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
     def checkpoints(self, run):
-        return [name for name in os.listdir(self.folder / 'models' / run) if name.startswith('step-')]
+        return [
+            name for name in os.listdir(self.folder / 'models' / run) if name.startswith('step-')
+        ]
 
 
-PLAIN = ['--width', '4', '--banks', '1', '--batch_size', '3', '--train_examples', '10', '--tb_folder', '']
+PLAIN = [
+    '--width',
+    '4',
+    '--banks',
+    '1',
+    '--batch_size',
+    '3',
+    '--train_examples',
+    '10',
+    '--tb_folder',
+    '',
+]
 # With all three banks, moving averages, dropout, a schedule and drawn augmentation: all in the checkpoint, or following
 # from the step.
-SETTINGS = [*PLAIN, '--banks', 3, '--data_augm', '--average_weights', 0.9, '--spatial_dropout', 0.3,
-            '--schedule', 'cosine', '--warm_up', 3, '--zoom', 0.7, 1.4, '--shift', 20, '--colour', 0.2,
-            '--dropout_boxes', 2, '--targets', 'subcell', '--norm_decay', 0.8, '--n_epochs', 2, '--keep', 2]
+SETTINGS = [
+    *PLAIN,
+    '--banks',
+    3,
+    '--data_augm',
+    '--average_weights',
+    0.9,
+    '--spatial_dropout',
+    0.3,
+    '--schedule',
+    'cosine',
+    '--warm_up',
+    3,
+    '--zoom',
+    0.7,
+    1.4,
+    '--shift',
+    20,
+    '--colour',
+    0.2,
+    '--dropout_boxes',
+    2,
+    '--targets',
+    'subcell',
+    '--norm_decay',
+    0.8,
+    '--n_epochs',
+    2,
+    '--keep',
+    2,
+]
 
 
 @pytest.fixture(scope='session')
 def whole(tmp_path_factory, arrays_folder):
     """Runs, with an uninterrupted one of 2 epochs of 4 steps, the last step of each one sample, and its whole.mat."""
     runs = Runs(tmp_path_factory.mktemp('runs'), arrays_folder)
-    runs.result = runs.run('--train', *SETTINGS, '--run', 'whole', '--predictions', runs.folder / 'whole.mat')
+    runs.result = runs.run(
+        '--train', *SETTINGS, '--run', 'whole', '--predictions', runs.folder / 'whole.mat'
+    )
     assert runs.result.returncode == 0, runs.result.stderr
     return runs
 
@@ -112,16 +174,35 @@ def untrained(tmp_path_factory, arrays_folder):
     batch, and the latter's predictions.mat."""
     folder = tmp_path_factory.mktemp('untrained')
     for run in ('pd', 'sm'):
-        forked.run(['tests/narrow_main.py', '--train', '--width', 4, '--banks', 1, '--n_epochs', 0, '--run', run,
-                    '--data', arrays_folder, '--tb_folder', '',
-                    *(['--use_sm'] if run == 'sm' else ['--test_examples', 1])], cwd=folder, check=True)
+        forked.run(
+            [
+                'tests/narrow_main.py',
+                '--train',
+                '--width',
+                4,
+                '--banks',
+                1,
+                '--n_epochs',
+                0,
+                '--run',
+                run,
+                '--data',
+                arrays_folder,
+                '--tb_folder',
+                '',
+                *(['--use_sm'] if run == 'sm' else ['--test_examples', 1]),
+            ],
+            cwd=folder,
+            check=True,
+        )
     return folder
 
 
 @pytest.fixture
 def tf_graph():
     """A fresh graph for each test; yields a function that opens a session on `n` logical CPU devices."""
-    from engine.tf1 import tf
+    from jointpose.nn.tf1 import tf
+
     with tf.Graph().as_default():
         yield lambda n=1: tf.Session(config=tf.ConfigProto(device_count={'CPU': n}))
 
@@ -129,7 +210,8 @@ def tf_graph():
 @pytest.fixture(scope='session')
 def bfloat16():
     """Skips the test where bfloat16 is emulated, which is slow and rounds more."""
-    from engine.devices import computes_bfloat16
+    from jointpose.training.devices import computes_bfloat16
+
     if not computes_bfloat16([0]):
         pytest.skip('this processor does not compute in bfloat16')
 
@@ -139,7 +221,7 @@ def unordered_reads(fetched, untrained=()):
     ordered neither before nor after the updates of their variable: what they return is a matter of chance.
 
     untrained: beginnings of the names of variables that have no update."""
-    from engine.tf1 import tf
+    from jointpose.nn.tf1 import tf
 
     def upstream(start):
         seen, stack = set(), list(start)
@@ -154,10 +236,18 @@ def unordered_reads(fetched, untrained=()):
     for variable in tf.trainable_variables():
         users = [op for op in run if any(x is variable.handle for x in op.inputs)]
         reads = [op for op in users if op.type == 'ReadVariableOp' or 'Gather' in op.type]
-        updates = [op for op in run if op.type.startswith(('ResourceApply', 'Assign')) and _touches(op, variable)]
+        updates = [
+            op
+            for op in run
+            if op.type.startswith(('ResourceApply', 'Assign')) and _touches(op, variable)
+        ]
         assert bool(updates) != variable.name.startswith(tuple(untrained)), variable.name
         before = set().union(*(upstream([op]) for op in updates))
-        bad += [op.name for op in reads if updates and op not in before and not upstream([op]) & set(updates)]
+        bad += [
+            op.name
+            for op in reads
+            if updates and op not in before and not upstream([op]) & set(updates)
+        ]
     return bad
 
 
@@ -167,14 +257,20 @@ def unordered_sums(graph):
     nodes = [*definition.node]
     for function in definition.library.function:
         nodes += function.node_def
-    return [node.name for node in nodes if node.op in ('AddN', 'AccumulateNV2') and node.attr['N'].i > 2]
+    return [
+        node.name for node in nodes if node.op in ('AddN', 'AccumulateNV2') and node.attr['N'].i > 2
+    ]
 
 
 def _touches(op, variable):
     """Whether an operation takes the variable, through the switches of a tf.cond too."""
     handles = list(op.inputs)
     while any(x.op.type in ('Switch', 'Identity') for x in handles):
-        handles = [y for x in handles for y in (x.op.inputs if x.op.type in ('Switch', 'Identity') else [x])]
+        handles = [
+            y
+            for x in handles
+            for y in (x.op.inputs if x.op.type in ('Switch', 'Identity') else [x])
+        ]
     return any(x is variable.handle for x in handles)
 
 
@@ -182,5 +278,5 @@ def _touches(op, variable):
 def tensorflow_as_the_scripts_have_it():
     """A test module that sets TensorFlow up by itself would change it for all the others."""
     yield
-    if 'engine.tf1' in sys.modules:
-        assert sys.modules['engine.tf1'].tf.resource_variables_enabled()
+    if 'jointpose.nn.tf1' in sys.modules:
+        assert sys.modules['jointpose.nn.tf1'].tf.resource_variables_enabled()

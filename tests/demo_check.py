@@ -1,4 +1,5 @@
 """Fails unless training raised the area under the curve: `demo_check.py BEFORE.csv AFTER.csv`."""
+
 import csv
 import sys
 
@@ -23,11 +24,15 @@ def main():
     before, after = (rates(path, 'mean') for path in sys.argv[1:])
     worse = False
     for model in after:
-        print(f'{model}: {before[model][10]:.1f} % before training, {after[model][10]:.1f} % after, at radius 10')
+        print(
+            f'{model}: {before[model][10]:.1f} % before training, {after[model][10]:.1f} % after, at radius 10'
+        )
         worse |= sum(after[model].values()) <= sum(before[model].values())
     wrist = {model: rate[10] for model, rate in rates(sys.argv[2], 'wrist').items()}
     if wrist.get(JOINT_MODEL, 100) < wrist[DETECTOR]:
-        print(f'wrists: {JOINT_MODEL} {wrist[JOINT_MODEL]:.1f} %, {DETECTOR} {wrist[DETECTOR]:.1f} %. {WHY}')
+        print(
+            f'wrists: {JOINT_MODEL} {wrist[JOINT_MODEL]:.1f} %, {DETECTOR} {wrist[DETECTOR]:.1f} %. {WHY}'
+        )
     return 'training did not help' if worse else 0
 
 

@@ -8,6 +8,7 @@ signals and exit code are the process's own all the same.
 
 The one that has imported it is this file as a program: it starts with the first call and ends with the tests.
 """
+
 import atexit
 import contextlib
 import importlib
@@ -22,8 +23,15 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PRELOADED = ('engine.own_process', 'engine.tf1', 'scipy.io', 'scipy.ndimage', 'cv2', 'tqdm',
-             'matplotlib.backends.backend_agg')
+PRELOADED = (
+    'jointpose.utils.startup',
+    'jointpose.nn.tf1',
+    'scipy.io',
+    'scipy.ndimage',
+    'cv2',
+    'tqdm',
+    'matplotlib.backends.backend_agg',
+)
 
 
 class Process:
@@ -32,13 +40,24 @@ class Process:
 
     def __init__(self, argv, cwd=None, env=None, file_size=None, stdout=None):
         self.args, self.returncode = [*map(str, argv)], None
-        self.output, self.errors = (tempfile.TemporaryFile('w+') for _ in range(2))              # noqa: SIM115
-        job = {'argv': self.args, 'cwd': str(cwd or os.getcwd()), 'env': dict(os.environ if env is None else env),
-               'file_size': file_size}
+        self.output, self.errors = (tempfile.TemporaryFile('w+') for _ in range(2))  # noqa: SIM115
+        job = {
+            'argv': self.args,
+            'cwd': str(cwd or os.getcwd()),
+            'env': dict(os.environ if env is None else env),
+            'file_size': file_size,
+        }
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            socket.send_fds(server(), [json.dumps(job).encode()], [
-                self.output.fileno() if stdout is None else stdout, self.errors.fileno(), theirs.fileno()])
+            socket.send_fds(
+                server(),
+                [json.dumps(job).encode()],
+                [
+                    self.output.fileno() if stdout is None else stdout,
+                    self.errors.fileno(),
+                    theirs.fileno(),
+                ],
+            )
         self.said = mine
         self.pid = int(self.said.recv(32))
 
@@ -97,15 +116,19 @@ def run(argv, check=False, **keywords):
 
 # ---------------------------------------------------------------- the one that forks
 
-SERVER = []                                                     # its socket, once there is one
+SERVER = []  # its socket, once there is one
 
 
 def server():
     if not SERVER:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            process = subprocess.Popen([sys.executable, os.path.abspath(__file__), str(theirs.fileno())],
-                                       stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True)
+            process = subprocess.Popen(
+                [sys.executable, os.path.abspath(__file__), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
         SERVER.append(mine)
         atexit.register(lambda: (mine.close(), process.wait()))
     return SERVER[0]
@@ -141,7 +164,7 @@ def keep(job, output, errors, reply):
     with socket.socket(fileno=reply) as said:
         said.send(str(pid).encode())
         _, status = os.waitpid(pid, 0)
-        with contextlib.suppress(OSError):                      # nobody waits for it any more
+        with contextlib.suppress(OSError):  # nobody waits for it any more
             said.send(str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
 
@@ -159,7 +182,7 @@ def become(job, output, errors):
         resource.setrlimit(resource.RLIMIT_FSIZE, (job['file_size'], resource.RLIM_INFINITY))
     sys.path[1:1] = filter(None, os.environ.get('PYTHONPATH', '').split(os.pathsep))
     code = [1]
-    atexit.register(lambda: leave(*code))                       # runs before those that were registered by then
+    atexit.register(lambda: leave(*code))  # runs before those that were registered by then
     try:
         run_script(*job['argv'])
         code = [0]
@@ -191,7 +214,7 @@ def leave(code):
 
 
 if __name__ == '__main__':
-    sys.path[0] = ROOT                                          # for the import; a script has its own folder there
+    sys.path[0] = ROOT  # for the import; a script has its own folder there
     for name in PRELOADED:
         importlib.import_module(name)
     serve(socket.socket(fileno=int(sys.argv[1])))

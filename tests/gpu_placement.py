@@ -3,18 +3,19 @@
 TensorFlow's Linux wheel registers the GPU's kernels on every machine, so that each operation of a graph that is built
 for GPUs can be looked up.  As soft placement is off, one operation without a kernel fails the first session.run.
 """
+
 import collections
 
 from tensorflow.python.framework import kernels
 
-from engine.tf1 import tf
+from jointpose.nn.tf1 import tf
 
 
 def without_kernel(graph):
     """['name: type of operation and its types', ...] of what lies on a GPU and has no kernel for it."""
     registered = collections.defaultdict(list)
     for kernel in kernels.get_all_registered_kernels().kernel:
-        if kernel.device_type in ('GPU', 'DEFAULT'):                # DEFAULT: any device
+        if kernel.device_type in ('GPU', 'DEFAULT'):  # DEFAULT: any device
             registered[kernel.op].append(kernel)
     bad = []
     for group in groups_of(graph):

@@ -1,12 +1,13 @@
 """data.py whose workers never finish their first picture, for the tests: `python held_data.py --synthetic 20 ...`."""
+
 import os
 import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import data
-from engine import cli
+from jointpose import data
+from jointpose.utils import cli
 
 data.read_picture = lambda *_: signal.pause()
 

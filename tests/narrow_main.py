@@ -4,6 +4,7 @@ NAN_FROM=s in the environment makes the targets of every batch from step s on no
 or the signal STOP_BY, to this process when the batch of step s is made, which is a few steps ahead.  GATE=FILE: no more
 updates, or pictures of --predict, than the file has bytes; then it waits for the file to grow.
 """
+
 import itertools
 import os
 import signal
@@ -12,14 +13,15 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import engine.own_process  # noqa: F401
-import main
-import model
-from engine import batches, cli, frames, training
+import jointpose.utils.startup  # noqa: F401
+from jointpose import main, model
+from jointpose.media import frames
+from jointpose.training import batches, trainer
+from jointpose.utils import cli
 
 model.CHANNELS = (1, 1, 1, 1, 1)
 
-NEVER = 2 ** 31
+NEVER = 2**31
 NAN_FROM, STOP_AT = (int(os.environ.get(name, NEVER)) for name in ('NAN_FROM', 'STOP_AT'))
 
 
@@ -29,7 +31,9 @@ def training_batch(system, split, step, options, make=batches.training_batch):
     batch = make(system, split, step, options)
     if step < NAN_FROM:
         return batch
-    return batch._replace(targets={name: maps * float('nan') for name, maps in batch.targets.items()})
+    return batch._replace(
+        targets={name: maps * float('nan') for name, maps in batch.targets.items()}
+    )
 
 
 def wait_at_gate(done):
@@ -37,17 +41,21 @@ def wait_at_gate(done):
         time.sleep(0.01)
 
 
-def step(trainer, update=training.Trainer.step):
+def step(trainer, update=trainer.Trainer.step):
     wait_at_gate(trainer.state['step'])
     return update(trainer)
 
 
-def read_picture(path, read=frames.read_picture, numbers=itertools.count()):                           # noqa: B008
+def read_picture(path, read=frames.read_picture, numbers=itertools.count()):  # noqa: B008
     wait_at_gate(next(numbers))
     return read(path)
 
 
-batches.training_batch, training.Trainer.step, frames.read_picture = training_batch, step, read_picture
+batches.training_batch, trainer.Trainer.step, frames.read_picture = (
+    training_batch,
+    step,
+    read_picture,
+)
 
 if __name__ == '__main__':
     cli.run_script(main.run_main)

@@ -1,4 +1,5 @@
 """data.py: counts of the real FLIC, the backward swap, and real faults."""
+
 import json
 import os
 import shutil
@@ -9,12 +10,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-import data
-import main
-from datasets import annotations, arrays, flic, lsp, synthetic
-from datasets.flic import COLUMNS, JOINTS, read_annotations
-from engine import batches
-from engine.files import InputError
+from jointpose import data, main
+from jointpose.datasets import arrays, flic, lsp, records, synthetic
+from jointpose.datasets.flic import COLUMNS, JOINTS, read_annotations
+from jointpose.training import batches
+from jointpose.utils.files import InputError
 
 
 @pytest.fixture
@@ -35,15 +35,23 @@ def refused(result, out, *words):
     assert len(lines) == 1 and lines[0].startswith('data.py: error:'), result.stderr
     for word in words:
         assert word in lines[0]
-    assert not out.exists() or not [name for name in os.listdir(out) if name.endswith(('.npy', '.json', '.partial'))]
+    assert not out.exists() or not [
+        name for name in os.listdir(out) if name.endswith(('.npy', '.json', '.partial'))
+    ]
 
 
 def test_real_flic_counts(flic):
     people = read_annotations(os.path.join(flic, 'examples.mat'))
     assert [(people.split == split).sum() for split in ('train', 'test', '')] == [3987, 1016, 0]
-    assert [people.backward[people.split == split].sum() for split in ('train', 'test')] == [199, 48]
+    assert [people.backward[people.split == split].sum() for split in ('train', 'test')] == [
+        199,
+        48,
+    ]
     text = data.report(people)
-    assert 'frame, clamped in the heat maps: 14 (8 people)' in text and 'frames in both splits: 2' in text
+    assert (
+        'frame, clamped in the heat maps: 14 (8 people)' in text
+        and 'frames in both splits: 2' in text
+    )
 
 
 def test_backward_people_are_swapped_and_others_not(flic):
@@ -55,23 +63,36 @@ def test_backward_people_are_swapped_and_others_not(flic):
         backward = x['lhip'][0] < x['rhip'][0]
         assert backward == people.backward[i]
         for j, name in enumerate(JOINTS):
-            other = {'l': 'r', 'r': 'l'}.get(name[0], '') + name[1:] if backward and name != 'nose' else name
+            other = (
+                {'l': 'r', 'r': 'l'}.get(name[0], '') + name[1:]
+                if backward and name != 'nose'
+                else name
+            )
             np.testing.assert_allclose(people.joints_xy[i, j], x[other], rtol=1e-6)
         torso = np.mean([x[name] for name in ('lsho', 'rsho', 'lhip', 'rhip')], axis=0)
         np.testing.assert_allclose(people.joints_xy[i, 9], torso, rtol=1e-5)
-    crossed_hips = [person['coords'][0, COLUMNS[6]] < person['coords'][0, COLUMNS[7]] for person in examples]
-    np.testing.assert_array_equal(people.backward, crossed_hips)                        # of FLIC, hips alone would do
+    crossed_hips = [
+        person['coords'][0, COLUMNS[6]] < person['coords'][0, COLUMNS[7]] for person in examples
+    ]
+    np.testing.assert_array_equal(people.backward, crossed_hips)  # of FLIC, hips alone would do
     assert (people.joints_xy[:, 6, 0] >= people.joints_xy[:, 7, 0]).all()
 
 
-@pytest.mark.parametrize(('train', 'test', 'words'), [
-    ((0, 20), (1, 5), None), ((20, 20), (0, 5), '20 of 20 train people'),
-    ((19, 20), (5, 5), '19 of 20 train and 5 of 5'),
-    ((3, 3), (0, 5), None), ((15, 20), (4, 5), None)])
+@pytest.mark.parametrize(
+    ('train', 'test', 'words'),
+    [
+        ((0, 20), (1, 5), None),
+        ((20, 20), (0, 5), '20 of 20 train people'),
+        ((19, 20), (5, 5), '19 of 20 train and 5 of 5'),
+        ((3, 3), (0, 5), None),
+        ((15, 20), (4, 5), None),
+    ],
+)
 def test_a_split_seen_from_behind_is_doubtful(train, test, words):
     """As a file looks whose left is the picture's; three people can well face away."""
-    said = data.doubtful_sides({split: np.arange(n) < behind for split, (behind, n) in
-                                (('train', train), ('test', test))})
+    said = data.doubtful_sides(
+        {split: np.arange(n) < behind for split, (behind, n) in (('train', train), ('test', test))}
+    )
     assert (len(said) == 1 and words in said[0]) if words else not said
 
 
@@ -79,12 +100,12 @@ def test_labels_of_every_set_are_looked_at(tmp_path):
     """Of LSP's joints: who lacks a hip is not counted among those seen from behind, nor among all."""
     xy = np.zeros((8, 14, 2))
     xy[:, [lsp.JOINTS.index(joint) for joint in ('rsho', 'rhip')], 0] = 9
-    xy[7] = 0                                                                           # from the front
+    xy[7] = 0  # from the front
     visible = np.full((8, 14), 2)
     visible[6, lsp.JOINTS.index('lhip')] = 0
     names, boxes = [f'{i}.jpg' for i in range(8)], np.tile([0, 0, 9, 9], (8, 1))
-    part = annotations.annotated(names, np.arange(8), xy, visible, box=boxes)
-    splits = {'train': part, 'test': annotations.of_pictures(part, np.arange(8) < 6)}
+    part = records.annotated(names, np.arange(8), xy, visible, box=boxes)
+    splits = {'train': part, 'test': records.of_pictures(part, np.arange(8) < 6)}
     text = data.report_annotated(splits, lsp.JOINTS, str(tmp_path))
     assert '6 of 7 train and 6 of 6 test people seem to be seen from behind' in text
     assert 'frames in both splits: 6' in text and 'warning: 6 pictures are' in text
@@ -103,7 +124,7 @@ def test_arrays_hold_frames_and_joints(flic_like, tmp_path):
         assert manifest['counts'][split] == len(mine.file) == len(loaded.images)
         for i, file in enumerate(mine.file):
             frame = cv2.imread(os.path.join(images, file))[..., ::-1]
-            assert np.abs(frame.astype(int) - loaded.images[i]).max() <= 1              # two builds of libjpeg
+            assert np.abs(frame.astype(int) - loaded.images[i]).max() <= 1  # two builds of libjpeg
             np.testing.assert_array_equal(loaded.joints[i], mine.joints_xy[i])
         np.testing.assert_array_equal(loaded.people['file'], mine.file)
 
@@ -122,7 +143,7 @@ def truncate(path, share):
     with open(path, 'rb') as file:
         content = file.read()
     with open(path, 'wb') as file:
-        file.write(content[:int(len(content) * share)])
+        file.write(content[: int(len(content) * share)])
 
 
 def cut_middle(path):
@@ -130,17 +151,24 @@ def cut_middle(path):
     with open(path, 'rb') as file:
         content = file.read()
     with open(path, 'wb') as file:
-        file.write(content[:len(content) // 2] + b'\xff\xd9')
+        file.write(content[: len(content) // 2] + b'\xff\xd9')
 
 
 def smaller(path):
     cv2.imwrite(path, np.zeros((240, 360, 3), np.uint8))
 
 
-@pytest.mark.parametrize(('fault', 'word'), [
-    (os.unlink, 'No such file'), (lambda path: truncate(path, 0.9), 'whole picture'), (cut_middle, 'whole picture'),
-    (lambda path: truncate(path, 0), 'whole picture'), (smaller, 'is 360x240'),
-    (lambda path: shutil.copy(__file__, path), 'whole picture')])
+@pytest.mark.parametrize(
+    ('fault', 'word'),
+    [
+        (os.unlink, 'No such file'),
+        (lambda path: truncate(path, 0.9), 'whole picture'),
+        (cut_middle, 'whole picture'),
+        (lambda path: truncate(path, 0), 'whole picture'),
+        (smaller, 'is 360x240'),
+        (lambda path: shutil.copy(__file__, path), 'whole picture'),
+    ],
+)
 def test_bad_pictures_are_refused_or_left_out(flic_like, tmp_path, fault, word):
     meta, images = flic_like
     victim = sorted(os.listdir(images))[5]
@@ -148,16 +176,27 @@ def test_bad_pictures_are_refused_or_left_out(flic_like, tmp_path, fault, word):
     out = tmp_path / 'out'
     refused(run('--meta', meta, '--images', images, '--out', out), out, victim, word)
     result = run('--meta', meta, '--images', images, '--out', out, '--skip_missing')
-    assert result.returncode == 0 and victim in result.stdout and 'left out: 1 people' in result.stdout
+    assert (
+        result.returncode == 0 and victim in result.stdout and 'left out: 1 people' in result.stdout
+    )
     assert sum(arrays.read_manifest(out)['counts'].values()) == 9
 
 
 def test_bad_meta_is_refused(flic_like, tmp_path):
     meta, images = flic_like
     out = tmp_path / 'out'
-    refused(run('--meta', tmp_path / 'no.mat', '--images', images, '--out', out), out, 'no.mat', 'no such file')
+    refused(
+        run('--meta', tmp_path / 'no.mat', '--images', images, '--out', out),
+        out,
+        'no.mat',
+        'no such file',
+    )
     scipy.io.savemat(tmp_path / 'foreign.mat', {'x': np.eye(3)})
-    refused(run('--meta', tmp_path / 'foreign.mat', '--images', images, '--out', out), out, 'foreign.mat')
+    refused(
+        run('--meta', tmp_path / 'foreign.mat', '--images', images, '--out', out),
+        out,
+        'foreign.mat',
+    )
     truncate(meta, 0.6)
     refused(run('--meta', meta, '--images', images, '--out', out), out, 'examples.mat')
 
@@ -169,14 +208,20 @@ def test_a_torsobox_of_no_size_is_refused(flic_like, box):
     examples = scipy.io.loadmat(meta)['examples']
     examples.ravel()[3]['torsobox'] = np.array([box], float)
     scipy.io.savemat(meta, {'examples': examples})
-    with pytest.raises(InputError, match=r'person 3 \(.*\): torsobox .* is not x1, y1, x2, y2 of positive size'):
+    with pytest.raises(
+        InputError, match=r'person 3 \(.*\): torsobox .* is not x1, y1, x2, y2 of positive size'
+    ):
         read_annotations(meta)
 
 
 def test_full_disk_is_one_line(flic_like, tmp_path):
     meta, images = flic_like
     out = tmp_path / 'out'
-    refused(run('--meta', meta, '--images', images, '--out', out, limit=1 << 20), out, 'cannot be written')
+    refused(
+        run('--meta', meta, '--images', images, '--out', out, limit=1 << 20),
+        out,
+        'cannot be written',
+    )
 
 
 def test_a_failed_run_leaves_the_former_arrays(flic_like, tmp_path):
@@ -218,7 +263,10 @@ def numbered_split(n, frames=False):
     row = np.arange(n)
     images = np.zeros((n, 480, 720, 3) if frames else (n, 1), np.uint8)
     images[:] = row.reshape(-1, *[1] * (images.ndim - 1)) % 251
-    people, joints_xy = np.zeros(n, flic.PERSON), np.full((n, 10, 2), 8.0, np.float32) * row[:, None, None]
+    people, joints_xy = (
+        np.zeros(n, flic.PERSON),
+        np.full((n, 10, 2), 8.0, np.float32) * row[:, None, None],
+    )
     people['row'] = row
     return arrays.Split(images, joints_xy, flic.people(people, joints_xy), row, 'train')
 
@@ -226,14 +274,16 @@ def numbered_split(n, frames=False):
 @pytest.mark.parametrize('n', [100, 137, 999, 1000, 3987])
 def test_held_out_people_are_stretches_of_a_tenth(n):
     rest, held = arrays.hold_out(numbered_split(n))
-    assert sorted([*rest.rows, *held.rows]) == list(range(n))                          # disjoint and complete
+    assert sorted([*rest.rows, *held.rows]) == list(range(n))  # disjoint and complete
     assert n / 14 < len(held.rows) < n / 9
     stretches = np.split(held.rows, np.flatnonzero(np.diff(held.rows) != 1) + 1)
     assert len(stretches) == 10 and {len(stretch) - n // 100 for stretch in stretches} <= {0, 1}
     starts = np.array([stretch[0] for stretch in stretches])
-    assert np.abs(np.diff(starts) - n / 10).max() <= 1                                 # over the whole split
+    assert np.abs(np.diff(starts) - n / 10).max() <= 1  # over the whole split
     for part in (rest, held):
-        assert (part.people['row'] == part.rows).all() and (part.joints[:, 4, 1] == 8 * part.rows).all()
+        assert (part.people['row'] == part.rows).all() and (
+            part.joints[:, 4, 1] == 8 * part.rows
+        ).all()
         assert part.split == 'train' and len(part.images) == len(part.rows)
     again = arrays.hold_out(numbered_split(n))
     assert all((one.rows == other.rows).all() for one, other in zip((rest, held), again))
@@ -241,13 +291,18 @@ def test_held_out_people_are_stretches_of_a_tenth(n):
 
 def test_real_flic_holds_398_people_out():
     _, held = arrays.hold_out(numbered_split(3987))
-    assert len(held.rows) == 398 and held.rows[0] == 359 and held.rows[-1] == 3986     # 8.97 to 9.97 %, 98.9 to 100 %
+    assert (
+        len(held.rows) == 398 and held.rows[0] == 359 and held.rows[-1] == 3986
+    )  # 8.97 to 9.97 %, 98.9 to 100 %
 
 
 @pytest.mark.parametrize('n', [10, 16, 20, 25, 59, 90, 99])
 def test_small_splits_hold_about_a_tenth_out(n):
     rest, held = arrays.hold_out(numbered_split(n))
-    assert sorted([*rest.rows, *held.rows]) == list(range(n)) and n // 20 < len(held.rows) <= n // 10 + 1
+    assert (
+        sorted([*rest.rows, *held.rows]) == list(range(n))
+        and n // 20 < len(held.rows) <= n // 10 + 1
+    )
 
 
 @pytest.mark.parametrize('n', [0, 1, 9])
@@ -270,17 +325,23 @@ def test_selected_people_in_batches_are_the_right_ones():
     """Frames, joints and targets of a part of a part of a split come from the rows that it names."""
     _, held = arrays.hold_out(numbered_split(137, frames=True))
     part = arrays.spread(held, 4)
-    expected = [held.rows[i] for i in (0, len(held.rows) // 4, len(held.rows) // 2, 3 * len(held.rows) // 4)]
+    expected = [
+        held.rows[i] for i in (0, len(held.rows) // 4, len(held.rows) // 2, 3 * len(held.rows) // 4)
+    ]
     assert part.rows.tolist() == expected
     seen = []
     options, system, *_ = main.understand(['--train', '--batch_size', '3'])
-    for batch in (batches.plain_batch(system, part, np.array([3, 1]), options),
-                  *(batches.training_batch(system, part, step, options) for step in (0, 1))):
+    for batch in (
+        batches.plain_batch(system, part, np.array([3, 1]), options),
+        *(batches.training_batch(system, part, step, options) for step in (0, 1)),
+    ):
         originals = part.rows[batch.rows]
         assert (batch.images == (originals % 251)[:, None, None, None]).all()
         for joint_xy, targets, row in zip(batch.joints_xy, batch.targets['heat_maps'], originals):
-            inside = np.minimum(8 * row, (719, 479))                                   # as numbered_split lays them
+            inside = np.minimum(8 * row, (719, 479))  # as numbered_split lays them
             assert (joint_xy == inside).all()
             assert np.unravel_index(targets[..., 0].argmax(), (60, 90)) == tuple(inside[::-1] // 8)
         seen.append(originals.tolist())
-    assert seen[0] == [expected[3], expected[1]] and sorted(seen[1] + seen[2]) == expected   # once an epoch
+    assert (
+        seen[0] == [expected[3], expected[1]] and sorted(seen[1] + seen[2]) == expected
+    )  # once an epoch

@@ -1,4 +1,5 @@
 """README and docs/: what they link to exists, and what they tell people to type is understood."""
+
 import glob
 import importlib
 import os
@@ -9,12 +10,14 @@ import sys
 import pytest
 from conftest import ROOT
 
-import main
-from engine import cli
+from jointpose import main
+from jointpose.utils import cli
 
-PAGES = sorted(os.path.relpath(path, ROOT)
-               for pattern in ('README.md', 'docs/*.md', 'report/**/*.md', 'pretrained/*/*.md')
-               for path in glob.glob(os.path.join(ROOT, pattern), recursive=True))
+PAGES = sorted(
+    os.path.relpath(path, ROOT)
+    for pattern in ('README.md', 'docs/*.md', 'report/**/*.md', 'pretrained/*/*.md')
+    for path in glob.glob(os.path.join(ROOT, pattern), recursive=True)
+)
 
 
 def text_of(page):
@@ -25,14 +28,21 @@ def text_of(page):
 @pytest.mark.parametrize('page', PAGES)
 def test_links_lead_somewhere(page):
     links = re.findall(r'\]\(([^)]+)\)', text_of(page))
-    assert len(links) > 9 or page != 'README.md'                            # else the pattern finds none anywhere
+    assert len(links) > 9 or page != 'README.md'  # else the pattern finds none anywhere
     for link in links:
         if not link.startswith('http'):
             path, _, heading = link.partition('#')
             target = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
             assert os.path.exists(os.path.join(ROOT, target)), link
-            headings = [re.sub(r'[^a-z0-9 -]', '', line.strip('# ').lower()).replace(' ', '-')
-                        for line in text_of(target).splitlines() if line.startswith('#')] if heading else ['']
+            headings = (
+                [
+                    re.sub(r'[^a-z0-9 -]', '', line.strip('# ').lower()).replace(' ', '-')
+                    for line in text_of(target).splitlines()
+                    if line.startswith('#')
+                ]
+                if heading
+                else ['']
+            )
             assert heading in headings, link
 
 
@@ -41,16 +51,24 @@ def test_commands_are_understood(page, monkeypatch):
     """Every call of main.py: its options are known and go together; --restore and --predict name what is there."""
     monkeypatch.chdir(ROOT)
     lines = re.findall(r'python main\.py ([^`;&|#\n]+)', text_of(page))
-    assert len(lines) > 5 or page != 'README.md'                            # else the pattern finds none anywhere
+    assert len(lines) > 5 or page != 'README.md'  # else the pattern finds none anywhere
     for line in lines:
         words = shlex.split(line)
         if any(word.startswith(('...', 'RUN', 'models_ex')) or '/RUN' in word for word in words):
-            continue                                                        # a place to be filled in
+            continue  # a place to be filled in
         system = main.systems.load(main.system_meant(main.systems.names(), words))
         options, _ = main.command_line.parse(system, main.systems.names(), words)
         for place in (options.restore, options.init):
             assert place is None or not place.startswith('pretrained') or os.path.isdir(place), line
-        assert all(path == 'picture.jpg' or os.path.exists(path) for path in options.predict or ()), line
+        assert all(
+            path == 'picture.jpg' or os.path.exists(path) for path in options.predict or ()
+        ), line
+
+
+SCRIPTS = {
+    'show': 'evaluation.visualize',
+    'export': 'inference.export',
+}  # names of others: jointpose.NAME
 
 
 class Understood(Exception):
@@ -59,7 +77,7 @@ class Understood(Exception):
 
 def only_parse(parser, arguments=None, parse=cli.Parser.parse_args):
     for action in parser._actions:
-        action.required = False                                             # a place may be filled in elsewhere
+        action.required = False  # a place may be filled in elsewhere
     parse(parser, arguments)
     raise Understood
 
@@ -67,12 +85,16 @@ def only_parse(parser, arguments=None, parse=cli.Parser.parse_args):
 @pytest.mark.parametrize('page', PAGES)
 def test_commands_of_the_other_scripts_are_understood(page, monkeypatch):
     monkeypatch.setattr(cli.Parser, 'parse_args', only_parse)
-    found = re.findall(r'python (?:-m (tools\.[a-z_]+)|((?!main)[a-z_]+)\.py)([^`;&|#\n]*)', text_of(page))
+    found = re.findall(
+        r'python (?:-m (tools\.[a-z_]+)|((?!main)[a-z_]+)\.py)([^`;&|#\n]*)', text_of(page)
+    )
     assert len(found) > 3 or page != 'README.md'
     for tool, script, words in found:
-        monkeypatch.setattr(sys, 'argv', ['', *(word for word in shlex.split(words) if word != '...')])
+        monkeypatch.setattr(
+            sys, 'argv', ['', *(word for word in shlex.split(words) if word != '...')]
+        )
         with pytest.raises(Understood):
-            importlib.import_module(tool or script).main()
+            importlib.import_module(tool or 'jointpose.' + SCRIPTS.get(script, script)).main()
 
 
 def test_targets_of_make_are_there():

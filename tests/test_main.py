@@ -1,8 +1,8 @@
 """main.py: starting from trained weights; what the rooms may import; the machine's GPUs."""
+
 import ast
-import importlib
+import glob
 import os
-import pkgutil
 import re
 from types import SimpleNamespace
 
@@ -11,51 +11,79 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-import main
-import model
-import systems
-from datasets import arrays
-from engine import checkpoint, convolution, outputs, pictures
-from engine import options as command_line
-from engine.devices import device_names, session_config
-from engine.files import InputError
-from engine.tf1 import tf
+from jointpose import datasets, main, model, systems
+from jointpose.datasets import arrays
+from jointpose.inference import predict
+from jointpose.nn import fft_conv
+from jointpose.nn.tf1 import tf
+from jointpose.training import checkpoint
+from jointpose.training import options as command_line
+from jointpose.training.devices import device_names, session_config
+from jointpose.utils import outputs
+from jointpose.utils.files import InputError
 
 
 def run(folder, arrays_folder, *arguments):
-    places = ['--data', arrays_folder, '--model_path', folder / 'models', '--tb_folder', '',
-              '--predictions', folder / 'predictions.mat']
+    places = [
+        '--data',
+        arrays_folder,
+        '--model_path',
+        folder / 'models',
+        '--tb_folder',
+        '',
+        '--predictions',
+        folder / 'predictions.mat',
+    ]
     return forked.run(['tests/narrow_main.py', *arguments, *places])
 
 
 # ---------------------------------------------------------------- which arrays
 
+
 def test_each_data_set_has_a_folder_of_its_own():
     assert main.understand(['--train'])[0].data == 'arrays'
-    assert main.understand(['--train', '--system', 'hrnet', '--dataset', 'lsp'])[0].data == 'arrays_lsp'
+    assert (
+        main.understand(['--train', '--system', 'hrnet', '--dataset', 'lsp'])[0].data
+        == 'arrays_lsp'
+    )
     assert main.understand(['--train', '--system', 'spm', '--data', 'mine'])[0].data == 'mine'
 
 
 def test_a_restored_run_remembers_its_arrays(untrained, arrays_folder, monkeypatch, capsys):
     """As long as they are there; --data goes first."""
     restore = ['--restore', str(untrained / 'models_ex' / 'pd')]
-    assert main.understand(restore)[0].data == main.understand(['--train', *restore])[0].data == arrays_folder
+    assert (
+        main.understand(restore)[0].data
+        == main.understand(['--train', *restore])[0].data
+        == arrays_folder
+    )
     assert main.understand([*restore, '--data', 'others'])[0].data == 'others'
     exists = os.path.exists
-    monkeypatch.setattr(os.path, 'exists', lambda path: exists(path) and not str(path).endswith(arrays.MANIFEST))
+    monkeypatch.setattr(
+        os.path, 'exists', lambda path: exists(path) and not str(path).endswith(arrays.MANIFEST)
+    )
     assert main.understand(restore)[0].data == 'arrays'
-    assert f'note: the arrays of that run, {arrays_folder}, are gone: arrays is used' in capsys.readouterr().out
+    assert (
+        f'note: the arrays of that run, {arrays_folder}, are gone: arrays is used'
+        in capsys.readouterr().out
+    )
 
 
 # ---------------------------------------------------------------- which system
 
+
 def test_another_system_s_checkpoint_is_refused_by_name():
-    with pytest.raises(InputError, match=r'--system hrnet: \S+pretrained/flic/\S+ is a checkpoint of tompson: leave'):
+    with pytest.raises(
+        InputError,
+        match=r'--system hrnet: \S+pretrained/flic/\S+ is a checkpoint of tompson: leave',
+    ):
         main.understand(['--system', 'hrnet', '--restore', os.path.join('pretrained', 'flic')])
 
 
-@pytest.mark.parametrize('name, meant', [('flick', "'pretrained/flic'"), ('pretrained/flik', "'pretrained/flic'"),
-                                         ('smm', "'sm'")])
+@pytest.mark.parametrize(
+    'name, meant',
+    [('flick', "'pretrained/flic'"), ('pretrained/flik', "'pretrained/flic'"), ('smm', "'sm'")],
+)
 def test_a_run_s_name_may_be_misspelt(untrained, name, meant):
     with pytest.raises(InputError, match=f'no run .*did you mean {meant}'):
         checkpoint.find(str(untrained / 'models_ex'), name)
@@ -68,20 +96,29 @@ def test_the_restored_run_s_system_has_the_say(tmp_path):
             variable = tf.get_variable('a', initializer=np.zeros(2, np.float32))
             session.run(variable.initializer)
             run = tmp_path / f'{system}_run'
-            checkpoint.save(session, tf.train.Saver(), str(run), {
-                'step': step, 'best': None, 'code': 'x', 'settings': {'system': system}}, 1)
+            checkpoint.save(
+                session,
+                tf.train.Saver(),
+                str(run),
+                {'step': step, 'best': None, 'code': 'x', 'settings': {'system': system}},
+                1,
+            )
     names, place = systems.names(), ['--model_path', str(tmp_path)]
     (tmp_path / 'cpm_run' / 'step-00000003' / 'state.json').write_text('{')
-    for arguments, expected in ((['--restore', 'spm_run', '--threshold', '0.3', *place], 'spm'),
-                                (['--train', '--init', str(tmp_path / 'spm_run'), '--threshold', '0.3'], 'spm'),
-                                (['--restore', *place], 'hrnet'), (['--train', *place], 'tompson'),
-                                (['--restore', 'spm_run', '--system', 'hrnet', *place], 'hrnet'),
-                                (['--restore', 'nowhere', *place], 'tompson')):
+    for arguments, expected in (
+        (['--restore', 'spm_run', '--threshold', '0.3', *place], 'spm'),
+        (['--train', '--init', str(tmp_path / 'spm_run'), '--threshold', '0.3'], 'spm'),
+        (['--restore', *place], 'hrnet'),
+        (['--train', *place], 'tompson'),
+        (['--restore', 'spm_run', '--system', 'hrnet', *place], 'hrnet'),
+        (['--restore', 'nowhere', *place], 'tompson'),
+    ):
         assert main.system_meant(names, arguments) == expected, arguments
     assert command_line.parse(systems.load('hrnet'), names, ['--train'])[0].system == 'hrnet'
 
 
 # ---------------------------------------------------------------- --init
+
 
 @pytest.fixture
 def narrow(monkeypatch):
@@ -91,12 +128,20 @@ def narrow(monkeypatch):
 def started(arguments, graph):
     """{name: value} of a graph's variables where a training with these arguments begins."""
     options, system, found, origin = main.understand(arguments)
-    people = arrays.load_split(options.data, 'train', manifest := arrays.read_manifest(options.data))
+    people = arrays.load_split(
+        options.data, 'train', manifest := arrays.read_manifest(options.data)
+    )
     tf.set_random_seed(options.seed)
     graph = graph(system, options)
     with tf.Session() as session:
-        main.initialise(session, graph, system.start(options, people, manifest), found, options,
-                        main.trained_weights(system, options, origin))
+        main.initialise(
+            session,
+            graph,
+            system.start(options, people, manifest),
+            found,
+            options,
+            main.trained_weights(system, options, origin),
+        )
         variables = tf.global_variables()
         return options, {v.op.name: value for v, value in zip(variables, session.run(variables))}
 
@@ -108,7 +153,7 @@ def test_training_starts_from_weights_that_fit(narrow, untrained, arrays_folder,
     results = []
     for more in (['--init', str(untrained / 'models_ex' / 'pd')], ['--width', '4', '--banks', '1']):
         with tf.Graph().as_default():
-            options, values = started([*joint, *more], pictures.build_graph)
+            options, values = started([*joint, *more], predict.build_graph)
             assert options.width == 4
             results.append(values)
     (found, plain), said = results, capsys.readouterr().out
@@ -123,9 +168,13 @@ def test_training_starts_from_weights_that_fit(narrow, untrained, arrays_folder,
 
 
 def test_the_published_weights_are_a_start(tf_graph, arrays_folder, capsys):
-    published = checkpoint.weights(checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path)
-    options, values = started(['--train', '--init', os.path.join(ROOT, 'pretrained', 'flic'), '--data', arrays_folder],
-                              pictures.build_graph)
+    published = checkpoint.weights(
+        checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path
+    )
+    options, values = started(
+        ['--train', '--init', os.path.join(ROOT, 'pretrained', 'flic'), '--data', arrays_folder],
+        predict.build_graph,
+    )
     assert ' 0 do not' in capsys.readouterr().out
     assert (options.width, options.use_sm) == (8, True)
     assert values.keys() == published.keys() - {'global_step'}
@@ -135,20 +184,48 @@ def test_the_published_weights_are_a_start(tf_graph, arrays_folder, capsys):
 
 @pytest.mark.long
 def test_a_training_that_starts_from_the_published_weights(arrays_folder, tmp_path):
-    done = forked.run(['main.py', '--train', '--init', 'pretrained/flic', '--n_epochs', 0, '--run', 'tuned', '--data',
-                       arrays_folder, '--model_path', tmp_path, '--tb_folder', '', '--scales', 'single',
-                       '--predictions', tmp_path / 'predictions.mat'], cwd=ROOT)
+    done = forked.run(
+        [
+            'main.py',
+            '--train',
+            '--init',
+            'pretrained/flic',
+            '--n_epochs',
+            0,
+            '--run',
+            'tuned',
+            '--data',
+            arrays_folder,
+            '--model_path',
+            tmp_path,
+            '--tb_folder',
+            '',
+            '--scales',
+            'single',
+            '--predictions',
+            tmp_path / 'predictions.mat',
+        ],
+        cwd=ROOT,
+    )
     assert done.returncode == 0, done.stderr
     found = checkpoint.find(str(tmp_path), 'tuned')
-    assert (found.state['settings']['width'], found.state['settings']['use_sm'], found.state['step']) == (8, True, 0)
-    published = checkpoint.weights(checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path)
+    assert (
+        found.state['settings']['width'],
+        found.state['settings']['use_sm'],
+        found.state['step'],
+    ) == (8, True, 0)
+    published = checkpoint.weights(
+        checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path
+    )
     for name, value in checkpoint.weights(found.path).items():
         if name != 'global_step':
             np.testing.assert_array_equal(value, published[name], err_msg=name)
 
 
 def test_going_on_from_weights_only_names_the_way(arrays_folder, tmp_path):
-    done = run(tmp_path, arrays_folder, '--train', '--restore', os.path.join(ROOT, 'pretrained', 'flic'))
+    done = run(
+        tmp_path, arrays_folder, '--train', '--restore', os.path.join(ROOT, 'pretrained', 'flic')
+    )
     assert done.returncode == 2 and '--init' in done.stderr.splitlines()[-1]
 
 
@@ -170,8 +247,11 @@ def test_a_variable_and_its_average_start_alike(tf_graph, tmp_path):
     """From a start of the weights, from a whole checkpoint and from a published one, which has the averages only."""
     last, averaged = np.array([1, 2], np.float32), np.array([3, 4], np.float32)
     path = str(tmp_path / 'model')
-    for kept in ({'l/weights': last}, {'l/weights': last, 'l/weights/average': averaged, 'l/weights/Adam': last},
-                 {'l/weights/average': averaged}):
+    for kept in (
+        {'l/weights': last},
+        {'l/weights': last, 'l/weights/average': averaged, 'l/weights/Adam': last},
+        {'l/weights/average': averaged},
+    ):
         with tf.Graph().as_default(), tf.Session() as session:
             variables = [tf.get_variable(name, initializer=value) for name, value in kept.items()]
             session.run(tf.global_variables_initializer())
@@ -180,14 +260,21 @@ def test_a_variable_and_its_average_start_alike(tf_graph, tmp_path):
         assert weights.keys() == {'l/weights/average' if len(kept) == 3 else next(iter(kept))}
         with tf.Graph().as_default(), tf.Session() as session:
             names = ['l/bias/average', 'l/weights', 'l/weights/Adam', 'l/weights/average']
-            variables = [tf.get_variable(name, initializer=np.zeros(2, np.float32)) for name in names]
+            variables = [
+                tf.get_variable(name, initializer=np.zeros(2, np.float32)) for name in names
+            ]
             session.run(tf.global_variables_initializer())
-            assert checkpoint.fill(session, weights) == (['l/weights', 'l/weights/average'], ['l/bias/average'])
+            assert checkpoint.fill(session, weights) == (
+                ['l/weights', 'l/weights/average'],
+                ['l/bias/average'],
+            )
             start = averaged if 'l/weights/average' in kept else last
             np.testing.assert_array_equal(session.run(variables), [[0, 0], start, [0, 0], start])
 
 
-@pytest.mark.parametrize('arguments', [['--restore', '--init', 'a'], ['--train', '--restore', '--init', 'a']])
+@pytest.mark.parametrize(
+    'arguments', [['--restore', '--init', 'a'], ['--train', '--restore', '--init', 'a']]
+)
 def test_init_starts_a_training(arguments, capsys):
     with pytest.raises(SystemExit):
         main.understand(arguments)
@@ -196,48 +283,103 @@ def test_init_starts_a_training(arguments, capsys):
 
 # ---------------------------------------------------------------- rooms
 
-def imports(path):
-    """First parts of the modules that a file imports, wherever in it."""
+# Room: the rooms, and modules beside them, that it imports.  The Python interface and the export may import all.
+ROOMS = {
+    'utils': set(),
+    'vision': {'utils'},
+    'media': {'utils'},
+    'nn': {'utils', 'vision'},
+    'annotations': {'utils', 'vision', 'media'},
+    'datasets': {'utils', 'vision', 'media', 'annotations'},
+    'evaluation': {'utils', 'vision', 'annotations', 'datasets'},
+    'training': {'utils', 'vision', 'nn'},
+    'systems': {
+        'utils',
+        'vision',
+        'nn',
+        'datasets',
+        'evaluation',
+        'training',
+        'model',
+        'spatial_model',
+        'pairwise_distr',
+    },
+    'inference': {'utils', 'vision', 'media', 'nn', 'annotations', 'training'},
+}
+MAY_IMPORT_ALL = {'inference/api.py', 'inference/export.py'}
+
+
+def rooms_imported(path):
+    """Names of the rooms of jointpose that a file imports from, wherever in it."""
     with open(path, encoding='utf-8') as file:
         nodes = list(ast.walk(ast.parse(file.read())))
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    return {name.split('.')[0] for name in names + [node.module for node in nodes if isinstance(node, ast.ImportFrom)]}
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == 'jointpose':
+            found |= {f'jointpose.{alias.name}' for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+    rooms = {name.split('.')[1] for name in found if name.startswith('jointpose.')}
+    return rooms - {'__version__'}
 
 
-def modules(room):
-    return sorted(entry.path for entry in os.scandir(os.path.join(ROOT, room)) if entry.name.endswith('.py'))
+@pytest.mark.parametrize('room', ROOMS)
+def test_a_room_imports_only_from_the_rooms_below(room):
+    folder = os.path.join(ROOT, 'jointpose', room)
+    for name in glob.glob('**/*.py', root_dir=folder, recursive=True):
+        if f'{room}/{name}' not in MAY_IMPORT_ALL:
+            assert rooms_imported(os.path.join(folder, name)) <= ROOMS[room] | {room}, name
 
 
-def test_the_machinery_knows_neither_systems_nor_data_sets():
-    own = {name.removesuffix('.py') for name in os.listdir(ROOT)} & {
-        module.name for module in pkgutil.iter_modules([ROOT])} - {'engine'}
-    assert {'systems', 'datasets', 'model', 'main'} <= own
-    assert {path: imports(path) & own for path in modules('engine') if imports(path) & own} == {}
+def test_every_room_is_listed():
+    found = {entry.name for entry in os.scandir(os.path.join(ROOT, 'jointpose')) if entry.is_dir()}
+    assert found - {'pretrained', '__pycache__'} == set(ROOMS)
 
 
-def test_data_sets_know_no_network():
-    for path in modules('datasets'):
-        assert not imports(path) & {'systems', 'model', 'spatial_model', 'main', 'tensorflow'}, path
+def test_modules_at_the_top_are_imported_by_one_name():
+    """`import model` beside `from jointpose import model` would be two modules."""
+    top = {name[:-3] for name in os.listdir(ROOT) if name.endswith('.py')} - {'poses'}
+    assert {'model', 'main'} < top
+    for path in glob.glob(os.path.join(ROOT, '**', '*.py'), recursive=True):
+        with open(path, encoding='utf-8') as file:
+            found = re.findall(r'^(?:import|from) (\w+)', file.read(), re.MULTILINE)
+        assert not set(found) & top, path
 
 
 def interface():
     """Names that systems/__init__.py lists: constants, and functions, several of which may share a line."""
     constants = re.findall(r'^    ([A-Z_]+) ', systems.__doc__, re.MULTILINE)
-    functions = [name for line in re.findall(r'^    (\w.*)', systems.__doc__, re.MULTILINE)
-                 for name in re.findall(r'([a-z_]+)\(', line.split('  ')[0])]
+    functions = [
+        name
+        for line in re.findall(r'^    (\w.*)', systems.__doc__, re.MULTILINE)
+        for name in re.findall(r'([a-z_]+)\(', line.split('  ')[0])
+    ]
     return {*constants, *functions}
 
 
 @pytest.mark.parametrize('name', systems.names())
 def test_a_system_provides_the_interface(name):
     system, parts = systems.load(name), interface()
-    assert {'DATASETS', 'SCHEDULE', 'check_options', 'n_views', 'learning_rates', 'foreign', 'pictures'} < parts
-    assert [part for part in sorted(parts) if not hasattr(system, part)] in ([], ['seeker'])    # which not all have
+    assert {
+        'DATASETS',
+        'SCHEDULE',
+        'check_options',
+        'n_views',
+        'learning_rates',
+        'foreign',
+        'pictures',
+    } < parts
+    assert [part for part in sorted(parts) if not hasattr(system, part)] in (
+        [],
+        ['seeker'],
+    )  # which not all have
     for dataset in system.DATASETS:
-        body = importlib.import_module(f'datasets.{dataset}')
+        body = datasets.load(dataset)
         options, *_ = main.understand(['--train', '--system', name, '--dataset', dataset])
         assert len(body.FLIP) == len(body.POINTS) == system.n_points(options)
-        assert body.POINTS[:len(body.JOINTS)] == body.JOINTS
+        assert body.POINTS[: len(body.JOINTS)] == body.JOINTS
         assert [body.FLIP[i] for i in body.FLIP] == list(range(len(body.FLIP)))
         assert all(a < len(body.JOINTS) and b < len(body.JOINTS) for a, b in body.LIMBS)
 
@@ -249,6 +391,7 @@ def test_an_unknown_system_is_refused(capsys):
 
 
 # ---------------------------------------------------------------- devices
+
 
 def test_gpus_named_are_the_only_ones_seen(monkeypatch):
     monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu'] * 4)
@@ -266,17 +409,23 @@ def test_convolution_goes_by_its_towers_device(monkeypatch):
     filters = tf.zeros([9, 9, 64, 64])
     for there in (['gpu'], []):
         monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind, there=there: there)
-        for device, method in (('/cpu:0', 'fft'), ('/gpu:0', 'direct'), (None, 'direct' if there else 'fft')):
+        for device, method in (
+            ('/cpu:0', 'fft'),
+            ('/gpu:0', 'direct'),
+            (None, 'direct' if there else 'fft'),
+        ):
             with tf.Graph().as_default(), tf.device(device):
                 x = tf.placeholder(tf.float32, [None, 60, 90, 64])
-                assert convolution.resolve('auto', x, filters) == method
+                assert fft_conv.resolve('auto', x, filters) == method
 
 
 def test_restored_settings_need_no_system(tmp_path):
     """Checkpoints from before there were several systems do not name theirs."""
     found = checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic'))
     assert found.path
-    options, system, restored, origin = main.understand(['--restore', os.path.join(ROOT, 'pretrained', 'flic')])
+    options, system, restored, origin = main.understand(
+        ['--restore', os.path.join(ROOT, 'pretrained', 'flic')]
+    )
     assert system is systems.load('tompson') and options.width == 8 and origin is None
     assert restored.path == found.path
     with pytest.raises(InputError, match='--width 9'):
@@ -287,10 +436,14 @@ def test_a_restored_run_needs_its_system_s_parser_once(monkeypatch):
     """And an option that is given as its default is is given all the same."""
     command_line.build_parser.cache_clear()
     built, add_options = [], systems.load('tompson').add_options
-    monkeypatch.setattr(systems.load('tompson'), 'add_options', lambda parser: built.append(add_options(parser)))
+    monkeypatch.setattr(
+        systems.load('tompson'), 'add_options', lambda parser: built.append(add_options(parser))
+    )
     options, *_ = main.understand(['--restore', os.path.join(ROOT, 'pretrained', 'flic')])
     assert len(built) == 1 and options.data_augm
-    _, explicit = command_line.parse(systems.load('tompson'), systems.names(), ['--train', '--lr', '0.001', '--debug'])
+    _, explicit = command_line.parse(
+        systems.load('tompson'), systems.names(), ['--train', '--lr', '0.001', '--debug']
+    )
     assert explicit == {'train', 'lr', 'width'}
 
 

@@ -1,11 +1,12 @@
 """Displacement histograms against a brute-force count, and the file against damage."""
+
 import numpy as np
 import pytest
 from scipy.special import binom
 
-import pairwise_distr
-from datasets import flic
-from engine.files import InputError
+from jointpose import pairwise_distr
+from jointpose.datasets import flic
+from jointpose.utils.files import InputError
 
 
 def brute_force(joints_xy, joint, condjoint):
@@ -13,18 +14,24 @@ def brute_force(joints_xy, joint, condjoint):
     for person in joints_xy:
         cells = [(int(np.clip(y, 0, 479)) // 8, int(np.clip(x, 0, 719)) // 8) for x, y in person]
         row, col = np.subtract(cells[joint], cells[condjoint]) + (60, 90)
-        counts[row:row + 9, col:col + 9] += np.outer(binom(8, range(9)), binom(8, range(9))) / 2 ** 16
+        counts[row : row + 9, col : col + 9] += (
+            np.outer(binom(8, range(9)), binom(8, range(9))) / 2**16
+        )
     counts = counts[4:-4, 4:-4]
     return counts / counts.sum()
 
 
 def test_histograms_by_brute_force():
-    people = np.random.default_rng(0).uniform((-30, -30), (750, 510), (40, 10, 2)).astype(np.float32)
-    people[0, 0], people[0, 1] = (0, 0), (719, 479)                  # the largest displacement there is
+    people = (
+        np.random.default_rng(0).uniform((-30, -30), (750, 510), (40, 10, 2)).astype(np.float32)
+    )
+    people[0, 0], people[0, 1] = (0, 0), (719, 479)  # the largest displacement there is
     histograms = pairwise_distr.pairwise_histograms(people)
     assert histograms.shape == (90, 120, 180) and histograms.dtype == np.float32
     for index in (0, 9, 44, 80, 89):
-        np.testing.assert_allclose(histograms[index], brute_force(people, *flic.PAIRS[index]), atol=1e-8)
+        np.testing.assert_allclose(
+            histograms[index], brute_force(people, *flic.PAIRS[index]), atol=1e-8
+        )
     np.testing.assert_allclose(histograms.sum(axis=(1, 2)), 1, atol=1e-5)
 
 
@@ -35,7 +42,9 @@ def test_who_has_not_both_joints_is_not_counted():
     for index, pair in enumerate(flic.PAIRS):
         if index % 11 == 0 or pair == (1, 8):
             both = people[np.isfinite(people[:, pair]).all(axis=(1, 2))]
-            np.testing.assert_allclose(histograms[index], brute_force(np.nan_to_num(both), *pair), atol=1e-8)
+            np.testing.assert_allclose(
+                histograms[index], brute_force(np.nan_to_num(both), *pair), atol=1e-8
+            )
     people[:, 1] = np.nan
     with pytest.raises(InputError, match='nobody has both joints labelled of lsho_lelb'):
         pairwise_distr.pairwise_histograms(people)
@@ -49,7 +58,9 @@ def test_zero_displacement_is_the_centre():
 
 def test_round_trip_and_other_arrays_refused(tmp_path):
     path = str(tmp_path / 'p.npz')
-    histograms = pairwise_distr.pairwise_histograms(np.random.default_rng(0).uniform(0, 400, (5, 10, 2)))
+    histograms = pairwise_distr.pairwise_histograms(
+        np.random.default_rng(0).uniform(0, 400, (5, 10, 2))
+    )
     pairwise_distr.save(path, histograms, 'abc')
     np.testing.assert_array_equal(pairwise_distr.load(path, 'abc'), histograms)
     with pytest.raises(InputError, match='made from arrays abc'):
@@ -62,12 +73,15 @@ def damaged(path, **changes):
     np.savez(path, **{**values, **changes})
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (np.zeros((120, 180), np.float32), 'sum 1'),
-    (np.full((120, 180), np.nan, np.float32), 'sum 1'),
-    (np.ones((60, 90), np.float32) / 5400, 'expected float32'),
-    (np.array([None]), 'damaged'),                                   # saved as a pickle
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (np.zeros((120, 180), np.float32), 'sum 1'),
+        (np.full((120, 180), np.nan, np.float32), 'sum 1'),
+        (np.ones((60, 90), np.float32) / 5400, 'expected float32'),
+        (np.array([None]), 'damaged'),  # saved as a pickle
+    ],
+)
 def test_bad_histograms_are_refused(tmp_path, change, message):
     path = str(tmp_path / 'p.npz')
     pairwise_distr.save(path, pairwise_distr.pairwise_histograms(np.full((2, 10, 2), 50.0)), 'abc')

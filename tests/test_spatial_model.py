@@ -1,4 +1,5 @@
 """The spatial model against independent float64 oracles: sums written out, finite differences, SciPy."""
+
 import os
 
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
@@ -8,12 +9,12 @@ import numpy as np
 import pytest
 import scipy.signal
 
-import spatial_model
-from datasets.flic import PAIRS
-from engine import convolution
-from engine.devices import session_config
-from engine.tf1 import tf
-from spatial_model import PAIRS_TO_JOINTS
+from jointpose import spatial_model
+from jointpose.datasets.flic import PAIRS
+from jointpose.nn import fft_conv
+from jointpose.nn.tf1 import tf
+from jointpose.spatial_model import PAIRS_TO_JOINTS
+from jointpose.training.devices import session_config
 
 METHODS = ('fft', 'stacked', 'direct', 'matmul')
 
@@ -29,7 +30,9 @@ def messages64(priors, maps):
     for pair, (_, condjoint) in enumerate(PAIRS_TO_JOINTS):
         for row in range(h):
             for col in range(w):
-                window = priors[pair, h + row - np.arange(h)[:, None], w + col - np.arange(w)]      # [h, w]: over q
+                window = priors[
+                    pair, h + row - np.arange(h)[:, None], w + col - np.arange(w)
+                ]  # [h, w]: over q
                 out[:, row, col, pair] = (window * maps[..., condjoint]).sum(axis=(1, 2))
     return out
 
@@ -42,7 +45,7 @@ def message_gradients64(priors, maps, d_out):
         for row in range(h):
             for col in range(w):
                 window = np.ix_([pair], h + row - np.arange(h), w + col - np.arange(w))
-                d = d_out[:, row, col, pair, None, None]                                            # [n, 1, 1]
+                d = d_out[:, row, col, pair, None, None]  # [n, 1, 1]
                 d_priors[window] += (d * maps[..., condjoint]).sum(axis=0)
                 d_maps[..., condjoint] += d * priors[window]
     return d_priors, d_maps
@@ -66,10 +69,14 @@ def run_messages(priors, maps, method, d_out=None):
     """Messages, channels last; with `d_out` also their gradients by priors and maps."""
     with tf.Graph().as_default(), tf.Session() as session:
         priors, maps = tf.constant(priors, tf.float32), tf.constant(maps, tf.float32)
-        out = tf.stack(spatial_model.messages(priors, tf.transpose(maps, [3, 0, 1, 2]), method), axis=-1)
+        out = tf.stack(
+            spatial_model.messages(priors, tf.transpose(maps, [3, 0, 1, 2]), method), axis=-1
+        )
         if d_out is None:
             return session.run(out)
-        return session.run([out, *tf.gradients(out, [priors, maps], tf.constant(d_out, tf.float32))])
+        return session.run(
+            [out, *tf.gradients(out, [priors, maps], tf.constant(d_out, tf.float32))]
+        )
 
 
 def run_model(heat_maps, energies, biases, d_logits=None, method='fft', unary='softplus'):
@@ -83,7 +90,10 @@ def run_model(heat_maps, energies, biases, d_logits=None, method='fft', unary='s
         wanted = model.logits
         if d_logits is not None:
             by = [given, model.energies, model.biases]
-            wanted = [model.logits, *tf.gradients(model.logits, by, tf.constant(d_logits, tf.float32))]
+            wanted = [
+                model.logits,
+                *tf.gradients(model.logits, by, tf.constant(d_logits, tf.float32)),
+            ]
         return session.run(wanted, {given: heat_maps})
 
 
@@ -105,17 +115,22 @@ def test_kept_spectra_change_no_bit(method):
         for keep in (False, True, True):
             with tf.variable_scope('spatial_model', reuse=tf.AUTO_REUSE):
                 models.append(spatial_model.build(given, method, keep_spectra=keep))
-        operations = convolution.spectra_operations()
+        operations = fft_conv.spectra_operations()
         session.run(tf.global_variables_initializer())
         models[0].biases.load(biases, session)
         for values in (energies, energies[::-1]):
             models[0].energies.load(values, session)
-            with convolution.spectra(session, operations):
-                each_call, *kept = [session.run(model.logits, {given: heat_maps}) for model in models]
+            with fft_conv.spectra(session, operations):
+                each_call, *kept = [
+                    session.run(model.logits, {given: heat_maps}) for model in models
+                ]
             assert kept[0].tobytes() == kept[1].tobytes() == each_call.tobytes()
             assert relative_error(each_call, logits64(heat_maps, values, biases)) < 1e-6
-        assert [v.op.name for v in tf.global_variables()] == ['spatial_model/energies', 'spatial_model/biases']
-        assert len(tf.get_collection(convolution.SPECTRA)) == (method in ('fft', 'stacked'))
+        assert [v.op.name for v in tf.global_variables()] == [
+            'spatial_model/energies',
+            'spatial_model/biases',
+        ]
+        assert len(tf.get_collection(fft_conv.SPECTRA)) == (method in ('fft', 'stacked'))
 
 
 @pytest.mark.parametrize('method', ['fft', 'stacked'])
@@ -146,17 +161,22 @@ def test_parameters_and_their_sharing():
                 logits = spatial_model.build(tf.zeros([3, 60, 90, 10])).logits
         assert logits.shape == [3, 60, 90, 9]
         shapes = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
-        assert shapes == {'spatial_model/energies': [81, 120, 180], 'spatial_model/biases': [81, 60, 90]}
+        assert shapes == {
+            'spatial_model/energies': [81, 120, 180],
+            'spatial_model/biases': [81, 60, 90],
+        }
         assert sum(np.prod(shape) for shape in shapes.values()) == 2_187_000
-        assert len(tf.get_default_graph().as_graph_def().SerializeToString()) < 5e6     # no priors baked in
+        assert (
+            len(tf.get_default_graph().as_graph_def().SerializeToString()) < 5e6
+        )  # no priors baked in
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_a_delta_prior_shifts_the_map(method):
     maps = np.random.default_rng(1).random((2, 6, 9, 10)).astype(np.float32)
     priors = np.zeros((81, 12, 18), np.float32)
-    priors[:, 6, 9] = 1                                        # no displacement: the message is the map
-    priors[5, 6, 9], priors[5, 8, 6] = 0, 1                    # the joint lies 2 rows below, 3 columns left
+    priors[:, 6, 9] = 1  # no displacement: the message is the map
+    priors[5, 6, 9], priors[5, 8, 6] = 0, 1  # the joint lies 2 rows below, 3 columns left
     expected = maps[..., [condjoint for _, condjoint in PAIRS_TO_JOINTS]].copy()
     shifted = expected[:, :-2, 3:, 5].copy()
     expected[..., 5] = 0
@@ -175,7 +195,11 @@ def test_stacked_messages_equal_the_sums(n, h, w):
 @pytest.mark.parametrize('n, h, w', [(1, 6, 9), (3, 5, 4), (2, 1, 7)])
 def test_messages_and_gradients_equal_the_sums(method, n, h, w):
     rng = np.random.default_rng(2)
-    priors, maps, d_out = rng.random((81, 2 * h, 2 * w)), rng.random((n, h, w, 10)), rng.normal(size=(n, h, w, 81))
+    priors, maps, d_out = (
+        rng.random((81, 2 * h, 2 * w)),
+        rng.random((n, h, w, 10)),
+        rng.normal(size=(n, h, w, 81)),
+    )
     out, d_priors, d_maps = run_messages(priors, maps, method, d_out)
     expected_priors, expected_maps = message_gradients64(priors, maps, d_out)
     assert relative_error(out, messages64(priors, maps)) < 1e-6
@@ -187,19 +211,28 @@ def test_messages_and_gradients_equal_the_sums(method, n, h, w):
 def test_full_size_messages_and_gradients_equal_scipy(method):
     """60 x 90 cells: SciPy's float64 linear convolution and correlation, cut by hand."""
     rng = np.random.default_rng(3)
-    priors, maps, d_out = rng.random((81, 120, 180)), rng.random((2, 60, 90, 10)), rng.normal(size=(2, 60, 90, 81))
+    priors, maps, d_out = (
+        rng.random((81, 120, 180)),
+        rng.random((2, 60, 90, 10)),
+        rng.normal(size=(2, 60, 90, 81)),
+    )
     out, d_priors, d_maps = run_messages(priors, maps, method, d_out)
     expected_torso = np.zeros((2, 60, 90))
     for pair, (_, condjoint) in enumerate(PAIRS_TO_JOINTS):
         for sample in range(2):
-            whole = scipy.signal.fftconvolve(priors[pair], maps[sample, ..., condjoint])               # [179, 269]
+            whole = scipy.signal.fftconvolve(
+                priors[pair], maps[sample, ..., condjoint]
+            )  # [179, 269]
             assert relative_error(out[sample, ..., pair], whole[60:120, 90:180]) < 1e-5
             if condjoint == 9:
                 turned = priors[pair, ::-1, ::-1]
-                whole = scipy.signal.fftconvolve(turned, d_out[sample, ..., pair])                     # [179, 269]
+                whole = scipy.signal.fftconvolve(turned, d_out[sample, ..., pair])  # [179, 269]
                 expected_torso[sample] += whole[59:119, 89:179]
-        by_sample = [scipy.signal.fftconvolve(d_out[s, ..., pair], maps[s, ::-1, ::-1, condjoint]) for s in range(2)]
-        assert relative_error(d_priors[pair, 1:, 1:], sum(by_sample)) < 1e-5                           # [119, 179]
+        by_sample = [
+            scipy.signal.fftconvolve(d_out[s, ..., pair], maps[s, ::-1, ::-1, condjoint])
+            for s in range(2)
+        ]
+        assert relative_error(d_priors[pair, 1:, 1:], sum(by_sample)) < 1e-5  # [119, 179]
     assert relative_error(d_maps[..., 9], expected_torso) < 1e-5
 
 
@@ -207,7 +240,10 @@ def test_full_size_messages_and_gradients_equal_scipy(method):
 def test_full_size_fft_and_conv2d_agree():
     rng = np.random.default_rng(4)
     priors, maps = rng.random((81, 120, 180)), rng.random((2, 60, 90, 10))
-    assert relative_error(run_messages(priors, maps, 'fft'), run_messages(priors, maps, 'direct')) < 1e-5
+    assert (
+        relative_error(run_messages(priors, maps, 'fft'), run_messages(priors, maps, 'direct'))
+        < 1e-5
+    )
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -237,7 +273,10 @@ def test_gradients_equal_finite_differences():
                 x.flat[place] += step
                 ends.append((d_logits * logits64(*wide)).sum())
                 x.flat[place] -= step
-            assert abs(gradient.flat[place] - (ends[0] - ends[1]) / 2e-5) < 1e-5 * np.abs(gradient).max()
+            assert (
+                abs(gradient.flat[place] - (ends[0] - ends[1]) / 2e-5)
+                < 1e-5 * np.abs(gradient).max()
+            )
 
 
 @pytest.mark.parametrize('method', ['fft', 'matmul'])
@@ -261,7 +300,7 @@ def test_initial_energies_exact():
     """softplus gives the histogram back, each pair's largest cell being 1, over a floor."""
     histograms = np.random.default_rng(10).exponential(size=(81, 12, 18)) ** 4
     histograms[:, :3] = 0
-    histograms[7] = 0                                          # a pair never seen: nothing is preferred
+    histograms[7] = 0  # a pair never seen: nothing is preferred
     energies = spatial_model.initial_energies(histograms)
     assert energies.dtype == np.float32 and energies.shape == histograms.shape
     largest = histograms.max(axis=(1, 2), keepdims=True)
@@ -272,7 +311,9 @@ def test_initial_energies_exact():
 
 def test_initial_energies_reference_and_uniform():
     histograms = np.random.default_rng(11).random((81, 4, 6))
-    np.testing.assert_array_equal(spatial_model.initial_energies(histograms, 'reference'), histograms.astype('f4'))
+    np.testing.assert_array_equal(
+        spatial_model.initial_energies(histograms, 'reference'), histograms.astype('f4')
+    )
     assert not spatial_model.initial_energies(histograms, 'uniform').any()
 
 
@@ -287,6 +328,6 @@ def test_exact_priors_point_at_the_joint():
     histograms = np.zeros((81, 2 * h, 2 * w))
     histograms[:, h + 2, w - 1] = 1
     heat_maps = np.zeros((1, h, w, 10), np.float32)
-    heat_maps[0, 2, 5, 1:] = 5                                 # all but the left shoulder are seen at (2, 5)
+    heat_maps[0, 2, 5, 1:] = 5  # all but the left shoulder are seen at (2, 5)
     logits = run_model(heat_maps, spatial_model.initial_energies(histograms), np.zeros((81, h, w)))
     assert divmod(logits[0, ..., 0].argmax(), w) == (4, 4)

@@ -1,2 +1,3 @@
 """The authors' tools:  python -m tools.NAME --help"""
-import engine.own_process  # noqa: F401
+
+import jointpose.utils.startup  # noqa: F401

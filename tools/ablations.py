@@ -17,6 +17,7 @@ A line's fields: variant, seed, flag, settings (asked for), updates and people (
 rates of part detector and spatial model at radius 10 in %: each joint and the mean of all nine, at several scales
 unless the variant says otherwise), seconds, code (version that trained), failed (only where there is no result).
 """
+
 import argparse
 import collections
 import itertools
@@ -27,43 +28,50 @@ import statistics
 import sys
 import time
 
-import evaluate
-import predictions
-from datasets import arrays
-from datasets.flic import JOINTS
-from engine import cli
-from engine.files import InputError
-from engine.tables import markdown
+from jointpose import evaluate
+from jointpose.datasets import arrays
+from jointpose.datasets.flic import JOINTS
+from jointpose.evaluation import predictions
+from jointpose.utils import cli
+from jointpose.utils.files import InputError
+from jointpose.utils.tables import markdown
 from tools import experiments
 
 NETWORK = {'width': 8, 'batch_size': 7, 'n_epochs': 1}
 MEASURE = {'radius': 10, 'normaliser': 'lhip-rsho'}
 METHOD = 'method'
-PREDICTIONS = 'predictions.mat'         # in a run's folder: main.py writes it last, so the run is complete
+PREDICTIONS = 'predictions.mat'  # in a run's folder: main.py writes it last, so the run is complete
 
 # added, left_out: options of main.py.  evaluates: of the method's network, without training.  paper, reference: what
 # Tompson et al. 2014 and the README of joint-cnn-mrf (2018) say that this part does, for networks trained to the end at
 # full width, in % at radius 10 on FLIC's test people; '-': nothing.
-Variant = collections.namedtuple('Variant', 'added left_out evaluates paper reference',
-                                 defaults=((), (), False, '-', '-'))
+Variant = collections.namedtuple(
+    'Variant', 'added left_out evaluates paper reference', defaults=((), (), False, '-', '-')
+)
 FASTER = 'batch norm and cross-entropy: 6 times faster, better loss and rate'
 VARIANTS = {
     METHOD: Variant(
         paper='wrist: detector 66, with spatial model 75, trained jointly 79.5',
-        reference='left wrist: detector 72, joint model 79'),
+        reference='left wrist: detector 72, joint model 79',
+    ),
     'argmax decoding': Variant(('--decode', 'argmax'), evaluates=True),
-    'single scale': Variant(('--scales', 'single'), evaluates=True,
-                            reference='several scales: wrists about +6'),
+    'single scale': Variant(
+        ('--scales', 'single'), evaluates=True, reference='several scales: wrists about +6'
+    ),
     'no batch norm': Variant(('--no_batch_norm',), reference=FASTER),
     'squared loss': Variant(('--loss', 'squared'), reference=FASTER),
     'no auxiliary loss': Variant(('--no_auxiliary_loss',), reference='auxiliary loss: better'),
-    'no augmentation': Variant(left_out=('--data_augm',), paper='flips and scalings: better generalisation'),
+    'no augmentation': Variant(
+        left_out=('--data_augm',), paper='flips and scalings: better generalisation'
+    ),
     'priors reference': Variant(('--priors', 'reference')),
-    'priors uniform': Variant(('--priors', 'uniform'), reference='histograms: "smart initialization"'),
+    'priors uniform': Variant(
+        ('--priors', 'uniform'), reference='histograms: "smart initialization"'
+    ),
     'self-connections': Variant(('--self_connections',), reference='no contribution'),
     'bfloat16': Variant(('--precision', 'bfloat16')),
 }
-ASKED_FOR = ('bfloat16',)               # run only if named: not every processor computes in it
+ASKED_FOR = ('bfloat16',)  # run only if named: not every processor computes in it
 
 
 def flag_of(variant):
@@ -72,6 +80,7 @@ def flag_of(variant):
 
 
 # ---------------------------------------------------------------- running
+
 
 def run_all(args):
     """Runs what is missing in --out, one JSON line each."""
@@ -89,8 +98,13 @@ def run_all(args):
 
 def settings_of(args):
     """What results must have in common to be compared."""
-    return {'data_id': arrays.read_manifest(args.data)['id'], 'train_examples': args.train_examples,
-            'test_examples': args.test_examples, **NETWORK, **MEASURE}
+    return {
+        'data_id': arrays.read_manifest(args.data)['id'],
+        'train_examples': args.train_examples,
+        'test_examples': args.test_examples,
+        **NETWORK,
+        **MEASURE,
+    }
 
 
 def missing(args, settings, rows):
@@ -99,8 +113,11 @@ def missing(args, settings, rows):
     if any(VARIANTS[name].evaluates for name in wanted):
         wanted.add(METHOD)
     done = {identity(row) for row in rows}
-    return [(name, seed) for seed, name in itertools.product(dict.fromkeys(args.seeds), VARIANTS)
-            if name in wanted and identity(head(name, seed, settings)) not in done]
+    return [
+        (name, seed)
+        for seed, name in itertools.product(dict.fromkeys(args.seeds), VARIANTS)
+        if name in wanted and identity(head(name, seed, settings)) not in done
+    ]
 
 
 def head(name, seed, settings):
@@ -121,9 +138,9 @@ def measure(name, seed, settings, args):
     path = os.path.join(run, PREDICTIONS)
     if variant.evaluates and os.path.exists(path):
         finite = True
-    else:                                               # the method's networks again, should they be gone
+    else:  # the method's networks again, should they be gone
         shutil.rmtree(run, ignore_errors=True)
-        os.makedirs(run)                                # main.py looks first whether PREDICTIONS can be written
+        os.makedirs(run)  # main.py looks first whether PREDICTIONS can be written
         began = time.time()
         finite = experiments.call_main(training_options(trained, seed, args))
     if finite and variant.evaluates:
@@ -141,9 +158,25 @@ def training_options(name, seed, args):
     variant, run = VARIANTS[name], run_folder(name, seed, args)
     network = [word for key, value in NETWORK.items() for word in (f'--{key}', value)]
     method = [option for option in ('--use_sm', '--data_augm') if option not in variant.left_out]
-    return ['--train', *method, *network, *variant.added, '--train_examples', args.train_examples, '--seed', seed,
-            '--run', os.path.basename(run), '--keep', 1, '--tb_folder', '', *places(args),
-            '--predictions', os.path.join(run, PREDICTIONS)]
+    return [
+        '--train',
+        *method,
+        *network,
+        *variant.added,
+        '--train_examples',
+        args.train_examples,
+        '--seed',
+        seed,
+        '--run',
+        os.path.basename(run),
+        '--keep',
+        1,
+        '--tb_folder',
+        '',
+        *places(args),
+        '--predictions',
+        os.path.join(run, PREDICTIONS),
+    ]
 
 
 def evaluation_options(name, run, path, args):
@@ -153,7 +186,15 @@ def evaluation_options(name, run, path, args):
 
 def places(args):
     """Options that a restored run does not take over."""
-    return ['--validation', '--test_examples', args.test_examples, '--data', args.data, '--model_path', args.model_path]
+    return [
+        '--validation',
+        '--test_examples',
+        args.test_examples,
+        '--data',
+        args.data,
+        '--model_path',
+        args.model_path,
+    ]
 
 
 def slug(name):
@@ -168,7 +209,9 @@ def clear(name, seed, args, settings):
     """Deletes a scored run; the method's only when its networks have been evaluated in every way."""
     if name == METHOD or VARIANTS[name].evaluates:
         evaluations = [other for other, variant in VARIANTS.items() if variant.evaluates]
-        if missing(argparse.Namespace(variants=evaluations, seeds=[seed]), settings, read_results(args.out)):
+        if missing(
+            argparse.Namespace(variants=evaluations, seeds=[seed]), settings, read_results(args.out)
+        ):
             return
         name = METHOD
     shutil.rmtree(run_folder(name, seed, args), ignore_errors=True)
@@ -180,12 +223,16 @@ def rates(path, data):
     found = predictions.read(path, manifest)
     if found.split != 'train':
         raise InputError(f'{path}: not predictions of held-out training people')
-    errors = evaluate.score(found, evaluate.read_truth(data, manifest, 'train'), MEASURE['normaliser'])
+    errors = evaluate.score(
+        found, evaluate.read_truth(data, manifest, 'train'), MEASURE['normaliser']
+    )
     result = {'people': len(found.rows)}
     for short, title in predictions.TITLES.items():
-        each = evaluate.detection_rate(errors[title], MEASURE['radius'])                           # [9]
-        result[short] = {'mean': round(float(each.mean()), 3),
-                         **{joint: round(float(rate), 3) for joint, rate in zip(JOINTS, each)}}
+        each = evaluate.detection_rate(errors[title], MEASURE['radius'])  # [9]
+        result[short] = {
+            'mean': round(float(each.mean()), 3),
+            **{joint: round(float(rate), 3) for joint, rate in zip(JOINTS, each)},
+        }
     return result
 
 
@@ -196,6 +243,7 @@ def summary(row):
 
 
 # ---------------------------------------------------------------- results
+
 
 def read_results(path):
     """The lines of --out as dictionaries.  One broken line, as a machine that loses power leaves it, is passed over."""
@@ -234,8 +282,17 @@ def check_row(row):
 
 # ---------------------------------------------------------------- table
 
-HEADER = ('variant', 'flag', 'paper\'s claim', 'reference\'s claim', 'spatial model', 'to the method', 'detector',
-          'to the method', 'seeds')
+HEADER = (
+    'variant',
+    'flag',
+    "paper's claim",
+    "reference's claim",
+    'spatial model',
+    'to the method',
+    'detector',
+    'to the method',
+    'seeds',
+)
 
 
 def tables(rows):
@@ -243,9 +300,11 @@ def tables(rows):
     if not rows:
         raise InputError('no results yet')
     groups = collections.defaultdict(dict)
-    for row in rows:                                                            # the latest of equal ones counts
+    for row in rows:  # the latest of equal ones counts
         groups[json.dumps(row['settings'], sort_keys=True)][row['variant'], row['seed']] = row
-    return '\n\n'.join(f'{table(group)}\n\n{caption(list(group.values()))}' for group in groups.values())
+    return '\n\n'.join(
+        f'{table(group)}\n\n{caption(list(group.values()))}' for group in groups.values()
+    )
 
 
 def table(group):
@@ -257,10 +316,20 @@ def table(group):
     for name in [*VARIANTS, *(name for name in seeds if name not in VARIANTS)]:
         if name in seeds:
             variant = VARIANTS.get(name, Variant())
-            cells = [cell for model in ('sm', 'pd') for cell in columns(group, name, seeds[name], model)]
+            cells = [
+                cell for model in ('sm', 'pd') for cell in columns(group, name, seeds[name], model)
+            ]
             flag = group[name, seeds[name][0]]['flag']
-            lines.append((name, f'`{flag}`' if flag != '-' else flag, variant.paper, variant.reference, *cells,
-                          str(len(seeds[name]))))
+            lines.append(
+                (
+                    name,
+                    f'`{flag}`' if flag != '-' else flag,
+                    variant.paper,
+                    variant.reference,
+                    *cells,
+                    str(len(seeds[name])),
+                )
+            )
     return markdown(HEADER, lines, left=4)
 
 
@@ -269,7 +338,11 @@ def columns(group, name, seeds, model):
     rate = {key: row[model]['mean'] for key, row in group.items() if row.get(model)}
     failed = sum((name, seed) not in rate for seed in seeds)
     own = spread([rate[name, seed] for seed in seeds if (name, seed) in rate], '.1f')
-    paired = [rate[name, seed] - rate[METHOD, seed] for seed in seeds if {(name, seed), (METHOD, seed)} <= set(rate)]
+    paired = [
+        rate[name, seed] - rate[METHOD, seed]
+        for seed in seeds
+        if {(name, seed), (METHOD, seed)} <= set(rate)
+    ]
     if failed:
         own = f'{own}; not finite: {failed}' if failed < len(seeds) else 'not finite'
     return own, '-' if name == METHOD else spread(paired, '+.1f')
@@ -286,13 +359,17 @@ def spread(values, form):
 def caption(rows):
     """What the rows of one table have in common."""
     settings = rows[0]['settings']
-    updates, people = ({row[key] for row in rows if row[key] is not None and 'failed' not in row} for key in
-                       ('updates', 'people'))
-    return (f'Detection rate at radius {settings["radius"]} % of {settings["normaliser"]}, mean of nine joints, in %, '
-            f'of {listed(people)} held-out training people after {listed(updates)} updates of {settings["batch_size"]} '
-            f'at --width {settings["width"]}; mean ± standard deviation over seeds, differences paired by seed. '
-            f'Claims are about networks trained to the end at full width. Arrays {settings["data_id"]}, code '
-            f'{listed(row["code"] for row in rows)}, {sum(row["seconds"] for row in rows) / 3600:.1f} hours in all.')
+    updates, people = (
+        {row[key] for row in rows if row[key] is not None and 'failed' not in row}
+        for key in ('updates', 'people')
+    )
+    return (
+        f'Detection rate at radius {settings["radius"]} % of {settings["normaliser"]}, mean of nine joints, in %, '
+        f'of {listed(people)} held-out training people after {listed(updates)} updates of {settings["batch_size"]} '
+        f'at --width {settings["width"]}; mean ± standard deviation over seeds, differences paired by seed. '
+        f'Claims are about networks trained to the end at full width. Arrays {settings["data_id"]}, code '
+        f'{listed(row["code"] for row in rows)}, {sum(row["seconds"] for row in rows) / 3600:.1f} hours in all.'
+    )
 
 
 def listed(values):
@@ -301,24 +378,60 @@ def listed(values):
 
 # ---------------------------------------------------------------- command line
 
+
 def parse(arguments=None):
     parser = cli.Parser(description=__doc__)
-    parser.add_argument('--table', action='store_true', help='print the results so far, run nothing')
-    parser.add_argument('--variants', nargs='+', choices=list(VARIANTS), metavar='NAME',
-                        default=[name for name in VARIANTS if name not in ASKED_FOR],
-                        help=f'any of: {", ".join(VARIANTS)} (default: all but {", ".join(ASKED_FOR)})')
-    parser.add_argument('--seeds', nargs='+', type=cli.natural_int, default=[0, 1, 2], metavar='SEED',
-                        help='(default: 0 1 2)')
-    parser.add_argument('--train_examples', type=cli.positive_int, default=1400, metavar='N',
-                        help=f'people to train on, {NETWORK["batch_size"]} an update (default: %(default)s)')
-    parser.add_argument('--test_examples', type=cli.positive_int, default=120, metavar='N',
-                        help='held-out people to evaluate on (default: %(default)s)')
-    parser.add_argument('--data', default='arrays', metavar='FOLDER',
-                        help='folder of data.py and pairwise_distr.py (default: %(default)s)')
-    parser.add_argument('--model_path', default=os.path.join('models_ex', 'ablations'), metavar='FOLDER',
-                        help='folder of the runs while they are needed (default: %(default)s)')
-    parser.add_argument('--out', default=os.path.join('report', 'ablations.jsonl'), metavar='FILE',
-                        help='results (default: %(default)s)')
+    parser.add_argument(
+        '--table', action='store_true', help='print the results so far, run nothing'
+    )
+    parser.add_argument(
+        '--variants',
+        nargs='+',
+        choices=list(VARIANTS),
+        metavar='NAME',
+        default=[name for name in VARIANTS if name not in ASKED_FOR],
+        help=f'any of: {", ".join(VARIANTS)} (default: all but {", ".join(ASKED_FOR)})',
+    )
+    parser.add_argument(
+        '--seeds',
+        nargs='+',
+        type=cli.natural_int,
+        default=[0, 1, 2],
+        metavar='SEED',
+        help='(default: 0 1 2)',
+    )
+    parser.add_argument(
+        '--train_examples',
+        type=cli.positive_int,
+        default=1400,
+        metavar='N',
+        help=f'people to train on, {NETWORK["batch_size"]} an update (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--test_examples',
+        type=cli.positive_int,
+        default=120,
+        metavar='N',
+        help='held-out people to evaluate on (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--data',
+        default='arrays',
+        metavar='FOLDER',
+        help='folder of data.py and pairwise_distr.py (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--model_path',
+        default=os.path.join('models_ex', 'ablations'),
+        metavar='FOLDER',
+        help='folder of the runs while they are needed (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--out',
+        default=os.path.join('report', 'ablations.jsonl'),
+        metavar='FILE',
+        help='results (default: %(default)s)',
+    )
     return parser.parse_args(arguments)
 
 

@@ -3,12 +3,13 @@
 Pure functions of errors in % of the normaliser, [n people, 9 joints], and of true joints [n, 9, 2] pixels, (x right,
 y down).
 """
+
 import numpy as np
 
-from datasets.flic import JOINTS
-from evaluate import MAX_RADIUS, detection_rate
+from jointpose.datasets.flic import JOINTS
+from jointpose.evaluate import MAX_RADIUS, detection_rate
 
-N_SHOWN = 4                                     # people in each picture of heat maps
+N_SHOWN = 4  # people in each picture of heat maps
 ARMS = tuple(tuple(JOINTS.index(side + joint) for joint in ('sho', 'elb', 'wri')) for side in 'lr')
 
 
@@ -56,18 +57,37 @@ def by_film(errors, films, radius):
     errors: {model: [n, 9]}; films: n names.
     """
     films = np.asarray(films)
-    rows = [(name, int((films == name).sum()), {model: detection_rate(error[films == name], radius).mean()
-                                                for model, error in errors.items()}) for name in np.unique(films)]
+    rows = [
+        (
+            name,
+            int((films == name).sum()),
+            {
+                model: detection_rate(error[films == name], radius).mean()
+                for model, error in errors.items()
+            },
+        )
+        for name in np.unique(films)
+    ]
     return sorted(rows, key=lambda row: list(row[2].values())[-1])
 
 
 def by_height(errors, true_xy, radius):
     """[(where the wrist is, wrists, {model: rate in %})], both sides together; errors {model: [n, 9]}."""
-    shoulder, elbow, wrist = (true_xy[:, list(joints), 1] for joints in zip(*ARMS))                  # heights, [n, 2]
+    shoulder, elbow, wrist = (
+        true_xy[:, list(joints), 1] for joints in zip(*ARMS)
+    )  # heights, [n, 2]
     error = {model: of_model[:, [arm[2] for arm in ARMS]] for model, of_model in errors.items()}
-    places = {'above the shoulder': wrist < shoulder,
-              'between shoulder and elbow': (wrist >= shoulder) & (wrist < elbow),
-              'below the elbow': (wrist >= shoulder) & (wrist >= elbow)}
-    return [(name, int(there.sum()), {model: 100 * np.mean(of_model[there] <= radius)
-                                      for model, of_model in error.items()})
-            for name, there in places.items() if there.any()]
+    places = {
+        'above the shoulder': wrist < shoulder,
+        'between shoulder and elbow': (wrist >= shoulder) & (wrist < elbow),
+        'below the elbow': (wrist >= shoulder) & (wrist >= elbow),
+    }
+    return [
+        (
+            name,
+            int(there.sum()),
+            {model: 100 * np.mean(of_model[there] <= radius) for model, of_model in error.items()},
+        )
+        for name, there in places.items()
+        if there.any()
+    ]

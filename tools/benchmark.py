@@ -11,6 +11,7 @@ arrays in memory.
 Times are medians of wall-clock seconds over 5 rounds after a warm-up; rows whose round takes more than 50 s have 3
 rounds, the first included.  The data are synthetic people, made in a temporary folder.
 """
+
 import collections
 import concurrent.futures
 import functools
@@ -27,38 +28,66 @@ import time
 import numpy as np
 import scipy.ndimage
 
-import data
-import main as main_script
-import pairwise_distr
-import spatial_model
-from datasets import arrays, flic
-from datasets.flic import HEIGHT, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, PAIRS, WIDTH, clamp_to_frame
-from engine import batches, cli, files, multiscale, tiling, towers
-from engine.devices import computes_bfloat16
-from engine.heatmaps import cell_of, render_targets
-from engine.tables import markdown
-from engine.tf1 import tf
+from jointpose import data, pairwise_distr, spatial_model
+from jointpose import main as main_script
+from jointpose.datasets import arrays, flic
+from jointpose.datasets.flic import (
+    HEIGHT,
+    MAP_HEIGHT,
+    MAP_WIDTH,
+    N_JOINTS,
+    N_MAPS,
+    PAIRS,
+    WIDTH,
+    clamp_to_frame,
+)
+from jointpose.nn import test_time_augmentation, tiling
+from jointpose.nn.tf1 import tf
+from jointpose.training import batches, towers
+from jointpose.training.devices import computes_bfloat16
+from jointpose.utils import cli, files
+from jointpose.utils.tables import markdown
+from jointpose.vision.heatmaps import cell_of, render_targets
 from tools import side_tf1
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-TRAIN = 3987                        # people of FLIC's training set
-SLOW = 50                           # seconds: a longer round is repeated half as often, and the first one counts
+TRAIN = 3987  # people of FLIC's training set
+SLOW = 50  # seconds: a longer round is repeated half as often, and the first one counts
 
 # What is measured: (width as a share, batch) of detector and whole step; batches of the spatial model, forward and with
 # gradient; pictures at several scales, and preprocessed; for growth: test people, batches, widths; (width, batch)
 # beside PyTorch.
-Sizes = collections.namedtuple('Sizes', 'repeats matmul detector step forward gradient pictures frames tests '
-                                        'batches widths torch')
-FULL = Sizes(5, 4096, ((1, 4), (1, 14)), ((1 / 4, 14), (1, 4)), (1, 14), (1, 14), 8, 1000, (8, 32), (1, 4, 14),
-             (1 / 4, 1 / 2, 1), ((1 / 8, 4), (1 / 4, 4), (1, 4)))
+Sizes = collections.namedtuple(
+    'Sizes',
+    'repeats matmul detector step forward gradient pictures frames tests batches widths torch',
+)
+FULL = Sizes(
+    5,
+    4096,
+    ((1, 4), (1, 14)),
+    ((1 / 4, 14), (1, 4)),
+    (1, 14),
+    (1, 14),
+    8,
+    1000,
+    (8, 32),
+    (1, 4, 14),
+    (1 / 4, 1 / 2, 1),
+    ((1 / 8, 4), (1 / 4, 4), (1, 4)),
+)
 QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 2, 60, (), (), (), ((1 / 8, 1),))
 
-Time = collections.namedtuple('Time', 'wall cpu')                   # seconds; cpu: all threads and ended children
-Row = collections.namedtuple('Row', 'piece size ours plain target flop runs')      # flop: (ours, plain) or None
-Growth = collections.namedtuple('Growth', 'piece size units seconds peak')         # units: divisor; peak: GB or None
+Time = collections.namedtuple('Time', 'wall cpu')  # seconds; cpu: all threads and ended children
+Row = collections.namedtuple(
+    'Row', 'piece size ours plain target flop runs'
+)  # flop: (ours, plain) or None
+Growth = collections.namedtuple(
+    'Growth', 'piece size units seconds peak'
+)  # units: divisor; peak: GB or None
 
 
 # ---------------------------------------------------------------- timing
+
 
 def cpu_seconds():
     usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -69,7 +98,11 @@ def timed(function):
     """Time of one call; a function that works elsewhere returns its own."""
     began, cpu = time.perf_counter(), cpu_seconds()
     result = function()
-    return result if isinstance(result, Time) else Time(time.perf_counter() - began, cpu_seconds() - cpu)
+    return (
+        result
+        if isinstance(result, Time)
+        else Time(time.perf_counter() - began, cpu_seconds() - cpu)
+    )
 
 
 def measure(repeats, *functions):
@@ -86,9 +119,12 @@ class Process:
     """A process of its own: oneDNN is on or off for a whole process, and peak memory counts from its start."""
 
     def __init__(self, onednn):
-        ours, os.environ['TF_ENABLE_ONEDNN_OPTS'] = os.environ['TF_ENABLE_ONEDNN_OPTS'], str(int(onednn))
+        ours, os.environ['TF_ENABLE_ONEDNN_OPTS'] = (
+            os.environ['TF_ENABLE_ONEDNN_OPTS'],
+            str(int(onednn)),
+        )
         self.pool = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))
-        self.call(os.getpid)                                            # it has started with that
+        self.call(os.getpid)  # it has started with that
         os.environ['TF_ENABLE_ONEDNN_OPTS'] = ours
 
     def __enter__(self):
@@ -106,7 +142,7 @@ class Process:
         return lambda: self.call(timed_kept, key)
 
 
-KEPT = []                           # functions of a Process, there
+KEPT = []  # functions of a Process, there
 
 
 def keep(make, arguments):
@@ -122,15 +158,22 @@ class Side:
     """The training step of another program (sides.py); calling it returns the Time of one."""
 
     def __init__(self, python, *arguments):
-        self.python, self.errors = python, tempfile.TemporaryFile('w+')                         # noqa: SIM115
-        own = {name: value for name, value in os.environ.items() if not name.startswith('TF')}  # ours set some
+        self.python, self.errors = python, tempfile.TemporaryFile('w+')  # noqa: SIM115
+        own = {
+            name: value for name, value in os.environ.items() if not name.startswith('TF')
+        }  # ours set some
         try:
             self.process = subprocess.Popen(
-                [python, os.path.join(ROOT, 'tools', 'sides.py'), *map(str, arguments)], text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=own)
+                [python, os.path.join(ROOT, 'tools', 'sides.py'), *map(str, arguments)],
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                env=own,
+            )
         except OSError as error:
             raise files.InputError(f'{python}: {error.strerror}') from error
-        self.answer()                                                   # it is ready
+        self.answer()  # it is ready
 
     def __enter__(self):
         return self
@@ -149,26 +192,34 @@ class Side:
             return line
         self.process.wait()
         self.errors.seek(0)
-        raise files.InputError(f'{self.python}: {self.errors.read().strip().rpartition(chr(10))[2] or "ended"}')
+        raise files.InputError(
+            f'{self.python}: {self.errors.read().strip().rpartition(chr(10))[2] or "ended"}'
+        )
 
 
 def peak_memory():
     """Largest resident memory of this process so far, GB."""
     with open('/proc/self/status', encoding='ascii') as file:
-        return int(re.search(r'VmHWM:\s+(\d+)', file.read())[1]) / 2 ** 20
+        return int(re.search(r'VmHWM:\s+(\d+)', file.read())[1]) / 2**20
 
 
 # A child's ru_maxrss starts at its parent's memory, so that a small process starts the scripts.
-STARTER = ('import resource, subprocess, sys; code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, '
-           'stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)')
+STARTER = (
+    'import resource, subprocess, sys; code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, '
+    'stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)'
+)
 
 
 def script(*arguments):
     """Runs one of the project's scripts to its end; returns (seconds, peak memory of its largest process in GB)."""
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, '-c', STARTER, sys.executable, *arguments], cwd=ROOT, check=True,
-                          stdout=subprocess.PIPE)
-    return time.perf_counter() - began, int(done.stdout) / 2 ** 20
+    done = subprocess.run(
+        [sys.executable, '-c', STARTER, sys.executable, *arguments],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    return time.perf_counter() - began, int(done.stdout) / 2**20
 
 
 def open_split(folder):
@@ -176,6 +227,7 @@ def open_split(folder):
 
 
 # ---------------------------------------------------------------- training steps
+
 
 class Step(collections.namedtuple('Step', 'session fetch')):
     """A function that fetches from a session."""
@@ -189,18 +241,34 @@ def precisions():
     return ('float32', 'bfloat16') if computes_bfloat16([0]) else ('float32',)
 
 
-def training_step(folder, width, batch_size, use_sm=True, conv='auto', augmented=True, precision='float32'):
+def training_step(
+    folder, width, batch_size, use_sm=True, conv='auto', augmented=True, precision='float32'
+):
     """A Step that makes one update on the next batch."""
     split = open_split(folder)
-    options, system, *_ = main_script.understand([
-        '--train', '--width', str(int(64 * width)), '--conv', conv, '--batch_size', str(batch_size),
-        '--precision', precision, *['--use_sm'] * use_sm, *['--data_augm'] * augmented])
+    options, system, *_ = main_script.understand(
+        [
+            '--train',
+            '--width',
+            str(int(64 * width)),
+            '--conv',
+            conv,
+            '--batch_size',
+            str(batch_size),
+            '--precision',
+            precision,
+            *['--use_sm'] * use_sm,
+            *['--data_augm'] * augmented,
+        ]
+    )
     split = arrays.spread(split, batch_size * (len(split.images) // batch_size))
     with tf.Graph().as_default():
         tf.set_random_seed(0)
         tf.train.get_or_create_global_step()
-        batch, (start,) = batches.pipeline(batches.specification(system, options),
-                                           lambda step: batches.training_batch(system, split, step, options))
+        batch, (start,) = batches.pipeline(
+            batches.specification(system, options),
+            lambda step: batches.training_batch(system, split, step, options),
+        )
         training = towers.build_training(system, batch, ['/cpu:0'], options, total_steps=1000)
         session = tf.Session()
         session.run(tf.global_variables_initializer())
@@ -211,67 +279,115 @@ def training_step(folder, width, batch_size, use_sm=True, conv='auto', augmented
 def detector_flop(width, batch_size):
     """Multiplications and additions of the convolutions of one training step, ((ours, products only), plain)."""
     f1, f2, f3, f4, f5 = (int(w * width) for w in (64, 128, 256, 512, 512))
-    layers = [(9, 60, 90, f4, f5), (9, 60, 90, f5, N_JOINTS)]                       # k, h, w, c, f
+    layers = [(9, 60, 90, f4, f5), (9, 60, 90, f5, N_JOINTS)]  # k, h, w, c, f
     for h, w in ((60, 90), (30, 45), (15, 23)):
         layers += [(5, 2 * h, w * 2, f1, f2), (5, h, w, f2, f3), (9, h, w, f3, f4)]
-    first = 3 * 2 * 25 * 3 * f1 * batch_size * sum(h * w for h, w in ((240, 360), (120, 180), (60, 90)))
-    ours = plain = first * 2 // 3                                       # it has no gradient by its input
+    first = (
+        3 * 2 * 25 * 3 * f1 * batch_size * sum(h * w for h, w in ((240, 360), (120, 180), (60, 90)))
+    )
+    ours = plain = first * 2 // 3  # it has no gradient by its input
     for k, h, w, c, f in layers:
-        direct = 3 * 2 * batch_size * h * w * k * k * c * f             # forward and two gradients
+        direct = 3 * 2 * batch_size * h * w * k * k * c * f  # forward and two gradients
         costs = tiling.training_costs(tf.float32)
         tiles = tiling.choose_tiling((h, w), (k, k, c, f), batch_size, costs)
         products = 3 * 2 * tiling.work(tiles, batch_size, c, f)[0]
         plain += direct
-        ours += products if tiling.choose((batch_size, h, w, c), (k, k, c, f), False, costs) == 'fft' else direct
+        ours += (
+            products
+            if tiling.choose((batch_size, h, w, c), (k, k, c, f), False, costs) == 'fft'
+            else direct
+        )
     return ours, plain
 
 
 def bench_detector(sizes, folder):
     for width, batch_size in sizes.detector:
-        ours, plain = (training_step(folder, width, batch_size, False, conv, False) for conv in ('auto', 'direct'))
+        ours, plain = (
+            training_step(folder, width, batch_size, False, conv, False)
+            for conv in ('auto', 'direct')
+        )
         times, runs = measure(sizes.repeats, ours, plain)
         target = {(1, 4): 2.8, (1, 14): 3}.get((width, batch_size))
-        yield Row('part detector, training step', f'width {width:g}, batch {batch_size}', *times, target,
-                  detector_flop(width, batch_size), runs)
+        yield Row(
+            'part detector, training step',
+            f'width {width:g}, batch {batch_size}',
+            *times,
+            target,
+            detector_flop(width, batch_size),
+            runs,
+        )
 
 
 def bench_step(sizes, folder):
     """Plain is composed: detector's step + 9 x the spatial model's of one joint + augmentation, oneDNN off."""
     for width, batch_size in sizes.step:
-        ours = [training_step(folder, width, batch_size, precision=precision) for precision in precisions()]
+        ours = [
+            training_step(folder, width, batch_size, precision=precision)
+            for precision in precisions()
+        ]
         with Process(onednn=False) as process:
-            parts = [process.function(training_step, folder, width, batch_size, False, 'direct', False),
-                     process.function(spatial_step, batch_size, True, (0,)),
-                     process.function(plain_augmentation_step, folder, batch_size)]
+            parts = [
+                process.function(training_step, folder, width, batch_size, False, 'direct', False),
+                process.function(spatial_step, batch_size, True, (0,)),
+                process.function(plain_augmentation_step, folder, batch_size),
+            ]
             (*times, detector, joint, augment), runs = measure(sizes.repeats, *ours, *parts)
         plain = Time(*(detector[i] + N_JOINTS * joint[i] + augment[i] for i in (0, 1)))
-        flop = [a + b for a, b in zip(detector_flop(width, batch_size), spatial_flop(batch_size, True))]
+        flop = [
+            a + b for a, b in zip(detector_flop(width, batch_size), spatial_flop(batch_size, True))
+        ]
         target = {(1, 4): 18, (1 / 4, 14): 20}.get((width, batch_size))
         for precision, own, step in zip(precisions(), times, ours):
-            yield Row(f'whole step, {precision} ({detector.wall:.1f} + 9 x {joint.wall:.2f} + {augment.wall:.2f})',
-                      f'width {width:g}, batch {batch_size}', own, plain, target, flop, runs)
-            print_profile(step, f'whole step, {precision}, width {width:g}, batch {batch_size}', sizes.repeats)
+            yield Row(
+                f'whole step, {precision} ({detector.wall:.1f} + 9 x {joint.wall:.2f} + {augment.wall:.2f})',
+                f'width {width:g}, batch {batch_size}',
+                own,
+                plain,
+                target,
+                flop,
+                runs,
+            )
+            print_profile(
+                step, f'whole step, {precision}, width {width:g}, batch {batch_size}', sizes.repeats
+            )
 
 
 def bench_tf1(sizes, folder, python):
     for width, batch_size in sizes.step:
-        ours = [training_step(folder, width, batch_size, precision=precision) for precision in precisions()]
+        ours = [
+            training_step(folder, width, batch_size, precision=precision)
+            for precision in precisions()
+        ]
         with Side(python, 'tf1', int(64 * width), batch_size) as other:
             (*times, plain), runs = measure(sizes.repeats, *ours, other)
         for precision, own in zip(precisions(), times):
-            yield Row(f'whole step, {precision}, beside TensorFlow 1.15', f'width {width:g}, batch {batch_size}', own,
-                      plain, None, None, runs)
+            yield Row(
+                f'whole step, {precision}, beside TensorFlow 1.15',
+                f'width {width:g}, batch {batch_size}',
+                own,
+                plain,
+                None,
+                None,
+                runs,
+            )
 
 
 def bench_torch(sizes, folder, python):
     for width, batch_size in sizes.torch:
         for kind in precisions():
-            ours = training_step(folder, width, batch_size, use_sm=False, augmented=False, precision=kind)
+            ours = training_step(
+                folder, width, batch_size, use_sm=False, augmented=False, precision=kind
+            )
             with Side(python, 'torch', int(64 * width), batch_size, kind) as other:
                 times, runs = measure(sizes.repeats, ours, other)
-            yield Row(f'part detector, training step, beside PyTorch, both in {kind}',
-                      f'width {width:g}, batch {batch_size}', *times, {(1 / 8, 'bfloat16'): 1.8}.get((width, kind)),
-                      None, runs)
+            yield Row(
+                f'part detector, training step, beside PyTorch, both in {kind}',
+                f'width {width:g}, batch {batch_size}',
+                *times,
+                {(1 / 8, 'bfloat16'): 1.8}.get((width, kind)),
+                None,
+                runs,
+            )
 
 
 def print_profile(step, name, steps):
@@ -292,12 +408,17 @@ def print_profile(step, name, steps):
                 elif kind:
                     seconds[kind[1]] += spent
     busy = sum(seconds.values())
-    shares = ', '.join(f'{kind} {100 * spent / busy:.0f} %' for kind, spent in seconds.most_common(7))
-    note(f'Profile of {name}: waiting for the next batch {100 * waited / total:.2f} % of {total / steps:.2f} s a step; '
-         f'time in kernels: {shares}')
+    shares = ', '.join(
+        f'{kind} {100 * spent / busy:.0f} %' for kind, spent in seconds.most_common(7)
+    )
+    note(
+        f'Profile of {name}: waiting for the next batch {100 * waited / total:.2f} % of {total / steps:.2f} s a step; '
+        f'time in kernels: {shares}'
+    )
 
 
 # ---------------------------------------------------------------- spatial model
+
 
 def spatial_step(batch_size, gradient, joints=None):
     """A function that runs the spatial model on random maps, forward or with its gradients.
@@ -313,7 +434,9 @@ def spatial_step(batch_size, gradient, joints=None):
             energies = tf.get_variable('energies', [pairs, *pairwise_distr.SHAPE])
             biases = tf.get_variable('biases', [pairs, MAP_HEIGHT, MAP_WIDTH])
             logits = side_tf1.spatial_model(maps.read_value(), energies, biases, joints)
-        fetch = tf.gradients(tf.nn.l2_loss(logits), [maps, energies, biases]) if gradient else [logits]
+        fetch = (
+            tf.gradients(tf.nn.l2_loss(logits), [maps, energies, biases]) if gradient else [logits]
+        )
         fetch = [tensor.op for tensor in fetch]
         session = tf.Session()
         session.run(tf.global_variables_initializer())
@@ -324,30 +447,55 @@ def spatial_step(batch_size, gradient, joints=None):
 
 def spatial_flop(batch_size, gradient):
     """Of all 81 messages: (ours: 2.5 N log2 N a real transform of N cells, and the products; plain)."""
-    n, pairs, cells = batch_size, len(spatial_model.PAIRS_TO_JOINTS), math.prod(pairwise_distr.SHAPE)
+    n, pairs, cells = (
+        batch_size,
+        len(spatial_model.PAIRS_TO_JOINTS),
+        math.prod(pairwise_distr.SHAPE),
+    )
     transforms = pairs + N_MAPS * n + pairs * n
     product = 6 * n * pairs * cells / 2
     plain = 2 * n * pairs * (MAP_HEIGHT + 1) * (MAP_WIDTH + 1) * MAP_HEIGHT * MAP_WIDTH
     passes = (2, 3) if gradient else (1, 1)
-    return passes[0] * transforms * 2.5 * cells * math.log2(cells) + passes[1] * product, passes[1] * plain
+    return passes[0] * transforms * 2.5 * cells * math.log2(cells) + passes[1] * product, passes[
+        1
+    ] * plain
 
 
 def bench_spatial(sizes, folder):
     """Plain with gradient is slow: 9 of the 81 pairs are timed, those of one joint, and multiplied by 9."""
     for batch_size in sizes.forward:
-        (ours, plain), runs = measure(sizes.repeats, spatial_step(batch_size, False),
-                                      spatial_step(batch_size, False, range(N_JOINTS)))
-        yield Row('spatial model, forward', f'batch {batch_size}', ours, plain, {14: 6}.get(batch_size),
-                  spatial_flop(batch_size, False), runs)
+        (ours, plain), runs = measure(
+            sizes.repeats,
+            spatial_step(batch_size, False),
+            spatial_step(batch_size, False, range(N_JOINTS)),
+        )
+        yield Row(
+            'spatial model, forward',
+            f'batch {batch_size}',
+            ours,
+            plain,
+            {14: 6}.get(batch_size),
+            spatial_flop(batch_size, False),
+            runs,
+        )
     for batch_size in sizes.gradient:
-        (ours, joint), runs = measure(sizes.repeats, spatial_step(batch_size, True),
-                                      spatial_step(batch_size, True, [0]))
+        (ours, joint), runs = measure(
+            sizes.repeats, spatial_step(batch_size, True), spatial_step(batch_size, True, [0])
+        )
         plain = Time(*(N_JOINTS * seconds for seconds in joint))
-        yield Row(f'spatial model, forward + backward (9 x {joint.wall:.2f})', f'batch {batch_size}', ours, plain,
-                  {14: 90}.get(batch_size), spatial_flop(batch_size, True), runs)
+        yield Row(
+            f'spatial model, forward + backward (9 x {joint.wall:.2f})',
+            f'batch {batch_size}',
+            ours,
+            plain,
+            {14: 90}.get(batch_size),
+            spatial_flop(batch_size, True),
+            runs,
+        )
 
 
 # ---------------------------------------------------------------- input
+
 
 def plain_augmentation_step(folder, batch_size):
     """A function that augments a batch by tf.map_fn; pictures and maps are floats in memory and fed."""
@@ -356,36 +504,49 @@ def plain_augmentation_step(folder, batch_size):
     maps = render_targets(clamp_to_frame(split.joints[:batch_size]), (MAP_HEIGHT, MAP_WIDTH))
     with tf.Graph().as_default():
         places = [tf.placeholder(tf.float32, array.shape) for array in (images, maps)]
-        result = [tensor.op for tensor in tf.map_fn(lambda sample: side_tf1.augment(*sample), tuple(places))]
+        result = [
+            tensor.op
+            for tensor in tf.map_fn(lambda sample: side_tf1.augment(*sample), tuple(places))
+        ]
         session = tf.Session()
     return lambda: session.run(result, dict(zip(places, (images, maps))))
 
 
 def bench_augmentation(sizes, folder):
     """As in training: as many batches at a time as the pipeline has threads; plain makes them one after the other."""
-    split, batch_size, pool = open_split(folder), 14, concurrent.futures.ThreadPoolExecutor(batches.THREADS)
+    split, batch_size, pool = (
+        open_split(folder),
+        14,
+        concurrent.futures.ThreadPoolExecutor(batches.THREADS),
+    )
     plain = plain_augmentation_step(folder, batch_size)
-    options, system, *_ = main_script.understand(['--train', '--data_augm', '--batch_size', str(batch_size)])
+    options, system, *_ = main_script.understand(
+        ['--train', '--data_augm', '--batch_size', str(batch_size)]
+    )
 
     def ours(step):
         batches.training_batch(system, split, step, options)
-    times, runs = measure(sizes.repeats, lambda: list(pool.map(ours, range(batches.THREADS))),
-                          lambda: [plain() for _ in range(batches.THREADS)])
+
+    times, runs = measure(
+        sizes.repeats,
+        lambda: list(pool.map(ours, range(batches.THREADS))),
+        lambda: [plain() for _ in range(batches.THREADS)],
+    )
     yield Row('augmentation', f'{batches.THREADS} batches of {batch_size}', *times, 4, None, runs)
 
 
 def plain_scaled(image):
     """uint8 [480, 720, 3] -> float64 [8, 480, 720, 3]: padded or cropped, then interpolated back to the frame."""
     image, result = image / 255, []
-    for pad in multiscale.PADS:
+    for pad in test_time_augmentation.PADS:
         h, w = round(HEIGHT * pad), round(WIDTH * pad)
         top, left = (h - HEIGHT) // 2, (w - WIDTH) // 2
         framed = np.pad(image, [(top, h - HEIGHT - top), (left, w - WIDTH - left), (0, 0)])
         result.append(scipy.ndimage.zoom(framed, (HEIGHT / h, WIDTH / w, 1), order=1))
-    for crop in multiscale.CROPS:
+    for crop in test_time_augmentation.CROPS:
         h, w = round(HEIGHT * crop), round(WIDTH * crop)
         top, left = (HEIGHT - h) // 2, (WIDTH - w) // 2
-        part = image[top:top + h, left:left + w]
+        part = image[top : top + h, left : left + w]
         result.append(scipy.ndimage.zoom(part, (HEIGHT / h, WIDTH / w, 1), order=1))
     return np.stack(result)
 
@@ -393,29 +554,35 @@ def plain_scaled(image):
 def plain_combined(maps):
     """float [8, 60, 90, k] -> their mean in the frame, [60, 90, k]: the way back of `plain_scaled`."""
     total = np.zeros(maps.shape[1:])
-    for one, scale in zip(maps, multiscale.SCALES):
+    for one, scale in zip(maps, test_time_augmentation.SCALES):
         h, w = round(MAP_HEIGHT / scale), round(MAP_WIDTH / scale)
-        one = scipy.ndimage.zoom(one.astype(np.float64), (h / MAP_HEIGHT, w / MAP_WIDTH, 1), order=1)
+        one = scipy.ndimage.zoom(
+            one.astype(np.float64), (h / MAP_HEIGHT, w / MAP_WIDTH, 1), order=1
+        )
         top, left = abs(h - MAP_HEIGHT) // 2, abs(w - MAP_WIDTH) // 2
         if scale < 1:
-            total += one[top:top + MAP_HEIGHT, left:left + MAP_WIDTH]
+            total += one[top : top + MAP_HEIGHT, left : left + MAP_WIDTH]
         else:
-            total[top:top + h, left:left + w] += one
+            total[top : top + h, left : left + w] += one
     return total / len(maps)
 
 
 def bench_multiscale(sizes, folder):
     """Ours as in main.py: pictures on the pipeline's threads, a picture a call; maps in the graph."""
-    split, n, scales = open_split(folder), sizes.pictures, len(multiscale.SCALES)
+    split, n, scales = open_split(folder), sizes.pictures, len(test_time_augmentation.SCALES)
     maps = np.random.default_rng(0).random([n, scales, MAP_HEIGHT, MAP_WIDTH, N_JOINTS], np.float32)
     pool = concurrent.futures.ThreadPoolExecutor(batches.THREADS)
     options, system, *_ = main_script.understand(['--train'])
     with tf.Graph().as_default():
         place = tf.placeholder(tf.float32, [None, *maps.shape[2:]])
-        combined, session = multiscale.combine(place), tf.Session()
+        combined, session = test_time_augmentation.combine(place), tf.Session()
 
     def ours():
-        list(pool.map(lambda row: batches.views_batch(system, split, np.array([row]), options), range(n)))
+        list(
+            pool.map(
+                lambda row: batches.views_batch(system, split, np.array([row]), options), range(n)
+            )
+        )
         for one in maps:
             session.run(combined, {place: one})
 
@@ -423,11 +590,20 @@ def bench_multiscale(sizes, folder):
         for image, one in zip(split.images[:n], maps):
             plain_scaled(image)
             plain_combined(one)
+
     times, runs = measure(sizes.repeats, ours, plain)
-    yield Row('multi-scale, before and after the network', f'{n} pictures, {scales} scales', *times, 40, None, runs)
+    yield Row(
+        'multi-scale, before and after the network',
+        f'{n} pictures, {scales} scales',
+        *times,
+        40,
+        None,
+        runs,
+    )
 
 
 # ---------------------------------------------------------------- preparation
+
 
 def plain_histograms(joints_xy):
     """[n, 10, 2] -> [90, 120, 180] by loops over pairs and people."""
@@ -445,8 +621,11 @@ def plain_histograms(joints_xy):
 
 def bench_histograms(sizes, folder):
     people = np.random.default_rng(0).random([TRAIN, N_MAPS, 2], np.float32) * (WIDTH, HEIGHT)
-    times, runs = measure(sizes.repeats, lambda: pairwise_distr.pairwise_histograms(people),
-                          lambda: plain_histograms(people))
+    times, runs = measure(
+        sizes.repeats,
+        lambda: pairwise_distr.pairwise_histograms(people),
+        lambda: plain_histograms(people),
+    )
     yield Row('displacement histograms', f'{TRAIN} people', *times, 15, None, runs)
 
 
@@ -458,7 +637,9 @@ def plain_arrays(folder, paths, joints_xy):
         heat = np.zeros((MAP_HEIGHT, MAP_WIDTH, N_MAPS), np.float32)
         for joint, (row, col) in enumerate(cell_of(xy)):
             heat[row, col, joint] = 1
-            heat[..., joint] = scipy.ndimage.convolve(heat[..., joint], np.outer([1, 2, 1], [1, 2, 1]) / 16)
+            heat[..., joint] = scipy.ndimage.convolve(
+                heat[..., joint], np.outer([1, 2, 1], [1, 2, 1]) / 16
+            )
         maps.append(heat)
     np.save(os.path.join(folder, 'x.npy'), np.array(images))
     np.save(os.path.join(folder, 'y.npy'), np.array(maps))
@@ -467,7 +648,11 @@ def plain_arrays(folder, paths, joints_xy):
 def bench_preprocessing(sizes, folder):
     """data.py, its start included, beside decoding alone by as many processes, and beside `plain_arrays`."""
     made = os.path.join(folder, 'synthetic_FLIC')
-    meta, images, out = os.path.join(made, 'examples.mat'), os.path.join(made, 'images'), os.path.join(folder, 'again')
+    meta, images, out = (
+        os.path.join(made, 'examples.mat'),
+        os.path.join(made, 'images'),
+        os.path.join(folder, 'again'),
+    )
     people = flic.read_annotations(meta)
     paths = [os.path.join(images, file) for file in people.file]
     frames = [functools.partial(data.decode, path) for path in paths]
@@ -475,9 +660,13 @@ def bench_preprocessing(sizes, folder):
     def alone():
         with data.pool_of(len(os.sched_getaffinity(0))) as pool:
             assert not any(pool.map(data.problem, frames, chunksize=data.ROWS_A_JOB))
+
     (ours, alone, plain), runs = measure(
-        sizes.repeats, lambda: script('data.py', '--meta', meta, '--images', images, '--out', out), alone,
-        lambda: plain_arrays(folder, paths, people.joints_xy))
+        sizes.repeats,
+        lambda: script('data.py', '--meta', meta, '--images', images, '--out', out),
+        alone,
+        lambda: plain_arrays(folder, paths, people.joints_xy),
+    )
     size = f'{len(paths)} pictures'
     yield Row('preprocessing beside JPEG decoding alone', size, ours, alone, 0.8, None, runs)
     yield Row('preprocessing', size, ours, plain, None, None, runs)
@@ -485,13 +674,25 @@ def bench_preprocessing(sizes, folder):
 
 # ---------------------------------------------------------------- growth
 
+
 def bench_growth(sizes, folder):
     """Yields Growths: by batch size, by width, by pictures and by test people."""
-    spatial = [('spatial model, forward + backward', f'batch {b}', b, spatial_step, b, True) for b in sizes.batches]
-    steps = [('whole step, width 0.25', f'batch {b}', b, training_step, folder, 1 / 4, b) for b in sizes.batches]
-    widths = [('whole step, batch 2', f'width {w:g}', 2, training_step, folder, w, 2) for w in sizes.widths]
+    spatial = [
+        ('spatial model, forward + backward', f'batch {b}', b, spatial_step, b, True)
+        for b in sizes.batches
+    ]
+    steps = [
+        ('whole step, width 0.25', f'batch {b}', b, training_step, folder, 1 / 4, b)
+        for b in sizes.batches
+    ]
+    widths = [
+        ('whole step, batch 2', f'width {w:g}', 2, training_step, folder, w, 2)
+        for w in sizes.widths
+    ]
     for series in filter(None, (spatial + steps, widths)):
-        with Process(onednn=True) as process:           # in ascending order: the peak so far is that of the last
+        with Process(
+            onednn=True
+        ) as process:  # in ascending order: the peak so far is that of the last
             for name, size, units, make, *arguments in series:
                 (seconds,), _ = measure(sizes.repeats, process.function(make, *arguments))
                 yield Growth(name, size, units, seconds.wall, process.call(peak_memory))
@@ -499,26 +700,76 @@ def bench_growth(sizes, folder):
         made = os.path.join(folder, f'first_{n}')
         synthetic = os.path.join(made, 'synthetic_FLIC')
         script('data.py', '--synthetic', str(n), '--out', made)
-        yield Growth('data.py', f'{n} pictures', n, *script(
-            'data.py', '--meta', os.path.join(synthetic, 'examples.mat'), '--images',
-            os.path.join(synthetic, 'images'), '--out', os.path.join(made, 'again')))
+        yield Growth(
+            'data.py',
+            f'{n} pictures',
+            n,
+            *script(
+                'data.py',
+                '--meta',
+                os.path.join(synthetic, 'examples.mat'),
+                '--images',
+                os.path.join(synthetic, 'images'),
+                '--out',
+                os.path.join(made, 'again'),
+            ),
+        )
     if sizes.tests:
         script('pairwise_distr.py', '--data', folder)
     for n in sizes.tests:
-        yield Growth('main.py: start and multi-scale evaluation, width 0.25', f'{n} test people', n, *script(
-            'main.py', '--train', '--n_epochs', '0', '--debug', '--use_sm', '--data', folder, '--test_examples',
-            str(n), '--model_path', os.path.join(folder, 'models'), '--run', f'first_{n}', '--tb_folder', '',
-            '--predictions', os.path.join(folder, 'predictions.mat')))
+        yield Growth(
+            'main.py: start and multi-scale evaluation, width 0.25',
+            f'{n} test people',
+            n,
+            *script(
+                'main.py',
+                '--train',
+                '--n_epochs',
+                '0',
+                '--debug',
+                '--use_sm',
+                '--data',
+                folder,
+                '--test_examples',
+                str(n),
+                '--model_path',
+                os.path.join(folder, 'models'),
+                '--run',
+                f'first_{n}',
+                '--tb_folder',
+                '',
+                '--predictions',
+                os.path.join(folder, 'predictions.mat'),
+            ),
+        )
 
 
 # ---------------------------------------------------------------- tables
 
-PIECES = {'augmentation': bench_augmentation, 'multiscale': bench_multiscale, 'histograms': bench_histograms,
-          'preprocessing': bench_preprocessing, 'spatial': bench_spatial, 'detector': bench_detector,
-          'step': bench_step, 'growth': bench_growth}
+PIECES = {
+    'augmentation': bench_augmentation,
+    'multiscale': bench_multiscale,
+    'histograms': bench_histograms,
+    'preprocessing': bench_preprocessing,
+    'spatial': bench_spatial,
+    'detector': bench_detector,
+    'step': bench_step,
+    'growth': bench_growth,
+}
 SIDES = {'tf1_python': bench_tf1, 'torch_python': bench_torch}
-HEADER = ('piece', 'size', 'ours, s', 'plain, s', 'ratio', 'target', 'CPU s, ours', 'CPU s, plain',
-          'share of peak, ours', 'plain', 'runs')
+HEADER = (
+    'piece',
+    'size',
+    'ours, s',
+    'plain, s',
+    'ratio',
+    'target',
+    'CPU s, ours',
+    'CPU s, plain',
+    'share of peak, ours',
+    'plain',
+    'runs',
+)
 GROWTH_HEADER = ('piece', 'size', 'seconds', 'ms a unit', 'peak memory, GB')
 
 
@@ -532,22 +783,43 @@ def matmul_peak(n, repeats):
         product, session = tf.matmul(a, a), tf.Session()
         session.run(a.initializer)
     times = [timed(lambda: session.run(product.op)) for _ in range(4 * repeats)]
-    return 2 * n ** 3 / min(one.cpu for one in times) * len(os.sched_getaffinity(0))
+    return 2 * n**3 / min(one.cpu for one in times) * len(os.sched_getaffinity(0))
 
 
 def cells(row, peak):
     """One row of the first table, as text."""
-    shares = ['-', '-'] if row.flop is None else [f'{100 * flop / time.wall / peak:.0f} %'
-                                                  for flop, time in zip(row.flop, (row.ours, row.plain))]
-    times = [f'{seconds:.3g}' for seconds in (row.ours.wall, row.plain.wall, row.ours.cpu, row.plain.cpu)]
+    shares = (
+        ['-', '-']
+        if row.flop is None
+        else [
+            f'{100 * flop / time.wall / peak:.0f} %'
+            for flop, time in zip(row.flop, (row.ours, row.plain))
+        ]
+    )
+    times = [
+        f'{seconds:.3g}' for seconds in (row.ours.wall, row.plain.wall, row.ours.cpu, row.plain.cpu)
+    ]
     target = '' if row.target is None else f'{row.target:g}'
-    return [row.piece, row.size, *times[:2], f'{row.plain.wall / row.ours.wall:.3g}', target, *times[2:], *shares,
-            str(row.runs)]
+    return [
+        row.piece,
+        row.size,
+        *times[:2],
+        f'{row.plain.wall / row.ours.wall:.3g}',
+        target,
+        *times[2:],
+        *shares,
+        str(row.runs),
+    ]
 
 
 def growth_cells(growth):
-    return [growth.piece, growth.size, f'{growth.seconds:.3g}', f'{1000 * growth.seconds / growth.units:.3g}',
-            f'{growth.peak:.2f}']
+    return [
+        growth.piece,
+        growth.size,
+        f'{growth.seconds:.3g}',
+        f'{1000 * growth.seconds / growth.units:.3g}',
+        f'{growth.peak:.2f}',
+    ]
 
 
 def note(text):
@@ -556,28 +828,49 @@ def note(text):
 
 def main():
     parser = cli.Parser(description=__doc__)
-    parser.add_argument('--quick', action='store_true', help='small sizes, one repetition: within a minute')
-    parser.add_argument('--pieces', nargs='*', choices=PIECES, default=list(PIECES), metavar='PIECE',
-                        help=f'any of {" ".join(PIECES)}, or none (default: all)')
-    parser.add_argument('--tf1_python', metavar='PATH', help='also beside the reference\'s way under TensorFlow 1.15: '
-                        'the Python of its environment')
-    parser.add_argument('--torch_python', metavar='PATH', help='also beside the same detector in PyTorch: the Python '
-                        'of its environment')
+    parser.add_argument(
+        '--quick', action='store_true', help='small sizes, one repetition: within a minute'
+    )
+    parser.add_argument(
+        '--pieces',
+        nargs='*',
+        choices=PIECES,
+        default=list(PIECES),
+        metavar='PIECE',
+        help=f'any of {" ".join(PIECES)}, or none (default: all)',
+    )
+    parser.add_argument(
+        '--tf1_python',
+        metavar='PATH',
+        help="also beside the reference's way under TensorFlow 1.15: the Python of its environment",
+    )
+    parser.add_argument(
+        '--torch_python',
+        metavar='PATH',
+        help='also beside the same detector in PyTorch: the Python of its environment',
+    )
     options = parser.parse_args()
     sizes, rows, growths = QUICK if options.quick else FULL, [], []
     with tempfile.TemporaryDirectory() as folder:
         script('data.py', '--synthetic', str(sizes.frames), '--out', folder)
         peak = matmul_peak(sizes.matmul, sizes.repeats) if options.pieces else math.nan
         benches = [PIECES[piece] for piece in options.pieces]
-        benches += [functools.partial(bench, python=python) for name, bench in SIDES.items()
-                    if (python := getattr(options, name))]
+        benches += [
+            functools.partial(bench, python=python)
+            for name, bench in SIDES.items()
+            if (python := getattr(options, name))
+        ]
         try:
             for bench in benches:
                 for row in bench(sizes, folder):
-                    line, table = (growth_cells(row), growths) if isinstance(row, Growth) else (cells(row, peak), rows)
+                    line, table = (
+                        (growth_cells(row), growths)
+                        if isinstance(row, Growth)
+                        else (cells(row, peak), rows)
+                    )
                     table.append(line)
                     note(' | '.join(line))
-        finally:                                                        # what there is, if a piece raises
+        finally:  # what there is, if a piece raises
             if options.pieces:
                 print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
             for header, body in ((HEADER, rows), (GROWTH_HEADER, growths)):

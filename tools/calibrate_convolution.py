@@ -1,4 +1,4 @@
-"""Fits the costs by which training chooses how to convolve (engine/tiling.py) to this machine's processor.
+"""Fits the costs by which training chooses how to convolve (nn/tiling.py) to this machine's processor.
 
     python -m tools.calibrate_convolution           # some minutes; --forget takes it back
 
@@ -8,6 +8,7 @@ and held near those of a Zen 4 (PRIOR): few timings do not tell the costs of pro
 They are kept in the user's cache, for this processor, number of cores and version of TensorFlow; a file that is
 damaged is not read.  A training that is resumed with other costs than it began with says so: its last digits differ.
 """
+
 import json
 import os
 import resource
@@ -16,17 +17,22 @@ from typing import NamedTuple
 import numpy as np
 import scipy.optimize
 
-from engine import cli, convolution, files, tiling
-from engine.devices import session_config
-from engine.tf1 import tf
+from jointpose.nn import fft_conv, tiling
+from jointpose.nn.tf1 import tf
+from jointpose.training.devices import session_config
+from jointpose.utils import cli, files
 
-ROUNDS = 3                          # timed runs of a layer, after one more; their median counts
-OUTPUTS = (8, 12, 15, 20, 30)       # of a tile along a side
-PRIOR, WEIGHT = tiling.WITHOUT_AMX, 0.3     # a cost twice that of the prior counts as much as 0.3 timings off by 100 %
+ROUNDS = 3  # timed runs of a layer, after one more; their median counts
+OUTPUTS = (8, 12, 15, 20, 30)  # of a tile along a side
+PRIOR, WEIGHT = (
+    tiling.WITHOUT_AMX,
+    0.3,
+)  # a cost twice that of the prior counts as much as 0.3 timings off by 100 %
 
 
 class Layer(NamedTuple):
     """A convolution: n maps [h, w], filters [k, k, c, f]."""
+
     n: int
     h: int
     w: int
@@ -37,15 +43,22 @@ class Layer(NamedTuple):
 
 class Timing(NamedTuple):
     """CPU seconds of a layer's forward and backward pass."""
+
     layer: Layer
-    outputs: int | None             # a side of the tiles; None: by tf.nn.conv2d
+    outputs: int | None  # a side of the tiles; None: by tf.nn.conv2d
     seconds: float
 
 
 # From the part detector at an eighth and a quarter of its width.
-LAYERS = (Layer(4, 120, 180, 5, 16, 32), Layer(4, 60, 90, 5, 32, 64), Layer(4, 60, 90, 9, 32, 64),
-          Layer(4, 60, 90, 9, 128, 128), Layer(4, 60, 90, 9, 128, 9), Layer(4, 30, 45, 9, 64, 128),
-          Layer(7, 15, 23, 9, 64, 128))
+LAYERS = (
+    Layer(4, 120, 180, 5, 16, 32),
+    Layer(4, 60, 90, 5, 32, 64),
+    Layer(4, 60, 90, 9, 32, 64),
+    Layer(4, 60, 90, 9, 128, 128),
+    Layer(4, 60, 90, 9, 128, 9),
+    Layer(4, 30, 45, 9, 64, 128),
+    Layer(7, 15, 23, 9, 64, 128),
+)
 
 
 def main():
@@ -64,7 +77,11 @@ def main():
 
 def parse_options():
     parser = cli.Parser(description=__doc__)
-    parser.add_argument('--forget', action='store_true', help='removes this machine\'s costs: the defaults hold again')
+    parser.add_argument(
+        '--forget',
+        action='store_true',
+        help="removes this machine's costs: the defaults hold again",
+    )
     return parser.parse_args()
 
 
@@ -106,12 +123,12 @@ def seconds_of(layer, outputs, dtype):
         arrays = [tf.Variable(rng.normal(size=shape).astype(np.float32)) for shape in shapes]
         x, dy = (tf.cast(array, dtype) for array in arrays[::2])
         if outputs is None:
-            y = convolution.conv2d(x, arrays[1], 'direct')
+            y = fft_conv.conv2d(x, arrays[1], 'direct')
         else:
             tiles = tiling.tiling_of(k, (h, w), (outputs, min(outputs, w)))
-            y = convolution.tiled_conv2d(x, arrays[1], tiles)
+            y = fft_conv.tiled_conv2d(x, arrays[1], tiles)
         results = [y, *tf.gradients(y, [x, arrays[1]], dy)]
-        corners = [result[:1, :1, :1, :1] for result in results]            # not to copy the rest out
+        corners = [result[:1, :1, :1, :1] for result in results]  # not to copy the rest out
         session.run(tf.global_variables_initializer())
         return cpu_seconds(lambda: session.run(corners))
 
@@ -137,15 +154,17 @@ def fit(timings, prior, weight=WEIGHT):
     tiled = [timing for timing in timings if timing.outputs]
     direct = [timing for timing in timings if not timing.outputs]
     seconds = np.array([timing.seconds for timing in tiled])
-    costs = np.array([1, prior.filter, prior.sample, prior.column])                 # a product costs 1
-    parts = np.array([amounts_of(timing) for timing in tiled]) * costs              # [timings, 4]
-    unit = np.median(seconds / parts.sum(axis=1))                                   # seconds of a product, by the prior
-    relative = parts * unit / seconds[:, None]                                      # rows sum to 1 where it fits
+    costs = np.array([1, prior.filter, prior.sample, prior.column])  # a product costs 1
+    parts = np.array([amounts_of(timing) for timing in tiled]) * costs  # [timings, 4]
+    unit = np.median(seconds / parts.sum(axis=1))  # seconds of a product, by the prior
+    relative = parts * unit / seconds[:, None]  # rows sum to 1 where it fits
     rows = np.vstack([relative, np.sqrt(weight) * np.eye(4)])
     wanted = np.concatenate([np.ones(len(tiled)), np.full(4, np.sqrt(weight))])
-    factors, _ = scipy.optimize.nnls(rows, wanted)                                  # of the prior's costs
+    factors, _ = scipy.optimize.nnls(rows, wanted)  # of the prior's costs
     if factors[0] == 0:
-        raise files.InputError('the timings make no sense: products cost nothing; try again on an idle machine')
+        raise files.InputError(
+            'the timings make no sense: products cost nothing; try again on an idle machine'
+        )
     product, *others = factors * costs
     one_direct = np.median([timing.seconds / products_of(timing.layer) for timing in direct]) / unit
     found = [float(cost / product) for cost in (*others, one_direct)]
@@ -155,7 +174,9 @@ def fit(timings, prior, weight=WEIGHT):
 def amounts_of(timing):
     """tiling.work of a layer by tiles."""
     n, h, w, k, c, f = timing.layer
-    return tiling.work(tiling.tiling_of(k, (h, w), (timing.outputs, min(timing.outputs, w))), n, c, f)
+    return tiling.work(
+        tiling.tiling_of(k, (h, w), (timing.outputs, min(timing.outputs, w))), n, c, f
+    )
 
 
 def products_of(layer):

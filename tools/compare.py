@@ -14,24 +14,42 @@ On one core processor time is time; on several, threads that wait for each other
 seconds so far, rate of held-out people], ...]), people, rates ({row of evaluate.py: rate at radius 10}), pck ({row:
 PCK@0.2 of the torso box}), code.
 """
+
 import os
 import shutil
 
 import numpy as np
 
-import evaluate
-import predictions
-import systems
-from datasets import arrays
-from engine import palette
-from engine.cli import Parser, positive_float, positive_int, run_script
-from engine.files import InputError, atomic
-from engine.tables import markdown
+from jointpose import evaluate, systems
+from jointpose.datasets import arrays
+from jointpose.evaluation import predictions
+from jointpose.utils.cli import Parser, positive_float, positive_int, run_script
+from jointpose.utils.files import InputError, atomic
+from jointpose.utils.tables import markdown
+from jointpose.vision import palette
 from tools import experiments
 from tools.plot_log import read_lines
 
-COMMON = ('--dataset', 'flic', '--data_augm', '--rotation', 15, '--zoom', 0.75, 1.35, '--batch_size', 8,
-          '--optimizer', 'adam', '--lr', 0.001, '--schedule', 'cosine', '--tb_folder', '')
+COMMON = (
+    '--dataset',
+    'flic',
+    '--data_augm',
+    '--rotation',
+    15,
+    '--zoom',
+    0.75,
+    1.35,
+    '--batch_size',
+    8,
+    '--optimizer',
+    'adam',
+    '--lr',
+    0.001,
+    '--schedule',
+    'cosine',
+    '--tb_folder',
+    '',
+)
 SETTINGS = {
     'tompson': ('--use_sm', '--width', 8, '--scales', 'single'),
     'deeppose': ('--width', 8, '--conv_lr', 0.001),
@@ -45,12 +63,15 @@ EVALUATED = {'spm': ('--threshold', 0.05)}
 # Newell et al. 2016 (DeepPose), of the torso.
 PUBLISHED = {'deeppose': (92.3, 82.0), 'cpm': (97.6, 95.0)}
 ROWS = ('wrist', 'elbow', 'shoulder', 'hip', 'nose', 'mean of 9')
-ANOTHER_RATE = {'cpm': 'held-out people within 25 pixels of the crop'}      # what its log has instead of radius 10
-CONSTANT = 'constant pose'                  # the row of tools/constant_pose.py: the floor of all systems
-TRIAL = 80                                  # people of the trial that estimates the time of a sample
+ANOTHER_RATE = {
+    'cpm': 'held-out people within 25 pixels of the crop'
+}  # what its log has instead of radius 10
+CONSTANT = 'constant pose'  # the row of tools/constant_pose.py: the floor of all systems
+TRIAL = 80  # people of the trial that estimates the time of a sample
 
 
 # ---------------------------------------------------------------- running
+
 
 def run_all(args):
     with experiments.open_results(args.out) as file:
@@ -60,7 +81,10 @@ def run_all(args):
                 continue
             row = measure(name, args)
             experiments.append(file, row)
-            print(f'{name}: {row["updates"]} updates, mean of 9 {row["rates"]["mean of 9"]:.1f} %', flush=True)
+            print(
+                f'{name}: {row["updates"]} updates, mean of 9 {row["rates"]["mean of 9"]:.1f} %',
+                flush=True,
+            )
 
 
 def measure(name, args):
@@ -72,22 +96,64 @@ def measure(name, args):
     arguments = (*evaluated, *COMMON, *settings_of(name))
     places = ('--data', args.data, '--model_path', args.model_path)
     os.makedirs(args.model_path, exist_ok=True)
-    run_main('--train', *arguments, *places, '--validation', '--train_examples', TRIAL, '--test_examples', 8,
-             '--n_epochs', 2, '--run', os.path.basename(f'{run}_trial'), '--predictions', f'{run}_trial.mat')
-    cpu_seconds = read_lines(os.path.join(f'{run}_trial', 'log.jsonl'))[-1]['cpu_seconds'] * args.train_examples / TRIAL
+    run_main(
+        '--train',
+        *arguments,
+        *places,
+        '--validation',
+        '--train_examples',
+        TRIAL,
+        '--test_examples',
+        8,
+        '--n_epochs',
+        2,
+        '--run',
+        os.path.basename(f'{run}_trial'),
+        '--predictions',
+        f'{run}_trial.mat',
+    )
+    cpu_seconds = (
+        read_lines(os.path.join(f'{run}_trial', 'log.jsonl'))[-1]['cpu_seconds']
+        * args.train_examples
+        / TRIAL
+    )
     shutil.rmtree(f'{run}_trial')
-    arguments += ('--train_examples', args.train_examples, '--n_epochs', max(1, round(60 * args.minutes / cpu_seconds)))
-    run_main('--train', *arguments, *places, '--validation', '--test_examples', args.test_examples, '--run',
-             os.path.basename(run), '--keep', 1, '--predictions', f'{run}_held_out.mat')
+    arguments += (
+        '--train_examples',
+        args.train_examples,
+        '--n_epochs',
+        max(1, round(60 * args.minutes / cpu_seconds)),
+    )
+    run_main(
+        '--train',
+        *arguments,
+        *places,
+        '--validation',
+        '--test_examples',
+        args.test_examples,
+        '--run',
+        os.path.basename(run),
+        '--keep',
+        1,
+        '--predictions',
+        f'{run}_held_out.mat',
+    )
     path = f'{run}.mat'
     run_main('--restore', run, *evaluated, *places, '--predictions', path)
     epochs = read_lines(os.path.join(run, 'log.jsonl'))
     answer = [key for key in epochs[0]['test'] if key.startswith('rate_')][-1]
     times = np.cumsum([record['cpu_seconds'] for record in epochs])
-    return {'system': name, 'minutes': args.minutes, 'arguments': [str(word) for word in arguments],
-            **experiments.facts_of(run),
-            'epochs': [[round(time, 1), round(record['test'][answer], 3)] for time, record in zip(times, epochs)],
-            **rates(path, args.data)}
+    return {
+        'system': name,
+        'minutes': args.minutes,
+        'arguments': [str(word) for word in arguments],
+        **experiments.facts_of(run),
+        'epochs': [
+            [round(time, 1), round(record['test'][answer], 3)]
+            for time, record in zip(times, epochs)
+        ],
+        **rates(path, args.data),
+    }
 
 
 def settings_of(name):
@@ -96,17 +162,24 @@ def settings_of(name):
         return SETTINGS[name]
     system = systems.load(name)
     if 'flic' not in system.DATASETS:
-        raise InputError(f'--systems {name}: is not trained on FLIC (data sets: {", ".join(system.DATASETS)})')
+        raise InputError(
+            f'--systems {name}: is not trained on FLIC (data sets: {", ".join(system.DATASETS)})'
+        )
     own = ('--width', system.DEBUG_WIDTH) if hasattr(system, 'DEBUG_WIDTH') else ()
-    print(f'{name}: no entry in SETTINGS of tools/compare.py, trained with its defaults',
-          *(f'and --width {width}' for width in own[1:]), flush=True)
+    print(
+        f'{name}: no entry in SETTINGS of tools/compare.py, trained with its defaults',
+        *(f'and --width {width}' for width in own[1:]),
+        flush=True,
+    )
     return own
 
 
 def run_main(*arguments):
     """Runs main.py; raises InputError where that does not end well."""
     if not experiments.call_main(arguments):
-        raise InputError(f'its numbers did not stay finite: main.py {" ".join(map(repr, map(str, arguments)))}')
+        raise InputError(
+            f'its numbers did not stay finite: main.py {" ".join(map(repr, map(str, arguments)))}'
+        )
 
 
 def rates(path, data):
@@ -122,12 +195,15 @@ def rates_of(found, truth):
     for key, normaliser, radius in (('rates', 'lhip-rsho', 10), ('pck', 'torsobox', 20)):
         errors = list(evaluate.score(found, truth, normaliser).values())[-1]
         each = evaluate.detection_rate(errors, radius)
-        result[key] = {row: round(float(each[columns].mean()), 2)
-                       for row, columns in evaluate.row_groups(found.joints)}
+        result[key] = {
+            row: round(float(each[columns].mean()), 2)
+            for row, columns in evaluate.row_groups(found.joints)
+        }
     return result
 
 
 # ---------------------------------------------------------------- results
+
 
 def read_results(path):
     """The lines of --out; none where there is no such file, or nothing in it yet."""
@@ -141,7 +217,16 @@ def results_of(args):
 
 def table(results, floors=()):
     """Markdown; floors: lines of tools/constant_pose.py, which take their place among the systems."""
-    header = ('system', 'width', 'updates', 'minutes', 'samples a second', *ROWS, 'PCK@0.2 elbow, wrist', 'published')
+    header = (
+        'system',
+        'width',
+        'updates',
+        'minutes',
+        'samples a second',
+        *ROWS,
+        'PCK@0.2 elbow, wrist',
+        'published',
+    )
     body = []
     for row in sorted([*results, *floors], key=lambda row: -row['rates']['mean of 9']):
         if row in floors:
@@ -149,15 +234,28 @@ def table(results, floors=()):
             continue
         seconds, width = row['epochs'][-1][0], value_of(row['arguments'], '--width', 'full')
         samples = int(value_of(row['arguments'], '--train_examples')) * len(row['epochs'])
-        body.append((row['system'], width, str(row['updates']), f'{seconds / 60:.1f}', f'{samples / seconds:.1f}',
-                     *found_in(row),
-                     '{:.1f}, {:.1f}'.format(*PUBLISHED[row['system']]) if row['system'] in PUBLISHED else '-'))
+        body.append(
+            (
+                row['system'],
+                width,
+                str(row['updates']),
+                f'{seconds / 60:.1f}',
+                f'{samples / seconds:.1f}',
+                *found_in(row),
+                '{:.1f}, {:.1f}'.format(*PUBLISHED[row['system']])
+                if row['system'] in PUBLISHED
+                else '-',
+            )
+        )
     return markdown(header, body)
 
 
 def found_in(row):
     """The cells of a line's rates and PCK."""
-    return [*(f'{row["rates"][name]:.1f}' for name in ROWS), f'{row["pck"]["elbow"]:.1f}, {row["pck"]["wrist"]:.1f}']
+    return [
+        *(f'{row["rates"][name]:.1f}' for name in ROWS),
+        f'{row["pck"]["elbow"]:.1f}, {row["pck"]["wrist"]:.1f}',
+    ]
 
 
 def value_of(arguments, option, otherwise=None):
@@ -168,15 +266,27 @@ def value_of(arguments, option, otherwise=None):
 def chart(results, path):
     """Rate of held-out people over processor time, a line a system."""
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axis = figure.subplots()
     for row, colour in zip(results, palette.MODELS):
         seconds, values = np.transpose(row['epochs'])
         held_out = f', {ANOTHER_RATE[row["system"]]}' if row['system'] in ANOTHER_RATE else ''
-        axis.plot(seconds / 60, values, palette.TEST, color=colour, markersize=4, label=row['system'] + held_out)
+        axis.plot(
+            seconds / 60,
+            values,
+            palette.TEST,
+            color=colour,
+            markersize=4,
+            label=row['system'] + held_out,
+        )
         axis.plot(seconds[-1] / 60, row['rates']['mean of 9'], '*', color=colour, markersize=12)
-    axis.set(xlabel='processor time of training, minutes', ylabel='joints within radius 10, %', ylim=(0, 100),
-             title='Held-out people after each epoch; stars: the test people, at the end')
+    axis.set(
+        xlabel='processor time of training, minutes',
+        ylabel='joints within radius 10, %',
+        ylim=(0, 100),
+        title='Held-out people after each epoch; stars: the test people, at the end',
+    )
     axis.grid(alpha=0.3)
     figure.legend(loc='outside lower center', ncols=3)
     with atomic(path) as partial:
@@ -185,23 +295,58 @@ def chart(results, path):
 
 # ---------------------------------------------------------------- command line
 
+
 def parse(arguments=None):
     parser = Parser(description=__doc__)
-    parser.add_argument('--table', action='store_true', help='table and chart of the results so far, run nothing')
-    parser.add_argument('--systems', nargs='+', choices=systems.names(), default=list(SETTINGS), metavar='NAME',
-                        help='(default: %(default)s)')
-    parser.add_argument('--minutes', type=positive_float, default=10,
-                        help='processor time of each (default: %(default)s)')
-    parser.add_argument('--train_examples', type=positive_int, default=1000, metavar='N',
-                        help='people to train on (default: %(default)s)')
-    parser.add_argument('--test_examples', type=positive_int, default=200, metavar='N',
-                        help='held-out people after each epoch (default: %(default)s)')
-    parser.add_argument('--data', default='arrays', metavar='FOLDER',
-                        help='folder of data.py and pairwise_distr.py (default: %(default)s)')
-    parser.add_argument('--model_path', default=os.path.join('models_ex', 'compare'), metavar='FOLDER',
-                        help='folder of the runs (default: %(default)s)')
-    parser.add_argument('--out', default=os.path.join('report', 'comparison.jsonl'), metavar='FILE',
-                        help='results; the chart is beside, as .png (default: %(default)s)')
+    parser.add_argument(
+        '--table', action='store_true', help='table and chart of the results so far, run nothing'
+    )
+    parser.add_argument(
+        '--systems',
+        nargs='+',
+        choices=systems.names(),
+        default=list(SETTINGS),
+        metavar='NAME',
+        help='(default: %(default)s)',
+    )
+    parser.add_argument(
+        '--minutes',
+        type=positive_float,
+        default=10,
+        help='processor time of each (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--train_examples',
+        type=positive_int,
+        default=1000,
+        metavar='N',
+        help='people to train on (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--test_examples',
+        type=positive_int,
+        default=200,
+        metavar='N',
+        help='held-out people after each epoch (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--data',
+        default='arrays',
+        metavar='FOLDER',
+        help='folder of data.py and pairwise_distr.py (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--model_path',
+        default=os.path.join('models_ex', 'compare'),
+        metavar='FOLDER',
+        help='folder of the runs (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--out',
+        default=os.path.join('report', 'comparison.jsonl'),
+        metavar='FILE',
+        help='results; the chart is beside, as .png (default: %(default)s)',
+    )
     return parser.parse_args(arguments)
 
 

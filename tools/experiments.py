@@ -1,4 +1,5 @@
 """What experiments of many calls of main.py have in common: how these end, what they leave, the file of results."""
+
 import contextlib
 import fcntl
 import json
@@ -7,10 +8,10 @@ import signal
 import subprocess
 import sys
 
-from engine.files import InputError
+from jointpose.utils.files import InputError
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
-NOT_FINITE, STOPPED = 3, (130, 143)     # exit codes of main.py
+NOT_FINITE, STOPPED = 3, (130, 143)  # exit codes of main.py
 
 
 def heed_sigterm():
@@ -23,21 +24,25 @@ def call_main(options):
     with subprocess.Popen([sys.executable, MAIN, *map(str, options)]) as process:
         try:
             code = process.wait()
-        except BaseException:                           # stopped: nothing goes on behind our back
+        except BaseException:  # stopped: nothing goes on behind our back
             process.kill()
             process.wait()
             raise
     if code in STOPPED:
         sys.exit(code)
     if code not in (0, NOT_FINITE):
-        raise InputError(f'main.py ended with exit code {code}: main.py {" ".join(map(repr, map(str, options)))}')
+        raise InputError(
+            f'main.py ended with exit code {code}: main.py {" ".join(map(repr, map(str, options)))}'
+        )
     return code == 0
 
 
 def facts_of(run):
     """How many updates it had, and the version of the code that trained it."""
-    with (open(os.path.join(run, 'steps.jsonl'), encoding='utf-8') as steps,
-          open(os.path.join(run, 'settings.json'), encoding='utf-8') as settings):
+    with (
+        open(os.path.join(run, 'steps.jsonl'), encoding='utf-8') as steps,
+        open(os.path.join(run, 'settings.json'), encoding='utf-8') as settings,
+    ):
         return {'updates': sum(1 for _ in steps), 'code': json.load(settings)['code']}
 
 
@@ -45,7 +50,7 @@ def facts_of(run):
 def open_results(path):
     """The results' file to append whole lines to; one process at a time."""
     try:
-        file = open(path, 'a+', encoding='utf-8', errors='replace')         # noqa: SIM115
+        file = open(path, 'a+', encoding='utf-8', errors='replace')  # noqa: SIM115
     except OSError as error:
         raise InputError(f'--out {path}: {error.strerror}') from error
     with file:
@@ -55,7 +60,7 @@ def open_results(path):
             raise InputError(f'--out {path}: another process writes to it') from None
         file.seek(0)
         content = file.read()
-        if content and not content.endswith('\n'):                         # cut short: the next line begins anew
+        if content and not content.endswith('\n'):  # cut short: the next line begins anew
             file.write('\n')
         yield file
 

@@ -12,21 +12,22 @@ A detection with a score of at least 0.3 is a `person` if its torso is within ha
 if another detection was there already, `legs` if it is within 0.4 torsos of an annotated thigh or shin, else `other`:
 people without annotation, spectators above all, or nobody.  The table is for `--threshold` 0.5, the default, and 0.3.
 """
+
 import collections
 import json
 import os
 
 import numpy as np
 
-import crowd
-import poses
-from datasets import coco, flic, lsp
-from engine import cli, files
-from engine.files import InputError
+from jointpose.datasets import coco, flic, lsp
+from jointpose.inference import api
+from jointpose.systems.tompson import people_search
+from jointpose.utils import cli, files
+from jointpose.utils.files import InputError
 
 TABLE = os.path.join('report', 'legs.jsonl')
-THRESHOLDS = (0.5, 0.3)                 # of the table; the last is the lowest score that is kept
-NEAR_TORSO, NEAR_LEG = 0.5, 0.4         # torsos
+THRESHOLDS = (0.5, 0.3)  # of the table; the last is the lowest score that is kept
+NEAR_TORSO, NEAR_LEG = 0.5, 0.4  # torsos
 
 # torso_xy [2], length of the torso; legs: [(xy, xy), ...], thighs and shins that are labelled; pixels.
 Annotated = collections.namedtuple('Annotated', 'torso_xy length legs')
@@ -49,25 +50,38 @@ def main():
 
 def measure(run, shared):
     """What table() counts, one a picture."""
-    with poses.load(run, '--threshold', THRESHOLDS[-1]) as find:
-        kept, crowd.BELOW_HIPS = crowd.BELOW_HIPS, 0                    # nobody is suppressed
-        found = [(picture, find(poses.read(picture.path))) for picture in pictures(shared)]
-        crowd.BELOW_HIPS = kept
-    return [row(picture, [crowd.trunk(one.joints_xy, one.score) for one in people]) for picture, people in found]
+    with api.load(run, '--threshold', THRESHOLDS[-1]) as find:
+        kept, people_search.BELOW_HIPS = people_search.BELOW_HIPS, 0  # nobody is suppressed
+        found = [(picture, find(api.read(picture.path))) for picture in pictures(shared)]
+        people_search.BELOW_HIPS = kept
+    return [
+        row(picture, [people_search.trunk(one.joints_xy, one.score) for one in people])
+        for picture, people in found
+    ]
 
 
 def row(picture, trunks):
     """A picture and its detections as the table has them."""
     clear = [one for one in trunks if one.score >= THRESHOLDS[-1]]
-    detections = [{'score': round(one.score, 4), 'kind': kind, 'under': under(one, clear)}
-                  for one, kind in zip(clear, kinds(picture.people, clear))]
-    return {'part': picture.part, 'set': picture.set, 'image': os.path.basename(picture.path),
-            'people': len(picture.people), 'detections': detections}
+    detections = [
+        {'score': round(one.score, 4), 'kind': kind, 'under': under(one, clear)}
+        for one, kind in zip(clear, kinds(picture.people, clear))
+    ]
+    return {
+        'part': picture.part,
+        'set': picture.set,
+        'image': os.path.basename(picture.path),
+        'people': len(picture.people),
+        'detections': detections,
+    }
 
 
 def under(one, trunks):
     """The highest score of those on whose legs a Trunk may be, or None: it is suppressed where one of them is shown."""
-    return max((round(other.score, 4) for other in trunks if crowd.on_legs(one, other)), default=None)
+    return max(
+        (round(other.score, 4) for other in trunks if people_search.on_legs(one, other)),
+        default=None,
+    )
 
 
 def kinds(people, trunks):
@@ -103,11 +117,18 @@ def annotated(joints_xy, visible, joints):
         return None
     shoulders, hips = (xy['lsho'] + xy['rsho']) / 2, (xy['lhip'] + xy['rhip']) / 2
     length = max(np.linalg.norm(shoulders - hips), 0.8 * np.linalg.norm(xy['lsho'] - xy['rhip']))
-    bones = [(side + first, side + last) for side in 'lr' for first, last in (('hip', 'kne'), ('kne', 'ank'))]
-    return Annotated((shoulders + hips) / 2, length, [(xy[a], xy[b]) for a, b in bones if a in xy and b in xy])
+    bones = [
+        (side + first, side + last)
+        for side in 'lr'
+        for first, last in (('hip', 'kne'), ('kne', 'ank'))
+    ]
+    return Annotated(
+        (shoulders + hips) / 2, length, [(xy[a], xy[b]) for a, b in bones if a in xy and b in xy]
+    )
 
 
 # --- which pictures -----------------------------------------------------------------------------------------------
+
 
 def pictures(shared):
     """All Pictures of the measurement."""
@@ -115,9 +136,13 @@ def pictures(shared):
     lspet_root, lspet = lsp.read([folder('lspet') + 'joints.mat'], [folder('lspet') + 'images'])
     parse_root, parse = lsp.read([folder('parse') + 'labels.mat'], [folder('parse')])
     for i in (*range(0, 240, 16), *range(500, 1000, 16)):
-        yield of_row('tuned' if i < 500 else 'held out', 'LSP-extended', lspet['train'], i, lspet_root)
+        yield of_row(
+            'tuned' if i < 500 else 'held out', 'LSP-extended', lspet['train'], i, lspet_root
+        )
     for i in range(100):
-        yield of_row('tuned' if i < 56 or i % 4 == 0 else 'held out', 'PARSE', parse['train'], i, parse_root)
+        yield of_row(
+            'tuned' if i < 56 or i % 4 == 0 else 'held out', 'PARSE', parse['train'], i, parse_root
+        )
     yield from flic_frames(folder('flic'))
     yield from coco_pictures(folder('coco_sample'))
 
@@ -136,8 +161,12 @@ def flic_frames(folder):
             frames[file].append(joints_xy)
     two = [file for file in sorted(frames) if len(frames[file]) == 2 and far_apart(*frames[file])]
     for i, file in enumerate(two[::2]):
-        people = [annotated(joints_xy, np.ones(len(joints_xy)), flic.MAPS) for joints_xy in frames[file]]
-        yield Picture('held out' if i % 2 else 'tuned', 'FLIC, two people', folder + 'images/' + file, people)
+        people = [
+            annotated(joints_xy, np.ones(len(joints_xy)), flic.MAPS) for joints_xy in frames[file]
+        ]
+        yield Picture(
+            'held out' if i % 2 else 'tuned', 'FLIC, two people', folder + 'images/' + file, people
+        )
 
 
 def far_apart(one, other):
@@ -149,11 +178,14 @@ def coco_pictures(folder):
     people = coco.read_json(folder + 'test_coco.json', folder, '')
     for name in sorted(set(people.people['file'].tolist())):
         rows = np.flatnonzero(people.people['file'] == name)
-        found = [annotated(people.joints[i], people.people['visible'][i], coco.JOINTS) for i in rows]
+        found = [
+            annotated(people.joints[i], people.people['visible'][i], coco.JOINTS) for i in rows
+        ]
         yield Picture('tuned', 'COCO', folder + name, [one for one in found if one])
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
+
 
 def write(rows, path):
     with files.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
@@ -173,11 +205,18 @@ def table(rows, threshold):
 
     recall: annotated people found; precision: those among detections on annotated people, `other` left out.
     """
-    lines = ['| part | pictures | people | found | legs | found again | other | recall, % | precision, % |',
-             '|---|---:|---:|---:|---:|---:|---:|---:|---:|']
+    lines = [
+        '| part | pictures | people | found | legs | found again | other | recall, % | precision, % |',
+        '|---|---:|---:|---:|---:|---:|---:|---:|---:|',
+    ]
     for part, name in dict.fromkeys((one['part'], one['set']) for one in rows):
-        lines.append(line(f'{part}, {name}', [one for one in rows if (one['part'], one['set']) == (part, name)],
-                          threshold))
+        lines.append(
+            line(
+                f'{part}, {name}',
+                [one for one in rows if (one['part'], one['set']) == (part, name)],
+                threshold,
+            )
+        )
     lines.append(line('all', rows, threshold))
     return '\n'.join(lines)
 
@@ -186,7 +225,9 @@ def line(title, rows, threshold):
     people = sum(one['people'] for one in rows)
     detections = [one for row_ in rows for one in row_['detections'] if one['score'] >= threshold]
     before = collections.Counter(one['kind'] for one in detections)
-    after = collections.Counter(one['kind'] for one in detections if (one['under'] or 0) < threshold)
+    after = collections.Counter(
+        one['kind'] for one in detections if (one['under'] or 0) < threshold
+    )
     cells = [change(before[kind], after[kind]) for kind in ('person', 'legs', 'again', 'other')]
     recall, precision = zip(*(rates(counts, people) for counts in (before, after)))
     return f'| {title} | {len(rows)} | {people} | {" | ".join([*cells, change(*recall), change(*precision)])} |'
@@ -194,8 +235,10 @@ def line(title, rows, threshold):
 
 def rates(counts, people):
     """Recall and precision as text, %."""
-    return tuple(f'{100 * counts["person"] / n:.1f}' if n else '' for n in (
-        people, counts['person'] + counts['legs'] + counts['again']))
+    return tuple(
+        f'{100 * counts["person"] / n:.1f}' if n else ''
+        for n in (people, counts['person'] + counts['legs'] + counts['again'])
+    )
 
 
 def change(before, after):

@@ -6,17 +6,18 @@
 PARSE (Ramanan 2006) has one person a picture, and LSP's fourteen joints.  They have no nose: the middle between the
 neck and the top of the head stands for it.
 """
+
 import json
 import os
 
 import numpy as np
 
-from datasets import flic, lsp
-from engine import cli, files
-from engine.images import read_picture
-from engine.joints import standard_name
+from jointpose.datasets import flic, lsp
+from jointpose.media.images import read_picture
+from jointpose.utils import cli, files
+from jointpose.vision.joints import standard_name
 
-LABELLED = 2                            # COCO's visibility of a joint that is labelled and seen
+LABELLED = 2  # COCO's visibility of a joint that is labelled and seen
 
 
 def nine_joints(joints_xy):
@@ -27,7 +28,7 @@ def nine_joints(joints_xy):
 
 
 def coco(part, folder):
-    """An Annotated of PARSE (datasets/annotations.py) -> the content of a file of COCO's."""
+    """An Annotated of PARSE (datasets/records.py) -> the content of a file of COCO's."""
     images = []
     for i, file in enumerate(part.pictures['file'].tolist()):
         height, width = read_picture(os.path.join(folder, file)).shape[:2]
@@ -37,10 +38,20 @@ def coco(part, folder):
     for i, xy in enumerate(nine_joints(part.joints)):
         labelled = np.full((len(xy), 1), LABELLED)
         points = np.concatenate([xy.round(2), labelled], axis=1, dtype=np.float64)
-        annotations.append({'id': i, 'image_id': int(part.people['picture'][i]), 'category_id': 1,
-                            'keypoints': points.ravel().round(2).tolist()})
+        annotations.append(
+            {
+                'id': i,
+                'image_id': int(part.people['picture'][i]),
+                'category_id': 1,
+                'keypoints': points.ravel().round(2).tolist(),
+            }
+        )
 
-    category = {'id': 1, 'name': 'person', 'keypoints': [standard_name(joint) for joint in flic.JOINTS]}
+    category = {
+        'id': 1,
+        'name': 'person',
+        'keypoints': [standard_name(joint) for joint in flic.JOINTS],
+    }
     return {'images': images, 'annotations': annotations, 'categories': [category]}
 
 

@@ -6,6 +6,7 @@
 Of several, loss and rate of the test people (with --validation, of those held out) by epoch, a line a run, named as its
 folder is.
 """
+
 import contextlib
 import itertools
 import json
@@ -13,12 +14,12 @@ import os
 
 import numpy as np
 
-from engine import palette
-from engine.cli import Parser, run_script
-from engine.files import InputError, atomic
-from predictions import TITLES
+from jointpose.evaluation.predictions import TITLES
+from jointpose.utils.cli import Parser, run_script
+from jointpose.utils.files import InputError, atomic
+from jointpose.vision import palette
 
-SMOOTH = 20                             # updates in the running mean that is drawn over the thin line of each
+SMOOTH = 20  # updates in the running mean that is drawn over the thin line of each
 
 
 def read_lines(path, key='step'):
@@ -54,14 +55,29 @@ def draw(axis_loss, axis_rate, steps, epochs):
         losses = np.array([record[f'loss_{output}'] for record in steps])
         axis_loss.plot(step, losses, color=colour, alpha=0.25, linewidth=0.7)
         axis_loss.plot(step, running_mean(losses), color=colour, label=f'{name}, training')
-        axis_loss.plot(at, [record['test'][f'loss_{output}'] for record in epochs], palette.TEST, color=colour,
-                       label=f'{name}, test')
+        axis_loss.plot(
+            at,
+            [record['test'][f'loss_{output}'] for record in epochs],
+            palette.TEST,
+            color=colour,
+            label=f'{name}, test',
+        )
         for split, style in (('train', palette.TRAIN), ('test', palette.TEST)):
-            axis_rate.plot(at, [record[split][f'rate_{output}'] for record in epochs], style, color=colour,
-                           label=f'{name}, {split}')
+            axis_rate.plot(
+                at,
+                [record[split][f'rate_{output}'] for record in epochs],
+                style,
+                color=colour,
+                label=f'{name}, {split}',
+            )
     axis_loss.set(xlabel='update', ylabel='loss per joint', title='Loss')
-    axis_rate.set(xlabel='update', ylabel='detection rate at radius 10, %', title='Detection rate', ylim=(0, 100),
-                  xlim=axis_loss.get_xlim())
+    axis_rate.set(
+        xlabel='update',
+        ylabel='detection rate at radius 10, %',
+        title='Detection rate',
+        ylim=(0, 100),
+        xlim=axis_loss.get_xlim(),
+    )
 
 
 def draw_run(axis_loss, axis_rate, run):
@@ -76,11 +92,21 @@ def draw_runs(axis_loss, axis_rate, *runs):
     """Test loss and rate of each run's answer, its last output; returns what there was."""
     found = []
     for run, colour in zip(runs, itertools.cycle(palette.MODELS)):
-        name, epochs = os.path.basename(os.path.normpath(run)), read_lines(os.path.join(run, 'log.jsonl'))
-        answer = [key for key in epochs[0]['test'] if key.startswith('loss_')][-1].removeprefix('loss_')
+        name, epochs = (
+            os.path.basename(os.path.normpath(run)),
+            read_lines(os.path.join(run, 'log.jsonl')),
+        )
+        answer = [key for key in epochs[0]['test'] if key.startswith('loss_')][-1].removeprefix(
+            'loss_'
+        )
         for axis, kind in ((axis_loss, 'loss'), (axis_rate, 'rate')):
-            axis.plot([record['epoch'] for record in epochs], [record['test'][f'{kind}_{answer}'] for record in epochs],
-                      palette.TEST, color=colour, label=name)
+            axis.plot(
+                [record['epoch'] for record in epochs],
+                [record['test'][f'{kind}_{answer}'] for record in epochs],
+                palette.TEST,
+                color=colour,
+                label=name,
+            )
         found.append(f'{name} {len(epochs)} epochs')
     axis_loss.set(xlabel='epoch', ylabel='loss', yscale='log', title='Loss, people evaluated')
     axis_rate.set(xlabel='epoch', ylabel='rate, %', title='Rate, people evaluated', ylim=(0, 100))
@@ -89,10 +115,13 @@ def draw_runs(axis_loss, axis_rate, *runs):
 
 def main():
     parser = Parser(description=__doc__)
-    parser.add_argument('runs', nargs='+', metavar='run', help='a run\'s folder, with steps.jsonl and log.jsonl')
+    parser.add_argument(
+        'runs', nargs='+', metavar='run', help="a run's folder, with steps.jsonl and log.jsonl"
+    )
     parser.add_argument('--out', default='loss.png', help='picture to write (default: %(default)s)')
     options = parser.parse_args()
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 4), layout='constrained')
     axes = figure.subplots(1, 2)
     found = (draw_run if len(options.runs) == 1 else draw_runs)(*axes, *options.runs)

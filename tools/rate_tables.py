@@ -3,25 +3,26 @@
     make tables                                                 runs  python -m tools.rate_tables: prints both tables
     python -m tools.rate_tables --store predictions.mat NAME    keeps what main.py found, for the rows of that NAME
 
-report/predictions/NAME.npz has the joints of all 1016 test people by every output, float32 pixels, as predictions.py
+report/predictions/NAME.npz has the joints of all 1016 test people by every output, float32 pixels, as evaluation/predictions.py
 reads them: `python evaluate.py report/predictions/NAME.npz` prints every joint and radius of one.  FLIC's annotation is
 not stored here: the truth is that of --data.  A row without its file is left out, and one line says how to make it.
 """
+
 import os
 from typing import NamedTuple
 
 import numpy as np
 
-import evaluate
-import predictions
-from datasets import flic
-from datasets.arrays import read_manifest
-from engine import files, intervals
-from engine.cli import Parser, run_script
-from engine.files import InputError
-from engine.metrics import detection_rate
-from engine.tables import markdown
-from predictions import TITLES
+from jointpose import evaluate
+from jointpose.datasets import flic
+from jointpose.datasets.arrays import read_manifest
+from jointpose.evaluation import intervals, predictions
+from jointpose.evaluation.metrics import detection_rate
+from jointpose.evaluation.predictions import TITLES
+from jointpose.utils import files
+from jointpose.utils.cli import Parser, run_script
+from jointpose.utils.files import InputError
+from jointpose.utils.tables import markdown
 
 FOLDER = os.path.join('report', 'predictions')
 NORMALISER, RADIUS = 'lhip-rsho', 10
@@ -31,19 +32,25 @@ QUARTER, EIGHTH = 'pretrained/flic_quarter', 'pretrained/flic'
 
 class Row(NamedTuple):
     """One of README's rows of our own."""
+
     weights: str
-    label: str                          # README's first cell
-    options: str                        # main.py's, by which the joints were found
-    name: str                           # of the stored file
-    output: str                         # 'sm': joint model, 'pd': part detector
+    label: str  # README's first cell
+    options: str  # main.py's, by which the joints were found
+    name: str  # of the stored file
+    output: str  # 'sm': joint model, 'pd': part detector
 
 
 ROWS = (
     Row(QUARTER, '**joint model**, a quarter of the width', '--flip_average', 'quarter_flip', 'sm'),
     Row(QUARTER, 'the same without the mirrored frame', '', 'quarter', 'sm'),
     Row(QUARTER, 'the same at one scale', '--scales single', 'quarter_single', 'sm'),
-    Row(QUARTER, 'the same, torso from FLIC\'s box', '--scales single --torso_from torsobox', 'quarter_single_torsobox',
-        'sm'),
+    Row(
+        QUARTER,
+        "the same, torso from FLIC's box",
+        '--scales single --torso_from torsobox',
+        'quarter_single_torsobox',
+        'sm',
+    ),
     Row(QUARTER, 'torso not given but inferred', '--infer_torso', 'quarter_inferred', 'sm'),
     Row(QUARTER, 'part detector alone', '--flip_average', 'quarter_flip', 'pd'),
     Row(EIGHTH, '**joint model**, an eighth of the width', '--flip_average', 'eighth_flip', 'sm'),
@@ -56,19 +63,25 @@ ROWS = (
 
 # ---------------------------------------------------------------- storing
 
+
 def store(path, name, folder, manifest):
     """Keeps the joints of a predictions.mat of all test people as FOLDER/NAME.npz; returns its path."""
     found = predictions.read(path, manifest)
     expected = {row.options for row in ROWS if row.name == name}
     if not expected:
-        raise InputError(f'--store: {name} is no row\'s file: one of {", ".join(names())}')
-    if found.split != 'test' or not np.array_equal(found.rows, np.arange(manifest['counts']['test'])):
+        raise InputError(f"--store: {name} is no row's file: one of {', '.join(names())}")
+    if found.split != 'test' or not np.array_equal(
+        found.rows, np.arange(manifest['counts']['test'])
+    ):
         raise InputError(f'{path}: not of all {manifest["counts"]["test"]} test people in order')
     check_options(path, found.how, expected.pop())
 
     variables = predictions.load_variables(path)
-    kept = {key: value for key, value in variables.items() if key in ('split', 'data_id', 'found_with', 'run')
-            or '_title_' in key}
+    kept = {
+        key: value
+        for key, value in variables.items()
+        if key in ('split', 'data_id', 'found_with', 'run') or '_title_' in key
+    }
     kept |= {key: value.astype(np.float32) for key, value in variables.items() if '_pred_' in key}
     os.makedirs(folder, exist_ok=True)
     out = stored_path(folder, name)
@@ -81,7 +94,9 @@ def check_options(path, how, options):
     """Refuses joints that were found with other options than a row's."""
     defaults = '' if '--scales' in options else '--scales multi '
     if sorted(how.split()) != sorted(f'{defaults}--decode subcell {options}'.split()):
-        raise InputError(f'{path}: found with {how!r}, but the row has {options or "default settings"}')
+        raise InputError(
+            f'{path}: found with {how!r}, but the row has {options or "default settings"}'
+        )
 
 
 def stored_path(folder, name):
@@ -94,6 +109,7 @@ def names():
 
 
 # ---------------------------------------------------------------- tables
+
 
 def stored_errors(folder, data) -> dict:
     """{Row: errors [1016, 9] in % of the normaliser} of the rows whose file is stored."""
@@ -129,30 +145,49 @@ def rate_table(errors):
 
 def interval_cells(errors, clusters):
     """['78.9 to 82.8', ...], one of each of COLUMNS."""
-    return [evaluate.interval_text(pair) for pair in intervals.rate_intervals(errors, RADIUS, groups(), clusters)]
+    return [
+        evaluate.interval_text(pair)
+        for pair in intervals.rate_intervals(errors, RADIUS, groups(), clusters)
+    ]
 
 
 def interval_table(errors, films):
     """Markdown of the 95 % intervals of {Row: errors}, over people and over films."""
-    rows = [(row.label, row.weights, over, *interval_cells(error, clusters)) for row, error in errors.items()
-            for over, clusters in (('people', None), ('films', films))]
+    rows = [
+        (row.label, row.weights, over, *interval_cells(error, clusters))
+        for row, error in errors.items()
+        for over, clusters in (('people', None), ('films', films))
+    ]
     return markdown(('', 'weights', '95 % interval over', *COLUMNS), rows, left=3)
 
 
 def missing(errors) -> list[str]:
     """What is not stored: 'NAME (main.py --restore WEIGHTS OPTIONS)'."""
-    lines = {row.name: f'{row.name} (main.py --restore {row.weights} {row.options}'.rstrip() + ')'
-             for row in ROWS if row not in errors}
+    lines = {
+        row.name: f'{row.name} (main.py --restore {row.weights} {row.options}'.rstrip() + ')'
+        for row in ROWS
+        if row not in errors
+    }
     return list(lines.values())
 
 
 # ---------------------------------------------------------------- command line
 
+
 def parse_arguments():
     parser = Parser(description=__doc__)
-    parser.add_argument('--data', default='arrays', metavar='FOLDER', help='FLIC\'s arrays (default: %(default)s)')
-    parser.add_argument('--folder', default=FOLDER, help='of the stored joints (default: %(default)s)')
-    parser.add_argument('--store', nargs=2, metavar=('FILE', 'NAME'), help='keep a predictions.mat as FOLDER/NAME.npz')
+    parser.add_argument(
+        '--data', default='arrays', metavar='FOLDER', help="FLIC's arrays (default: %(default)s)"
+    )
+    parser.add_argument(
+        '--folder', default=FOLDER, help='of the stored joints (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--store',
+        nargs=2,
+        metavar=('FILE', 'NAME'),
+        help='keep a predictions.mat as FOLDER/NAME.npz',
+    )
     return parser.parse_args()
 
 

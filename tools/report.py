@@ -19,6 +19,7 @@ No frame of FLIC is shown.  Errors and rates are those of evaluate.py: distances
 right swapped for people seen from behind.  People are chosen by predictions.mat, which usually is the mean of eight
 zooms; the maps shown, and what their captions say, are of one zoom, or of as many with --scales multi.
 """
+
 import collections
 import contextlib
 import functools
@@ -27,28 +28,37 @@ import os
 
 import numpy as np
 
-import evaluate
-import pairwise_distr
-import predictions
-from datasets import arrays, flic
-from engine import cli, files, heatmaps
-from engine.devices import session_config
-from engine.files import InputError
-from evaluate import MAX_RADIUS
+from jointpose import evaluate, pairwise_distr
+from jointpose.datasets import arrays, flic
+from jointpose.evaluate import MAX_RADIUS
+from jointpose.evaluation import predictions
+from jointpose.training.devices import session_config
+from jointpose.utils import cli, files
+from jointpose.utils.files import InputError
+from jointpose.vision import heatmaps
 from tools import analysis, figures, plot_log, tables
 from tools.figures import JOINT_MODEL, PART_DETECTOR, MappedPerson
 from tools.tables import NORMALISER, RADIUS
 
-PAIRS_SHOWN = (('lsho', 'torso'), ('nose', 'lsho'), ('lelb', 'lsho'), ('lwri', 'lelb'), ('lhip', 'rhip'),
-               ('lwri', 'rwri'))
+PAIRS_SHOWN = (
+    ('lsho', 'torso'),
+    ('nose', 'lsho'),
+    ('lelb', 'lsho'),
+    ('lwri', 'lelb'),
+    ('lhip', 'rhip'),
+    ('lwri', 'rwri'),
+)
 TORSO_PAIRS = (('nose', 'torso'), ('rsho', 'torso'), ('relb', 'torso'))
-N_STAGES = 6                                    # checkpoints of which the evolution is shown
-DRAWN_SEED, N_DRAWN = 2014, 6                   # of synthetic.py: another seed than that of `data.py --synthetic`
+N_STAGES = 6  # checkpoints of which the evolution is shown
+DRAWN_SEED, N_DRAWN = 2014, 6  # of synthetic.py: another seed than that of `data.py --synthetic`
 
-Network = collections.namedtuple('Network', 'maps subcell')             # see `restored`; subcell: as heatmaps.decode's
+Network = collections.namedtuple(
+    'Network', 'maps subcell'
+)  # see `restored`; subcell: as heatmaps.decode's
 
 
 # ---------------------------------------------------------------- what the figures are made from
+
 
 class Material:
     """Everything the figures need, read when first asked for."""
@@ -86,7 +96,9 @@ class Material:
     def errors_of_both(self):
         """([n, 9], [n, 9]), part detector and joint model."""
         if JOINT_MODEL not in self.errors:
-            raise InputError(f'{self.options.predictions}: no `flic_pred_sm`: made without the spatial model')
+            raise InputError(
+                f'{self.options.predictions}: no `flic_pred_sm`: made without the spatial model'
+            )
         return self.errors[PART_DETECTOR], self.errors[JOINT_MODEL]
 
     def log(self, kind):
@@ -115,34 +127,40 @@ def restored(run, scales):
 
     split: an arrays.Split; scales: 'single' or 'multi', zooms of the frame whose maps are averaged, as main.py's.
     """
-    import main as main_script
-    from engine import batches, checkpoint, convolution, pictures
-    from engine.tf1 import tf
+    from jointpose import main as main_script
+    from jointpose.inference import predict
+    from jointpose.nn import fft_conv
+    from jointpose.nn.tf1 import tf
+    from jointpose.training import batches, checkpoint
+
     found = checkpoint.find('', run, '--run')
     options, system, *_ = main_script.understand(['--restore', found.path, '--scales', scales])
     if not options.use_sm:
         raise InputError(f'--run {run}: trained without the spatial model')
     with tf.Graph().as_default():
-        tf.train.get_or_create_global_step()                    # restored too
-        graph = pictures.build_graph(system, options)
+        tf.train.get_or_create_global_step()  # restored too
+        graph = predict.build_graph(system, options)
         evaluation = graph.evaluation
 
         def maps_of(split, row):
-            values = batches.views_batch(system, system.prepare(split, options), np.array([row]), options)
+            values = batches.views_batch(
+                system, system.prepare(split, options), np.array([row]), options
+            )
             combined = session.run(evaluation.combined, batches.feed(evaluation.batch, values))
             return [combined[name][0] for name in ('pd', 'sm')]
 
         with tf.Session(config=session_config(options.gpus)) as session:
             checkpoint.restore(session, graph.saver, found)
-            with convolution.spectra(session, graph.spectra):
+            with fft_conv.spectra(session, graph.spectra):
                 yield Network(maps_of, options.decode == 'subcell')
 
 
 def read_pairs(material):
     """(start, trained, biases) of all 81 pairs, each through the softplus: [81, 120, 180] twice and [81, 60, 90]."""
-    import spatial_model
-    from engine import checkpoint
-    from engine.layers import AVERAGE
+    from jointpose import spatial_model
+    from jointpose.nn.layers import AVERAGE
+    from jointpose.training import checkpoint
+
     run = material.options.run
     found = checkpoint.find('', run, '--run')
     settings = found.state['settings']
@@ -150,8 +168,12 @@ def read_pairs(material):
         raise InputError(f'--run {run}: trained without the spatial model')
     n = len(spatial_model.PAIRS_TO_JOINTS)
     path = os.path.join(material.options.data, pairwise_distr.FILE)
-    histograms = pairwise_distr.load(path, found.state['data_id'], settings.get('torso_from', 'joints'))[:n]
-    weights = {name.removesuffix(AVERAGE): value for name, value in checkpoint.weights(found.path).items()}
+    histograms = pairwise_distr.load(
+        path, found.state['data_id'], settings.get('torso_from', 'joints')
+    )[:n]
+    weights = {
+        name.removesuffix(AVERAGE): value for name, value in checkpoint.weights(found.path).items()
+    }
     energies, biases = (weights[f'spatial_model/{name}'][:n] for name in ('energies', 'biases'))
     first = spatial_model.initial_energies(histograms, settings['priors'])
     return [spatial_model.softplus_of_array(x) for x in (first, energies, biases)]
@@ -159,36 +181,58 @@ def read_pairs(material):
 
 # ---------------------------------------------------------------- the figures
 
+
 def make_curves(material):
     found, rates = material.found, evaluate.curves(material.errors, flic.JOINTS)
-    figures.curves(material.out('curves.png'), rates, tables.published_points(),
-                   f'{len(found.rows)} people of the {found.split} split; marks beside radii 10 and 20: published '
-                   'figures of left joints,\nread off plots (paper: Tompson et al. 2014; reference: joint-cnn-mrf)',
-                   f'‖{NORMALISER}‖', other_curves(material))
+    figures.curves(
+        material.out('curves.png'),
+        rates,
+        tables.published_points(),
+        f'{len(found.rows)} people of the {found.split} split; marks beside radii 10 and 20: published '
+        'figures of left joints,\nread off plots (paper: Tompson et al. 2014; reference: joint-cnn-mrf)',
+        f'‖{NORMALISER}‖',
+        other_curves(material),
+    )
 
 
 def other_curves(material):
     """Rates of the systems of --others on all test people, as evaluate.curves gives them, the mean's left out: not all
     predict all joints.  Their left is what each file takes it for, the person's or the observer's."""
-    truths = {side: evaluate.read_truth(material.options.data, material.manifest, 'test', side)
-              for side in evaluate.SIDES}
+    truths = {
+        side: evaluate.read_truth(material.options.data, material.manifest, 'test', side)
+        for side in evaluate.SIDES
+    }
     rates = {}
     for path in material.options.others:
-        found = evaluate.third_party_predictions(path, None, evaluate.joint_names(evaluate.FLIC_FILE_JOINTS),
-                                                 material.manifest['counts']['test'])
+        found = evaluate.third_party_predictions(
+            path,
+            None,
+            evaluate.joint_names(evaluate.FLIC_FILE_JOINTS),
+            material.manifest['counts']['test'],
+        )
         own, other = evaluate.sides_found(found, truths)
-        errors = evaluate.score(found, truths['annotated' if own > other else 'swapped'], NORMALISER)
+        errors = evaluate.score(
+            found, truths['annotated' if own > other else 'swapped'], NORMALISER
+        )
         rates.update(evaluate.curves(errors, found.joints))
-    return {(model, label): rate for (model, label), rate in rates.items() if not label.startswith('mean of')}
+    return {
+        (model, label): rate
+        for (model, label), rate in rates.items()
+        if not label.startswith('mean of')
+    }
 
 
 def make_success(material, n=analysis.N_SHOWN, name='heat_maps_success.png'):
     """Each row: the mean error that both models have in predictions.mat."""
     errors = material.errors_of_both()
     chosen = analysis.most_helped(*errors, material.films(), n)
-    make_heat_maps(material, [(i, f'helped: {change(errors, i)}') for i in chosen], name,
-                   'Whom the spatial model helps most: mean error over the joints, each up to '
-                   f'{MAX_RADIUS} %,\npart detector → joint model, in predictions.mat')
+    make_heat_maps(
+        material,
+        [(i, f'helped: {change(errors, i)}') for i in chosen],
+        name,
+        'Whom the spatial model helps most: mean error over the joints, each up to '
+        f'{MAX_RADIUS} %,\npart detector → joint model, in predictions.mat',
+    )
 
 
 def make_first(material):
@@ -200,9 +244,13 @@ def make_failure(material):
     hurt, wrong = analysis.failures(*errors, material.films())
     chosen = [(i, f'hurt: {change(errors, i)}') for i in hurt]
     chosen += [(i, f'far off: {errors[1][i].mean():.0f} %') for i in wrong]
-    make_heat_maps(material, chosen, 'heat_maps_failure.png',
-                   f'Whom the spatial model hurts most: mean error over the joints, each up to {MAX_RADIUS} %, part '
-                   'detector → joint model,\nand the joint model\'s largest mean errors, in predictions.mat')
+    make_heat_maps(
+        material,
+        chosen,
+        'heat_maps_failure.png',
+        f'Whom the spatial model hurts most: mean error over the joints, each up to {MAX_RADIUS} %, part '
+        "detector → joint model,\nand the joint model's largest mean errors, in predictions.mat",
+    )
 
 
 def change(errors, i):
@@ -221,19 +269,25 @@ def make_heat_maps(material, chosen, name, title):
     with restored(material.options.run, material.options.scales) as network:
         for i, label in chosen:
             row = found.rows[i]
-            true_xy = split.joints[row, :flic.N_JOINTS]
+            true_xy = split.joints[row, : flic.N_JOINTS]
             people.append(mapped_person(*network.maps(split, row), true_xy, label, network.subcell))
-            same.append(errors_of(people[-1].found_sm, found.models[JOINT_MODEL][i], true_xy) <= RADIUS)
+            same.append(
+                errors_of(people[-1].found_sm, found.models[JOINT_MODEL][i], true_xy) <= RADIUS
+            )
     figures.heat_maps(material.out(name), people, title)
-    print(f'{name}: {np.sum(same)} of {np.size(same)} joints of the joint model lie within {RADIUS} % of where '
-          'predictions.mat has them (other scales or another checkpoint: fewer)')
+    print(
+        f'{name}: {np.sum(same)} of {np.size(same)} joints of the joint model lie within {RADIUS} % of where '
+        'predictions.mat has them (other scales or another checkpoint: fewer)'
+    )
 
 
 def mapped_person(maps_pd, maps_sm, true_xy, label, subcell=True):
     """MappedPerson of maps [60, 90, 9] and the true joints [9, 2]; never of the frame."""
     found_pd, found_sm = heatmaps.decode(np.stack([maps_pd, maps_sm]), subcell)
-    captions = [f'{model}: {hits(found_xy, true_xy)}'
-                for model, found_xy in ((PART_DETECTOR, found_pd), (JOINT_MODEL, found_sm))]
+    captions = [
+        f'{model}: {hits(found_xy, true_xy)}'
+        for model, found_xy in ((PART_DETECTOR, found_pd), (JOINT_MODEL, found_sm))
+    ]
     return MappedPerson(maps_pd, maps_sm, found_pd, found_sm, true_xy, *captions, label)
 
 
@@ -255,14 +309,21 @@ def make_poses(material):
     with restored(material.options.run, material.options.scales) as network:
         maps = [network.maps(split, row)[1] for row in range(N_DRAWN)]
     found = heatmaps.decode(np.stack(maps), network.subcell)
-    true = split.joints[:, :flic.N_JOINTS]
-    figures.poses(material.out('poses_synthetic.jpg'), split.images, found, true, list(map(hits, found, true)),
-                  'Joint model on drawn people, the first of the set, not selected')
+    true = split.joints[:, : flic.N_JOINTS]
+    figures.poses(
+        material.out('poses_synthetic.jpg'),
+        split.images,
+        found,
+        true,
+        list(map(hits, found, true)),
+        'Joint model on drawn people, the first of the set, not selected',
+    )
 
 
 def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
     """The first n pictures of synthetic.py with one annotated person, as an arrays.Split."""
-    from datasets import synthetic
+    from jointpose.datasets import synthetic
+
     columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
     images, true, stored = [], [], np.zeros(n, flic.PERSON)
     for index in range(20 * n):
@@ -274,27 +335,42 @@ def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
             true.append(joints_xy)
         if len(images) == n:
             break
-    joints_xy, _ = flic.observer_sides(np.stack(true))                                      # as data.py does
+    joints_xy, _ = flic.observer_sides(np.stack(true))  # as data.py does
     joints_xy = flic.add_torso(joints_xy)
-    return arrays.Split(np.stack(images), joints_xy, flic.people(stored, joints_xy), np.arange(n), 'test')
+    return arrays.Split(
+        np.stack(images), joints_xy, flic.people(stored, joints_xy), np.arange(n), 'test'
+    )
 
 
 def make_priors(material, pairs=PAIRS_SHOWN, name='priors.png'):
     start, trained, biases = read_pairs(material)
     # Not before read_pairs, whose tf1 keeps TensorFlow quiet.
-    import spatial_model
-    rows = [spatial_model.PAIRS_TO_JOINTS.index(tuple(map(flic.MAPS.index, pair))) for pair in pairs]
-    figures.priors(material.out(name), pairs, start[rows], trained[rows], biases[rows],
-                   'Priors of joint | condjoint over their displacement, and biases over the frame, in pixels; '
-                   f'at the start every bias is {np.log(2) / spatial_model.BETA:.3f}')
+    from jointpose import spatial_model
+
+    rows = [
+        spatial_model.PAIRS_TO_JOINTS.index(tuple(map(flic.MAPS.index, pair))) for pair in pairs
+    ]
+    figures.priors(
+        material.out(name),
+        pairs,
+        start[rows],
+        trained[rows],
+        biases[rows],
+        'Priors of joint | condjoint over their displacement, and biases over the frame, in pixels; '
+        f'at the start every bias is {np.log(2) / spatial_model.BETA:.3f}',
+    )
 
 
 def make_loss(material):
     settings = material.settings
     n = settings.get('test_examples')
-    figures.losses(material.out('loss.png'), material.log('steps'), material.log('log'),
-                   f'width {settings["width"]}, batches of {settings["batch_size"]}; test: '
-                   f'{f"{n} people" if n else "all people"}, one scale')
+    figures.losses(
+        material.out('loss.png'),
+        material.log('steps'),
+        material.log('log'),
+        f'width {settings["width"]}, batches of {settings["batch_size"]}; test: '
+        f'{f"{n} people" if n else "all people"}, one scale',
+    )
 
 
 def make_priors_torso(material):
@@ -304,52 +380,103 @@ def make_priors_torso(material):
 def make_errors(material):
     """Rates at RADIUS by film, and of wrists by their height."""
     rows = material.found.rows
-    figures.errors(material.out('errors.png'), analysis.by_film(material.errors, material.films(), RADIUS),
-                   analysis.by_height(material.errors, material.truth.joints_xy[rows], RADIUS),
-                   f'Detection rate at radius {RADIUS} % of ‖{NORMALISER}‖, {len(rows)} people')
+    figures.errors(
+        material.out('errors.png'),
+        analysis.by_film(material.errors, material.films(), RADIUS),
+        analysis.by_height(material.errors, material.truth.joints_xy[rows], RADIUS),
+        f'Detection rate at radius {RADIUS} % of ‖{NORMALISER}‖, {len(rows)} people',
+    )
 
 
 def make_evolution(material):
     """The person whom the spatial model helped most, seen by checkpoints of the run."""
-    from engine import checkpoint
+    from jointpose.training import checkpoint
+
     paths = checkpoint.list_run(material.options.run)
     if len(paths) < 2:
-        raise InputError(f'--run {material.options.run}: one checkpoint shows no evolution; train with --keep 100')
-    paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, N_STAGES).round().astype(int))]
+        raise InputError(
+            f'--run {material.options.run}: one checkpoint shows no evolution; train with --keep 100'
+        )
+    paths = [
+        paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, N_STAGES).round().astype(int))
+    ]
     split = arrays.load_split(material.options.data, material.found.split, material.manifest)
-    row = material.found.rows[analysis.most_helped(*material.errors_of_both(), material.films(), 1)[0]]
-    true_xy, stages = split.joints[row, :flic.N_JOINTS], []
+    row = material.found.rows[
+        analysis.most_helped(*material.errors_of_both(), material.films(), 1)[0]
+    ]
+    true_xy, stages = split.joints[row, : flic.N_JOINTS], []
     for path in paths:
         with restored(path, material.options.scales) as network:
-            stages.append(mapped_person(*network.maps(split, row), true_xy, f'update {checkpoint.step_of(path)}',
-                                        network.subcell))
-    figures.heat_maps(material.out('evolution.png'), stages, 'One test person in the course of training')
+            stages.append(
+                mapped_person(
+                    *network.maps(split, row),
+                    true_xy,
+                    f'update {checkpoint.step_of(path)}',
+                    network.subcell,
+                )
+            )
+    figures.heat_maps(
+        material.out('evolution.png'), stages, 'One test person in the course of training'
+    )
 
 
 def make_results(material):
-    with files.atomic(material.out('results.md')) as partial, open(partial, 'w', encoding='utf-8') as file:
+    with (
+        files.atomic(material.out('results.md')) as partial,
+        open(partial, 'w', encoding='utf-8') as file,
+    ):
         file.write(tables.results(material))
 
 
-FIGURES = {'first': make_first, 'curves': make_curves, 'heat_maps_success': make_success,
-           'heat_maps_failure': make_failure, 'poses_synthetic': make_poses, 'priors': make_priors,
-           'priors_torso': make_priors_torso, 'errors': make_errors, 'loss': make_loss, 'results': make_results,
-           'evolution': make_evolution}
-USUAL = [name for name in FIGURES if name != 'evolution']               # which needs a run of many checkpoints
+FIGURES = {
+    'first': make_first,
+    'curves': make_curves,
+    'heat_maps_success': make_success,
+    'heat_maps_failure': make_failure,
+    'poses_synthetic': make_poses,
+    'priors': make_priors,
+    'priors_torso': make_priors_torso,
+    'errors': make_errors,
+    'loss': make_loss,
+    'results': make_results,
+    'evolution': make_evolution,
+}
+USUAL = [name for name in FIGURES if name != 'evolution']  # which needs a run of many checkpoints
 
 
 def parse_arguments():
     parser = cli.Parser(description=__doc__)
-    parser.add_argument('--run', required=True, help='a run\'s folder, with its logs and checkpoints')
-    parser.add_argument('--predictions', default='predictions.mat', help='what main.py wrote (default: %(default)s)')
+    parser.add_argument(
+        '--run', required=True, help="a run's folder, with its logs and checkpoints"
+    )
+    parser.add_argument(
+        '--predictions', default='predictions.mat', help='what main.py wrote (default: %(default)s)'
+    )
     parser.add_argument('--data', default='arrays', help='folder of data.py (default: %(default)s)')
-    parser.add_argument('--out', default='report', help='folder to write into (default: %(default)s)')
-    parser.add_argument('--only', nargs='+', choices=FIGURES, default=USUAL, metavar='NAME',
-                        help=f'make these alone: {", ".join(FIGURES)} (default: all but the last)')
-    parser.add_argument('--others', nargs='+', default=[], metavar='FILE',
-                        help='other systems\' predictions, as evaluate.py reads them: their curves beside ours')
-    parser.add_argument('--scales', choices=('single', 'multi'), default='single',
-                        help='zooms whose heat maps are averaged: one, or eight (default: %(default)s)')
+    parser.add_argument(
+        '--out', default='report', help='folder to write into (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        choices=FIGURES,
+        default=USUAL,
+        metavar='NAME',
+        help=f'make these alone: {", ".join(FIGURES)} (default: all but the last)',
+    )
+    parser.add_argument(
+        '--others',
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help="other systems' predictions, as evaluate.py reads them: their curves beside ours",
+    )
+    parser.add_argument(
+        '--scales',
+        choices=('single', 'multi'),
+        default='single',
+        help='zooms whose heat maps are averaged: one, or eight (default: %(default)s)',
+    )
     return parser.parse_args()
 
 

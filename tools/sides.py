@@ -6,6 +6,7 @@
 WIDTH: channels of the first layers.  Prints a line when it is ready, then for each line on standard input makes one
 step and prints its seconds by wall clock and by processor.  Runs under Python 3.7.
 """
+
 import importlib
 import resource
 import sys

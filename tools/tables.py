@@ -1,13 +1,14 @@
 """The report's tables: results.md, each table with the command whose figures it holds."""
+
 import os
 import shlex
 
 import numpy as np
 
-import evaluate
-from datasets import flic
-from engine.tables import markdown
-from evaluate import MAX_RADIUS, detection_rate
+from jointpose import evaluate
+from jointpose.datasets import flic
+from jointpose.evaluate import MAX_RADIUS, detection_rate
+from jointpose.utils.tables import markdown
 from tools.analysis import gains
 from tools.figures import JOINT_MODEL, PART_DETECTOR, Published
 
@@ -19,27 +20,57 @@ PUBLISHED_RADII = (10, 20)
 PUBLISHED = (
     ('paper', PART_DETECTOR, {'lwri': (66, 74)}),
     ('paper', 'with spatial model, not joint', {'lwri': (75, 85)}),
-    ('paper', JOINT_MODEL, {'lwri': (79.5, 88), 'lelb': (78, 91.5), 'lsho': (94, 98.5), 'nose': (93, 98)}),
-    ('reference', PART_DETECTOR, {'lwri': (72,), 'lelb': (75.5,), 'lsho': (85.5,), 'nose': (88,), 'lhip': (50.5,)}),
-    ('reference', JOINT_MODEL, {'lwri': (79, 87), 'lelb': (81, 94), 'lsho': (93.5, 98), 'nose': (95.5, 98),
-                                'lhip': (57.5, 85.5)}),
+    (
+        'paper',
+        JOINT_MODEL,
+        {'lwri': (79.5, 88), 'lelb': (78, 91.5), 'lsho': (94, 98.5), 'nose': (93, 98)},
+    ),
+    (
+        'reference',
+        PART_DETECTOR,
+        {'lwri': (72,), 'lelb': (75.5,), 'lsho': (85.5,), 'nose': (88,), 'lhip': (50.5,)},
+    ),
+    (
+        'reference',
+        JOINT_MODEL,
+        {
+            'lwri': (79, 87),
+            'lelb': (81, 94),
+            'lsho': (93.5, 98),
+            'nose': (95.5, 98),
+            'lhip': (57.5, 85.5),
+        },
+    ),
 )
 
 
 def published_points():
     """PUBLISHED as a list of figures.Published."""
-    return [Published(system, model, joint, radius, rate) for system, model, rates in PUBLISHED
-            for joint, pair in rates.items() for radius, rate in zip(PUBLISHED_RADII, pair)]
+    return [
+        Published(system, model, joint, radius, rate)
+        for system, model, rates in PUBLISHED
+        for joint, pair in rates.items()
+        for radius, rate in zip(PUBLISHED_RADII, pair)
+    ]
 
 
 def results(material):
     """The whole file's text, of a report.Material."""
-    parts = ['Made by `python -m tools.report`; each table names the command whose figures it holds.\n',
-             rates_fragment(material), published_fragment(material)]
+    parts = [
+        'Made by `python -m tools.report`; each table names the command whose figures it holds.\n',
+        rates_fragment(material),
+        published_fragment(material),
+    ]
     if JOINT_MODEL in material.errors:
         parts.append(helped_fragment(material))
-    return '\n'.join([*parts, times_fragment(material.log('steps'), material.log('log'), material.settings,
-                                             material.options)])
+    return '\n'.join(
+        [
+            *parts,
+            times_fragment(
+                material.log('steps'), material.log('log'), material.settings, material.options
+            ),
+        ]
+    )
 
 
 def fragment(heading, body, command, note):
@@ -52,16 +83,27 @@ def rates_fragment(material):
     found, header, columns = material.found, ['joint'], []
     for model, errors in material.errors.items():
         header += [f'{model} @5', '@10', '@20', 'AUC']
-        columns += [*(detection_rate(errors, radius) for radius in (5, 10, 20)), evaluate.area_under_curve(errors)]
-    values = np.stack(columns)                                                      # [4 * models, 9]
-    rows = [[label, *(f'{value:.1f}' for value in values[:, group].mean(axis=1))]
-            for label, group in evaluate.row_groups(flic.JOINTS)]
-    lines = ', '.join(f'{model} {mean_rate(errors):.1f}'
-                      for model, errors in material.errors_by('lsho-rhip').items())
-    note = (f'{len(found.rows)} people of the {found.split} split; % of joints within the radius, itself in % of '
-            f'‖{NORMALISER}‖; AUC over radii 0 to {MAX_RADIUS}. By ‖lsho-rhip‖, which the reference divides by, the '
-            f'mean at radius {RADIUS} is: {lines}.{how(material)}')
-    return fragment('Detection rates', markdown(header, rows), evaluation_command(material.options), note)
+        columns += [
+            *(detection_rate(errors, radius) for radius in (5, 10, 20)),
+            evaluate.area_under_curve(errors),
+        ]
+    values = np.stack(columns)  # [4 * models, 9]
+    rows = [
+        [label, *(f'{value:.1f}' for value in values[:, group].mean(axis=1))]
+        for label, group in evaluate.row_groups(flic.JOINTS)
+    ]
+    lines = ', '.join(
+        f'{model} {mean_rate(errors):.1f}'
+        for model, errors in material.errors_by('lsho-rhip').items()
+    )
+    note = (
+        f'{len(found.rows)} people of the {found.split} split; % of joints within the radius, itself in % of '
+        f'‖{NORMALISER}‖; AUC over radii 0 to {MAX_RADIUS}. By ‖lsho-rhip‖, which the reference divides by, the '
+        f'mean at radius {RADIUS} is: {lines}.{how(material)}'
+    )
+    return fragment(
+        'Detection rates', markdown(header, rows), evaluation_command(material.options), note
+    )
 
 
 def mean_rate(errors, radius=RADIUS):
@@ -80,16 +122,35 @@ def how(material):
 def published_fragment(material):
     """Left joints of every system; a cell holds the rate at radius 10, and at 20 in brackets where known."""
     names = {'lwri': 'wrist', 'lelb': 'elbow', 'lsho': 'shoulder', 'nose': 'nose', 'lhip': 'hip'}
-    ours = [('ours', model, {joint: [detection_rate(errors[:, flic.JOINTS.index(joint)], radius)
-                                     for radius in PUBLISHED_RADII] for joint in names})
-            for model, errors in material.errors.items()]
-    rows = [[f'{system}, {model}', *(cell(rates.get(joint)) for joint in names)]
-            for system, model, rates in (*PUBLISHED, *ours)]
-    note = ('Left joints, rate at radius 10 (20) in %. Published figures are read off plots, to about a point. Paper: '
-            'Tompson et al. 2014, of whose first two rows the side is not known; reference: joint-cnn-mrf, 2018, which '
-            f'scores against truth rounded to 8 px and divides by ‖lsho-rhip‖.{how(material)}')
-    return fragment('Beside published figures', markdown(['system', *names.values()], rows),
-                    evaluation_command(material.options), note)
+    ours = [
+        (
+            'ours',
+            model,
+            {
+                joint: [
+                    detection_rate(errors[:, flic.JOINTS.index(joint)], radius)
+                    for radius in PUBLISHED_RADII
+                ]
+                for joint in names
+            },
+        )
+        for model, errors in material.errors.items()
+    ]
+    rows = [
+        [f'{system}, {model}', *(cell(rates.get(joint)) for joint in names)]
+        for system, model, rates in (*PUBLISHED, *ours)
+    ]
+    note = (
+        'Left joints, rate at radius 10 (20) in %. Published figures are read off plots, to about a point. Paper: '
+        'Tompson et al. 2014, of whose first two rows the side is not known; reference: joint-cnn-mrf, 2018, which '
+        f'scores against truth rounded to 8 px and divides by ‖lsho-rhip‖.{how(material)}'
+    )
+    return fragment(
+        'Beside published figures',
+        markdown(['system', *names.values()], rows),
+        evaluation_command(material.options),
+        note,
+    )
 
 
 def cell(rates):
@@ -103,19 +164,44 @@ def helped_fragment(material):
     found_pd, found_sm = (errors <= RADIUS for errors in material.errors_of_both())
     gain = gains(*material.errors_of_both())
     header = ['joint', 'both find it', 'only the joint model', 'only the part detector', 'neither']
-    cells = np.stack([found_pd & found_sm, found_sm & ~found_pd, found_pd & ~found_sm, ~found_pd & ~found_sm])
-    shares = 100 * cells.mean(axis=1)                                               # [4, 9]
-    rows = [[label, *(f'{share:.1f}' for share in shares[:, group].mean(axis=1))]
-            for label, group in evaluate.row_groups(flic.JOINTS)]
-    note = (f'% of joints at radius {RADIUS}. The mean error over the joints (each counted up to {MAX_RADIUS} %) falls '
-            f'for {100 * (gain > 0).mean():.1f} % of the people and rises for {100 * (gain < 0).mean():.1f} %.')
-    return fragment('Whom the spatial model helps', markdown(header, rows), report_command(material.options, 'results'),
-                    note)
+    cells = np.stack(
+        [found_pd & found_sm, found_sm & ~found_pd, found_pd & ~found_sm, ~found_pd & ~found_sm]
+    )
+    shares = 100 * cells.mean(axis=1)  # [4, 9]
+    rows = [
+        [label, *(f'{share:.1f}' for share in shares[:, group].mean(axis=1))]
+        for label, group in evaluate.row_groups(flic.JOINTS)
+    ]
+    note = (
+        f'% of joints at radius {RADIUS}. The mean error over the joints (each counted up to {MAX_RADIUS} %) falls '
+        f'for {100 * (gain > 0).mean():.1f} % of the people and rises for {100 * (gain < 0).mean():.1f} %.'
+    )
+    return fragment(
+        'Whom the spatial model helps',
+        markdown(header, rows),
+        report_command(material.options, 'results'),
+        note,
+    )
 
 
 def report_command(options, name):
-    return shlex.join(['python', '-m', 'tools.report', '--run', options.run, '--predictions', options.predictions,
-                       '--data', options.data, '--out', options.out, '--only', name])
+    return shlex.join(
+        [
+            'python',
+            '-m',
+            'tools.report',
+            '--run',
+            options.run,
+            '--predictions',
+            options.predictions,
+            '--data',
+            options.data,
+            '--out',
+            options.out,
+            '--only',
+            name,
+        ]
+    )
 
 
 def times_fragment(steps, epochs, settings, options):
@@ -124,20 +210,28 @@ def times_fragment(steps, epochs, settings, options):
     answer = [name for name in epochs[0]['test'] if name.startswith('rate_')][-1]
     best = max(epochs, key=lambda record: record['test'][answer])
     low, middle, high = np.percentile(seconds, (5, 50, 95))
-    rows = [['updates', len(seconds)],
-            ['seconds an update: median (5 % to 95 %)', f'{middle:.2f} ({low:.2f} to {high:.2f})'],
-            ['samples a second, median update', f'{settings["batch_size"] / middle:.1f}'],
-            ['hours in updates, all together', f'{seconds.sum() / 3600:.2f}'],
-            ['epochs', len(epochs)],
-            ['minutes an epoch, without its evaluation: median',
-             f'{np.median([record["seconds"] for record in epochs]) / 60:.1f}'],
-            ['best epoch by the test rate', f'{best["epoch"]}: {best["test"][answer]:.1f} %'],
-            ['last epoch', f'{epochs[-1]["epoch"]}: {epochs[-1]["test"][answer]:.1f} %']]
+    rows = [
+        ['updates', len(seconds)],
+        ['seconds an update: median (5 % to 95 %)', f'{middle:.2f} ({low:.2f} to {high:.2f})'],
+        ['samples a second, median update', f'{settings["batch_size"] / middle:.1f}'],
+        ['hours in updates, all together', f'{seconds.sum() / 3600:.2f}'],
+        ['epochs', len(epochs)],
+        [
+            'minutes an epoch, without its evaluation: median',
+            f'{np.median([record["seconds"] for record in epochs]) / 60:.1f}',
+        ],
+        ['best epoch by the test rate', f'{best["epoch"]}: {best["test"][answer]:.1f} %'],
+        ['last epoch', f'{epochs[-1]["epoch"]}: {epochs[-1]["test"][answer]:.1f} %'],
+    ]
     n = settings.get('test_examples')
     model = JOINT_MODEL if answer == 'rate_sm' else PART_DETECTOR
     note = f'Rates at radius {RADIUS}, {model}, one scale, {f"{n} test people" if n else "all test people"}.'
-    return fragment('Training', markdown(['', settings_line(settings)], rows), training_command(settings, options),
-                    note)
+    return fragment(
+        'Training',
+        markdown(['', settings_line(settings)], rows),
+        training_command(settings, options),
+        note,
+    )
 
 
 def settings_line(settings):
@@ -146,7 +240,8 @@ def settings_line(settings):
 
 def training_command(settings, options):
     """The command line that gives these settings: what differs from main.py's defaults."""
-    import main as main_script
+    from jointpose import main as main_script
+
     defaults = vars(main_script.understand(['--train'])[0])
     words = ['python', 'main.py', '--train']
     for name, value in settings.items():

@@ -1,18 +1,21 @@
 """Grid, targets and decoding against hand-made cases and brute force."""
+
 import itertools
 
 import numpy as np
 import pytest
 
-from datasets import flic
-from engine import heatmaps
+from jointpose.datasets import flic
+from jointpose.vision import heatmaps
 
 
 def test_names_fit_together():
     assert flic.MAPS[flic.N_JOINTS] == 'torso'
     for i, name in enumerate(flic.MAPS):
         mirrored = flic.MAPS[flic.FLIP[i]]
-        assert mirrored == ({'l': 'r', 'r': 'l'}[name[0]] + name[1:] if name[:2] not in ('no', 'to') else name)
+        assert mirrored == (
+            {'l': 'r', 'r': 'l'}[name[0]] + name[1:] if name[:2] not in ('no', 'to') else name
+        )
     assert len(set(flic.PAIRS)) == 90
     assert flic.pair_name(0, 9) == 'lsho_torso'
 
@@ -20,7 +23,7 @@ def test_names_fit_together():
 def test_targets_by_brute_force():
     rng = np.random.default_rng(0)
     xy = rng.uniform((-20, -20), (740, 500), (5, 10, 2))
-    xy[0, :4] = (0, 0), (719.99, 479.99), (720, 100), (-0.01, 100)                 # corners, just outside
+    xy[0, :4] = (0, 0), (719.99, 479.99), (720, 100), (-0.01, 100)  # corners, just outside
     expected = np.zeros((5, 60, 90, 10))
     for n in range(5):
         for k in range(10):
@@ -41,7 +44,7 @@ def test_subcell_targets_by_brute_force():
     xy = np.random.default_rng(3).uniform((-20, -20), (740, 500), (4, 9, 2))
     xy[0, :3] = (0, 0), (719.99, 479.99), (-0.01, 100)
     xy[1] = np.random.default_rng(4).uniform((16, 16), (704, 464), (9, 2))
-    expected = np.zeros((4, 64, 94, 9))                                                 # two cells more on each side
+    expected = np.zeros((4, 64, 94, 9))  # two cells more on each side
     for n, k in np.ndindex(4, 9):
         x, y = xy[n, k]
         if 0 <= x < 720 and 0 <= y < 480:
@@ -69,20 +72,30 @@ def test_peak_decodes_to_its_cell_centre():
 def test_subcell_is_exact_for_a_gaussian():
     rng = np.random.default_rng(1)
     row_col = rng.uniform((5, 5), (54, 84), (1, 9, 2))
-    grid = np.stack(np.mgrid[:60, :90], axis=-1)[None, :, :, None]                  # [1, 60, 90, 1, 2]
+    grid = np.stack(np.mgrid[:60, :90], axis=-1)[None, :, :, None]  # [1, 60, 90, 1, 2]
     maps = np.exp(-((grid - row_col[:, None, None]) ** 2).sum(-1) / 3)
     np.testing.assert_allclose(heatmaps.decode(maps), heatmaps.centre_of(row_col), atol=1e-3)
-    assert np.abs(heatmaps.decode(maps, subcell=False) - heatmaps.centre_of(row_col)).max() <= 4 + 1e-6
+    assert (
+        np.abs(heatmaps.decode(maps, subcell=False) - heatmaps.centre_of(row_col)).max() <= 4 + 1e-6
+    )
 
 
 def test_decode_finds_the_joint_of_a_target():
     xy = np.random.default_rng(2).uniform((0, 0), (720, 480), (50, 9, 2))
     found = heatmaps.decode(heatmaps.render_targets(xy, (60, 90)))
-    assert np.abs(found - xy).max() <= 4.001                                       # half a cell: what a cell can tell
+    assert np.abs(found - xy).max() <= 4.001  # half a cell: what a cell can tell
 
 
-@pytest.mark.parametrize(('crossed', 'backward'), [
-    ((), False), (('sho',), False), (('hip',), False), (('elb', 'wri'), False), (('sho', 'hip'), True)])
+@pytest.mark.parametrize(
+    ('crossed', 'backward'),
+    [
+        ((), False),
+        (('sho',), False),
+        (('hip',), False),
+        (('elb', 'wri'), False),
+        (('sho', 'hip'), True),
+    ],
+)
 def test_who_is_seen_from_behind(crossed, backward):
     """Shoulders or hips alone also cross of people who twist or stand in profile."""
     x = {name: 400 - 50 * (name[0] == 'r') for name in flic.JOINTS}
@@ -93,14 +106,14 @@ def test_who_is_seen_from_behind(crossed, backward):
     assert seen_from_behind.tolist() == [backward]
     expected = joints_xy[0, [3, 4, 5, 0, 1, 2, 7, 6, 8]] if backward else joints_xy[0]
     np.testing.assert_array_equal(got[0], expected)
-    others = ('nose', *reversed(flic.JOINTS[:8]))                                      # by their names, in any order
+    others = ('nose', *reversed(flic.JOINTS[:8]))  # by their names, in any order
     columns = [flic.JOINTS.index(name) for name in others]
     assert flic.faces_backward(joints_xy[:, columns], others).tolist() == [backward]
 
 
 def test_unlabelled_joints_do_not_cross():
     joints_xy = np.zeros((1, 9, 2))
-    joints_xy[:, [3, 4, 5, 7]] = 9                                                      # right is right of left
+    joints_xy[:, [3, 4, 5, 7]] = 9  # right is right of left
     assert flic.faces_backward(joints_xy).tolist() == [True]
     joints_xy[:, 6] = np.nan
     assert flic.faces_backward(joints_xy).tolist() == [False]

@@ -1,4 +1,5 @@
 """The drawn sample set: FLIC's format to the byte, joints where the pictures show them, the same set every time."""
+
 import os
 import resource
 
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from datasets import synthetic
-from engine.files import InputError
+from jointpose.datasets import synthetic
+from jointpose.utils.files import InputError
 
 LABELLED = sorted(synthetic.COLUMNS.values())
 
@@ -38,7 +39,7 @@ def all_bytes(folder):
 def chroma(image, xy):
     """Mean Cr, Cb of the 5x5 pixels around xy: colour without brightness."""
     x, y = np.round(xy).astype(int)
-    patch = image[y - 2:y + 3, x - 2:x + 3]
+    patch = image[y - 2 : y + 3, x - 2 : x + 3]
     return cv2.cvtColor(patch, cv2.COLOR_RGB2YCrCb)[..., 1:].mean(axis=(0, 1))
 
 
@@ -76,9 +77,11 @@ def test_format_is_flics(written, flic):
         assert a.dtype.kind == b.dtype.kind and a.ndim == b.ndim, name
         if a.dtype.kind != 'U':
             assert a.dtype == b.dtype, name
-        if name != 'poselet_hit_idx':                        # as many as there were hits: none here
+        if name != 'poselet_hit_idx':  # as many as there were hits: none here
             assert a.shape == b.shape, name
-    np.testing.assert_array_equal(np.isfinite(ours[0, 0]['coords']), np.isfinite(real[0, 0]['coords']))
+    np.testing.assert_array_equal(
+        np.isfinite(ours[0, 0]['coords']), np.isfinite(real[0, 0]['coords'])
+    )
     np.testing.assert_array_equal(ours[0, 0]['imgdims'], real[0, 0]['imgdims'])
 
 
@@ -86,11 +89,13 @@ def test_images_and_annotations_belong_together(written):
     examples = load(written)[0]
     files = {example['filepath'].item() for example in examples}
     assert files == set(os.listdir(os.path.join(written, 'images')))
-    assert len(files) < len(examples)                                        # somewhere two people are annotated
+    assert len(files) < len(examples)  # somewhere two people are annotated
     image = cv2.imread(os.path.join(written, 'images', examples[0]['filepath'].item()))[..., ::-1]
     drawn = synthetic.render(3, 0)
     assert image.shape == (480, 720, 3)
-    assert np.abs(image.astype(int) - drawn.image).mean() < 8              # the colours' order survives, grain does not
+    assert (
+        np.abs(image.astype(int) - drawn.image).mean() < 8
+    )  # the colours' order survives, grain does not
     assert np.abs(image.mean(axis=(0, 1)) - drawn.image.mean(axis=(0, 1))).max() < 1
     np.testing.assert_array_equal(examples[0]['coords'], drawn.people[0])
 
@@ -116,8 +121,18 @@ def test_joints_lie_in_the_frame(pictures):
 
 
 def test_some_poses_leave_the_frame_slightly():
-    lowest = np.array([np.stack(list(synthetic.to_flic(synthetic.sample_pose(
-        np.random.default_rng(seed), 360, (95, 235)))))[1, LABELLED].max() for seed in range(600)])
+    lowest = np.array(
+        [
+            np.stack(
+                list(
+                    synthetic.to_flic(
+                        synthetic.sample_pose(np.random.default_rng(seed), 360, (95, 235))
+                    )
+                )
+            )[1, LABELLED].max()
+            for seed in range(600)
+        ]
+    )
     assert 0 < (lowest >= 480).sum() < 20
     assert lowest.max() <= 488
 
@@ -130,8 +145,15 @@ def test_limbs_hang_together(pictures):
         return np.hypot(*(coords[:, :, a].reshape(-1, 2) - coords[:, :, b].reshape(-1, 2)).T)
 
     torso = (length(0, 6) + length(3, 9)) / 2
-    for a, b, low, high in ((0, 1, 0.5, 0.8), (3, 4, 0.5, 0.8), (1, 2, 0.3, 0.65), (4, 5, 0.3, 0.65),
-                            (12, 13, 0.06, 0.16), (12, 16, 0.05, 0.2), (13, 16, 0.05, 0.2)):
+    for a, b, low, high in (
+        (0, 1, 0.5, 0.8),
+        (3, 4, 0.5, 0.8),
+        (1, 2, 0.3, 0.65),
+        (4, 5, 0.3, 0.65),
+        (12, 13, 0.06, 0.16),
+        (12, 16, 0.05, 0.2),
+        (13, 16, 0.05, 0.2),
+    ):
         assert (length(a, b) > low * torso).all() and (length(a, b) < high * torso).all(), (a, b)
 
 
@@ -158,15 +180,23 @@ def test_wrists_and_nose_have_the_colour_of_skin(pictures):
             if coords[0, 6] < coords[0, 9] or coords[1, LABELLED].max() > 475:
                 continue
             nose = chroma(picture.image, coords[:, 16])
-            at_wrist += [np.abs(chroma(picture.image, coords[:, wrist]) - nose).max() for wrist in (2, 5)]
-            elsewhere += [np.abs(chroma(picture.image, xy) - nose).max() for xy in rng.uniform(10, (700, 460), (2, 2))]
+            at_wrist += [
+                np.abs(chroma(picture.image, coords[:, wrist]) - nose).max() for wrist in (2, 5)
+            ]
+            elsewhere += [
+                np.abs(chroma(picture.image, xy) - nose).max()
+                for xy in rng.uniform(10, (700, 460), (2, 2))
+            ]
     assert np.mean(np.array(at_wrist) < 10) > 0.8
     assert np.mean(np.array(elsewhere) < 10) < 0.2
 
 
 def test_both_shoulders_have_the_colour_of_the_clothes(pictures):
-    difference = [np.abs(chroma(picture.image, coords[:, 0]) - chroma(picture.image, coords[:, 3])).max()
-                  for picture in pictures for coords in picture.people[-1:]]            # the last one drawn is in front
+    difference = [
+        np.abs(chroma(picture.image, coords[:, 0]) - chroma(picture.image, coords[:, 3])).max()
+        for picture in pictures
+        for coords in picture.people[-1:]
+    ]  # the last one drawn is in front
     assert np.mean(np.array(difference) < 6) > 0.85
 
 
@@ -184,16 +214,28 @@ def test_the_person_differs_from_the_background(monkeypatch, pictures):
     assert np.mean(np.array(at_joints) > 15) > 0.9
 
 
-@pytest.mark.parametrize('joint, drawn', [('lwri', '_draw_arm'), ('relb', '_draw_arm'), ('lhip', '_draw_torso'),
-                                          ('rsho', '_draw_torso'), ('nose', '_draw_head')])
+@pytest.mark.parametrize(
+    'joint, drawn',
+    [
+        ('lwri', '_draw_arm'),
+        ('relb', '_draw_arm'),
+        ('lhip', '_draw_torso'),
+        ('rsho', '_draw_torso'),
+        ('nose', '_draw_head'),
+    ],
+)
 def test_each_part_covers_its_joint(joint, drawn):
     """Each part alone, drawn white on black, is white at its joint."""
     rng = np.random.default_rng(5)
     for _ in range(20):
         pose = synthetic.sample_pose(rng, 360, (95, 235))._replace(backward=False)
         style = synthetic.sample_style(rng)
-        white = style._replace(**dict.fromkeys(('skin', 'hair', 'top', 'under', 'trousers'), (255, 255, 255)))
-        canvas = synthetic.Canvas(np.zeros((480, 720, 3), np.uint8), np.zeros((480, 720), np.uint8), np.array([1, 0.9]))
+        white = style._replace(
+            **dict.fromkeys(('skin', 'hair', 'top', 'under', 'trousers'), (255, 255, 255))
+        )
+        canvas = synthetic.Canvas(
+            np.zeros((480, 720, 3), np.uint8), np.zeros((480, 720), np.uint8), np.array([1, 0.9])
+        )
         side = (joint[0],) if drawn == '_draw_arm' else ()
         getattr(synthetic, drawn)(canvas, pose, white, *side)
         x, y = np.round(pose.xy[joint]).astype(int)
@@ -211,7 +253,9 @@ def test_full_disk_names_the_file(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(InputError, match=r'images/synthetic-0-00000001\.jpg: cannot be written'):
+        with pytest.raises(
+            InputError, match=r'images/synthetic-0-00000001\.jpg: cannot be written'
+        ):
             synthetic.write_flic(str(tmp_path), 3, 0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

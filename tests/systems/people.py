@@ -1,4 +1,5 @@
 """People to be found in tests of systems: one in a picture of noise, and real ones."""
+
 import os
 
 import cv2
@@ -6,10 +7,10 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from datasets import annotations, arrays, lsp
-from engine import crops
+from jointpose.datasets import arrays, lsp, records
+from jointpose.vision import crops
 
-SIZE = 300, 200                                 # width and height of the noise
+SIZE = 300, 200  # width and height of the noise
 
 
 def somebody(k=14):
@@ -18,7 +19,7 @@ def somebody(k=14):
     image = rng.integers(0, 256, (*SIZE[::-1], 3), np.uint8)
     xy = rng.uniform(0.3 * np.array(SIZE), 0.7 * np.array(SIZE), (k, 2)).astype(np.float32)
     visible = np.full(k, crops.VISIBLE, np.uint8)
-    box = annotations.box_of(xy[None], visible[None])[0]
+    box = records.box_of(xy[None], visible[None])[0]
     return image, crops.Person(xy, visible, box, *crops.centre_and_scale(box), np.float32(50), '')
 
 
@@ -31,4 +32,7 @@ def eight_people():
     everybody = splits['train']
     split = arrays.Split(None, everybody.joints, everybody.people, None, 'train')
     people = [crops.person_of(split, row) for row in range(8)]
-    return [(cv2.imread(os.path.join(root, str(person.file)), cv2.IMREAD_COLOR_RGB), person) for person in people]
+    return [
+        (cv2.imread(os.path.join(root, str(person.file)), cv2.IMREAD_COLOR_RGB), person)
+        for person in people
+    ]

@@ -1,16 +1,17 @@
 """Convolutional Pose Machines: the network against the published tables, targets, loss and joints against NumPy."""
+
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from people import eight_people, somebody
 
-import main
-from datasets import lsp
-from engine import batches, towers
-from engine.augmentation import transform
-from engine.tf1 import tf
-from systems import cpm
+from jointpose import main
+from jointpose.datasets import lsp
+from jointpose.nn.tf1 import tf
+from jointpose.systems import cpm
+from jointpose.training import batches, towers
+from jointpose.vision.augmentation import transform
 
 SIDE, CELLS, K = 368, 46, 14
 # The release's deploy file: 3x3 convolutions of the trunk, in order; 0 is a pooling.
@@ -25,24 +26,36 @@ def settings(*arguments, **changes):
 
 # --- the network --------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize(('dataset', 'parameters'), [('lsp', 29_852_058), ('mpii', 29_917_094)])
 def test_layers_and_parameters_are_the_published_ones(tf_graph, dataset, parameters):
     options = settings('--dataset', dataset)
     images = tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3])
     network = cpm.build(images, None, options, training=True)
     k = len(cpm.joints_of(options))
-    weights = {v.op.name.removesuffix('/weights'): v.shape.as_list() for v in tf.trainable_variables()
-               if v.op.name.endswith('weights')}
+    weights = {
+        v.op.name.removesuffix('/weights'): v.shape.as_list()
+        for v in tf.trainable_variables()
+        if v.op.name.endswith('weights')
+    }
     shapes, channels = [], 3
     for width in TRUNK:
         if width:
             shapes.append([3, 3, channels, width])
             channels = width
-    assert list(weights.values())[:len(shapes)] == shapes
-    assert [weights[f'stage1/{name}'] for name in ('conv1', 'maps')] == [[1, 1, 128, 512], [1, 1, 512, k + 1]]
+    assert list(weights.values())[: len(shapes)] == shapes
+    assert [weights[f'stage1/{name}'] for name in ('conv1', 'maps')] == [
+        [1, 1, 128, 512],
+        [1, 1, 512, k + 1],
+    ]
     for stage in range(2, 7):
         own = [shape for name, shape in weights.items() if name.startswith(f'stage{stage}/')]
-        assert own == [[7, 7, k + 1 + 128 + 1, 128], *[[7, 7, 128, 128]] * 4, [1, 1, 128, 128], [1, 1, 128, k + 1]]
+        assert own == [
+            [7, 7, k + 1 + 128 + 1, 128],
+            *[[7, 7, 128, 128]] * 4,
+            [1, 1, 128, 128],
+            [1, 1, 128, k + 1],
+        ]
     assert sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables()) == parameters
     assert list(network.outputs) == [f'stage{i}' for i in range(1, 7)]
     assert all(maps.shape.as_list() == [None, CELLS, CELLS, k] for maps in network.outputs.values())
@@ -61,15 +74,21 @@ def test_every_stage_sees_the_former_one_the_trunk_and_the_centre(tf_graph):
         maps = session.run(network.parts)
     assert all(np.abs(gradient).max() > 0 for gradient in reached.values()), reached.keys()
     concatenated = reached['stage3/conv1/weights'].reshape(49, K + 1 + 4 + 1, 4)
-    assert (np.abs(concatenated).max(axis=(0, 2)) > 0)[[0, K, -1]].all()       # joint, background, centre
-    assert all(np.abs(each[..., K] - 1).mean() < 0.5 for each in maps.values())     # nobody: background everywhere
+    assert (np.abs(concatenated).max(axis=(0, 2)) > 0)[
+        [0, K, -1]
+    ].all()  # joint, background, centre
+    assert all(
+        np.abs(each[..., K] - 1).mean() < 0.5 for each in maps.values()
+    )  # nobody: background everywhere
 
 
 def test_centre_map_is_the_pooled_one(tf_graph):
     """The release: a Gaussian of 21 pixels over the crop, averaged over 9x9 windows, every 8 pixels."""
     at = np.arange(SIDE) + 0.5 - SIDE / 2
-    whole = np.exp(-(at[:, None] ** 2 + at ** 2) / (2 * 21 ** 2))
-    expected = np.array([[whole[r:r + 9, c:c + 9].mean() for c in range(0, SIDE, 8)] for r in range(0, SIDE, 8)])
+    whole = np.exp(-(at[:, None] ** 2 + at**2) / (2 * 21**2))
+    expected = np.array(
+        [[whole[r : r + 9, c : c + 9].mean() for c in range(0, SIDE, 8)] for r in range(0, SIDE, 8)]
+    )
     with tf_graph() as session:
         got = session.run(cpm.centre_map(tf.zeros([2, SIDE, SIDE, 3], tf.uint8)))
     assert got.shape == (2, CELLS, CELLS, 1)
@@ -79,16 +98,24 @@ def test_centre_map_is_the_pooled_one(tf_graph):
 def test_vgg_s_filters_see_what_they_saw_in_caffe():
     """There: blue, green, red as 0..255 less a mean, here taken as 128."""
     rng = np.random.default_rng(0)
-    layers = {name: (rng.normal(size=(3, 3, 3, 4)), rng.normal(size=4)) for name in ('conv1_1', 'conv4_2', 'conv5_1')}
+    layers = {
+        name: (rng.normal(size=(3, 3, 3, 4)), rng.normal(size=4))
+        for name in ('conv1_1', 'conv4_2', 'conv5_1')
+    }
     taken = cpm.foreign(layers)
-    assert taken.keys() == {f'{name}/{part}' for name in ('conv1_1', 'conv4_2') for part in ('weights', 'bias')}
-    patch = rng.integers(0, 256, (3, 3, 3))                                     # RGB
+    assert taken.keys() == {
+        f'{name}/{part}' for name in ('conv1_1', 'conv4_2') for part in ('weights', 'bias')
+    }
+    patch = rng.integers(0, 256, (3, 3, 3))  # RGB
     here = np.einsum('rcd,rcdf->f', patch / 256 - 0.5, taken['conv1_1/weights'])
-    np.testing.assert_allclose(here, np.einsum('rcd,rcdf->f', patch[..., ::-1] - 128.0, layers['conv1_1'][0]))
+    np.testing.assert_allclose(
+        here, np.einsum('rcd,rcdf->f', patch[..., ::-1] - 128.0, layers['conv1_1'][0])
+    )
     np.testing.assert_array_equal(taken['conv4_2/weights'], layers['conv4_2'][0])
 
 
 # --- targets and losses -------------------------------------------------------------------------------------------
+
 
 def test_targets_by_brute_force():
     xy = np.random.default_rng(0).uniform(-20, SIDE + 20, (2, K, 2)).astype(np.float32)
@@ -98,34 +125,54 @@ def test_targets_by_brute_force():
     got = cpm.encode(xy, visible, settings())
     for i, j, r, c in ((0, 0, 5, 9), (0, 13, 45, 0), (1, 7, 20, 40), (1, 2, 0, 0)):
         distance = np.hypot(8 * c + 4 - xy[i, j, 0], 8 * r + 4 - xy[i, j, 1])
-        assert np.isclose(got['heat_maps'][i, r, c, j], np.exp(-distance ** 2 / (2 * 32 ** 2)), atol=1e-6)
-    np.testing.assert_array_equal(got['heat_maps'][0, ..., K], 1 - got['heat_maps'][0, ..., :K].max(-1))
+        assert np.isclose(
+            got['heat_maps'][i, r, c, j], np.exp(-(distance**2) / (2 * 32**2)), atol=1e-6
+        )
+    np.testing.assert_array_equal(
+        got['heat_maps'][0, ..., K], 1 - got['heat_maps'][0, ..., :K].max(-1)
+    )
     np.testing.assert_array_equal(got['counts'], [[1] * (K + 1), [1, 1, 1, 0, *[1] * (K - 4), 0]])
     assert {name: (2, *shape) for name, shape in cpm.targets(settings()).items()} == {
-        name: x.shape for name, x in got.items()}
+        name: x.shape for name, x in got.items()
+    }
 
 
 def test_losses_and_their_gradient_against_numpy(tf_graph):
     rng = np.random.default_rng(0)
-    maps, wanted = rng.normal(0, 1, (2, 3, CELLS, CELLS, K + 1))            # two stages; one set of targets
+    maps, wanted = rng.normal(0, 1, (2, 3, CELLS, CELLS, K + 1))  # two stages; one set of targets
     wanted, counts = wanted.astype(np.float32), np.ones((3, K + 1), np.float32)
     counts[1, [4, K]] = 0
     beliefs = {f'stage{i}': tf.constant(x, tf.float32) for i, x in enumerate((maps, 2 * maps), 1)}
     network = SimpleNamespace(parts=beliefs)
-    losses = cpm.losses(network, {'heat_maps': tf.constant(wanted), 'counts': tf.constant(counts)}, settings())
+    losses = cpm.losses(
+        network, {'heat_maps': tf.constant(wanted), 'counts': tf.constant(counts)}, settings()
+    )
     total = cpm.objective({name: tf.reduce_mean(loss) for name, loss in losses.items()}, settings())
     with tf_graph() as session:
-        got, got_total, got_gradient = session.run([losses, total, tf.gradients(total, beliefs['stage2'])[0]])
+        got, got_total, got_gradient = session.run(
+            [losses, total, tf.gradients(total, beliefs['stage2'])[0]]
+        )
     expected = {}
     for name, x in (('stage1', maps), ('stage2', 2 * maps)):
-        expected[name] = [sum(counts[i, j] * ((x[i, ..., j] - wanted[i, ..., j].astype(float)) ** 2).sum()
-                              for j in range(K + 1)) / (K + 1) for i in range(3)]
+        expected[name] = [
+            sum(
+                counts[i, j] * ((x[i, ..., j] - wanted[i, ..., j].astype(float)) ** 2).sum()
+                for j in range(K + 1)
+            )
+            / (K + 1)
+            for i in range(3)
+        ]
         np.testing.assert_allclose(got[name], expected[name], rtol=1e-5)
-    np.testing.assert_allclose(got_total, np.mean(expected['stage1']) + np.mean(expected['stage2']), rtol=1e-5)
-    np.testing.assert_allclose(got_gradient, 2 * counts[:, None, None] * (2 * maps - wanted) / (3 * (K + 1)), atol=1e-5)
+    np.testing.assert_allclose(
+        got_total, np.mean(expected['stage1']) + np.mean(expected['stage2']), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        got_gradient, 2 * counts[:, None, None] * (2 * maps - wanted) / (3 * (K + 1)), atol=1e-5
+    )
 
 
 # --- samples and joints -------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize('sigma', [7.0, 32.0])
 def test_joints_come_back_from_their_targets(sigma):
@@ -142,9 +189,15 @@ def test_joints_come_back_from_their_targets(sigma):
 
 
 def test_maps_that_say_nothing_have_joints_that_are_numbers():
-    maps = np.stack([np.zeros((CELLS, CELLS, K)), np.full((CELLS, CELLS, K), -1)]).astype(np.float32)
+    maps = np.stack([np.zeros((CELLS, CELLS, K)), np.full((CELLS, CELLS, K), -1)]).astype(
+        np.float32
+    )
     for people in cpm.decode(maps, settings()):
-        assert np.isfinite(people[0].joints_xy).all() and not people[0].scores.any() and people[0].score == 0
+        assert (
+            np.isfinite(people[0].joints_xy).all()
+            and not people[0].scores.any()
+            and people[0].score == 0
+        )
 
 
 def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
@@ -160,7 +213,11 @@ def test_what_lies_outside_the_picture_is_black():
     image, person = somebody()
     sample = cpm.test_sample(np.full_like(image, 255), person, settings())
     corner = transform(sample.back, np.array([[0.5, 0.5]]))[0]
-    assert (corner < 0).any() and not sample.image[0, 0].any() and sample.image[SIDE // 2, SIDE // 2].all()
+    assert (
+        (corner < 0).any()
+        and not sample.image[0, 0].any()
+        and sample.image[SIDE // 2, SIDE // 2].all()
+    )
 
 
 def test_training_samples_stay_within_the_published_ranges():
@@ -173,7 +230,9 @@ def test_training_samples_stay_within_the_published_ranges():
         zooms.append(np.sqrt(abs(np.linalg.det(linear))) * float(person.scale))
         angles.append(np.degrees(np.arctan2(linear[1, 0], linear[1, 1])))
         flip = lsp.FLIP if np.linalg.det(linear) < 0 else range(K)
-        np.testing.assert_allclose(transform(sample.back, sample.joints_xy)[list(flip)], person.joints_xy, atol=1e-3)
+        np.testing.assert_allclose(
+            transform(sample.back, sample.joints_xy)[list(flip)], person.joints_xy, atol=1e-3
+        )
     assert 0.7 <= min(zooms) < 0.8 and 1.2 < max(zooms) <= 1.3
     assert np.abs(angles).max() <= 40.001 and min(angles) < -30 and max(angles) > 30
     assert 15 < mirrored < 45
@@ -181,8 +240,15 @@ def test_training_samples_stay_within_the_published_ranges():
     np.testing.assert_array_equal(plain.image, cpm.test_sample(image, person, options).image)
 
 
-@pytest.mark.parametrize(('flags', 'n'), [('', 7), ('--flip_average', 14), ('--scales single', 1),
-                                          ('--scales single --flip_average', 2)])
+@pytest.mark.parametrize(
+    ('flags', 'n'),
+    [
+        ('', 7),
+        ('--flip_average', 14),
+        ('--scales single', 1),
+        ('--scales single --flip_average', 2),
+    ],
+)
 def test_the_views_maps_come_back_to_the_first_view(tf_graph, flags, n):
     """Perfect maps of all views, averaged, give the person's joints in the picture, within a pixel and a half."""
     image, person = somebody()
@@ -194,7 +260,7 @@ def test_the_views_maps_come_back_to_the_first_view(tf_graph, flags, n):
     with tf_graph() as session:
         combined = session.run(cpm.combine(tf.constant(maps), options))
     assert combined.shape == (1, CELLS, CELLS, K)
-    (pose,), = cpm.decode(combined, options)
+    ((pose,),) = cpm.decode(combined, options)
     np.testing.assert_allclose(transform(views[0].back, pose.joints_xy), person.joints_xy, atol=1.5)
 
 
@@ -205,25 +271,47 @@ def test_the_rate_is_the_share_within_25_pixels_of_the_crop_of_labelled_joints()
     error = rng.uniform(-30, 30, (2, n, K, 2))
     error[1] /= 2
     visible = (rng.random((n, K)) < 0.8).astype(np.uint8)
-    outputs = {f'stage{i}': cpm.encode(truth + e, np.ones((n, K)), options)['heat_maps'][..., :K]
-               for i, e in enumerate(error, 1)}
+    outputs = {
+        f'stage{i}': cpm.encode(truth + e, np.ones((n, K)), options)['heat_maps'][..., :K]
+        for i, e in enumerate(error, 1)
+    }
     meter = cpm.meter(options, list(outputs))
     facts = SimpleNamespace(rows=np.arange(n), joints_xy=truth, visible=visible)
     meter.add(dict.fromkeys(outputs, 1.0), outputs, facts)
     means = meter.means()
     for name, e in zip(outputs, error):
-        hits = [[100 * np.mean(np.hypot(*e[i, j]) <= 25) for i in range(n) if visible[i, j]] for j in range(K)]
-        np.testing.assert_allclose(list(means[f'joints_{name}'].values()), [np.mean(h) for h in hits])
+        hits = [
+            [100 * np.mean(np.hypot(*e[i, j]) <= 25) for i in range(n) if visible[i, j]]
+            for j in range(K)
+        ]
+        np.testing.assert_allclose(
+            list(means[f'joints_{name}'].values()), [np.mean(h) for h in hits]
+        )
     assert means['rate_stage2'] > means['rate_stage1'] and list(outputs)[-1] == 'stage2'
 
 
 # --- it learns ----------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.long
 def test_eight_people_are_learnt_by_heart(tf_graph):
     """Over 90 % within 25 pixels of the crop; the second stage knows more than the first."""
-    options = settings('--width', '8', '--stages', '2', '--sigma', '16', '--optimizer', 'adam', '--clip_norm', '0',
-                       '--batch_size', '2', '--lr_steps', '1:1')
+    options = settings(
+        '--width',
+        '8',
+        '--stages',
+        '2',
+        '--sigma',
+        '16',
+        '--optimizer',
+        'adam',
+        '--clip_norm',
+        '0',
+        '--batch_size',
+        '2',
+        '--lr_steps',
+        '1:1',
+    )
     samples = [cpm.test_sample(image, person, options) for image, person in eight_people()]
     steps = 480
     tf.set_random_seed(0)
@@ -237,8 +325,9 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
             if step % 4 == 0:
                 meter = cpm.meter(options, list(training.outputs))
             fed = batches.make(cpm, rows, options, [1, 1], [samples[row] for row in rows])
-            _, losses, outputs = session.run([training.step, training.losses, training.outputs],
-                                             batches.feed(batch, fed))
+            _, losses, outputs = session.run(
+                [training.step, training.losses, training.outputs], batches.feed(batch, fed)
+            )
             meter.add(losses, outputs, batches.facts(fed))
-    means = meter.means()                                                           # of the last four steps: all eight
+    means = meter.means()  # of the last four steps: all eight
     assert means['rate_stage2'] > 90 and means['rate_stage2'] > means['rate_stage1'], means

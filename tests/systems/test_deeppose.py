@@ -1,4 +1,5 @@
 """DeepPose: AlexNet's tables, loss and joints against NumPy, another program's weights, the parts' learning rates."""
+
 import itertools
 from types import SimpleNamespace
 
@@ -6,17 +7,24 @@ import numpy as np
 import pytest
 from people import eight_people, somebody
 
-import datasets
-import main
-from engine import batches, towers, weights
-from engine.augmentation import transform
-from engine.tf1 import tf
-from systems import deeppose
+from jointpose import datasets, main
+from jointpose.nn import import_weights
+from jointpose.nn.tf1 import tf
+from jointpose.systems import deeppose
+from jointpose.training import batches, towers
+from jointpose.vision.augmentation import transform
 
 SIDE, K = 227, 14
 # AlexNet's filters as Krizhevsky et al. 2012 describe them; the classifier is not here.
-ALEXNET = {'conv1': (11, 11, 3, 96), 'conv2': (5, 5, 48, 256), 'conv3': (3, 3, 256, 384), 'conv4': (3, 3, 192, 384),
-           'conv5': (3, 3, 192, 256), 'fc6': (9216, 4096), 'fc7': (4096, 4096)}
+ALEXNET = {
+    'conv1': (11, 11, 3, 96),
+    'conv2': (5, 5, 48, 256),
+    'conv3': (3, 3, 256, 384),
+    'conv4': (3, 3, 192, 384),
+    'conv5': (3, 3, 192, 256),
+    'fc6': (9216, 4096),
+    'fc7': (4096, 4096),
+}
 
 
 def settings(*arguments, **changes):
@@ -27,17 +35,34 @@ def settings(*arguments, **changes):
 
 # --- the network --------------------------------------------------------------------------------------------------
 
+
 def test_layers_and_parameters_are_alexnet_s(tf_graph):
-    network = deeppose.build(tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3]), None, settings(), training=False)
+    network = deeppose.build(
+        tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3]), None, settings(), training=False
+    )
     shapes = {v.op.name: tuple(v.shape.as_list()) for v in tf.trainable_variables()}
     expected = {**ALEXNET, 'fc_regression': (4096, 2 * K)}
-    assert shapes == {f'{name}/{part}': shape if part == 'weights' else shape[-1:]
-                      for name, shape in expected.items() for part in ('weights', 'bias')}
+    assert shapes == {
+        f'{name}/{part}': shape if part == 'weights' else shape[-1:]
+        for name, shape in expected.items()
+        for part in ('weights', 'bias')
+    }
     published_without_classifier = 60_965_224 - 4096 * 1000 - 1000
-    assert sum(map(np.prod, shapes.values())) == published_without_classifier + 4096 * 2 * K + 2 * K == 56_982_940
+    assert (
+        sum(map(np.prod, shapes.values()))
+        == published_without_classifier + 4096 * 2 * K + 2 * K
+        == 56_982_940
+    )
     assert {name: x.shape.as_list()[1:] for name, x in network.layers.items()} == {
-        'conv1': [27, 27, 96], 'conv2': [13, 13, 256], 'conv3': [13, 13, 384], 'conv4': [13, 13, 384],
-        'conv5': [6, 6, 256], 'fc6': [4096], 'fc7': [4096], 'fc_regression': [2 * K]}
+        'conv1': [27, 27, 96],
+        'conv2': [13, 13, 256],
+        'conv3': [13, 13, 384],
+        'conv4': [13, 13, 384],
+        'conv5': [6, 6, 256],
+        'fc6': [4096],
+        'fc7': [4096],
+        'fc_regression': [2 * K],
+    }
     assert network.outputs['deeppose'].shape.as_list() == [None, K, 2]
 
 
@@ -50,19 +75,41 @@ def test_first_layers_against_numpy(tf_graph):
         session.run(tf.global_variables_initializer())
         for variable in tf.trainable_variables():
             variable.load(np.random.default_rng(1).normal(0, 0.1, variable.shape), session)
-        values = {v.op.name: value for v, value in zip(tf.trainable_variables(), session.run(tf.trainable_variables()))}
+        values = {
+            v.op.name: value
+            for v, value in zip(tf.trainable_variables(), session.run(tf.trainable_variables()))
+        }
         got = session.run({name: network.layers[name] for name in ('conv1', 'conv2')})
     x = images[0].astype(float)
     x = (x - x.mean((0, 1))) / x.std((0, 1))
     w = values['conv1/weights'].astype(float)
-    y = np.array([[np.einsum('rcd,rcdf->f', x[4 * i:4 * i + 11, 4 * j:4 * j + 11], w) for j in range(6, 17)]
-                  for i in range(3)])                                                   # [3, 11, 6] from column 6
+    y = np.array(
+        [
+            [
+                np.einsum('rcd,rcdf->f', x[4 * i : 4 * i + 11, 4 * j : 4 * j + 11], w)
+                for j in range(6, 17)
+            ]
+            for i in range(3)
+        ]
+    )  # [3, 11, 6] from column 6
     y = normalise_responses(np.maximum(y + values['conv1/bias'], 0))
-    expected = [y[:3, 2 * j:2 * j + 3].max((0, 1)) for j in range(5)]                     # pooled, from column 3
+    expected = [y[:3, 2 * j : 2 * j + 3].max((0, 1)) for j in range(5)]  # pooled, from column 3
     np.testing.assert_allclose(got['conv1'][0, 0, 3:8], expected, rtol=1e-3, atol=1e-4)
     pooled, w = got['conv1'][0].astype(float), values['conv2/weights'].astype(float)
-    y = [np.concatenate([np.einsum('rcd,rcdf->f', pooled[i:i + 5, j:j + 5, 3 * g:3 * g + 3], w[..., 8 * g:8 * g + 8])
-                         for g in (0, 1)]) for i in (8, 9, 10) for j in (8, 9, 10)]
+    y = [
+        np.concatenate(
+            [
+                np.einsum(
+                    'rcd,rcdf->f',
+                    pooled[i : i + 5, j : j + 5, 3 * g : 3 * g + 3],
+                    w[..., 8 * g : 8 * g + 8],
+                )
+                for g in (0, 1)
+            ]
+        )
+        for i in (8, 9, 10)
+        for j in (8, 9, 10)
+    ]
     y = normalise_responses(np.maximum(np.array(y) + values['conv2/bias'], 0)).max(0)
     np.testing.assert_allclose(got['conv2'][0, 5, 5], y, rtol=1e-3, atol=1e-4)
 
@@ -70,7 +117,7 @@ def test_first_layers_against_numpy(tf_graph):
 def normalise_responses(y):
     """b_i = a_i / (1 + 1e-4 / 5 * sum of the squares of the five channels around i) ^ 0.75."""
     n = y.shape[-1]
-    sums = np.stack([(y[..., max(i - 2, 0):i + 3] ** 2).sum(-1) for i in range(n)], axis=-1)
+    sums = np.stack([(y[..., max(i - 2, 0) : i + 3] ** 2).sum(-1) for i in range(n)], axis=-1)
     return y / (1 + 2e-5 * sums) ** 0.75
 
 
@@ -78,9 +125,11 @@ def test_training_drops_by_seed_step_and_tower_alone_and_inference_nothing(tf_gr
     step = tf.train.get_or_create_global_step()
     options = settings('--width', '2')
     images = tf.constant(np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8))
-    one, other, plain = (list(deeppose.build(images, None, options, training, tower=tower).outputs.values())[0]
-                         for training, tower in ((True, 0), (True, 1), (False, 0))
-                         for _ in [tf.get_variable_scope().reuse_variables() if tower or not training else None])
+    one, other, plain = (
+        list(deeppose.build(images, None, options, training, tower=tower).outputs.values())[0]
+        for training, tower in ((True, 0), (True, 1), (False, 0))
+        for _ in [tf.get_variable_scope().reuse_variables() if tower or not training else None]
+    )
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         first, tower, inference = session.run([one, other, plain])
@@ -94,18 +143,22 @@ def test_training_drops_by_seed_step_and_tower_alone_and_inference_nothing(tf_gr
 
 # --- targets, loss, joints ----------------------------------------------------------------------------------------
 
+
 def test_loss_and_gradient_against_numpy(tf_graph):
     rng = np.random.default_rng(0)
     found, wanted = rng.normal(0, 0.3, (2, 3, K, 2))
     counts = (rng.random((3, K)) < 0.7).astype(float)
-    counts[2] = 0                                                               # of nobody
+    counts[2] = 0  # of nobody
     x = tf.constant(found, tf.float32)
     network = SimpleNamespace(outputs={'deeppose': x})
     targets = {'joints': tf.constant(wanted, tf.float32), 'counts': tf.constant(counts, tf.float32)}
     loss = deeppose.losses(network, targets, settings())['deeppose']
     with tf_graph() as session:
         got, gradient = session.run([loss, tf.gradients(loss, x)[0]])
-    expected = [np.mean([((found[i, j] - wanted[i, j]) ** 2).sum() for j in range(K) if counts[i, j]]) for i in (0, 1)]
+    expected = [
+        np.mean([((found[i, j] - wanted[i, j]) ** 2).sum() for j in range(K) if counts[i, j]])
+        for i in (0, 1)
+    ]
     np.testing.assert_allclose(got, [*expected, 0], rtol=1e-5)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     np.testing.assert_allclose(gradient, 2 * share[..., None] * (found - wanted), atol=1e-6)
@@ -116,9 +169,11 @@ def test_joints_come_back_from_their_targets():
     xy = np.random.default_rng(0).uniform(0, SIDE, (5, K, 2)).astype(np.float32)
     targets = deeppose.encode(xy, np.ones((5, K), np.uint8), settings())
     assert np.abs(targets['joints']).max() <= 0.5
-    got = np.stack([people[0].joints_xy for people in deeppose.decode(targets['joints'], settings())])
+    got = np.stack(
+        [people[0].joints_xy for people in deeppose.decode(targets['joints'], settings())]
+    )
     np.testing.assert_allclose(got, xy, atol=1e-4)
-    (pose,), = deeppose.decode(np.full((1, K, 2), (-3.0, 7.0)), settings())
+    ((pose,),) = deeppose.decode(np.full((1, K, 2), (-3.0, 7.0)), settings())
     np.testing.assert_array_equal(pose.joints_xy, [(0, SIDE)] * K)
 
 
@@ -126,7 +181,11 @@ def test_what_is_not_labelled_does_not_matter():
     xy, visible = np.full((1, K, 2), 50, np.float32), np.ones((1, K), np.uint8)
     xy[0, 3], visible[0, 3] = np.inf, 0
     targets = deeppose.encode(xy, visible, settings())
-    assert np.isfinite(targets['joints']).all() and targets['counts'].sum() == K - 1 and not targets['counts'][0, 3]
+    assert (
+        np.isfinite(targets['joints']).all()
+        and targets['counts'].sum() == K - 1
+        and not targets['counts'][0, 3]
+    )
 
 
 @pytest.mark.parametrize(('dataset', 'least', 'most'), [('lsp', 1.2, 2.0), ('mpii', 1.0, 1.2)])
@@ -135,7 +194,7 @@ def test_crops_have_the_published_extensions(dataset, least, most):
     options, ratios, shifts = settings('--data_augm', '--dataset', dataset), [], []
     flip = np.array(datasets.load(dataset).FLIP)
     image, person = somebody(len(flip))
-    there = person.joints_xy                                            # all labelled
+    there = person.joints_xy  # all labelled
     sides, middle = there.max(0) - there.min(0), (there.max(0) + there.min(0)) / 2
     if dataset == 'mpii':
         person = person._replace(box=np.concatenate([there.min(0), there.max(0)]))
@@ -144,28 +203,46 @@ def test_crops_have_the_published_extensions(dataset, least, most):
         sample = deeppose.training_sample(image, person, options, np.random.default_rng(seed))
         assert sample.joints_xy.min() > -1e-3 and sample.joints_xy.max() < SIDE + 1e-3
         ratios.append(np.abs(np.diag(sample.back)) * SIDE / sides)
-        shifts.append((transform(sample.back, np.array([[SIDE / 2, SIDE / 2]]))[0] - middle) / sides)
+        shifts.append(
+            (transform(sample.back, np.array([[SIDE / 2, SIDE / 2]]))[0] - middle) / sides
+        )
         order = flip if sample.back[0, 0] < 0 else range(len(flip))
         mirrored += sample.back[0, 0] < 0
-        np.testing.assert_allclose(transform(sample.back, sample.joints_xy)[order], person.joints_xy, atol=1e-3)
+        np.testing.assert_allclose(
+            transform(sample.back, sample.joints_xy)[order], person.joints_xy, atol=1e-3
+        )
     ratios, shifts = np.array(ratios), np.array(shifts)
     width = most - least
-    assert least - 1e-5 < ratios.min() < least + 0.1 * width and most - 0.1 * width < ratios.max() < most + 1e-5
-    assert np.corrcoef(ratios.T)[0, 1] < 0.5 and 0.05 < np.abs(shifts).max() < 0.1 + 1e-5 and 30 < mirrored < 70
-    plain = deeppose.training_sample(image, person, settings('--dataset', dataset), np.random.default_rng(0))
+    assert (
+        least - 1e-5 < ratios.min() < least + 0.1 * width
+        and most - 0.1 * width < ratios.max() < most + 1e-5
+    )
+    assert (
+        np.corrcoef(ratios.T)[0, 1] < 0.5
+        and 0.05 < np.abs(shifts).max() < 0.1 + 1e-5
+        and 30 < mirrored < 70
+    )
+    plain = deeppose.training_sample(
+        image, person, settings('--dataset', dataset), np.random.default_rng(0)
+    )
     np.testing.assert_allclose(np.diag(plain.back) * SIDE / sides, most, rtol=1e-5)
 
 
 # --- learning rates, another program's weights --------------------------------------------------------------------
 
+
 def test_convolutions_stay_at_first_and_have_a_rate_of_their_own():
-    rates = deeppose.learning_rates(settings('--lr', '0.01', '--conv_lr', '0.001', '--fix_conv_iter', '7'))
+    rates = deeppose.learning_rates(
+        settings('--lr', '0.01', '--conv_lr', '0.001', '--fix_conv_iter', '7')
+    )
     assert list(rates) == ['conv'] and np.allclose(rates['conv'], (0.1, 7))
 
 
 def test_the_first_updates_leave_the_convolutions_and_their_slots(tf_graph):
     tf.train.get_or_create_global_step()
-    options = settings('--width', '2', '--fix_conv_iter', '2', '--conv_lr', '0.01', '--batch_size', '1')
+    options = settings(
+        '--width', '2', '--fix_conv_iter', '2', '--conv_lr', '0.01', '--batch_size', '1'
+    )
     batch = batches.placeholders(deeppose, options)
     training = towers.build_training(deeppose, batch, ['/cpu:0'], options, 100)
     image, person = somebody()
@@ -177,44 +254,89 @@ def test_the_first_updates_leave_the_convolutions_and_their_slots(tf_graph):
         for _ in range(3):
             session.run(training.step, batches.feed(batch, fed))
             values.append(session.run(kept))
-    moved = [{v.op.name for v, a, b in zip(kept, before, after) if not np.array_equal(a, b)}
-             for before, after in itertools.pairwise(values)]
-    everything, convolutions = {v.op.name for v in kept}, {v.op.name for v in kept if v.op.name.startswith('conv')}
-    assert len(convolutions) == 2 * 2 * 5 and sum(name.endswith('/Adagrad') for name in everything) == 2 * 8
+    moved = [
+        {v.op.name for v, a, b in zip(kept, before, after) if not np.array_equal(a, b)}
+        for before, after in itertools.pairwise(values)
+    ]
+    everything, convolutions = (
+        {v.op.name for v in kept},
+        {v.op.name for v in kept if v.op.name.startswith('conv')},
+    )
+    assert (
+        len(convolutions) == 2 * 2 * 5
+        and sum(name.endswith('/Adagrad') for name in everything) == 2 * 8
+    )
     assert moved[0] == moved[1] == everything - convolutions and moved[2] >= convolutions
 
 
 def random_alexnet(seed=0):
     """bvlc_alexnet's dict {layer: [weights, biases]} with random numbers, an eighth of each layer's outputs."""
     rng = np.random.default_rng(seed)
-    shapes = {'conv1': (11, 11, 3, 12), 'conv2': (5, 5, 6, 32), 'conv3': (3, 3, 32, 48), 'conv4': (3, 3, 24, 48),
-              'conv5': (3, 3, 24, 32), 'fc6': (1152, 512), 'fc7': (512, 512), 'fc8': (512, 1000)}
-    return {name: [rng.normal(size=shape).astype(np.float32), rng.normal(size=shape[-1]).astype(np.float32)]
-            for name, shape in shapes.items()}
+    shapes = {
+        'conv1': (11, 11, 3, 12),
+        'conv2': (5, 5, 6, 32),
+        'conv3': (3, 3, 32, 48),
+        'conv4': (3, 3, 24, 48),
+        'conv5': (3, 3, 24, 32),
+        'fc6': (1152, 512),
+        'fc7': (512, 512),
+        'fc8': (512, 1000),
+    }
+    return {
+        name: [
+            rng.normal(size=shape).astype(np.float32),
+            rng.normal(size=shape[-1]).astype(np.float32),
+        ]
+        for name, shape in shapes.items()
+    }
 
 
 def test_init_takes_alexnet_s_layers_but_the_classifier(tf_graph, tmp_path):
     layers, path = random_alexnet(), str(tmp_path / 'alexnet.npz')
-    np.savez(path, **{f'{name}/{part}': pair[i] for name, pair in layers.items() for i, part in enumerate('Wb')})
+    np.savez(
+        path,
+        **{
+            f'{name}/{part}': pair[i]
+            for name, pair in layers.items()
+            for i, part in enumerate('Wb')
+        },
+    )
     options = settings('--width', '4', '--init', path)
     deeppose.build(tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3]), None, options, training=False)
     with tf_graph() as session:
-        main.initialise(session, None, {}, None, options, main.trained_weights(deeppose, options, None))
-        values = dict(zip([v.op.name for v in tf.trainable_variables()], session.run(tf.trainable_variables())))
+        main.initialise(
+            session, None, {}, None, options, main.trained_weights(deeppose, options, None)
+        )
+        values = dict(
+            zip(
+                [v.op.name for v in tf.trainable_variables()], session.run(tf.trainable_variables())
+            )
+        )
     for name in ('conv2', 'conv5', 'fc6', 'fc7'):
         np.testing.assert_array_equal(values[f'{name}/weights'], layers[name][0])
         np.testing.assert_array_equal(values[f'{name}/bias'], layers[name][1])
-    np.testing.assert_array_equal(values['conv1/weights'], layers['conv1'][0][:, :, ::-1])          # of BGR pictures
-    assert 0 < values['fc_regression/weights'].std() < 0.012 and not values['fc_regression/bias'].any()
-    assert values.keys() - deeppose.foreign(weights.load(path)) == {'fc_regression/weights', 'fc_regression/bias'}
+    np.testing.assert_array_equal(
+        values['conv1/weights'], layers['conv1'][0][:, :, ::-1]
+    )  # of BGR pictures
+    assert (
+        0 < values['fc_regression/weights'].std() < 0.012 and not values['fc_regression/bias'].any()
+    )
+    assert values.keys() - deeppose.foreign(import_weights.load(path)) == {
+        'fc_regression/weights',
+        'fc_regression/bias',
+    }
 
 
 # --- it learns ----------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.long
 def test_eight_people_are_learnt_by_heart(tf_graph):
     """Over 90 % of the joints within 0.2 torsos, by Adam, as its rate falls to 0."""
-    options, steps = settings('--debug', '--optimizer', 'adam', '--batch_size', '8', '--schedule', 'cosine'), 900
+    options, steps = (
+        settings('--debug', '--optimizer', 'adam', '--batch_size', '8', '--schedule', 'cosine'),
+        900,
+    )
     people = eight_people()
     samples = [deeppose.test_sample(image, person, options) for image, person in people]
     tf.set_random_seed(0)
@@ -228,6 +350,8 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
         session.run(tf.global_variables_initializer())
         for _ in range(steps):
             session.run(training.step, batches.feed(batch, fed))
-        losses, outputs = session.run([inference.losses, inference.outputs], batches.feed(batch, fed))
+        losses, outputs = session.run(
+            [inference.losses, inference.outputs], batches.feed(batch, fed)
+        )
     meter.add({name: loss.mean() for name, loss in losses.items()}, outputs, batches.facts(fed))
     assert meter.means()['rate_deeppose'] > 90, meter.means()

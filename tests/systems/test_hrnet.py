@@ -1,13 +1,15 @@
 """HRNet against its publication and a NumPy network in float64; targets, loss, decoding by loops."""
+
 import argparse
 
 import numpy as np
 import pytest
 
-from datasets import mpii
-from engine import checkpoint, crops
-from engine.tf1 import tf
-from systems import hrnet
+from jointpose.datasets import mpii
+from jointpose.nn.tf1 import tf
+from jointpose.systems import hrnet
+from jointpose.training import checkpoint
+from jointpose.vision import crops
 
 
 def settings(**changes):
@@ -26,30 +28,47 @@ def shallow(monkeypatch):
 
 # --- the network --------------------------------------------------------------------------------------------------
 
+
 def test_topology_is_the_published_one(tf_graph):
     """28.5 million parameters, and the resolutions and widths of the paper's table."""
     network = hrnet.build(tf.zeros([1, 256, 256, 3], tf.uint8), None, settings(), training=False)
-    assert sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables()) == published_count(joints=16) == 28_536_080
+    assert (
+        sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables())
+        == published_count(joints=16)
+        == 28_536_080
+    )
     assert published_count(joints=17) == 28_536_113
     shapes = {name: tuple(layer.shape.as_list()[1:]) for name, layer in network.layers.items()}
     assert shapes == {
-        'stem/conv1': (128, 128, 64), 'stem/conv2': (64, 64, 64), 'stage1': (64, 64, 256),
-        'stage2/branch1': (64, 64, 32), 'stage2/branch2': (32, 32, 64),
-        'stage3/branch1': (64, 64, 32), 'stage3/branch2': (32, 32, 64), 'stage3/branch3': (16, 16, 128),
-        'stage4/branch1': (64, 64, 32), 'maps': (64, 64, 16)}
+        'stem/conv1': (128, 128, 64),
+        'stem/conv2': (64, 64, 64),
+        'stage1': (64, 64, 256),
+        'stage2/branch1': (64, 64, 32),
+        'stage2/branch2': (32, 32, 64),
+        'stage3/branch1': (64, 64, 32),
+        'stage3/branch2': (32, 32, 64),
+        'stage3/branch3': (16, 16, 128),
+        'stage4/branch1': (64, 64, 32),
+        'maps': (64, 64, 16),
+    }
 
 
 def published_count(joints):
     """Weights, scales and offsets counted from the paper's description alone."""
+
     def conv(inputs, outputs, size):
-        return inputs * outputs * size ** 2 + 2 * outputs
+        return inputs * outputs * size**2 + 2 * outputs
 
     def bottleneck(inputs):
         return conv(inputs, 64, 1) + conv(64, 64, 3) + conv(64, 256, 1)
 
     width = 32, 64, 128, 256
-    count = conv(3, 64, 3) + conv(64, 64, 3) + bottleneck(64) + conv(64, 256, 1) + 3 * bottleneck(256)
-    count += conv(256, 32, 3) + conv(256, 64, 3) + conv(64, 128, 3) + conv(128, 256, 3)             # new branches
+    count = (
+        conv(3, 64, 3) + conv(64, 64, 3) + bottleneck(64) + conv(64, 256, 1) + 3 * bottleneck(256)
+    )
+    count += (
+        conv(256, 32, 3) + conv(256, 64, 3) + conv(64, 128, 3) + conv(128, 256, 3)
+    )  # new branches
     for branches, outputs in [(2, 2)] + 4 * [(3, 3)] + 2 * [(4, 4)] + [(4, 1)]:
         count += sum(8 * conv(width[i], width[i], 3) for i in range(branches))
         for target in range(outputs):
@@ -72,13 +91,17 @@ class Oracle:
         weights = self.values[f'{name}/weights'].astype(np.float64)
         pad = weights.shape[0] // 2
         x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        windows = np.lib.stride_tricks.sliding_window_view(x, weights.shape[:2], (1, 2))[:, ::stride, ::stride]
+        windows = np.lib.stride_tricks.sliding_window_view(x, weights.shape[:2], (1, 2))[
+            :, ::stride, ::stride
+        ]
         y = np.einsum('nrcikl,klio->nrco', windows, weights)
         if not self.normalise:
             y = y + self.values[f'{name}/bias']
         elif f'{name}/scale' in self.values:
-            mean, variance, scale, offset = (self.values[f'{name}/{part}'] for part in (
-                'moving_mean', 'moving_variance', 'scale', 'offset'))
+            mean, variance, scale, offset = (
+                self.values[f'{name}/{part}']
+                for part in ('moving_mean', 'moving_variance', 'scale', 'offset')
+            )
             y = (y - mean) / np.sqrt(variance + 1e-3) * scale + offset
         return self.relu(y) if relu else y
 
@@ -89,12 +112,18 @@ class Oracle:
         x = (images / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
         x = self.conv(self.conv(x, 'stem/conv1', 2), 'stem/conv2', 2)
         y = self.conv(self.conv(x, 'stage1/block1/conv1'), 'stage1/block1/conv2')
-        x = self.relu(self.conv(x, 'stage1/block1/shortcut', relu=False)
-                      + self.conv(y, 'stage1/block1/conv3', relu=False))
+        x = self.relu(
+            self.conv(x, 'stage1/block1/shortcut', relu=False)
+            + self.conv(y, 'stage1/block1/conv3', relu=False)
+        )
         branches = [self.conv(x, 'stage2/transition1'), self.conv(x, 'stage2/transition2', 2)]
         branches = self.module(branches, 'stage2/module1', 2)
-        branches = self.module([*branches, self.conv(branches[-1], 'stage3/transition3', 2)], 'stage3/module1', 3)
-        branches = self.module([*branches, self.conv(branches[-1], 'stage4/transition4', 2)], 'stage4/module1', 1)
+        branches = self.module(
+            [*branches, self.conv(branches[-1], 'stage3/transition3', 2)], 'stage3/module1', 3
+        )
+        branches = self.module(
+            [*branches, self.conv(branches[-1], 'stage4/transition4', 2)], 'stage4/module1', 1
+        )
         maps = branches[0] @ self.values['maps/weights'][0, 0].astype(np.float64)
         return maps + self.values['maps/bias']
 
@@ -109,7 +138,9 @@ class Oracle:
             for j, x in enumerate(branches):
                 fuse = f'{name}/fuse{j + 1}_{i + 1}'
                 if j > i:
-                    total = total + np.kron(self.conv(x, fuse, relu=False), np.ones((1, 2 ** (j - i), 2 ** (j - i), 1)))
+                    total = total + np.kron(
+                        self.conv(x, fuse, relu=False), np.ones((1, 2 ** (j - i), 2 ** (j - i), 1))
+                    )
                 for step in range(i - j):
                     x = self.conv(x, f'{fuse}/conv{step + 1}', 2, relu=step < i - j - 1)
                 total = total + x if j < i else total
@@ -117,7 +148,9 @@ class Oracle:
         return result
 
 
-@pytest.mark.parametrize('ablation', [{}, {'no_batch_norm': True}, {'no_batch_norm': True, 'identity': True}])
+@pytest.mark.parametrize(
+    'ablation', [{}, {'no_batch_norm': True}, {'no_batch_norm': True, 'identity': True}]
+)
 def test_forward_is_that_of_numpy(tf_graph, shallow, ablation):
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(2, 64, 96, 3), dtype=np.uint8)
@@ -125,10 +158,21 @@ def test_forward_is_that_of_numpy(tf_graph, shallow, ablation):
     network = hrnet.build(tf.constant(images), None, options, training=False)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
-        checkpoint.assign(session, [                                    # no scale of 1, no mean of 0 hides anything
-            (variable, rng.uniform(0.5, 1.5, variable.shape) if 'variance' in variable.name
-             else rng.normal(0, 0.3, variable.shape)) for variable in tf.global_variables()])
-        got, values = session.run([network.outputs['hrnet'], {v.op.name: v for v in tf.global_variables()}])
+        checkpoint.assign(
+            session,
+            [  # no scale of 1, no mean of 0 hides anything
+                (
+                    variable,
+                    rng.uniform(0.5, 1.5, variable.shape)
+                    if 'variance' in variable.name
+                    else rng.normal(0, 0.3, variable.shape),
+                )
+                for variable in tf.global_variables()
+            ],
+        )
+        got, values = session.run(
+            [network.outputs['hrnet'], {v.op.name: v for v in tf.global_variables()}]
+        )
     expected = Oracle(values, not options.no_batch_norm, not options.identity)(images)
     assert got.shape == (2, 16, 24, 16)
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
@@ -139,7 +183,9 @@ def test_starts_near_the_empty_map(tf_graph, shallow):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('ablation', [{}, {'no_batch_norm': True}, {'no_batch_norm': True, 'identity': True}])
+@pytest.mark.parametrize(
+    'ablation', [{}, {'no_batch_norm': True}, {'no_batch_norm': True, 'identity': True}]
+)
 def test_at_full_depth_it_starts_near_the_empty_map_too(tf_graph, ablation):
     assert_nearly_empty(tf_graph, ablation)
 
@@ -147,8 +193,12 @@ def test_at_full_depth_it_starts_near_the_empty_map_too(tf_graph, ablation):
 def assert_nearly_empty(tf_graph, ablation):
     """In training, the first loss is about that of saying nothing."""
     rng = np.random.default_rng(0)
-    network = hrnet.build(tf.constant(rng.integers(256, size=(2, 64, 64, 3), dtype=np.uint8)), None,
-                          settings(width=4, **ablation), training=True)
+    network = hrnet.build(
+        tf.constant(rng.integers(256, size=(2, 64, 64, 3), dtype=np.uint8)),
+        None,
+        settings(width=4, **ablation),
+        training=True,
+    )
     assert bool(network.statistics) == (not ablation)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
@@ -158,10 +208,22 @@ def assert_nearly_empty(tf_graph, ablation):
 
 # --- samples ------------------------------------------------------------------------------------------------------
 
+
 def someone(centre=(400, 300), scale=1.5):
-    joints_xy = np.random.default_rng(0).uniform((300, 150), (500, 450), (len(mpii.POINTS), 2)).astype(np.float32)
-    return crops.Person(joints_xy, np.full(len(mpii.POINTS), crops.VISIBLE, np.uint8), np.zeros(4, np.float32),
-                        np.float32(centre), np.float32(scale), np.float32(60), 'x.jpg')
+    joints_xy = (
+        np.random.default_rng(0)
+        .uniform((300, 150), (500, 450), (len(mpii.POINTS), 2))
+        .astype(np.float32)
+    )
+    return crops.Person(
+        joints_xy,
+        np.full(len(mpii.POINTS), crops.VISIBLE, np.uint8),
+        np.zeros(4, np.float32),
+        np.float32(centre),
+        np.float32(scale),
+        np.float32(60),
+        'x.jpg',
+    )
 
 
 @pytest.mark.parametrize('dataset', ['mpii', 'flic'])
@@ -169,8 +231,11 @@ def test_crop_by_hand(dataset):
     """200 * 1.25 * scale pixels of the picture are 256; MPII's middle is 15 * scale lower than annotated."""
     matrix = hrnet.crop_of(someone(), settings(dataset=dataset))
     half, below = 200 * 1.25 * 1.5 / 2, 15 * 1.5 if dataset == 'mpii' else 0
-    for x, y, crop_x, crop_y in ((400, 300 + below, 128, 128), (400 - half, 300 + below - half, 0, 0),
-                                 (400 + half, 300 + below + half, 256, 256)):
+    for x, y, crop_x, crop_y in (
+        (400, 300 + below, 128, 128),
+        (400 - half, 300 + below - half, 0, 0),
+        (400 + half, 300 + below + half, 256, 256),
+    ):
         np.testing.assert_allclose(matrix @ [x, y, 1], [crop_x, crop_y], atol=1e-4)
 
 
@@ -181,16 +246,26 @@ def test_augmentation_is_of_the_published_ranges():
     for i in range(400):
         sample = hrnet.training_sample(image, person, options, np.random.default_rng(i))
         forward = crops.inverse(sample.back)
-        scale, mirror = np.sqrt(abs(np.linalg.det(forward[:, :2]))), np.linalg.det(forward[:, :2]) < 0
+        scale, mirror = (
+            np.sqrt(abs(np.linalg.det(forward[:, :2]))),
+            np.linalg.det(forward[:, :2]) < 0,
+        )
         zooms.append(np.linalg.norm(plain[:, 0]) / scale)
-        turns.append(np.degrees(np.arctan2(forward[1, 1], -forward[0, 1] if mirror else forward[0, 0])) if not mirror
-                     else np.degrees(np.arctan2(-forward[1, 0], -forward[0, 0])))
+        turns.append(
+            np.degrees(np.arctan2(forward[1, 1], -forward[0, 1] if mirror else forward[0, 0]))
+            if not mirror
+            else np.degrees(np.arctan2(-forward[1, 0], -forward[0, 0]))
+        )
         mirrors.append(mirror)
         joints_xy = person.joints_xy[list(mpii.FLIP)] if mirror else person.joints_xy
-        np.testing.assert_allclose(sample.joints_xy, joints_xy @ forward[:, :2].T + forward[:, 2], atol=1e-2)
+        np.testing.assert_allclose(
+            sample.joints_xy, joints_xy @ forward[:, :2].T + forward[:, 2], atol=1e-2
+        )
     zooms, mirrors = np.array(zooms), np.array(mirrors)
     assert 0.75 - 1e-6 <= zooms.min() < 0.76 and 1.24 < zooms.max() <= 1.25 + 1e-6
-    assert 0.25 < np.mean((zooms < 0.751) | (zooms > 1.249)) < 0.39             # a normal's tails beyond 1: 0.32
+    assert (
+        0.25 < np.mean((zooms < 0.751) | (zooms > 1.249)) < 0.39
+    )  # a normal's tails beyond 1: 0.32
     assert 0.42 < mirrors.mean() < 0.58
 
 
@@ -217,7 +292,9 @@ def test_targets_by_loops():
 
 def test_decoding_brings_the_joints_back():
     """To three quarters of a cell along each axis, 3 of the crop's 256 pixels: a target is on the nearest cell."""
-    joints_xy = np.random.default_rng(0).uniform(0, 250, (10, len(mpii.POINTS), 2)).astype(np.float32)
+    joints_xy = (
+        np.random.default_rng(0).uniform(0, 250, (10, len(mpii.POINTS), 2)).astype(np.float32)
+    )
     maps = hrnet.encode(joints_xy, np.ones(joints_xy.shape[:2], np.uint8), settings())['heat_maps']
     for people, truth in zip(hrnet.decode(maps, settings()), joints_xy):
         assert len(people) == 1 and np.abs(people[0].joints_xy - truth[:16]).max() <= 3
@@ -226,19 +303,27 @@ def test_decoding_brings_the_joints_back():
 
 # --- loss and views -----------------------------------------------------------------------------------------------
 
+
 def test_loss_is_numpy_s(tf_graph):
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(3, 64, 64, 16)).astype(np.float32)
     joints_xy = rng.uniform(-60, 316, (3, len(mpii.POINTS), 2))
     targets = hrnet.encode(joints_xy, rng.integers(3, size=joints_xy.shape[:2]), settings())
-    loss = hrnet.losses(hrnet.Network({'hrnet': tf.constant(maps)}, None, None, None),
-                        {name: tf.constant(array) for name, array in targets.items()}, settings())
+    loss = hrnet.losses(
+        hrnet.Network({'hrnet': tf.constant(maps)}, None, None, None),
+        {name: tf.constant(array) for name, array in targets.items()},
+        settings(),
+    )
     with tf_graph() as session:
         got = session.run(loss)
     assert list(got) == ['hrnet']
     for n in range(3):
-        of_joints = [0.5 * targets['counts'][n, j] * np.mean(
-            (maps[n, :, :, j].astype(np.float64) - targets['heat_maps'][n, :, :, j]) ** 2) for j in range(16)]
+        of_joints = [
+            0.5
+            * targets['counts'][n, j]
+            * np.mean((maps[n, :, :, j].astype(np.float64) - targets['heat_maps'][n, :, :, j]) ** 2)
+            for j in range(16)
+        ]
         assert got['hrnet'][n] == pytest.approx(np.mean(of_joints), rel=1e-5)
 
 
@@ -259,7 +344,9 @@ def test_views_agree_where_the_network_is_right(tf_graph):
     options, person = settings(flip_average=True), someone()
     image = np.zeros((500, 800, 3), np.uint8)
     both = hrnet.views(image, person, options)
-    joints_xy, visible = (np.stack([getattr(view, name) for view in both]) for name in ('joints_xy', 'visible'))
+    joints_xy, visible = (
+        np.stack([getattr(view, name) for view in both]) for name in ('joints_xy', 'visible')
+    )
     maps = hrnet.encode(joints_xy, visible, options)['heat_maps']
     with tf_graph() as session:
         averaged = session.run(hrnet.combine(tf.constant(maps), options))

@@ -1,17 +1,25 @@
 """SPM: targets, loss and decoding by loops in float64; what is encoded is decoded again."""
+
 import argparse
 import itertools
 
 import numpy as np
 import pytest
 
-from datasets import coco
-from engine import crops
-from engine.tf1 import tf
-from systems import hrnet, spm
+from jointpose.datasets import coco
+from jointpose.nn.tf1 import tf
+from jointpose.systems import hrnet, spm
+from jointpose.vision import crops
 
 K = len(coco.JOINTS)
-CHAINS = ('nose leye lear', 'nose reye rear', 'lsho lelb lwri', 'rsho relb rwri', 'lhip lkne lank', 'rhip rkne rank')
+CHAINS = (
+    'nose leye lear',
+    'nose reye rear',
+    'lsho lelb lwri',
+    'rsho relb rwri',
+    'lhip lkne lank',
+    'rhip rkne rank',
+)
 
 
 def settings(**changes):
@@ -43,6 +51,7 @@ def apart():
 
 # --- samples ------------------------------------------------------------------------------------------------------
 
+
 def test_targets_by_loops():
     joints_xy, visible = drawn(np.random.default_rng(0))
     got = spm.encode(joints_xy, visible, settings())
@@ -63,8 +72,10 @@ def test_targets_by_loops():
                 for joint in map(coco.JOINTS.index, chain.split()):
                     starts[joint], start = start, xy[joint]
             for r, c in np.ndindex(96, 96):
-                confidence[r, c] = max(confidence[r, c], np.exp(
-                    -((c - root[0]) ** 2 + (r - root[1]) ** 2) / (2 * sigma ** 2)))
+                confidence[r, c] = max(
+                    confidence[r, c],
+                    np.exp(-((c - root[0]) ** 2 + (r - root[1]) ** 2) / (2 * sigma**2)),
+                )
             for joint, start in starts.items():
                 if not labelled[joint] or np.isnan(start).any():
                     continue
@@ -72,10 +83,12 @@ def test_targets_by_loops():
                     if (c - start[0]) ** 2 + (r - start[1]) ** 2 <= 7:
                         counts[r, c, joint] += 1
                         sums[r, c, joint] += (xy[joint] - (c, r)) / 8
-        assert counts.max() > 1                                                         # neighbourhoods overlap
+        assert counts.max() > 1  # neighbourhoods overlap
         displacements = sums / np.maximum(counts, 1)[..., None]
         np.testing.assert_allclose(got['confidence'][n, ..., 0], confidence, atol=1e-5)
-        np.testing.assert_allclose(got['displacements'][n], displacements.reshape(96, 96, 2 * K), atol=1e-6)
+        np.testing.assert_allclose(
+            got['displacements'][n], displacements.reshape(96, 96, 2 * K), atol=1e-6
+        )
         np.testing.assert_array_equal(got['wanted'][n], counts > 0)
 
 
@@ -91,7 +104,9 @@ def test_what_is_encoded_is_decoded():
     assert len(found) == 4 and all(a.score >= b.score for a, b in itertools.pairwise(found))
     for truth in joints_xy[0]:
         assert min(np.abs(person.joints_xy - truth).max() for person in found) < 0.01
-    assert all(person.scores.tolist() == [person.score] * K and person.score > 0.75 for person in found)
+    assert all(
+        person.scores.tolist() == [person.score] * K and person.score > 0.75 for person in found
+    )
 
 
 def test_neighbours_do_not_mix():
@@ -115,20 +130,24 @@ def test_beyond_the_edge():
     joints_xy, visible = apart()
     joints_xy, visible = joints_xy[:, :1], visible[:, :1]
     joints_xy[0, 0, coco.JOINTS.index('lwri')] = -30, 100
-    found, = spm.decode(maps_of(joints_xy, visible), settings())[0]
+    (found,) = spm.decode(maps_of(joints_xy, visible), settings())[0]
     np.testing.assert_allclose(found.joints_xy, joints_xy[0, 0], atol=0.01)
 
 
 def test_peaks_by_loops():
     rng = np.random.default_rng(0)
-    confidence = np.round(rng.random((40, 50)), 2)                                      # with equals
+    confidence = np.round(rng.random((40, 50)), 2)  # with equals
     got = spm.peaks(confidence, 0.5)
     assert len(got) == spm.MOST_PEOPLE
-    left = [(r, c) for r, c in np.ndindex(confidence.shape) if confidence[r, c] >= 0.5 and confidence[r, c] == max(
-        confidence[max(r - 2, 0):r + 3, max(c - 2, 0):c + 3].flat)]
+    left = [
+        (r, c)
+        for r, c in np.ndindex(confidence.shape)
+        if confidence[r, c] >= 0.5
+        and confidence[r, c] == max(confidence[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3].flat)
+    ]
     expected = []
     while left and len(expected) < spm.MOST_PEOPLE:
-        best = max(left, key=lambda at: confidence[at])                                 # the first of equals
+        best = max(left, key=lambda at: confidence[at])  # the first of equals
         expected.append((*best, confidence[best]))
         left = [at for at in left if max(abs(at[0] - best[0]), abs(at[1] - best[1])) > 2]
     assert got == expected
@@ -138,22 +157,35 @@ def test_peaks_by_loops():
 @pytest.mark.parametrize('augmented', [False, True])
 def test_sample_is_of_the_whole_picture(augmented):
     """A wide picture in the square frame; joints and the way back agree, and a mirrored one has its sides exchanged."""
-    people = crops.Person(*(array[0] for array in apart()), np.zeros((4, 4)), np.zeros((4, 2)), np.ones(4), np.ones(4),
-                          np.array(['x.jpg'] * 4))
+    people = crops.Person(
+        *(array[0] for array in apart()),
+        np.zeros((4, 4)),
+        np.zeros((4, 2)),
+        np.ones(4),
+        np.ones(4),
+        np.array(['x.jpg'] * 4),
+    )
     image = np.random.default_rng(0).integers(256, size=(300, 600, 3), dtype=np.uint8)
     mirrors = []
     for seed in range(20):
-        sample = spm.training_sample(image, people, settings(data_augm=augmented), np.random.default_rng(seed))
+        sample = spm.training_sample(
+            image, people, settings(data_augm=augmented), np.random.default_rng(seed)
+        )
         mirrors.append(bool(np.linalg.det(sample.back[:, :2]) < 0))
         joints_xy = people.joints_xy[:, list(coco.FLIP)] if mirrors[-1] else people.joints_xy
         assert sample.image.shape == (384, 384, 3) and sample.joints_xy.shape == (4, K, 2)
-        np.testing.assert_allclose(sample.joints_xy @ sample.back[:, :2].T + sample.back[:, 2], joints_xy, atol=0.01)
+        np.testing.assert_allclose(
+            sample.joints_xy @ sample.back[:, :2].T + sample.back[:, 2], joints_xy, atol=0.01
+        )
         if not augmented:
-            np.testing.assert_allclose(sample.back, [[600 / 384, 0, 0], [0, 600 / 384, -150]], atol=1e-6)
+            np.testing.assert_allclose(
+                sample.back, [[600 / 384, 0, 0], [0, 600 / 384, -150]], atol=1e-6
+            )
     assert any(mirrors) == augmented and not all(mirrors)
 
 
 # --- network and loss ---------------------------------------------------------------------------------------------
+
 
 def test_network(tf_graph, monkeypatch):
     """The trunk and the heads: counted from their description; sigmoid of the first map alone, near the prior."""
@@ -161,8 +193,11 @@ def test_network(tf_graph, monkeypatch):
     monkeypatch.setattr(hrnet, 'BLOCKS', 1)
     images = np.random.default_rng(0).integers(256, size=(2, 96, 64, 3), dtype=np.uint8)
     network = spm.build(tf.constant(images), None, settings(width=4), training=True)
-    of_heads = sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables()
-                   if v.op.name.startswith(('head', 'root', 'displacements')))
+    of_heads = sum(
+        np.prod(v.shape.as_list())
+        for v in tf.trainable_variables()
+        if v.op.name.startswith(('head', 'root', 'displacements'))
+    )
     common, three = 9 * 4 * 32 + 2 * 32 + 32 * 32 + 32, 9 * 32 * 32 + 32
     assert of_heads == common + three + 32 + 1 + three + 32 * 2 * K + 2 * K
     with tf_graph() as session:
@@ -176,8 +211,11 @@ def test_loss_is_numpy_s(tf_graph):
     rng = np.random.default_rng(0)
     targets = spm.encode(*drawn(rng), settings())
     maps = rng.normal(size=(3, 96, 96, 1 + 2 * K)).astype(np.float32)
-    loss = spm.losses(hrnet.Network({'spm': tf.constant(maps)}, None, None, None),
-                      {name: tf.constant(array) for name, array in targets.items()}, settings())
+    loss = spm.losses(
+        hrnet.Network({'spm': tf.constant(maps)}, None, None, None),
+        {name: tf.constant(array) for name, array in targets.items()},
+        settings(),
+    )
     with tf_graph() as session:
         got = session.run(loss)['spm']
     x, wanted = maps.astype(np.float64), np.repeat(targets['wanted'], 2, axis=-1)
@@ -191,7 +229,11 @@ def test_mirrored_maps_come_back(tf_graph):
     """The targets of mirrored people, brought back, are those of the people."""
     joints_xy, visible = drawn(np.random.default_rng(0))
     mirrored_xy = (joints_xy * [-1, 1] + [384, 0])[:, :, list(coco.FLIP)]
-    pairs = np.stack([maps_of(joints_xy, visible), maps_of(mirrored_xy, visible[:, :, list(coco.FLIP)])], axis=1)
-    combined = spm.combine(tf.constant(pairs.reshape(-1, *pairs.shape[2:])), settings(flip_average=True))
+    pairs = np.stack(
+        [maps_of(joints_xy, visible), maps_of(mirrored_xy, visible[:, :, list(coco.FLIP)])], axis=1
+    )
+    combined = spm.combine(
+        tf.constant(pairs.reshape(-1, *pairs.shape[2:])), settings(flip_average=True)
+    )
     with tf_graph() as session:
         np.testing.assert_allclose(session.run(combined), pairs[:, 0], atol=1e-5)

@@ -1,16 +1,18 @@
 """Tompson's losses and their gradients against NumPy, and what of them is minimised."""
+
 import numpy as np
 import pytest
 
-import main
-import model
-import torso
-from datasets import flic, synthetic
-from engine import batches, crops, heatmaps, pictures, towers
-from engine import options as command_line
-from engine.files import InputError
-from engine.tf1 import tf
-from systems import Network, tompson
+from jointpose import main, model
+from jointpose.datasets import flic, synthetic
+from jointpose.inference import predict
+from jointpose.nn.tf1 import tf
+from jointpose.systems import Network, tompson
+from jointpose.systems.tompson import torso_inference
+from jointpose.training import batches, towers
+from jointpose.training import options as command_line
+from jointpose.utils.files import InputError
+from jointpose.vision import crops, heatmaps
 
 SHAPE = flic.MAP_HEIGHT, flic.MAP_WIDTH
 
@@ -25,7 +27,7 @@ def test_cross_entropy_and_its_gradient_for_any_mass(tf_graph):
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (2, 60, 90, 9))
     xy = rng.uniform((0, 0), (720, 480), (2, 9, 2))
-    xy[0, 0], xy[1, 1] = (0, 0), (-50, 5)                             # a cut target, an empty one
+    xy[0, 0], xy[1, 1] = (0, 0), (-50, 5)  # a cut target, an empty one
     target = heatmaps.render_targets(xy, SHAPE).astype(np.float64)
     p = np.exp(logits) / np.exp(logits).sum((1, 2), keepdims=True)
     expected = -(target * np.log(p)).sum((1, 2)).mean(-1)
@@ -41,16 +43,24 @@ def test_cross_entropy_and_its_gradient_for_any_mass(tf_graph):
 def test_squared_loss(tf_graph):
     """Of the detector's linear maps and of the spatial model's distributions, sum over cells, mean over joints."""
     rng = np.random.default_rng(0)
-    linear, probable = rng.normal(0, 1, (3, 60, 90, 9)), rng.dirichlet(np.ones(5400), (3, 9)).transpose(0, 2, 1)
+    linear, probable = (
+        rng.normal(0, 1, (3, 60, 90, 9)),
+        rng.dirichlet(np.ones(5400), (3, 9)).transpose(0, 2, 1),
+    )
     probable = probable.reshape(3, 60, 90, 9)
     xy = rng.uniform((0, 0), (720, 480), (3, 10, 2))
-    xy[0, 0] = (-50, 5)                                                   # an empty target
+    xy[0, 0] = (-50, 5)  # an empty target
     made = tompson.encode(xy, np.full((3, 10), 2, np.uint8), settings(loss='squared'))
     targets = {name: tf.constant(maps) for name, maps in made.items()}
     target = heatmaps.render_targets(xy, SHAPE).astype(np.float64)
     logits = tf.constant(linear, tf.float32)
-    maps_pd, maps_sm = tf.nn.relu(logits), tf.constant(probable, tf.float32)          # as tompson.build makes them
-    network = Network({'pd': maps_pd, 'sm': maps_sm}, None, None, ({'pd': logits, 'sm': None}, 'there'))
+    maps_pd, maps_sm = (
+        tf.nn.relu(logits),
+        tf.constant(probable, tf.float32),
+    )  # as tompson.build makes them
+    network = Network(
+        {'pd': maps_pd, 'sm': maps_sm}, None, None, ({'pd': logits, 'sm': None}, 'there')
+    )
     both = tompson.losses(network, targets, settings(loss='squared'))
     network = Network({'pd': maps_pd}, None, None, ({'pd': logits}, None))
     alone = tompson.losses(network, targets, settings(loss='squared', use_sm=False))
@@ -58,7 +68,10 @@ def test_squared_loss(tf_graph):
         got, got_alone = session.run([both, alone])
     assert list(got) == ['pd', 'sm'] and list(got_alone) == ['pd']
     for loss, maps in zip(got.values(), (linear, probable)):
-        expected = [sum(((maps[i, :, :, j] - target[i, :, :, j]) ** 2).sum() for j in range(9)) / 9 for i in range(3)]
+        expected = [
+            sum(((maps[i, :, :, j] - target[i, :, :, j]) ** 2).sum() for j in range(9)) / 9
+            for i in range(3)
+        ]
         np.testing.assert_allclose(loss, expected, rtol=1e-5)
     np.testing.assert_allclose(got_alone['pd'], got['pd'], rtol=1e-6)
 
@@ -71,12 +84,16 @@ def test_a_joint_without_label_teaches_nothing(tf_graph, loss):
     without = xy.copy()
     without[1, 4] = np.nan
     maps = tf.constant(rng.normal(0, 1, (2, 60, 90, 9)), tf.float32)
-    network = Network({'pd': tf.nn.relu(maps), 'sm': maps}, None, None, ({'pd': maps, 'sm': maps}, 'there'))
+    network = Network(
+        {'pd': tf.nn.relu(maps), 'sm': maps}, None, None, ({'pd': maps, 'sm': maps}, 'there')
+    )
     gradients = []
     for joints_xy in (xy, without):
         made = tompson.encode(joints_xy, flic.visibility(joints_xy), options)
         assert {name: map_.shape[1:] for name, map_ in made.items()} == tompson.targets(options)
-        losses = tompson.losses(network, {name: tf.constant(map_) for name, map_ in made.items()}, options)
+        losses = tompson.losses(
+            network, {name: tf.constant(map_) for name, map_ in made.items()}, options
+        )
         gradients.append(tf.gradients(list(losses.values()), maps)[0])
     with tf_graph() as session:
         whole, lacking = session.run(gradients)
@@ -88,11 +105,17 @@ def test_a_joint_without_label_teaches_nothing(tf_graph, loss):
 def test_a_mirrored_person_lacks_the_other_side_s_label():
     """In training and in the mirrored views; rates know only the labelled."""
     options = settings(data_augm=True, flip_average=True)
-    image, xy = np.zeros((480, 720, 3), np.uint8), np.tile(np.float32([[100], [200]]), (1, 10)).T.copy()
+    image, xy = (
+        np.zeros((480, 720, 3), np.uint8),
+        np.tile(np.float32([[100], [200]]), (1, 10)).T.copy(),
+    )
     xy[:, 0] += 60 * np.arange(10)
-    xy[1] = np.nan                                                                      # lelb
+    xy[1] = np.nan  # lelb
     person = crops.Person(xy, flic.visibility(xy), np.zeros(4), np.zeros(2), 1.0, 1.0, '')
-    samples = [tompson.training_sample(image, person, options, np.random.default_rng(seed)) for seed in range(20)]
+    samples = [
+        tompson.training_sample(image, person, options, np.random.default_rng(seed))
+        for seed in range(20)
+    ]
     mirrored = [np.linalg.det(sample.back[:, :2]) < 0 for sample in samples]
     samples += tompson.views(image, person, options)
     mirrored += [scale < 0 for scale in tompson.scales_of(options)]
@@ -103,23 +126,39 @@ def test_a_mirrored_person_lacks_the_other_side_s_label():
     truth = np.stack([xy, np.nan_to_num(xy, nan=250)])
     facts = batches.Batch(np.arange(2), None, truth, flic.visibility(truth), None, None, None)
     maps = heatmaps.render_targets(truth[:, :9], SHAPE)
-    maps[1, :, :, 1] = maps[1, :, :, 8]                                                 # lelb's is found elsewhere
+    maps[1, :, :, 1] = maps[1, :, :, 8]  # lelb's is found elsewhere
     meter = tompson.meter(options, ('pd',))
     meter.add({'pd': 0.0}, {'pd': maps}, facts)
-    assert meter.means()['joints_pd'] == {joint: 0 if joint == 'lelb' else 100 for joint in flic.JOINTS}
+    assert meter.means()['joints_pd'] == {
+        joint: 0 if joint == 'lelb' else 100 for joint in flic.JOINTS
+    }
     assert meter.state()['counts'] == [2, 1, *[2] * 7]
 
 
-@pytest.mark.parametrize(('changes', 'expected'), [({}, 5), ({'no_auxiliary_loss': True}, 3), ({'use_sm': False}, 2),
-                                                   ({'train_only': 'detector'}, 2), ({'train_only': 'spatial'}, 3)])
+@pytest.mark.parametrize(
+    ('changes', 'expected'),
+    [
+        ({}, 5),
+        ({'no_auxiliary_loss': True}, 3),
+        ({'use_sm': False}, 2),
+        ({'train_only': 'detector'}, 2),
+        ({'train_only': 'spatial'}, 3),
+    ],
+)
 def test_objective(changes, expected):
     options = settings(**changes)
-    assert tompson.objective({'pd': 2, 'sm': 3} if options.use_sm else {'pd': 2}, options) == expected
+    assert (
+        tompson.objective({'pd': 2, 'sm': 3} if options.use_sm else {'pd': 2}, options) == expected
+    )
 
 
-@pytest.mark.parametrize(('arguments', 'expected'), [
-    (['--train_only', 'detector'], '--train_only goes with --use_sm'),
-    (['--use_sm', '--train_only', 'spatial'], '--train_only spatial goes with --init')])
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        (['--train_only', 'detector'], '--train_only goes with --use_sm'),
+        (['--use_sm', '--train_only', 'spatial'], '--train_only spatial goes with --init'),
+    ],
+)
 def test_train_only_needs_something_to_stand_on(arguments, expected, capsys):
     with pytest.raises(SystemExit):
         main.understand(['--train', *arguments])
@@ -155,13 +194,21 @@ def test_training_alone_is_in_bfloat16(tf_graph):
 
 
 def test_energy_decay(tf_graph):
-    names = ('conv5/weights', 'conv5/bias', 'conv5/scale', 'spatial_model/energies', 'spatial_model/biases')
+    names = (
+        'conv5/weights',
+        'conv5/bias',
+        'conv5/scale',
+        'spatial_model/energies',
+        'spatial_model/biases',
+    )
     variables = [tf.get_variable(name, initializer=np.float32([2, -1])) for name in names]
     decays = tompson.decays(settings(lmbd=0.1, energy_decay=0.01))
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         got = session.run(towers.decayed([tf.constant([1.0, 1])] * 5, variables, decays))
-    np.testing.assert_allclose(got, [[1.2, 0.9], [1, 1], [1, 1], [1.02, 0.99], [1.02, 0.99]], rtol=1e-6)
+    np.testing.assert_allclose(
+        got, [[1.2, 0.9], [1, 1], [1, 1], [1.02, 0.99], [1.02, 0.99]], rtol=1e-6
+    )
 
 
 def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
@@ -173,30 +220,42 @@ def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
         images = tf.numpy_function(lambda x: seen.append(len(x)) or x, [images], tf.uint8)
         images.set_shape(shape)
         return build(images, *arguments)
+
     monkeypatch.setattr(model, 'build', counted)
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
     options = settings(width=4, gpus_named=False, scales='single', conv='direct')
-    evaluation = pictures.build_graph(tompson, options).evaluation
+    evaluation = predict.build_graph(tompson, options).evaluation
     rng = np.random.default_rng(0)
     one, other, third = (synthetic.render(0, index).image for index in range(3))
 
     def fed(*frames):
-        people = [crops.somebody((0, 0, 720, 480), 10, rng.uniform((100, 100), (600, 400))) for _ in frames]
+        people = [
+            crops.somebody((0, 0, 720, 480), 10, rng.uniform((100, 100), (600, 400)))
+            for _ in frames
+        ]
         views = [view for each in zip(frames, people) for view in tompson.views(*each, options)]
         return batches.make(tompson, [0] * len(views), options, [1] * len(views), views)
+
     calls = [(fed(one, other, one), True), (fed(one, third), True), (fed(third), False)]
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         run = tompson.predictor(session, evaluation, options)
         got = [run(batches.feed(evaluation.batch, batch), given) for batch, given in calls]
         assert sum(seen) == 3
-        priors = torso.priors(session.run(evaluation.inference.networks[0].parts[1].energies))
+        priors = torso_inference.priors(
+            session.run(evaluation.inference.networks[0].parts[1].energies)
+        )
         for (outputs, torso_xy, _), (batch, given) in zip(got, calls):
             for i in range(len(batch.images)):
-                feed = batches.feed(evaluation.batch, tf.nest.map_structure(lambda x: x[[i]], batch))   # noqa: B023
+                one = tf.nest.map_structure(lambda x, i=i: x[[i]], batch)
+                feed = batches.feed(evaluation.batch, one)
                 if not given:
-                    expected_xy = torso.infer(session.run(evaluation.combined['pd'], feed), priors)
+                    expected_xy = torso_inference.infer(
+                        session.run(evaluation.combined['pd'], feed), priors
+                    )
                     np.testing.assert_allclose(torso_xy[[i]], expected_xy, atol=0.01)
-                    feed[evaluation.batch.targets['torso_map']] = torso.torso_maps(expected_xy, (1.0,))
+                    feed[evaluation.batch.targets['torso_map']] = torso_inference.torso_maps(
+                        expected_xy, (1.0,)
+                    )
                 for name, expected in session.run(evaluation.combined, feed).items():
                     np.testing.assert_allclose(outputs[name][[i]], expected, rtol=1e-4, atol=1e-8)

@@ -1,4 +1,5 @@
 """benchmark.py: the plain implementations say what ours say, and rounds alternate."""
+
 import math
 import os
 import shutil
@@ -8,12 +9,13 @@ import forked
 import numpy as np
 import pytest
 
-import main
-import pairwise_distr
-import spatial_model
-from datasets import arrays, flic
-from engine import augmentation, batches, files, heatmaps, multiscale
-from engine.tf1 import tf
+from jointpose import main, pairwise_distr, spatial_model
+from jointpose.datasets import arrays, flic
+from jointpose.nn import test_time_augmentation
+from jointpose.nn.tf1 import tf
+from jointpose.training import batches
+from jointpose.utils import files
+from jointpose.vision import augmentation, heatmaps
 from tools import benchmark, side_tf1
 
 
@@ -22,42 +24,54 @@ def test_plain_messages_are_ours(tf_graph):
     energies = tf.constant(rng.normal(size=(81, 12, 16)), tf.float32)
     maps = tf.constant(rng.random((10, 2, 6, 8)), tf.float32)
     ours = spatial_model.messages(spatial_model.softplus(energies), maps)
-    plain = [side_tf1.message(energies[i], maps[v])[:, 1:, 1:]
-             for i, (_, v) in enumerate(spatial_model.PAIRS_TO_JOINTS)]
+    plain = [
+        side_tf1.message(energies[i], maps[v])[:, 1:, 1:]
+        for i, (_, v) in enumerate(spatial_model.PAIRS_TO_JOINTS)
+    ]
     with tf_graph() as session:
         np.testing.assert_allclose(*session.run([tf.stack(ours), tf.stack(plain)]), rtol=1e-4)
 
 
 def test_plain_histograms_are_ours():
     people = np.random.default_rng(0).uniform(-20, 740, size=(7, flic.N_MAPS, 2)).astype(np.float32)
-    np.testing.assert_allclose(benchmark.plain_histograms(people), pairwise_distr.pairwise_histograms(people),
-                               rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(
+        benchmark.plain_histograms(people),
+        pairwise_distr.pairwise_histograms(people),
+        rtol=1e-5,
+        atol=1e-9,
+    )
 
 
 def test_plain_scales_are_ours_but_for_rounding(arrays_folder):
     split = arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder))
     options, system, *_ = main.understand(['--train'])
     ours = batches.views_batch(system, split, np.array([3]), options).images / 255
-    assert np.abs(benchmark.plain_scaled(split.images[3]) - ours).mean() < 0.02         # 0.1 to 0.3 between scales
+    assert (
+        np.abs(benchmark.plain_scaled(split.images[3]) - ours).mean() < 0.02
+    )  # 0.1 to 0.3 between scales
 
 
 def test_plain_maps_come_back(tf_graph):
-    smooth = heatmaps.render_targets(np.array([[[300, 200]]]), (60, 90))[0]                         # [60, 90, 1]
-    smooth = np.stack([smooth] * len(multiscale.SCALES))
-    ours = multiscale.combine(tf.constant(smooth))
+    smooth = heatmaps.render_targets(np.array([[[300, 200]]]), (60, 90))[0]  # [60, 90, 1]
+    smooth = np.stack([smooth] * len(test_time_augmentation.SCALES))
+    ours = test_time_augmentation.combine(tf.constant(smooth))
     plain = benchmark.plain_combined(smooth)
     with tf_graph() as session:
         found = session.run(ours)[0]
     # Masses differ (ours scales each map to 1), and the plain one rounds to whole cells: centres of mass agree to one.
-    centres = [[(m[..., 0].sum(axis=1 - axis) @ np.arange(m.shape[axis])) / m.sum() for axis in (0, 1)]
-               for m in (found, plain)]
+    centres = [
+        [(m[..., 0].sum(axis=1 - axis) @ np.arange(m.shape[axis])) / m.sum() for axis in (0, 1)]
+        for m in (found, plain)
+    ]
     np.testing.assert_allclose(*centres, atol=1)
 
 
 def test_plain_augmentation_keeps_shapes_and_range(arrays_folder, tf_graph):
     split = arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder))
     targets = heatmaps.render_targets(flic.clamp_to_frame(split.joints[:1]), (60, 90))
-    image, maps = side_tf1.augment(tf.constant(split.images[0] / 255, tf.float32), tf.constant(targets[0]))
+    image, maps = side_tf1.augment(
+        tf.constant(split.images[0] / 255, tf.float32), tf.constant(targets[0])
+    )
     with tf_graph() as session:
         image, maps = session.run([image, maps])
     assert image.shape == (480, 720, 3) and 0 <= image.min() < image.max() <= 1
@@ -73,20 +87,31 @@ def test_rounds_alternate_and_medians_leave_the_warm_up_out():
         def function():
             calls.append(name)
             return benchmark.Time(next(times), 1)
+
         return function
-    (ours, plain), runs = benchmark.measure(3, fake('ours', [9, 1, 2, 3]), fake('plain', [9, 5, 4, 6]))
+
+    (ours, plain), runs = benchmark.measure(
+        3, fake('ours', [9, 1, 2, 3]), fake('plain', [9, 5, 4, 6])
+    )
     assert (ours.wall, plain.wall, runs) == (2, 5, 3)
     assert calls == ['ours', 'plain'] * 4
     (slow,), runs = benchmark.measure(5, fake('slow', [100, 300, 200]))
     assert (slow.wall, runs) == (200, 3)
 
 
-SMALL = benchmark.Sizes(1, 256, ((1 / 16, 1),), ((1 / 16, 1),), (), (1,), 1, 40, (1,), (1,), (1 / 16,), ())
+SMALL = benchmark.Sizes(
+    1, 256, ((1 / 16, 1),), ((1 / 16, 1),), (), (1,), 1, 40, (1,), (1,), (1 / 16,), ()
+)
 CHEAP = ('augmentation', 'multiscale', 'histograms', 'preprocessing')
 
 
-@pytest.mark.parametrize('piece', [pytest.param(piece, marks=[] if piece in CHEAP else pytest.mark.long)
-                                   for piece in benchmark.PIECES])
+@pytest.mark.parametrize(
+    'piece',
+    [
+        pytest.param(piece, marks=[] if piece in CHEAP else pytest.mark.long)
+        for piece in benchmark.PIECES
+    ],
+)
 def test_each_piece_gives_its_rows(tmp_path, arrays_folder, monkeypatch, piece):
     for name in os.listdir(arrays_folder):
         os.symlink(os.path.join(arrays_folder, name), tmp_path / name)
@@ -102,8 +127,10 @@ def test_each_piece_gives_its_rows(tmp_path, arrays_folder, monkeypatch, piece):
 
 def test_rows_are_printed_though_a_later_piece_fails(monkeypatch, capsys):
     second = benchmark.Time(1, 1)
-    pieces = {'first': lambda *_: [benchmark.Row('well', 'small', second, second, 2, None, 5)],
-              'second': lambda *_: [][0]}
+    pieces = {
+        'first': lambda *_: [benchmark.Row('well', 'small', second, second, 2, None, 5)],
+        'second': lambda *_: [][0],
+    }
     monkeypatch.setattr(benchmark, 'PIECES', pieces)
     monkeypatch.setattr(benchmark, 'script', lambda *_: None)
     monkeypatch.setattr(sys, 'argv', ['benchmark', '--quick'])
@@ -119,8 +146,11 @@ def test_help():
 
 def test_a_side_knows_what_ours_knows():
     """It cannot import our modules, under Python 3.7."""
-    for module, names in ((flic, ('HEIGHT', 'WIDTH', 'FLIP')), (heatmaps, ('STRIDE',)),
-                          (augmentation, ('FLIP_PROBABILITY', 'BRIGHTNESS', 'CONTRAST', 'CROP'))):
+    for module, names in (
+        (flic, ('HEIGHT', 'WIDTH', 'FLIP')),
+        (heatmaps, ('STRIDE',)),
+        (augmentation, ('FLIP_PROBABILITY', 'BRIGHTNESS', 'CONTRAST', 'CROP')),
+    ):
         assert all(getattr(side_tf1, name) == getattr(module, name) for name in names)
     assert flic.N_JOINTS == side_tf1.JOINTS and augmentation.USUAL.rotation == side_tf1.ROTATION
     assert tuple(side_tf1.PAIRS) == spatial_model.PAIRS_TO_JOINTS
@@ -131,12 +161,15 @@ def test_a_side_is_another_process_s(monkeypatch, tmp_path):
     shutil.copy(os.path.join(forked.ROOT, 'tools', 'sides.py'), tmp_path / 'tools')
     (tmp_path / 'tools' / 'side_own.py').write_text(
         'def training_step(width, batch_size, word):\n    assert (width, batch_size, word) == (4, 2, "x"), "so not"\n'
-        '    return lambda: sum(range(10 ** 5))\n')
+        '    return lambda: sum(range(10 ** 5))\n'
+    )
     monkeypatch.setattr(benchmark, 'ROOT', str(tmp_path))
     with benchmark.Side(sys.executable, 'own', 4, 2, 'x') as side:
         (_, other), runs = benchmark.measure(2, lambda: None, side)
     assert runs == 2 and other.wall > 0 and side.process.returncode == 0
-    for python, arguments, reason in ((sys.executable, ('own', 4, 3, 'x'), 'AssertionError: so not'),
-                                      ('/nowhere/python', (), 'No such file')):
+    for python, arguments, reason in (
+        (sys.executable, ('own', 4, 3, 'x'), 'AssertionError: so not'),
+        ('/nowhere/python', (), 'No such file'),
+    ):
         with pytest.raises(files.InputError, match=f'{python}: {reason}'):
             benchmark.Side(python, *arguments)

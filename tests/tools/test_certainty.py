@@ -1,4 +1,5 @@
 """certainty.py: the fit against the curve that drew the fields, and the constants in use against the fields kept."""
+
 import collections
 import os
 
@@ -6,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-import main
-from engine.files import InputError
+from jointpose import main
+from jointpose.utils.files import InputError
 from tools import certainty
 
 Found = collections.namedtuple('Found', 'torso_xy sought')
@@ -31,37 +32,53 @@ def test_the_fit_finds_the_curve_that_drew_the_fields():
     np.testing.assert_allclose(certainty.fit(with_people, without), [moved, steepness], rtol=0.02)
 
 
-@pytest.mark.parametrize(('weights', 'table'), [('flic', 'certainty.csv'), ('flic_quarter', 'quarter/certainty.csv')])
+@pytest.mark.parametrize(
+    ('weights', 'table'), [('flic', 'certainty.csv'), ('flic_quarter', 'quarter/certainty.csv')]
+)
 def test_the_curves_in_use_are_the_fits_of_the_fields_kept(weights, table):
     """flic's is the default."""
     fields = certainty.read(os.path.join('report', table))
     assert min(len(values) for values in fields.values()) >= 20 and len(fields) == 4
     fitted = certainty.fit(fields['train', 'people'], fields['train', 'nobody'])
-    options = main.understand(['--restore', os.path.join('pretrained', weights), '--predict', 'docs/person.jpg'])[0]
+    options = main.understand(
+        ['--restore', os.path.join('pretrained', weights), '--predict', 'docs/person.jpg']
+    )[0]
     np.testing.assert_allclose(options.certainty, fitted, atol=0.006)
 
 
 def test_fields_are_kept_as_they_are(tmp_path):
     path = str(tmp_path / 'fields.csv')
-    certainty.write([('train', 'people', -1.25), ('test', 'nobody', -9.0), ('train', 'people', 0.5)], path)
+    certainty.write(
+        [('train', 'people', -1.25), ('test', 'nobody', -9.0), ('train', 'people', 0.5)], path
+    )
     fields = certainty.read(path)
-    assert {key: list(values) for key, values in fields.items()} == {('train', 'people'): [-1.25, 0.5],
-                                                                     ('test', 'nobody'): [-9.0]}
+    assert {key: list(values) for key, values in fields.items()} == {
+        ('train', 'people'): [-1.25, 0.5],
+        ('test', 'nobody'): [-9.0],
+    }
 
 
 def test_the_field_of_a_person_is_the_highest_near_the_torso():
     """Shoulders at y = 100, hips at y = 200: near is within 35 pixels of (50, 150)."""
     joints_xy = np.zeros((10, 2))
     joints_xy[[0, 3]], joints_xy[[6, 7]], joints_xy[9] = (50, 100), (50, 200), (50, 150)
-    found = [Found(np.array(xy, float), Sought(Seen(field)))
-             for xy, field in (((50, 150), -3.0), ((80, 150), -2.0), ((90, 150), -1.0))]
+    found = [
+        Found(np.array(xy, float), Sought(Seen(field)))
+        for xy, field in (((50, 150), -3.0), ((80, 150), -2.0), ((90, 150), -1.0))
+    ]
     assert certainty.field_near(found, joints_xy) == -2.0
     assert certainty.field_near(found[2:], joints_xy) == certainty.NOBODY
 
 
-@pytest.mark.parametrize(('content', 'reason'), [
-    (None, 'No such file'), ('a,b\n1,2\n', 'not a table'), ('part,kind,field\ntrain,people,x\n', 'not a table'),
-    ('part,kind,field\ntrain,people,1\n', 'wants train and test')])
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (None, 'No such file'),
+        ('a,b\n1,2\n', 'not a table'),
+        ('part,kind,field\ntrain,people,x\n', 'not a table'),
+        ('part,kind,field\ntrain,people,1\n', 'wants train and test'),
+    ],
+)
 def test_a_table_that_is_none_is_named(tmp_path, monkeypatch, content, reason):
     path = tmp_path / 'fields.csv'
     if content is not None:

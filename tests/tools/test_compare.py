@@ -1,4 +1,5 @@
 """compare.py against a stand-in for main.py whose times and errors are known."""
+
 import json
 import os
 import signal
@@ -7,13 +8,13 @@ import sys
 import pytest
 import scipy.io
 
-import systems
-from datasets import arrays
-from engine import options
-from engine.files import InputError
+from jointpose import systems
+from jointpose.datasets import arrays
+from jointpose.training import options
+from jointpose.utils.files import InputError
 from tools import compare, experiments
 
-CPU_SECONDS = {'tompson': 0.5, 'deeppose': 0.125, 'hrnet': 3.0}         # of a sample
+CPU_SECONDS = {'tompson': 0.5, 'deeppose': 0.125, 'hrnet': 3.0}  # of a sample
 
 
 @pytest.fixture
@@ -33,13 +34,29 @@ def run(tmp_path, arrays_of_26, monkeypatch):
 
     def run(*arguments):
         calls.clear()
-        compare.main(['--data', arrays_of_26, '--out', str(tmp_path / 'results.jsonl'), '--model_path',
-                      str(tmp_path / 'models'), '--train_examples', '16', *map(str, arguments)])
+        compare.main(
+            [
+                '--data',
+                arrays_of_26,
+                '--out',
+                str(tmp_path / 'results.jsonl'),
+                '--model_path',
+                str(tmp_path / 'models'),
+                '--train_examples',
+                '16',
+                *map(str, arguments),
+            ]
+        )
         return list(calls)
 
     monkeypatch.setattr(experiments, 'call_main', stand_in)
-    monkeypatch.setattr(signal, 'signal', lambda *_: None)                # pytest's own handlers stay
-    run.finite, run.calls, run.out, run.chart = True, calls, tmp_path / 'results.jsonl', tmp_path / 'results.png'
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)  # pytest's own handlers stay
+    run.finite, run.calls, run.out, run.chart = (
+        True,
+        calls,
+        tmp_path / 'results.jsonl',
+        tmp_path / 'results.png',
+    )
     return run
 
 
@@ -49,8 +66,16 @@ def write_run(said):
     os.makedirs(folder)
     with open(os.path.join(folder, 'log.jsonl'), 'w') as file:
         for epoch in range(said.n_epochs):
-            file.write(json.dumps({'step': epoch, 'test': {'rate_pd': 1.0, 'rate_sm': 50.0 + epoch},
-                                   'cpu_seconds': CPU_SECONDS[said.system] * said.train_examples}) + '\n')
+            file.write(
+                json.dumps(
+                    {
+                        'step': epoch,
+                        'test': {'rate_pd': 1.0, 'rate_sm': 50.0 + epoch},
+                        'cpu_seconds': CPU_SECONDS[said.system] * said.train_examples,
+                    }
+                )
+                + '\n'
+            )
     with open(os.path.join(folder, 'steps.jsonl'), 'w') as file:
         file.write('{}\n' * (said.n_epochs * -(-said.train_examples // said.batch_size)))
     with open(os.path.join(folder, 'settings.json'), 'w') as file:
@@ -64,9 +89,16 @@ def write_predictions(said):
     wrong = people.joints[:, :9] + 1000
     right = people.joints[:, :9].copy()
     right[:, [2, 5]] += 1000
-    scipy.io.savemat(said.predictions, {
-        'flic_pred_pd': wrong.transpose(2, 1, 0), 'flic_pred_sm': right.transpose(2, 1, 0), 'index': people.rows,
-        'split': 'test', 'data_id': manifest['id']})
+    scipy.io.savemat(
+        said.predictions,
+        {
+            'flic_pred_pd': wrong.transpose(2, 1, 0),
+            'flic_pred_sm': right.transpose(2, 1, 0),
+            'index': people.rows,
+            'split': 'test',
+            'data_id': manifest['id'],
+        },
+    )
 
 
 def test_epochs_come_nearest_to_the_time_asked_for(run):
@@ -74,9 +106,20 @@ def test_epochs_come_nearest_to_the_time_asked_for(run):
     calls = run('--minutes', 1, '--systems', 'tompson', 'deeppose', 'hrnet')
     trained = [said for said in calls if said.train and said.train_examples == 16]
     assert [said.n_epochs for said in trained] == [8, 30, 1]
-    assert all(said.validation and said.data_augm and said.rotation == 15 and said.zoom == [0.75, 1.35]
-               and said.schedule == 'cosine' and said.optimizer == 'adam' for said in trained)
-    assert [said.validation for said in calls] == [True, True, False] * 3           # the test people only at the end
+    assert all(
+        said.validation
+        and said.data_augm
+        and said.rotation == 15
+        and said.zoom == [0.75, 1.35]
+        and said.schedule == 'cosine'
+        and said.optimizer == 'adam'
+        for said in trained
+    )
+    assert [said.validation for said in calls] == [
+        True,
+        True,
+        False,
+    ] * 3  # the test people only at the end
     rows = [json.loads(line) for line in run.out.read_text().splitlines()]
     assert [row['epochs'][-1] for row in rows] == [[64.0, 57.0], [60.0, 79.0], [48.0, 50.0]]
     assert [row['updates'] for row in rows] == [16, 60, 2]
@@ -89,18 +132,35 @@ def test_people_count_from_the_same_confidence_in_training_and_at_the_end(run, m
 
 def test_rates_are_those_of_the_last_output(run, capsys):
     run('--minutes', 1, '--systems', 'deeppose')
-    row, = (json.loads(line) for line in run.out.read_text().splitlines())
+    (row,) = (json.loads(line) for line in run.out.read_text().splitlines())
     assert row['rates']['wrist'] == 0 and row['rates']['elbow'] == 100
-    assert row['rates']['mean of 9'] == pytest.approx(700 / 9, abs=0.01) and row['pck']['elbow'] == 100
+    assert (
+        row['rates']['mean of 9'] == pytest.approx(700 / 9, abs=0.01) and row['pck']['elbow'] == 100
+    )
     cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].split('|')[1:-1]]
-    assert cells == ['deeppose', '8', '60', '1.0', '8.0', '0.0', '100.0', '100.0', '100.0', '100.0', '77.8',
-                     '100.0, 0.0', '92.3, 82.0']
+    assert cells == [
+        'deeppose',
+        '8',
+        '60',
+        '1.0',
+        '8.0',
+        '0.0',
+        '100.0',
+        '100.0',
+        '100.0',
+        '100.0',
+        '77.8',
+        '100.0, 0.0',
+        '92.3, 82.0',
+    ]
     assert run.chart.read_bytes().startswith(b'\x89PNG')
 
 
 def test_what_is_there_is_not_run_again(run):
     assert len(run('--minutes', 1, '--systems', 'deeppose')) == 3
-    assert {said.system for said in run('--minutes', 1, '--systems', 'deeppose', 'hrnet')[:-1]} == {'hrnet'}
+    assert {said.system for said in run('--minutes', 1, '--systems', 'deeppose', 'hrnet')[:-1]} == {
+        'hrnet'
+    }
     assert run('--minutes', 1, '--table') == []
     assert len(run('--minutes', 2, '--systems', 'deeppose')) == 3
 
@@ -108,7 +168,10 @@ def test_what_is_there_is_not_run_again(run):
 def test_what_cannot_be_written_is_found_out_before_the_training(run, tmp_path):
     with pytest.raises(InputError, match=r'--out .*none/results\.jsonl: No such file'):
         run('--minutes', 1, '--out', tmp_path / 'none' / 'results.jsonl')
-    with experiments.open_results(str(run.out)), pytest.raises(InputError, match='another process writes to it'):
+    with (
+        experiments.open_results(str(run.out)),
+        pytest.raises(InputError, match='another process writes to it'),
+    ):
         run('--minutes', 1)
     assert run.calls == []
 

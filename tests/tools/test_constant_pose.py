@@ -1,11 +1,12 @@
 """The constant pose against people whose poses are known."""
+
 import json
 
 import forked
 import numpy as np
 import pytest
 
-from datasets import arrays, flic
+from jointpose.datasets import arrays, flic
 from tools.constant_pose import constant_pose
 
 
@@ -17,7 +18,9 @@ def split_of(poses, boxes):
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     height = boxes[:, 3] - boxes[:, 1]
     joints = centre[:, None] + height[:, None, None] * np.array(poses)
-    joints = np.concatenate([joints, np.zeros((len(boxes), 1, 2))], axis=1)             # a torso that is not asked for
+    joints = np.concatenate(
+        [joints, np.zeros((len(boxes), 1, 2))], axis=1
+    )  # a torso that is not asked for
     return arrays.Split(None, joints, people, np.arange(len(boxes)), 'train')
 
 

@@ -1,4 +1,5 @@
 """PARSE as COCO's files, by hand; and the rates of docs/own_data.md from the predictions that are kept."""
+
 import os
 import re
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, SHARED
 
-from datasets import annotations, lsp
+from jointpose.datasets import lsp, records
 from tools import parse_coco
 
 KEPT = os.path.join(ROOT, 'report', 'own_data')
@@ -18,15 +19,19 @@ def test_joints_come_by_their_names(tmp_path):
     """Joint i of LSP's at (10 i, 20 i); the nose is between the neck and the top of the head."""
     cv2.imwrite(str(tmp_path / 'a.jpg'), np.zeros((300, 200, 3), np.uint8))
     xy = np.arange(14)[None, :, None] * np.array([10, 20])
-    part = annotations.annotated(['a.jpg'], [0], xy, np.full((1, 14), 2), box=[[0, 0, 200, 300]])
+    part = records.annotated(['a.jpg'], [0], xy, np.full((1, 14), 2), box=[[0, 0, 200, 300]])
     content = parse_coco.coco(part, str(tmp_path))
     assert content['images'] == [{'id': 0, 'file_name': 'a.jpg', 'width': 200, 'height': 300}]
     (person,), (category,) = content['annotations'], content['categories']
     points = np.reshape(person['keypoints'], (-1, 3))
     found = dict(zip(category['keypoints'], points.tolist()))
     assert found['nose'] == [125, 250, 2]
-    for ours, theirs in (('left_shoulder', 'lsho'), ('right_wrist', 'rwri'), ('left_hip', 'lhip'),
-                         ('right_elbow', 'relb')):
+    for ours, theirs in (
+        ('left_shoulder', 'lsho'),
+        ('right_wrist', 'rwri'),
+        ('left_hip', 'lhip'),
+        ('right_elbow', 'relb'),
+    ):
         i = lsp.JOINTS.index(theirs)
         assert found[ours] == [10 * i, 20 * i, 2]
     assert len(found) == 9 and person['image_id'] == 0 and person['category_id'] == category['id']
@@ -49,7 +54,9 @@ def rates_of(text):
 
 def test_the_two_pages_agree():
     before_and_after = page_rates('report', 'own_data', 'README.md')
-    assert len(before_and_after) == 4 and page_rates('docs', 'own_data.md') == before_and_after[1::2]
+    assert (
+        len(before_and_after) == 4 and page_rates('docs', 'own_data.md') == before_and_after[1::2]
+    )
 
 
 @pytest.mark.long
@@ -58,12 +65,34 @@ def test_kept_predictions_have_the_rates_of_the_page(tmp_path):
     if not os.path.isdir(folder):
         pytest.skip(f'PARSE is not at {folder} (set POSE_SHARED)')
     forked.run(['-m', 'tools.parse_coco', folder, '--out', tmp_path], check=True, cwd=ROOT)
-    made = forked.run(['data.py', '--coco', tmp_path / 'train.json', tmp_path / 'test.json', '--images', folder,
-                       '--out', tmp_path / 'arrays', '--workers', 1], check=True)
+    made = forked.run(
+        [
+            'data.py',
+            '--coco',
+            tmp_path / 'train.json',
+            tmp_path / 'test.json',
+            '--images',
+            folder,
+            '--out',
+            tmp_path / 'arrays',
+            '--workers',
+            1,
+        ],
+        check=True,
+    )
     assert '2 backward-facing' in made.stdout and '8 backward-facing' in made.stdout
     rates = []
     for name in ('before', 'after'):
-        scored = forked.run(['evaluate.py', os.path.join(KEPT, f'{name}.mat'), '--data', tmp_path / 'arrays', '--out',
-                             tmp_path / 'curves'], check=True)
+        scored = forked.run(
+            [
+                'evaluate.py',
+                os.path.join(KEPT, f'{name}.mat'),
+                '--data',
+                tmp_path / 'arrays',
+                '--out',
+                tmp_path / 'curves',
+            ],
+            check=True,
+        )
         rates += rates_of(scored.stdout)
     assert rates == page_rates('report', 'own_data', 'README.md')

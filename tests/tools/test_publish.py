@@ -1,4 +1,5 @@
 """Published weights: nothing of the optimiser's, the same predictions bit for bit, and no training from them."""
+
 import json
 import os
 import shutil
@@ -13,7 +14,9 @@ MAIN, PUBLISH = ['tests/narrow_main.py'], ['-m', 'tools.publish']
 
 
 def call(program, folder, *arguments):
-    return forked.run([*program, *arguments], cwd=folder, env={**os.environ, 'PYTHONPATH': forked.ROOT})
+    return forked.run(
+        [*program, *arguments], cwd=folder, env={**os.environ, 'PYTHONPATH': forked.ROOT}
+    )
 
 
 @pytest.fixture(scope='module', params=['averages', pytest.param('plain', marks=pytest.mark.long)])
@@ -24,41 +27,86 @@ def folder(request, tmp_path_factory, whole, arrays_folder):
         shutil.copytree(whole.folder / 'models' / 'whole', folder / 'models_ex' / 'run')
         shutil.copy(whole.folder / 'whole.mat', folder / 'run.mat')
     else:
-        trained = call(MAIN, folder, '--train', *PLAIN, '--use_sm', '--n_epochs', 2, '--run', 'run', '--data',
-                       arrays_folder, '--predictions', 'run.mat')
+        trained = call(
+            MAIN,
+            folder,
+            '--train',
+            *PLAIN,
+            '--use_sm',
+            '--n_epochs',
+            2,
+            '--run',
+            'run',
+            '--data',
+            arrays_folder,
+            '--predictions',
+            'run.mat',
+        )
         assert trained.returncode == 0, trained.stderr
-    published = call(PUBLISH, folder, 'models_ex/run', '--out', 'weights/small', '--certainty', -4, 2.5)
+    published = call(
+        PUBLISH, folder, 'models_ex/run', '--out', 'weights/small', '--certainty', -4, 2.5
+    )
     assert published.returncode == 0, published.stderr
     return folder
 
 
 def variables(path):
-    from engine.tf1 import tf
+    from jointpose.nn.tf1 import tf
+
     reader = tf.train.NewCheckpointReader(str(path / 'model'))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def test_nothing_but_the_optimiser_is_gone(folder):
-    whole, part = (variables(folder / run / 'step-00000008') for run in ('models_ex/run', 'weights/small'))
+    whole, part = (
+        variables(folder / run / 'step-00000008') for run in ('models_ex/run', 'weights/small')
+    )
     gone = set(whole) - set(part)
     averaged = {name.removesuffix('/average') for name in whole if name.endswith('/average')}
-    assert gone == {name for name in whole if 'Adam' in name or 'power' in name or name == 'skipped'} | averaged
-    trained = [name for name in whole if name.endswith(('weights', 'bias', 'scale', 'offset', 'energies', 'biases'))]
-    assert sum('Adam' in name for name in gone) == 2 * len(trained) and averaged in (set(), set(trained))
+    assert (
+        gone
+        == {name for name in whole if 'Adam' in name or 'power' in name or name == 'skipped'}
+        | averaged
+    )
+    trained = [
+        name
+        for name in whole
+        if name.endswith(('weights', 'bias', 'scale', 'offset', 'energies', 'biases'))
+    ]
+    assert sum('Adam' in name for name in gone) == 2 * len(trained) and averaged in (
+        set(),
+        set(trained),
+    )
     assert all(np.array_equal(part[name], whole[name]) for name in part)
     state = json.loads((folder / 'weights/small/step-00000008/state.json').read_text())
     assert state['settings']['certainty'] == [-4, 2.5] and state['best'] is None
     for log in ('log.jsonl', 'steps.jsonl'):
-        assert (folder / 'weights/small' / log).read_bytes() == (folder / 'models_ex/run' / log).read_bytes()
-    before, after = (json.loads((folder / run / 'settings.json').read_text())
-                     for run in ('models_ex/run', 'weights/small'))
-    del before['data']                                  # this machine's folder is nobody else's business
+        assert (folder / 'weights/small' / log).read_bytes() == (
+            folder / 'models_ex/run' / log
+        ).read_bytes()
+    before, after = (
+        json.loads((folder / run / 'settings.json').read_text())
+        for run in ('models_ex/run', 'weights/small')
+    )
+    del before['data']  # this machine's folder is nobody else's business
     assert after == {**before, 'certainty': [-4, 2.5]} != before
 
 
 def test_same_predictions(folder, arrays_folder):
-    again = call(MAIN, folder, '--restore', 'weights/small', '--data', arrays_folder,
-                 '--predictions', 'again.mat', '--tb_folder', '', '--batch_size', 3)
+    again = call(
+        MAIN,
+        folder,
+        '--restore',
+        'weights/small',
+        '--data',
+        arrays_folder,
+        '--predictions',
+        'again.mat',
+        '--tb_folder',
+        '',
+        '--batch_size',
+        3,
+    )
     assert again.returncode == 0, again.stderr
     first, second = (scipy.io.loadmat(folder / name) for name in ('run.mat', 'again.mat'))
     names = [name for name in first if name.startswith('flic_pred')]
@@ -70,23 +118,26 @@ def test_same_predictions(folder, arrays_folder):
 def test_half_precision(tmp_path):
     """The same numbers rounded to half precision; what the graph has stays single, integers stay; what does not fit is
     refused."""
-    from engine import checkpoint
-    from engine.files import InputError
-    from engine.tf1 import tf
+    from jointpose.nn.tf1 import tf
+    from jointpose.training import checkpoint
+    from jointpose.utils.files import InputError
     from tools import publish
+
     value = np.random.default_rng(0).normal(0, 1, (5, 7)).astype(np.float32)
     state = {'step': 3, 'best': None, 'code': 'x', 'settings': {}}
     with tf.Graph().as_default(), tf.Session() as session:
         weights = tf.get_variable('a/weights', initializer=value)
-        step = tf.get_variable('global_step', initializer=np.int64(2 ** 40 + 3))
+        step = tf.get_variable('global_step', initializer=np.int64(2**40 + 3))
         session.run(tf.global_variables_initializer())
         path = checkpoint.save(session, tf.train.Saver(), str(tmp_path / 'run'), state, 1)
-        half = checkpoint.load(publish.publish(checkpoint.load(path), str(tmp_path / 'half'), half=True))
+        half = checkpoint.load(
+            publish.publish(checkpoint.load(path), str(tmp_path / 'half'), half=True)
+        )
         session.run([weights.assign(0 * weights), step.assign(0)])
         checkpoint.restore(session, tf.train.Saver(), half)
         expected = value.astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(session.run(weights), expected)
-        assert session.run(step) == 2 ** 40 + 3
+        assert session.run(step) == 2**40 + 3
         taken = checkpoint.weights(half.path)['a/weights']
         np.testing.assert_array_equal(taken, expected)
         assert taken.dtype == np.float32
@@ -117,14 +168,24 @@ def test_a_full_disk_leaves_nothing(folder):
     (folder / 'weights' / 'some').mkdir()
     (folder / 'weights' / 'some' / 'README.md').write_text('mine')
     for out in ('some', 'none'):
-        result = forked.run([*PUBLISH, 'small', '--model_path', 'weights', '--out', f'weights/{out}'], cwd=folder,
-                            file_size=20_000, env={**os.environ, 'PYTHONPATH': forked.ROOT})
+        result = forked.run(
+            [*PUBLISH, 'small', '--model_path', 'weights', '--out', f'weights/{out}'],
+            cwd=folder,
+            file_size=20_000,
+            env={**os.environ, 'PYTHONPATH': forked.ROOT},
+        )
         assert result.returncode == 2 and f'--out weights/{out}: cannot be written' in result.stderr
-    assert os.listdir(folder / 'weights' / 'some') == ['README.md'] and not (folder / 'weights' / 'none').exists()
+    assert (
+        os.listdir(folder / 'weights' / 'some') == ['README.md']
+        and not (folder / 'weights' / 'none').exists()
+    )
 
 
 def test_never_over_another(folder):
     result = call(PUBLISH, folder, 'models_ex/run', '--out', 'weights/small')
-    assert result.returncode == 2 and '--out weights/small: holds a checkpoint already' in result.stderr
+    assert (
+        result.returncode == 2
+        and '--out weights/small: holds a checkpoint already' in result.stderr
+    )
     absent = call(PUBLISH, folder, 'models_ex/nothing', '--out', 'weights/other')
     assert absent.returncode == 2 and "error: run: no run 'models_ex/nothing' in " in absent.stderr

@@ -1,4 +1,5 @@
 """rate_tables.py: README's cells against the stored joints, and what is stored at all."""
+
 import json
 import os
 import re
@@ -9,8 +10,8 @@ import pytest
 from conftest import ROOT
 from test_evaluate import make_arrays, own_file
 
-from datasets import flic as flic_dataset
-from engine.files import InputError
+from jointpose.datasets import flic as flic_dataset
+from jointpose.utils.files import InputError
 from tools import rate_tables
 from tools.rate_tables import ROWS
 
@@ -26,8 +27,13 @@ def real_arrays(flic, tmp_path_factory):
     people = flic_dataset.read_annotations(os.path.join(flic, 'examples.mat'))
     test = people.split == 'test'
     assert test.sum() == 1016 and people.backward[test].sum() == 48
-    make_arrays(folder, people.joints_xy[test, :9], people.backward[test], people.torsobox[test],
-                files=people.file[test])
+    make_arrays(
+        folder,
+        people.joints_xy[test, :9],
+        people.backward[test],
+        people.torsobox[test],
+        files=people.file[test],
+    )
     manifest = json.loads((folder / 'manifest.json').read_text())
     (folder / 'manifest.json').write_text(json.dumps({**manifest, 'id': 'da158add'}))
     return str(folder)
@@ -37,11 +43,17 @@ def real_arrays(flic, tmp_path_factory):
 def recomputed(real_arrays):
     """{(weights, label): its cells, and its intervals' cells} of the rows whose joints are stored."""
     errors = rate_tables.stored_errors(STORED, real_arrays)
-    truth = rate_tables.evaluate.read_truth(real_arrays, rate_tables.read_manifest(real_arrays), 'test')
-    return {(row.weights, row.label): {'rates': rate_tables.cells(error),
-                                       'people': rate_tables.interval_cells(error, None),
-                                       'films': rate_tables.interval_cells(error, truth.films)}
-            for row, error in errors.items()}
+    truth = rate_tables.evaluate.read_truth(
+        real_arrays, rate_tables.read_manifest(real_arrays), 'test'
+    )
+    return {
+        (row.weights, row.label): {
+            'rates': rate_tables.cells(error),
+            'people': rate_tables.interval_cells(error, None),
+            'films': rate_tables.interval_cells(error, truth.films),
+        }
+        for row, error in errors.items()
+    }
 
 
 def readme_rows(text):
@@ -71,20 +83,27 @@ def test_readme_has_the_cells_that_come_out(row, recomputed):
     with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as file:
         printed = readme_rows(file.read())[row.weights, row.label]
     if (row.weights, row.label) not in recomputed:
-        pytest.skip(f'{rate_tables.FOLDER}/{row.name}.npz is missing: README\'s row is not recomputed')
+        pytest.skip(
+            f"{rate_tables.FOLDER}/{row.name}.npz is missing: README's row is not recomputed"
+        )
     expected = recomputed[row.weights, row.label]
     assert printed.pop('rates') == expected['rates']
-    for over, cells in printed.items():                                     # NumPy's draws may change with its version
+    for over, cells in printed.items():  # NumPy's draws may change with its version
         assert np.allclose(numbers(cells), numbers(expected[over]), atol=0.11)
 
 
 def test_the_test_reads_rates_and_intervals_of_the_row_above():
-    text = ('words\n\n| | weights | options | CPU seconds a person | wrist | hip |\n|---|---|---|---:|---:|---:|\n'
-            '| **one** | `a` | `--b` | 2.3 | **80.9** | 1 |\n'
-            '| 95 % interval over films | | | | 72.0 to 79.4 | 0 to 2 |\n'
-            '| two | | | | 3 | 4 |\n| two | `c` | | | 5 | 6 |\n\n| other | table |\n')
-    assert readme_rows(text) == {('a', '**one**'): {'rates': ['80.9', '1'], 'films': ['72.0 to 79.4', '0 to 2']},
-                                 ('a', 'two'): {'rates': ['3', '4']}, ('c', 'two'): {'rates': ['5', '6']}}
+    text = (
+        'words\n\n| | weights | options | CPU seconds a person | wrist | hip |\n|---|---|---|---:|---:|---:|\n'
+        '| **one** | `a` | `--b` | 2.3 | **80.9** | 1 |\n'
+        '| 95 % interval over films | | | | 72.0 to 79.4 | 0 to 2 |\n'
+        '| two | | | | 3 | 4 |\n| two | `c` | | | 5 | 6 |\n\n| other | table |\n'
+    )
+    assert readme_rows(text) == {
+        ('a', '**one**'): {'rates': ['80.9', '1'], 'films': ['72.0 to 79.4', '0 to 2']},
+        ('a', 'two'): {'rates': ['3', '4']},
+        ('c', 'two'): {'rates': ['5', '6']},
+    }
     assert numbers(['72.0 to 79.4']) == [[72, 79.4]]
 
 
@@ -94,14 +113,16 @@ def made(tmp_path, monkeypatch):
     joints_xy = np.full((6, 9, 2), 300.0)
     joints_xy[:, 6] += (60, 80)
     make_arrays(tmp_path / 'arrays', joints_xy, files=['a-1.jpg'] * 3 + ['b-1.jpg'] * 3)
-    far = joints_xy + np.repeat([3, 30], 3)[:, None, None]                  # 4 and 42 %
+    far = joints_xy + np.repeat([3, 30], 3)[:, None, None]  # 4 and 42 %
     own_file(tmp_path / 'p.mat', joints_xy, far, found_with=HOW, flic_score_sm=np.ones((9, 6)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def run(monkeypatch, *argv):
-    monkeypatch.setattr(sys, 'argv', ['rate_tables.py', '--data', 'arrays', '--folder', 'kept', *argv])
+    monkeypatch.setattr(
+        sys, 'argv', ['rate_tables.py', '--data', 'arrays', '--folder', 'kept', *argv]
+    )
     rate_tables.main()
 
 
@@ -114,21 +135,40 @@ def test_stored_and_printed(made, monkeypatch, capsys):
 
     run(monkeypatch)
     printed = capsys.readouterr().out
-    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in printed.splitlines() if line[:1] == '|']
+    rows = [
+        [cell.strip() for cell in line.strip('|').split('|')]
+        for line in printed.splitlines()
+        if line[:1] == '|'
+    ]
     joint_model, detector = ROWS[0].label, 'part detector alone'
     assert [joint_model, 'pretrained/flic_quarter', '--flip_average', *['50.0'] * 6] in rows
     assert [detector, 'pretrained/flic_quarter', '--flip_average', *['100.0'] * 6] in rows
     assert [joint_model, 'pretrained/flic_quarter', 'people', *['16.7 to 83.3'] * 6] in rows
     assert [joint_model, 'pretrained/flic_quarter', 'films', *['0.0 to 100.0'] * 6] in rows
-    assert 'quarter (main.py --restore pretrained/flic_quarter), ' in printed and 'quarter_flip (' not in printed
+    assert (
+        'quarter (main.py --restore pretrained/flic_quarter), ' in printed
+        and 'quarter_flip (' not in printed
+    )
 
 
-@pytest.mark.parametrize('name, changes, message', [
-    ('third', {}, "third is no row's file: one of quarter_flip, "),
-    ('quarter', {}, f'p.mat: found with {HOW!r}, but the row has default settings'),
-    ('quarter_flip', {'found_with': '--scales single --decode subcell'}, 'found with .* the row has --flip_average'),
-    ('quarter_flip', {'index': np.array([[0, 1, 2, 3, 5, 4]])}, 'p.mat: not of all 6 test people in order'),
-    ('quarter_flip', {'data_id': 'another'}, 'made from the arrays')])
+@pytest.mark.parametrize(
+    'name, changes, message',
+    [
+        ('third', {}, "third is no row's file: one of quarter_flip, "),
+        ('quarter', {}, f'p.mat: found with {HOW!r}, but the row has default settings'),
+        (
+            'quarter_flip',
+            {'found_with': '--scales single --decode subcell'},
+            'found with .* the row has --flip_average',
+        ),
+        (
+            'quarter_flip',
+            {'index': np.array([[0, 1, 2, 3, 5, 4]])},
+            'p.mat: not of all 6 test people in order',
+        ),
+        ('quarter_flip', {'data_id': 'another'}, 'made from the arrays'),
+    ],
+)
 def test_what_is_not_stored(made, monkeypatch, name, changes, message):
     joints_xy = np.full((6, 9, 2), 300.0)
     own_file(made / 'p.mat', joints_xy, joints_xy, **{'found_with': HOW, **changes})
@@ -140,10 +180,18 @@ def test_what_is_not_stored(made, monkeypatch, name, changes, message):
 def test_a_stored_file_of_other_options_is_refused(made, monkeypatch):
     run(monkeypatch, '--store', 'p.mat', 'quarter_flip')
     os.rename('kept/quarter_flip.npz', 'kept/eighth.npz')
-    with pytest.raises(InputError, match=r'eighth\.npz: found with .*, but the row has default settings'):
+    with pytest.raises(
+        InputError, match=r'eighth\.npz: found with .*, but the row has default settings'
+    ):
         run(monkeypatch)
 
 
 def test_rows_have_names_of_their_own():
-    assert len({(row.weights, row.label) for row in ROWS}) == len({(row.name, row.output) for row in ROWS}) == len(ROWS)
-    assert all(len({row.options for row in ROWS if row.name == name}) == 1 for name in rate_tables.names())
+    assert (
+        len({(row.weights, row.label) for row in ROWS})
+        == len({(row.name, row.output) for row in ROWS})
+        == len(ROWS)
+    )
+    assert all(
+        len({row.options for row in ROWS if row.name == name}) == 1 for name in rate_tables.names()
+    )

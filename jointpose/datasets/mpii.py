@@ -1,0 +1,234 @@
+"""MPII Human Pose (Andriluka et al. 2014): everyday activities, sixteen joints, often several people a picture.
+
+Two forms are read:
+    the official .mat     RELEASE: the training people (img_train) that have joints; every tenth picture is a test one,
+                          as the official test people have no public joints
+    HRNet's .json         lists of people: image, joints, joints_vis, center, scale; two files, train.json and
+                          valid.json, or one, of which every tenth picture is a test one; who has a center of -1, -1
+                          or no positive scale is left out and counted
+
+unit is the head's size, 0.6 of the head box's diagonal, by which PCKh is normalised.  HRNet's form has no head boxes,
+and needs none: top of the head and upper neck lie 0.4 of the diagonal on either side of the box's middle (of five
+people looked at, the squared diagonals that follow are whole numbers, as a box of whole pixels has them), so the size
+is 0.75 of their distance.  The box is the square of 200 * scale pixels around the centre.
+"""
+
+import functools
+
+import numpy as np
+
+from jointpose.annotations import picture_names
+from jointpose.annotations.coco_json import is_nowhere
+from jointpose.datasets import arrays, records
+from jointpose.utils.files import InputError, load_json, load_mat
+from jointpose.vision.crops import HIDDEN, NOT_LABELLED, VISIBLE
+
+JOINTS = (
+    'rank',
+    'rkne',
+    'rhip',
+    'lhip',
+    'lkne',
+    'lank',
+    'pelvis',
+    'thorax',
+    'neck',
+    'head',
+    'rwri',
+    'relb',
+    'rsho',
+    'lsho',
+    'lelb',
+    'lwri',
+)
+POINTS = JOINTS
+FLIP = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
+LIMBS = (
+    (0, 1),
+    (1, 2),
+    (2, 6),
+    (6, 3),
+    (3, 4),
+    (4, 5),
+    (6, 7),
+    (7, 8),
+    (8, 9),
+    (10, 11),
+    (11, 12),
+    (12, 7),
+    (7, 13),
+    (13, 14),
+    (14, 15),
+)
+LAYOUT = arrays.annotations(len(JOINTS))
+SIDES = "left is the person's own left"
+MEASURE, RADIUS, UNCOUNTED = 'PCKh@0.5', 0.5, ('pelvis', 'thorax')
+people, check_joints = records.people, records.check_joints
+FIELDS = 'image', 'joints', 'joints_vis', 'center', 'scale'  # of HRNet's form
+HEAD = ('head', 'neck')
+HEAD_SIZE = 0.6  # of the head box's diagonal
+HEAD_LINE = 0.8  # the distance between HEAD's joints, of the same
+
+
+def read(metas, folders):
+    """See annotations.py."""
+    root, inner = records.common_root(folders)
+    parts = [
+        read_json(path, folder, prefix)
+        if path.lower().endswith('.json')
+        else read_mat(path, prefix)
+        for path, folder, prefix in zip(metas, folders, inner)
+    ]
+    return root, dict(zip(arrays.SPLITS, parts)) if len(parts) == 2 else records.tenth(
+        records.joined(parts)
+    )
+
+
+@records.understood
+def read_json(path, folder, prefix):
+    """One of HRNet's files -> Annotated; says on stdout who is left out.  prefix: the folder, from the root."""
+    people = load_json(path)
+    if not isinstance(people, list) or not people:
+        raise InputError(
+            f"not HRNet's form of MPII, a list of people, each with {', '.join(FIELDS)}"
+        )
+    for row, person in enumerate(people):
+        check_fields(row, person)
+    xy, visible = (
+        column(people, 'joints')[..., :2],
+        column(people, 'joints_vis').reshape(len(people), len(JOINTS), -1),
+    )
+    seen = visible[..., 0] > 0
+    unset = seen & is_nowhere(xy.reshape(-1, 2)).reshape(seen.shape)
+    if unset.any():
+        print(f'{path}: {unset.sum()} joints at (0, 0) or (-1, -1) are taken for unlabelled')
+    centres, scales = column(people, 'center'), column(people, 'scale')
+    kept = (centres != -1).any(axis=1) & (scales > 0)
+    if not kept.all():
+        print(f'{path}: left out: {(~kept).sum()} people without center or positive scale')
+    if not kept.any():
+        raise InputError('nobody has a center and a positive scale')
+    names, renamed = picture_names.resolve(
+        [person['image'] for person, keep in zip(people, kept) if keep], folder
+    )
+    if renamed.names:
+        print(f'{path}: {renamed}')
+    return build(
+        [prefix + name for name in names],
+        xy[kept],
+        np.where(seen & ~unset, VISIBLE, NOT_LABELLED)[kept],
+        centres[kept],
+        scales[kept],
+    )
+
+
+def check_fields(row, person):
+    """InputError names a field that somebody of HRNet's form lacks."""
+    absent = [key for key in FIELDS if not isinstance(person, dict) or person.get(key) is None]
+    if absent:
+        test = 'joints' in absent and 'image' not in absent
+        raise InputError(
+            f"person {row} has no {', '.join(absent)}{' (a file of test people?)' * test}; HRNet's form "
+            f'of MPII has {", ".join(FIELDS)}'
+        )
+    if not isinstance(person['image'], str):
+        raise InputError(f'person {row}: image {person["image"]!r:.40} is no name')
+
+
+def column(people, key):
+    """float64 [n, ...]: a field of everybody."""
+    shapes = {
+        'joints': [(16, 2), (16, 3)],
+        'joints_vis': [(16,), (16, 2), (16, 3)],
+        'center': [(2,)],
+        'scale': [()],
+    }
+    rows = []
+    for row, person in enumerate(people):
+        try:
+            rows.append(np.array(person[key], float))
+        except (TypeError, ValueError):
+            raise InputError(
+                f'person {row}: {key} {person[key]!r:.60} are no numbers, or not equally many'
+            ) from None
+        if rows[-1].shape not in shapes[key] or rows[-1].shape != rows[0].shape:
+            raise InputError(
+                f'person {row}: {key} is of shape {rows[-1].shape}, expected {shapes[key][0]}'
+            )
+    return np.stack(rows)
+
+
+@records.understood
+def read_mat(path, folder):
+    """The official file -> Annotated of the training people with joints."""
+    return build(*load_mat(path, functools.partial(people_in, path, folder)))
+
+
+@records.understood
+def people_in(path, folder, variables):
+    """The variables of the official file -> the arguments of `build`."""
+    release = variables['RELEASE'][0, 0]
+    files, xy, visible, centres, scales, heads = [], [], [], [], [], []
+    for picture, is_train in zip(release['annolist'].ravel(), release['img_train'].ravel()):
+        for person in picture['annorect'].ravel() if is_train else ():
+            points, scale, position = (
+                field(person, name) for name in ('annopoints', 'scale', 'objpos')
+            )
+            if (
+                points is None
+                or scale is None
+                or position is None
+                or field(points, 'point') is None
+            ):
+                continue
+            one_xy, one_visible = np.zeros((len(JOINTS), 2)), np.full(len(JOINTS), NOT_LABELLED)
+            for point in points['point'].ravel():
+                joint, seen = int(point['id'].item()), field(point, 'is_visible')
+                one_xy[joint] = point['x'].item(), point['y'].item()
+                one_visible[joint] = HIDDEN if seen is not None and not float(seen) else VISIBLE
+            files.append(folder + str(field(field(picture, 'image'), 'name')))
+            xy.append(one_xy)
+            visible.append(one_visible)
+            centres.append([position[axis].item() for axis in 'xy'])
+            scales.append(float(scale))
+            heads.append(head_size(person))
+    if not files:
+        raise InputError('holds no training people with joints')
+    return files, np.stack(xy), np.stack(visible), centres, scales, heads
+
+
+def field(struct, name):
+    """What a MATLAB struct [1, 1] holds under a name, None where that is absent or empty."""
+    value = struct[name] if name in (struct.dtype.names or ()) else np.empty(0)
+    if not value.size:
+        return None
+    return value.ravel()[0]
+
+
+def head_size(person):
+    """Of a person's head box; not a number where there is none: such people train, but are not measured."""
+    corners = [field(person, name) for name in ('x1', 'x2', 'y1', 'y2')]
+    if None in corners:
+        return np.nan
+    x1, x2, y1, y2 = map(float, corners)
+    return HEAD_SIZE * np.hypot(x2 - x1, y2 - y1)
+
+
+def build(files, joints_xy, visible, centres, scales, heads=None):
+    """People in the order of their pictures' first appearance -> Annotated; heads: their sizes, if known."""
+    names = list(dict.fromkeys(files))
+    place = {name: i for i, name in enumerate(names)}
+    centres, scales = np.asarray(centres, np.float32), np.asarray(scales, np.float32)
+    half = 100 * scales[:, None]
+    line = records.distance(joints_xy, visible, *map(JOINTS.index, HEAD))
+    return records.annotated(
+        names,
+        [place[file] for file in files],
+        joints_xy,
+        visible,
+        centre=centres,
+        scale=scales,
+        box=np.concatenate([centres - half, centres + half], axis=1),
+        area=4 * half[:, 0] ** 2,
+        unit=HEAD_SIZE / HEAD_LINE * line if heads is None else heads,
+    )

@@ -1,0 +1,310 @@
+"""Whole bodies drawn, in the formats of LSP, MPII and COCO, so that their readers and all after them run without a
+download.  The figures are those of synthetic.py, with legs.
+
+    synthetic_sets.write('lsp', 'synthetic_LSP', n=200, seed=0)       # joints.mat, images/im0001.jpg ...
+    synthetic_sets.write('mpii', ...)                                 # train.json, valid.json (HRNet's form), images/
+    synthetic_sets.write('coco', ...)                                 # train.json, val.json, images/
+
+One in five pictures of MPII and COCO is a test one, and half of LSP's.  What is drawn is a function of (seed, index).
+"""
+
+import collections
+import itertools
+import json
+import os
+
+import cv2
+import numpy as np
+
+from jointpose.datasets import coco, lsp, mpii
+from jointpose.datasets.flic import HEIGHT, WIDTH
+from jointpose.datasets.synthetic import (
+    Canvas,
+    background,
+    develop,
+    draw_person,
+    lerp,
+    letters,
+    rotation,
+    sample_style,
+    save_mat,
+    upper_body,
+    write_jpeg,
+)
+from jointpose.utils import progress
+from jointpose.utils.files import InputError, atomic
+from jointpose.vision.crops import HIDDEN, NOT_LABELLED, VISIBLE
+
+LEGS = np.array(
+    [  # weight, then degrees from hanging, outwards: thigh mean, sd, shin mean, sd
+        (0.5, 4, 5, 2, 5),  # standing
+        (0.25, 18, 9, -8, 12),  # a wide stand, a step
+        (0.15, 45, 15, -20, 20),  # a lunge, a squat
+        (0.1, 75, 15, 10, 30),
+    ]
+)  # a kick, a jump
+
+LANDMARKS = (
+    'lank',
+    'lkne',
+    'lhip',
+    'lsho',
+    'lelb',
+    'lwri',
+    'rank',
+    'rkne',
+    'rhip',
+    'rsho',
+    'relb',
+    'rwri',
+    'pelvis',
+    'thorax',
+    'neck',
+    'top',
+    'nose',
+    'leye',
+    'reye',
+    'lear',
+    'rear',
+)
+
+# One person.  xy {landmark: [2] pixels}; visible {landmark: 0, 1 or 2}; mask bool [h, w]: where the person is seen.
+Body = collections.namedtuple('Body', 'xy visible mask')
+
+
+# --- the picture --------------------------------------------------------------------------------------------------
+
+
+def render(seed, index, people=1, length=None):
+    """(RGB uint8 [h, w, 3] of some size, up to `people` Bodies); joints that somebody nearer covers are HIDDEN.
+
+    length: of the first person's longer side, pixels; by default anything from 200 to 600.
+    """
+    rng = np.random.default_rng([seed, index, people])
+    n = rng.integers(
+        1, people if index > 1 else 1, endpoint=True
+    )  # two people make a train and a test set
+    light = np.array([rng.choice([-1.0, 1.0]), 0.9])
+    ambient = cv2.resize(rng.integers(95, 145, (3, 4), np.uint8), (WIDTH, HEIGHT))
+    canvas, bodies = Canvas(background(rng), ambient, light), []
+    for place in rng.permutation(n):
+        pose = whole_body(rng, (place + 0.5) / n * WIDTH)
+        before = canvas.image.copy()
+        draw_person(canvas, rng, pose, sample_style(rng))
+        mask = (canvas.image != before).any(axis=-1)
+        for other in bodies:
+            cover(other, mask)
+        bodies.append(Body(pose.xy, visibility(pose), mask))
+    extent = np.ptp(np.stack([bodies[0].xy[name] for name in LANDMARKS]), axis=0).max()
+    return cut(rng, develop(rng, canvas), bodies, (length or rng.uniform(200, 600)) / extent)
+
+
+def cover(body, mask):
+    """What somebody nearer leaves of a Body to be seen."""
+    body.mask[mask] = False
+    for name in LANDMARKS:
+        if body.visible[name] and mask[tuple(body.xy[name].astype(int)[::-1])]:
+            body.visible[name] = HIDDEN
+
+
+def whole_body(rng, x):
+    """A synthetic.Pose about column x with all LANDMARKS, which are within the frame."""
+    while True:
+        pose = upper_body(rng, rng.normal(x, 30), np.exp(rng.uniform(*np.log((62, 122)))))
+        xy = {**pose.xy, **legs(rng, pose), **ears(pose)}
+        thorax, pelvis = (
+            np.mean([xy[side + joint] for side in 'lr'], axis=0) for joint in ('sho', 'hip')
+        )
+        xy.update(
+            thorax=thorax,
+            pelvis=pelvis,
+            neck=lerp(thorax, xy['head'], 0.3),
+            top=xy['head'] - 0.26 * (xy['head_y'] - xy['head']),
+        )
+        lean = rotation(np.clip(rng.normal(0, 14), -40, 40))
+        xy = {name: lean @ (point - pelvis) + pelvis for name, point in xy.items()}
+        down = rng.uniform(0.8, 0.97) * HEIGHT - max(xy['lank'][1], xy['rank'][1])
+        xy = {name: point + (0, down) for name, point in xy.items()}
+        points = np.stack([xy[name] for name in LANDMARKS])
+        if (points >= 5).all() and (points <= (WIDTH - 6, HEIGHT - 6)).all():
+            return pose._replace(xy=xy)
+
+
+def legs(rng, pose):
+    """Knees and ankles, {landmark: pixel}."""
+    _, thigh, thigh_sd, shin, shin_sd = LEGS[rng.choice(len(LEGS), p=LEGS[:, 0])]
+    found = {}
+    for side, letter in letters(pose.backward).items():
+        angles = np.radians([rng.normal(thigh, thigh_sd), rng.normal(shin, shin_sd)])
+        upper, lower = (np.array([side * np.sin(angle), np.cos(angle)]) for angle in angles)
+        found[letter + 'kne'] = (
+            pose.xy[letter + 'hip'] + rng.uniform(0.75, 0.88) * pose.size * upper
+        )
+        found[letter + 'ank'] = found[letter + 'kne'] + rng.uniform(0.7, 0.82) * pose.size * lower
+    return found
+
+
+def ears(pose):
+    """As synthetic.py draws them, {landmark: pixel}."""
+    centre, turn = pose.xy['head'], np.sin(pose.gaze)
+    x, y = pose.xy['head_x'] - centre, pose.xy['head_y'] - centre
+    return {
+        letter + 'ear': centre + (0.16 * side * np.cos(pose.gaze) - 0.05 * turn) * x + 0.02 * y
+        for side, letter in letters(pose.backward).items()
+    }
+
+
+def visibility(pose):
+    """{landmark: VISIBLE, or NOT_LABELLED}: nobody sees a face from behind, nor the ear that is turned away."""
+    away = [
+        letter + 'ear'
+        for side, letter in letters(pose.backward).items()
+        if side * np.sin(pose.gaze) >= 0.4
+    ]
+    unseen = ['nose', 'leye', 'reye', *away] if pose.backward else away
+    return {name: NOT_LABELLED if name in unseen else VISIBLE for name in LANDMARKS}
+
+
+def cut(rng, image, bodies, zoom):
+    """The part of the frame with everybody in it and some surroundings, enlarged; returns (image, Bodies in it)."""
+    points = np.stack([body.xy[name] for body in bodies for name in LANDMARKS])
+    left, top = np.maximum(points.min(axis=0) - rng.uniform(15, 90, 2), 0).astype(int)
+    right, bottom = np.minimum(points.max(axis=0) + rng.uniform(15, 90, 2), (WIDTH, HEIGHT)).astype(
+        int
+    )
+    size = np.rint(zoom * np.array([right - left, bottom - top])).astype(int)
+    factor = size / (right - left, bottom - top)
+    image, *masks = (
+        cv2.resize(
+            np.ascontiguousarray(x[top:bottom, left:right]),
+            size.tolist(),
+            interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR,
+        )
+        for x in (image, *(body.mask.astype(np.uint8) for body in bodies))
+    )
+    return image, [
+        Body(
+            {name: (body.xy[name] - (left, top)) * factor for name in LANDMARKS},
+            body.visible,
+            mask > 0,
+        )
+        for body, mask in zip(bodies, masks)
+    ]
+
+
+# --- the sets -----------------------------------------------------------------------------------------------------
+
+
+def write(dataset, folder, n, seed):
+    """Writes n >= 2 annotated people as the data set has them; returns (paths of the annotations, folder of the
+    pictures).  Raises InputError, naming the file, where something cannot be written."""
+    images = os.path.join(folder, 'images')
+    try:
+        os.makedirs(images, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'{images}: cannot be made: {error.strerror}') from error
+    return {'lsp': write_lsp, 'mpii': write_mpii, 'coco': write_coco}[dataset](
+        folder, images, n, seed
+    ), images
+
+
+def pictures(images, n, seed, name, **how):
+    """Draws pictures until there are n people; yields (index, file, image's (height, width), Bodies)."""
+    with progress.bar(n, 'drawing', 'people') as bar:
+        left = n
+        for index in itertools.count():
+            if not left:
+                return
+            image, bodies = render(seed, index, **how)
+            file = name.format(index + 1)
+            write_jpeg(os.path.join(images, file), image)
+            bodies = bodies[:left]  # the last picture may leave somebody out
+            left -= len(bodies)
+            yield index, file, image.shape[:2], bodies
+            bar.update(len(bodies))
+
+
+def joints_of(body, names):
+    """(joints_xy float64 [k, 2], visible [k]) of a Body; what is not labelled is at 0."""
+    names = ['top' if name == 'head' else name for name in names]
+    visible = np.array([body.visible[name] for name in names])
+    return np.stack([body.xy[name] for name in names]) * (visible > 0)[:, None], visible
+
+
+def write_lsp(folder, images, n, seed):
+    """joints.mat, 3x14xn: x, y, 1 where hidden."""
+    people = [
+        joints_of(bodies[0], lsp.JOINTS)
+        for *_, bodies in pictures(images, n, seed, 'im{:04d}.jpg', length=150)
+    ]
+    joints = np.stack([np.column_stack([xy, visible == HIDDEN]) for xy, visible in people])
+    path = os.path.join(folder, 'joints.mat')
+    save_mat(path, {'joints': joints.transpose(2, 1, 0)})
+    return [path]
+
+
+def write_mpii(folder, images, n, seed):
+    """train.json and valid.json, lists of people as HRNet's."""
+    parts = {'train.json': [], 'valid.json': []}
+    for index, file, _, bodies in pictures(images, n, seed, '{:09d}.jpg', people=2):
+        for body in bodies:
+            xy, visible = joints_of(body, mpii.JOINTS)
+            first, last = xy.min(axis=0), xy.max(axis=0)
+            parts['valid.json' if index % 5 == 1 else 'train.json'].append(
+                {
+                    'image': file,
+                    'joints': np.where(visible[:, None] > 0, xy, -1).round(4).tolist(),
+                    'joints_vis': (visible > 0).astype(int).tolist(),
+                    'center': ((first + last) / 2).round(1).tolist(),
+                    'scale': round(1.15 * float((last - first).max()) / 200, 6),
+                }
+            )
+    return [write_json(os.path.join(folder, name), part) for name, part in parts.items()]
+
+
+def write_coco(folder, images, n, seed):
+    """train.json and val.json: COCO's annotations of person key points."""
+    category = {
+        'id': 1,
+        'name': 'person',
+        'keypoints': list(coco.JOINTS),
+        'skeleton': [[a + 1, b + 1] for a, b in coco.LIMBS],
+    }
+    parts = {
+        name: {'images': [], 'annotations': [], 'categories': [category]}
+        for name in ('train.json', 'val.json')
+    }
+    for index, file, (height, width), bodies in pictures(images, n, seed, '{:012d}.jpg', people=4):
+        part = parts['val.json' if index % 5 == 1 else 'train.json']
+        part['images'].append(
+            {'id': index + 1, 'file_name': file, 'height': height, 'width': width}
+        )
+        for body in bodies:
+            xy, visible = joints_of(body, coco.JOINTS)
+            rows, columns = (np.flatnonzero(body.mask.any(axis=axis)) for axis in (1, 0))
+            if not len(rows):  # somebody nearer covers all of this one
+                continue
+            left, top = int(columns[0]), int(rows[0])
+            part['annotations'].append(
+                {
+                    'id': 1000 * (index + 1) + len(part['annotations']),
+                    'image_id': index + 1,
+                    'category_id': 1,
+                    'iscrowd': 0,
+                    'bbox': [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+                    'area': float(body.mask.sum()),
+                    'num_keypoints': int((visible > 0).sum()),
+                    'keypoints': [
+                        round(float(v), 2)
+                        for point in np.column_stack([xy, visible])
+                        for v in point
+                    ],
+                }
+            )
+    return [write_json(os.path.join(folder, name), part) for name, part in parts.items()]
+
+
+def write_json(path, content):
+    with atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+        json.dump(content, file)
+    return path

@@ -1,0 +1,1 @@
+"""Prediction on images and videos, export, and the Python interface."""

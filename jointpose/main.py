@@ -1,0 +1,432 @@
+"""Trains and evaluates the part detector and the spatial model of Tompson et al. 2014, jointly, on several towers; or
+another system (systems/).
+
+`python main.py --help` has examples and all options (training/options.py).  --predict is in inference/predict.py, training
+on several machines in training/cluster.py.
+"""
+
+if __name__ == '__main__':
+    import jointpose.utils.startup  # noqa: F401
+
+import collections
+import contextlib
+import os
+import sys
+
+import numpy as np
+
+from jointpose import datasets, systems
+from jointpose.datasets import arrays
+from jointpose.inference import predict
+from jointpose.nn import fft_conv, import_weights, tiling
+from jointpose.nn.tf1 import tf
+from jointpose.training import batches, checkpoint, cluster, runs, summaries, towers, trainer
+from jointpose.training import options as command_line
+from jointpose.training.devices import session_config, use_tf32
+from jointpose.utils import folders, progress
+from jointpose.utils.cli import run_script
+from jointpose.utils.files import InputError
+from jointpose.vision.augmentation import transform
+
+# The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that
+# make the stream deliver those steps.  evaluation: towers.Evaluation, of one view a person (start_test) or of all
+# (start_views).  spectra: see convolution.spectra, within which the evaluation is run.
+Graph = collections.namedtuple(
+    'Graph',
+    'batch training start_training evaluation start_test start_views spectra saver '
+    'steps_per_epoch total_steps n_train n_test people_a_call',
+)
+
+
+def main():
+    options, system, found, origin = understand()
+    use_tf32(not options.no_tf32)
+    own = cluster.role(options)
+    if own and own.serves:
+        return serve(own, options)
+    if options.predict:
+        return predict_pictures(options, system, found)
+    note_replaced(options)
+    manifest = arrays.read_manifest(options.data)
+    splits = load_splits(system, options, manifest)
+    check_data(manifest, found, options)
+    start, trained = (
+        ({}, {})
+        if found
+        else (
+            system.start(options, splits['train'], manifest),
+            trained_weights(system, options, origin),
+        )
+    )
+    run = runs.open_run(options, found)  # from here on there is something on disk
+    trainer.say(
+        f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}'
+    )
+    with cluster.machines(own, options, cluster.facts(manifest['id'])) as machines:
+        while True:
+            try:
+                return work(machines, system, splits, options, run, manifest, start, found, trained)
+            except cluster.Lost as lost:
+                trainer.warn(f'{lost}; going on from the last checkpoint')
+                if options.train and checkpoint.list_run(run):
+                    found = checkpoint.find(options.model_path, run)
+
+
+def note_replaced(options):
+    """Says what the test people's joints will take the place of; InputError if they cannot be written."""
+    from jointpose.evaluation import predictions  # --predict starts without it and what it imports
+
+    if former := predictions.check_output(options):
+        trainer.say(
+            f'note: {predictions.path_of(options)}: that {former} will be replaced in the end; --predictions '
+            'names another file'
+        )
+
+
+def serve(own, options):
+    """Lends this machine's devices to other machines' runs."""
+    there = os.path.exists(os.path.join(options.data, arrays.MANIFEST))
+    return cluster.serve(
+        own, options, cluster.facts(arrays.read_manifest(options.data)['id'] if there else None)
+    )
+
+
+def work(machines, system, splits, options, run, manifest, start, found, trained):
+    """Trains and evaluates on the machines that are there."""
+    devices = machines.gather()
+    with tf.Graph().as_default(), tf.device(machines.home):
+        graph = build_graph(system, splits, options, devices)
+        with machines.session() as session:
+            state = initialise(session, graph, start, found, options, trained)
+            if options.train:
+                settings = command_line.settings_of(options, system)
+                runs.write_settings(run, settings, manifest['id'])
+                train(
+                    session,
+                    graph,
+                    system,
+                    splits,
+                    options,
+                    run,
+                    {
+                        **state,
+                        'data_id': manifest['id'],
+                        'settings': settings,
+                        'code': checkpoint.code_version(),
+                        'convolution': tiling.recorded_costs(),
+                    },
+                )
+            predict_people(session, graph, system, options, manifest, splits['test'], run)
+
+
+def understand(arguments=None, say=trainer.say):
+    """The command line, completed by the settings of the checkpoint that --restore goes on from or --init starts from.
+
+    say: what is done with remarks on the checkpoint.
+    Returns (options, the system's module, restored Checkpoint or None, Checkpoint to start from or None).
+    """
+    names = systems.names()
+    system = systems.load(system_meant(names, arguments))
+    options, explicit = command_line.parse(system, names, arguments)
+    found, origin = checkpoint_meant(options), None
+    if found:
+        check_checkpoint(found, names, options, explicit)
+        settings = found.state['settings']
+        if options.init is None:
+            command_line.take_over(options, explicit, settings, found.path, system, names)
+            for remark in remarks(found, options, system):
+                say(remark)
+        else:
+            command_line.take_over_network(options, explicit, settings, found.path, system, names)
+            found, origin = None, found
+    if 'data' not in explicit:
+        choose_data(options)
+    return options, system, found, origin
+
+
+def choose_data(options):
+    """Where --data is not given: the arrays of the restored run if they are still there, else those of the data set."""
+    of_run = options.data
+    if of_run is None or not os.path.exists(os.path.join(of_run, arrays.MANIFEST)):
+        options.data = arrays.default_folder(options.dataset)
+        if of_run not in (None, options.data) and not options.predict:
+            trainer.say(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
+
+
+def checkpoint_meant(options):
+    """The Checkpoint of --init or --restore; None where neither names one, or this machine only lends its devices."""
+    own = cluster.role(options)
+    if own and own.serves:
+        return None
+    if options.init is not None:
+        return (
+            None
+            if import_weights.is_foreign(options.init)
+            else checkpoint.find(options.model_path, options.init, '--init')
+        )
+    return (
+        None
+        if options.restore is None
+        else checkpoint.find(options.model_path, options.restore or None)
+    )
+
+
+def check_checkpoint(found, names, options, explicit):
+    """InputError where this call cannot go on or start from it."""
+    stored = found.state['settings'].get('system', command_line.DEFAULT_SYSTEM)
+    if stored not in names:
+        raise InputError(f'{found.path}: of a system that is not here: {stored!r:.80}')
+    if 'system' in explicit and stored != options.system and options.init is None:
+        raise InputError(
+            f'--system {options.system}: {found.path} is a checkpoint of {stored}: leave --system away'
+        )
+    if 'system' not in explicit and stored != options.system:  # its newest checkpoint is damaged
+        raise InputError(f'{found.path}: of another system; say --system {stored}')
+    if options.init is None and options.train and found.state.get('weights_only'):
+        raise InputError(
+            f'--restore {found.path}: holds weights only, from which training cannot go on; a new one can '
+            f'start there: --train --init {found.path}'
+        )
+
+
+def remarks(found, options, system):
+    """What is worth saying about a checkpoint that is restored, line by line."""
+    version = checkpoint.code_version()
+    if found.state['code'] != version and not found.state.get('weights_only'):
+        yield f'note: {found.path} was written by code {found.state["code"]}, this is {version}'
+    if options.train and tiles_differ(found, options):
+        yield 'note: convolutions are tiled by other costs than before: last digits will differ'
+    yield f'restored {found.path}'
+    if found.state['settings'].get('validation') and not (options.validation or options.predict):
+        yield 'note: that run held people out; without --validation, the test people are evaluated'
+    changed = command_line.changed_inputs(options, found.state['settings'], system, systems.names())
+    for name, trained in changed.items():
+        yield f'note: --{name} {getattr(options, name)}: that run was trained with {trained}'
+
+
+def tiles_differ(found, options):
+    """Whether large filters are tiled by other costs than in the run so far."""
+    costs = tiling.recorded_costs()
+    tiled = getattr(options, 'conv', 'direct') != 'direct'
+    return (
+        tiled and found.state.get('convolution', costs) != costs
+    )  # earlier versions did not record them
+
+
+def system_meant(names, arguments=None):
+    """The system of --system, or of the newest checkpoint of --restore or --init, whose options are understood."""
+    said = command_line.first_look(names, arguments)
+    from_where = said.restore if said.init is None else said.init
+    if said.system is None and from_where is not None:
+        for path in checkpoint.candidates(said.model_path, from_where or None):
+            with contextlib.suppress(Exception):  # damaged: find() will say so
+                if (stored := checkpoint.read_state(path)['settings']['system']) in names:
+                    return stored
+    return said.system or command_line.DEFAULT_SYSTEM
+
+
+def predict_pictures(options, system, found):
+    """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
+    chosen = predict.find_sources(options, system)
+    with folders.locked(options.out, '--out'):
+        graph = predict.build_graph(system, options, found)
+        with tf.Session(config=session_config(options.gpus, optimised=False)) as session:
+            checkpoint.restore(session, graph.saver, found)
+            with fft_conv.spectra(session, graph.spectra):
+                finder = predict.Finder(
+                    session, graph, system, datasets.load(options.dataset), options
+                )
+                return predict.write_poses(finder, chosen, options, found)
+
+
+def check_data(manifest, found, options):
+    """Training goes on with the arrays it began with; evaluating on others is worth a note."""
+    if found and found.state.get('data_id') != manifest['id']:
+        difference = (
+            f'arrays {manifest["id"]}, but {found.path} was trained on {found.state.get("data_id")}'
+        )
+        if options.train:
+            raise InputError(f'--data {options.data}: {difference}')
+        trainer.say(f'note: {options.data}: {difference}')
+
+
+def load_splits(system, options, manifest):
+    """{'train', 'test'}: the people to train on and to evaluate on, Splits."""
+    if manifest['dataset'] != options.dataset:
+        raise InputError(
+            f'--dataset {options.dataset}: --data {options.data} holds {manifest["dataset"]}'
+        )
+    splits = {
+        split: arrays.load_split(options.data, split, manifest, options.verify)
+        for split in arrays.SPLITS
+    }
+    splits = {
+        name: system.prepare(arrays.samples(split, system.MOST_PEOPLE), options)
+        for name, split in splits.items()
+    }
+    if options.validation:
+        splits = dict(zip(splits, arrays.hold_out(splits['train'])))
+    return {
+        split: arrays.spread(people, getattr(options, f'{split}_examples'))
+        for split, people in splits.items()
+    }
+
+
+def build_graph(system, splits, options, devices):
+    """Input streams, towers for training and for evaluation with shared variables, and the saver; a Graph.
+
+    devices: of each tower."""
+    n = {split: len(splits[split].images) for split in splits}
+    steps = batches.steps_per_epoch(n['train'], options.batch_size)
+    total = steps * options.n_epochs
+    spec = batches.specification(system, options)
+    tf.set_random_seed(options.seed)
+    tf.train.get_or_create_global_step()
+    batch = update = start_training = None
+    if options.train:
+        with tf.device('/cpu:0'):
+            batch, (start_training,) = batches.pipeline(
+                spec, lambda step: batches.training_batch(system, splits['train'], step, options)
+            )
+        update = towers.build_training(system, batch, devices, options, total)
+    people_a_call = max(1, options.batch_size // system.n_views(options))
+    test = splits['test']
+    with tf.device('/cpu:0'):
+        test_batch, (start_test, start_views) = batches.pipeline(
+            spec,
+            lambda step: batches.plain_batch(
+                system, test, rows(step, options.batch_size, n['test']), options
+            ),
+            lambda step: batches.views_batch(
+                system, test, rows(step, people_a_call, n['test']), options
+            ),
+        )
+    evaluation = towers.build_evaluation(system, test_batch, devices, options)
+    return Graph(
+        batch,
+        update,
+        start_training,
+        evaluation,
+        start_test,
+        start_views,
+        fft_conv.spectra_operations(),
+        tf.train.Saver(max_to_keep=None),
+        steps,
+        total,
+        n['train'],
+        n['test'],
+        people_a_call,
+    )
+
+
+def rows(step, size, n):
+    return np.arange(step * size, min((step + 1) * size, n))
+
+
+def trained_weights(system, options, origin):
+    """{variable: array} of what --init names, a checkpoint or another program's file; {} without --init."""
+    if origin:
+        return checkpoint.weights(origin.path)
+    return (
+        system.foreign(import_weights.load(options.init))
+        if import_weights.is_foreign(options.init)
+        else {}
+    )
+
+
+def initialise(session, graph, start, found, options, trained):
+    """Fills the variables, from the checkpoint `found` or from the seed, `start` and `trained`, {variable: array};
+    returns the state of training."""
+    if found:
+        checkpoint.restore(session, graph.saver, found)
+        return {
+            name: found.state.get(name, value) for name, value in trainer.initial_state().items()
+        }
+    session.run(tf.global_variables_initializer())
+    checkpoint.fill(session, start)
+    if options.init is not None:
+        taken, left = checkpoint.fill(session, trained)
+        if not taken:
+            raise InputError(f'--init {options.init}: none of its weights fits by name and shape')
+        trainer.say(
+            f'{len(taken)} variables start from {options.init}, {len(left)} do not'
+            + ''.join(f'\n  {name}' for name in left)
+        )
+    return {}
+
+
+def train(session, graph, system, splits, options, run, state):
+    folder = os.path.join(options.tb_folder, os.path.basename(run)) if options.tb_folder else None
+    joints, outputs = (
+        datasets.load(options.dataset).JOINTS,
+        tuple(graph.evaluation.inference.outputs),
+    )
+    writer = summaries.Writer(folder, system, joints, graph, splits, options)
+    tf.get_default_graph().finalize()
+    trainer.Trainer(
+        session,
+        graph,
+        splits['train'].people,
+        lambda sums=None: system.meter(options, outputs, sums),
+        options,
+        run,
+        state,
+        writer,
+    ).train()
+    writer.close()
+
+
+def predict_people(session, graph, system, options, manifest, people, run):
+    """Joints of the test people, all views averaged -> the files of evaluation/predictions.py."""
+    from jointpose.evaluation import predictions  # --predict starts without it and what it imports
+
+    session.run(*graph.start_views(0, -(-graph.n_test // graph.people_a_call)))
+    run_next = system.predictor(session, graph.evaluation, options)
+    found, done = {name: [] for name in graph.evaluation.combined}, 0
+    with (
+        trainer.Signals() as signals,
+        fft_conv.spectra(session, graph.spectra),
+        progress.bar(graph.n_test, 'predictions', 'img') as bar,
+    ):
+        while done < graph.n_test:
+            outputs, _, back = run_next()
+            for name, output in outputs.items():
+                found[name] += [
+                    [pose._replace(joints_xy=transform(matrix, pose.joints_xy)) for pose in poses]
+                    for matrix, poses in zip(back, system.decode(output, options))
+                ]
+            bar.update(len(output))
+            done += len(output)
+            if signals.code is not None:
+                trainer.say(
+                    'stopped before the predictions were complete: --restore evaluates again',
+                    sys.stderr,
+                )
+                raise trainer.Stop(signals.code)
+    path, tables = predictions.write(
+        options, manifest, people, found, system.OUTPUTS, os.path.basename(os.path.normpath(run))
+    )
+    trainer.say(
+        '\n\n'.join(
+            [
+                *tables,
+                f'{path}: {graph.n_test} {"pictures" if system.MOST_PEOPLE else "people"}; '
+                f'now: python evaluate.py {path} --data {options.data}',
+            ]
+        )
+    )
+
+
+def run_main():
+    """main() with its exit codes: 0, what a Stop says, or 1 for an error within the graph."""
+    try:
+        return main()
+    except trainer.Stop as stop:
+        return stop.code
+    except tf.errors.OpError as error:
+        trainer.say(f'main.py: error: {checkpoint.reason(error)}', sys.stderr)
+        return 1
+
+
+if __name__ == '__main__':
+    run_script(run_main)

@@ -1,0 +1,1 @@
+"""Images and videos: reading them with checks, and writing videos."""

@@ -1,0 +1,1 @@
+"""Layers, FFT convolution and multi-scale inference, in TensorFlow."""

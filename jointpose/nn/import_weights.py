@@ -1,0 +1,50 @@
+"""Weights that other programs trained, as --init takes them: an .npz file with two plain arrays for each layer.
+
+    conv1/W, conv1/b    as tensorpack writes them; _ instead of / and other letters, see NAMES, are as good
+
+Filters are [rows, columns, channels, outputs], matrices [inputs, outputs].
+"""
+
+import re
+
+import numpy as np
+
+from jointpose.utils.files import InputError
+from jointpose.utils.numpy_files import read_npz
+
+NAMES = re.compile(r'(.+?)[/_](W|w|weights|0|b|bias|biases|1)(:0)?')
+WEIGHTS = ('W', 'w', 'weights', '0')
+MAX_SIZE = 1 << 31  # bytes of a file, unpacked: VGG-19 has 0.6 GB
+
+
+def is_foreign(path):
+    """Whether --init names such a file, not a checkpoint."""
+    return path is not None and path.endswith('.npz')
+
+
+def load(path):
+    """{layer: (weights float32, bias float32)} of a file; InputError says what is wrong with it."""
+    try:
+        layers = by_layer(read_npz(path, MAX_SIZE))
+    except OSError as error:
+        raise InputError(f'--init {path}: {error.strerror or error}') from error
+    except ValueError as error:
+        raise InputError(f'--init {path}: not the weights of layers: {error}') from error
+    if not layers:
+        raise InputError(
+            f'--init {path}: no weights of layers there: arrays named LAYER/W and LAYER/b are expected'
+        )
+    return layers
+
+
+def by_layer(arrays):
+    """{name: array} -> {layer: (weights, bias)}; arrays of other names are left out."""
+    weights, biases = {}, {}
+    for name, array in arrays.items():
+        if found := NAMES.fullmatch(name):
+            if array.dtype.kind not in 'iuf':
+                raise ValueError(f'{name}: holds {array.dtype}, expected numbers')
+            parts = weights if found[2] in WEIGHTS else biases
+            parts[found[1]] = np.asarray(array, np.float32)
+    layers = sorted(weights.keys() & biases.keys())
+    return {layer: (weights[layer], biases[layer]) for layer in layers}

@@ -1,0 +1,177 @@
+"""Which convolutions are computed by tiled transforms (convolution.py), and by tiles of which size.
+
+    choose((n, h, w, c), (k, k, c, f), on_gpu, costs)       -> 'direct' or 'fft', whichever is cheaper
+    choose_tiling((h, w), (k, k, c, f), n, costs)           -> the cheapest Tiling
+
+Costs differ between processors: `python -m tools.calibrate_convolution` fits them to timings in some minutes and
+keeps them in a file (`calibration_file`), which training reads.  Without it, training goes by the defaults below.
+Inference has fixed costs, so that a checkpoint's predictions do not depend on a calibration.
+"""
+
+import functools
+import json
+import math
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jointpose.nn.tf1 import tf
+
+TYPICAL_BATCH = (
+    8  # where n is not known; in inference, since transformed filters are kept for any n
+)
+MARGIN = 1.1  # the transforms must promise to be so much cheaper than tf.nn.conv2d
+
+
+class Tiling(NamedTuple):
+    """How a map is cut into tiles; all but k and rows are pairs (rows, columns)."""
+
+    k: int  # the filters' size
+    maps: tuple[int, int]  # (h, w)
+    outputs: tuple[int, int]  # (m1, m2) of a tile
+    inputs: tuple[int, int]  # (P, Q) of a tile, outputs + k - 1
+    tiles: tuple[int, int]  # (th, tw) of a map
+    rows: int  # P' = P // 2 + 1 row frequencies
+
+
+class Costs(NamedTuple):
+    """In multiply-adds of the products at each frequency, of a layer's forward and backward pass."""
+
+    filter: float  # to make one element of the filters' spectra
+    sample: float  # to make one element of the inputs' or outputs' spectra, and
+    column: float  # what is added to that for each column of a tile
+    direct: float  # one multiply-add of tf.nn.conv2d
+    largest: int  # outputs of a tile along a side, at most
+
+
+INFERENCE = Costs(75, 75, 0, MARGIN / 1.2, 16)
+# Measured on a Xeon with AMX, which makes bfloat16's products fast; for float32 within 3 % of the best on one without.
+USUAL = {'float32': INFERENCE, 'bfloat16': Costs(300, 300, 0, MARGIN / 1.2, 12)}
+# Fitted to 342 timings on a Zen 4, for processors that have bfloat16's instructions (avx512_bf16), but no AMX.
+WITHOUT_AMX = {'float32': Costs(56, 18, 3.6, 1.05, 30), 'bfloat16': Costs(175, 89, 6.7, 1.85, 30)}
+
+
+def choose(
+    x_shape: Sequence, filters_shape: Sequence[int], on_gpu: bool, costs: Costs = INFERENCE
+) -> str:
+    """'direct' or 'fft', whichever costs less for [n or None, h, w, c] and [k, k, c, f]; on a GPU always 'direct'."""
+    n, h, w, _ = x_shape
+    height, width, c, f = filters_shape
+    if on_gpu or height != width or height % 2 == 0:
+        return 'direct'
+    n = TYPICAL_BATCH if n is None else n
+    transforms = cost(choose_tiling((h, w), filters_shape, n, costs), n, c, f, costs)
+    direct = costs.direct * n * h * w * height * width * c * f
+    return 'fft' if MARGIN * transforms < direct else 'direct'
+
+
+def choose_tiling(
+    map_shape: Sequence[int],
+    filters_shape: Sequence[int],
+    n: int = TYPICAL_BATCH,
+    costs: Costs = INFERENCE,
+) -> Tiling:
+    """The cheapest tiles for n maps (h, w) and filters [k, k, c, f]."""
+    k, width, c, f = filters_shape
+    if k != width or k % 2 == 0:
+        raise ValueError(f'filters {k}x{width}: the tiled transform takes odd square filters only')
+    return _cheapest(tuple(map_shape), k, c, f, n, costs)
+
+
+@functools.cache
+def _cheapest(maps, k, c, f, n, costs):
+    sides = [range(1, min(size, costs.largest) + 1) for size in maps]
+    tilings = [tiling_of(k, maps, (m1, m2)) for m1 in sides[0] for m2 in sides[1]]
+    return min(tilings, key=lambda tiling: cost(tiling, n, c, f, costs))
+
+
+def tiling_of(k: int, maps: Sequence[int], outputs: Sequence[int]) -> Tiling:
+    """The Tiling of maps (h, w) by tiles of (m1, m2) outputs."""
+    inputs = tuple(m + k - 1 for m in outputs)
+    tiles = tuple(-(-size // m) for size, m in zip(maps, outputs))
+    return Tiling(k, tuple(maps), tuple(outputs), inputs, tiles, inputs[0] // 2 + 1)
+
+
+def cost(tiling: Tiling, n: int, c: int, f: int, costs: Costs) -> float:
+    """Multiply-adds of the products and, in the same unit, the transforms of the filters, inputs and outputs."""
+    products, filters, samples, columns = work(tiling, n, c, f)
+    return products + costs.filter * filters + costs.sample * samples + costs.column * columns
+
+
+def work(tiling: Tiling, n: int, c: int, f: int) -> tuple[int, int, int, int]:
+    """What there is to do, a number for each cost: multiply-adds of the products, elements of the filters' spectra, of
+    the inputs' and outputs' spectra, and the latter times the columns of a tile."""
+    tiles = n * math.prod(tiling.tiles)
+    frequencies = 3 * tiling.rows * tiling.inputs[1]
+    samples = frequencies * tiles * (c + f)
+    return frequencies * tiles * c * f, frequencies * c * f, samples, samples * tiling.inputs[1]
+
+
+# --- costs of this machine ----------------------------------------------------------------------------------------
+
+
+def training_costs(dtype: tf.DType) -> Costs:
+    """What training in this type goes by on this machine."""
+    return _training_costs()[dtype.name]
+
+
+def recorded_costs() -> dict:
+    """{type: {cost: number}} of `training_costs`, for checkpoints: with other costs, last digits differ."""
+    return {dtype: costs._asdict() for dtype, costs in _training_costs().items()}
+
+
+@functools.cache
+def _training_costs():
+    return {**default_costs(processor_flags()), **calibrated()}
+
+
+def default_costs(flags: Sequence[str]) -> dict[str, Costs]:
+    """{type: Costs} of a processor with these flags in /proc/cpuinfo."""
+    return WITHOUT_AMX if 'avx512_bf16' in flags and 'amx_bf16' not in flags else USUAL
+
+
+def calibration_file() -> str:
+    """Where calibrations are kept, in the user's cache; one file for all machines that share a home."""
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
+    return os.path.join(cache, 'joint-pose', 'convolution.json')
+
+
+def machine() -> str:
+    """What a calibration is valid for."""
+    name = _processor().get('model name', 'unknown processor')
+    return f'{name}, {len(os.sched_getaffinity(0))} cores, TensorFlow {tf.__version__}'
+
+
+def calibrated() -> dict[str, Costs]:
+    """{type: Costs} that the calibration file holds for this machine; {} if there is none, or it is damaged."""
+    try:
+        with open(calibration_file(), encoding='utf-8') as file:
+            stored = json.load(file)[machine()]
+        return {dtype: _checked(Costs(**stored[dtype])) for dtype in USUAL if dtype in stored}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _checked(costs):
+    """ValueError or TypeError unless these are numbers that costs can be."""
+    sound = all(math.isfinite(number) and number >= 0 for number in costs)
+    if not sound or costs.direct == 0 or costs.largest < 1 or costs.largest != int(costs.largest):
+        raise ValueError(f'no costs: {costs}')
+    return costs
+
+
+def processor_flags() -> list[str]:
+    """Instruction sets, by their names in /proc/cpuinfo."""
+    return _processor().get('flags', '').split()
+
+
+@functools.cache
+def _processor():
+    """{name: value} of the first processor in /proc/cpuinfo; {} where that is not there."""
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8', errors='replace') as file:
+            first = file.read().split('\n\n')[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(':') for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}

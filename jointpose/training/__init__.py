@@ -1,0 +1,1 @@
+"""Towers, trainer, checkpoints, options and TensorBoard."""

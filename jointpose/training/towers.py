@@ -1,0 +1,361 @@
+"""Towers: one replica of the network a device, shared variables, averaged gradients, one optimiser step.
+
+Every sample of a batch counts once, however the batch divides: tower t of T gets samples bt/T .. b(t+1)/T, its mean
+losses and its batch norm statistics enter the average with its share of the batch.  A tower left without a sample
+(batch smaller than the number of towers) works on a copy of one, with weight 0.
+
+The network is a system's (systems/__init__.py): its outputs and losses are dictionaries by the outputs' names.
+"""
+
+import collections
+import contextlib
+
+from jointpose.nn import fft_conv, layers
+from jointpose.nn.sums import TWO_BY_TWO, ordered_sum
+from jointpose.nn.tf1 import tf
+from jointpose.training.devices import device_function, device_of_variables
+
+SCHEDULE = (
+    (0.7, 1 / 2),
+    (0.8, 1 / 5),
+    (0.9, 1 / 10),
+)  # (from this share of all updates on, rate factor)
+OPTIMISERS = {
+    'adam': tf.train.AdamOptimizer,
+    'momentum': lambda rate: tf.train.MomentumOptimizer(rate, 0.9),
+    'adagrad': lambda rate: tf.train.AdagradOptimizer(rate, initial_accumulator_value=1e-4),
+}
+
+# Over all towers: outputs {name: [b, ...]} and losses {name: [b]}, each sample's.  networks: one a tower.
+Inference = collections.namedtuple('Inference', 'outputs losses networks')
+# Inference on batches of views, and what the views of each person or picture come to: combined {name: [n, ...]}, and
+# back [n, 2, 3], from its pixels to the picture's.
+Evaluation = collections.namedtuple('Evaluation', 'batch inference combined back')
+# One update.  step: the op.  finite: bool, whether it was applied.  losses {name: []}: means over the batch.
+# gradients: [(gradient, variable)], averaged, decayed, before clipping; norm: their global norm.
+Training = collections.namedtuple(
+    'Training', 'step finite losses norm rate outputs gradients networks'
+)
+
+
+def shares(b, towers, least=min, most=max):
+    """[(begin, end, true size)] of each tower's part of b samples, numbers; of tensors by tf.minimum, tf.maximum."""
+    ends = [b * t // towers for t in range(towers + 1)]
+    begins = [least(first, b - 1) for first in ends[:-1]]
+    return [
+        (begin, most(last, begin + 1), last - first)
+        for begin, first, last in zip(begins, ends, ends[1:])
+    ]
+
+
+def split(batch, towers):
+    """Deals a batch out: returns [(part of the batch, its weight float32 [], its true size int32 [])]."""
+    b = tf.shape(batch.images)[0]
+    parts = []
+    for begin, end, size in shares(b, towers, tf.minimum, tf.maximum):
+        part = tf.nest.map_structure(lambda tensor: tensor[begin:end], batch)  # noqa: B023
+        parts.append((part, tf.cast(size, tf.float32) / tf.cast(b, tf.float32), size))
+    return parts
+
+
+def deal(tensors, values):
+    """The feed_dict that puts values [b, ...] in the place of what the towers computed, one tensor a tower."""
+    return {
+        tensor: values[begin:end]
+        for tensor, (begin, end, _) in zip(tensors, shares(len(values), len(tensors)))
+    }
+
+
+def machine_of(device):
+    """The part of a tower's device that names another machine (cluster.py); '': it is on this one."""
+    return device.rpartition('/')[0]
+
+
+def read_once(machine, copies, training):
+    """A variable scope in which the towers of another machine share what is sent to it: each variable that a step only
+    reads, in `copies`, {name: tensor}; the transforms that inference keeps are kept there."""
+
+    def shared(getter, name, *args, **kwargs):
+        if kwargs.get('collections') == [fft_conv.SPECTRA]:
+            with tf.device(f'{machine}/cpu:0'):
+                return getter(f'{name}{machine.replace(":", "_")}', *args, **kwargs)
+        variable = getter(name, *args, **kwargs)
+        if training and not variable.trainable:  # moved by the step
+            return variable
+        if name not in copies:
+            copies[name] = tf.identity(variable)
+        return copies[name]
+
+    return tf.variable_scope(tf.get_variable_scope(), custom_getter=shared)
+
+
+def build_towers(system, batch, devices, options, training):
+    """Networks with shared variables: returns [(network, part of the batch, weight, size)]."""
+    variables_on = device_of_variables(devices, options.variables)
+    towers, copies = [], collections.defaultdict(dict)
+    n = -(-options.batch_size // len(devices)) if training else None
+    for t, (device, (part, weight, size)) in enumerate(zip(devices, split(batch, len(devices)))):
+        machine = machine_of(device)
+        with (
+            tf.device(device_function(device, variables_on)),
+            tf.name_scope(f'tower_{t}'),
+            tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE),
+            read_once(machine, copies[machine], training) if machine else contextlib.nullcontext(),
+        ):
+            towers.append(
+                (
+                    build_network(
+                        system, part.images, part.targets, options, training, tower=t, n=n
+                    ),
+                    part,
+                    weight,
+                    size,
+                )
+            )
+    return towers
+
+
+def build_network(system, images, targets, options, training, **details):
+    """One replica; with --average_weights, inference reads the averages of the weights instead."""
+    with (
+        layers.averages_instead()
+        if options.average_weights and not training
+        else contextlib.nullcontext()
+    ):
+        return system.build(images, targets, options, training, **details)
+
+
+def joined(dictionaries):
+    """[{name: part}, one a tower] -> {name: the parts in the batch's order}."""
+    return {
+        name: tf.concat([parts[name] for parts in dictionaries], axis=0) for name in dictionaries[0]
+    }
+
+
+def build_inference(system, batch, devices, options):
+    """Outputs and losses by the moving averages, in the batch's order; returns an Inference."""
+    with tf.name_scope('inference'):
+        towers, outputs, losses = (
+            build_towers(system, batch, devices, options, training=False),
+            [],
+            [],
+        )
+        for network, part, _, size in towers:
+            outputs.append({name: tensor[:size] for name, tensor in network.outputs.items()})
+            losses.append(
+                {
+                    name: loss[:size]
+                    for name, loss in system.losses(network, part.targets, options).items()
+                }
+            )
+        return Inference(joined(outputs), joined(losses), [network for network, *_ in towers])
+
+
+def build_evaluation(system, batch, devices, options):
+    """Inference, and the views of each person brought together; returns an Evaluation."""
+    inference = build_inference(system, batch, devices, options)
+    return Evaluation(
+        batch,
+        inference,
+        {name: system.combine(output, options) for name, output in inference.outputs.items()},
+        batch.back[:: system.n_views(options)],
+    )
+
+
+def predictor(session, evaluation, options):
+    """The `predictor` of a system that nothing is inferred for."""
+
+    def run(feed=None, given=True):
+        outputs, back = session.run([evaluation.combined, evaluation.back], feed)
+        return outputs, None, back
+
+    return run
+
+
+def build_training(system, batch, devices, options, total_steps):
+    """One update of the variables that the system trains, from one batch; returns a Training."""
+    with tf.name_scope('training'):
+        towers = build_towers(system, batch, devices, options, training=True)
+        averages, outputs = [], []
+        variables = [x for x in tf.trainable_variables() if system.trained(x.op.name, options)]
+        for t, (network, part, weight, size) in enumerate(towers):
+            with tf.device(devices[t]), tf.name_scope(f'gradients_{t}'):
+                losses = system.losses(network, part.targets, options)
+                losses = {name: tf.reduce_mean(loss) for name, loss in losses.items()}
+                gradients = tf.gradients(
+                    system.objective(losses, options), variables, aggregation_method=TWO_BY_TWO
+                )
+            with tf.device(devices[t]) if machine_of(devices[t]) else contextlib.nullcontext():
+                averages.append(
+                    [
+                        weight * x
+                        for x in (*losses.values(), *gradients, *network.statistics.values())
+                    ]
+                )
+            outputs.append({name: tensor[:size] for name, tensor in network.outputs.items()})
+        means = [ordered_sum(parts) for parts in zip(*by_machine(averages, devices))]
+        losses, means = dict(zip(losses, means)), means[len(losses) :]
+        gradients = decayed(means[: len(variables)], variables, system.decays(options))
+        moments = list(zip(towers[0][0].statistics, means[len(variables) :]))
+        steps = [
+            (epoch / max(options.n_epochs, 1), factor) for epoch, factor in options.lr_steps or ()
+        ]
+        rate = learning_rate(
+            options.lr, total_steps, options.schedule, options.warm_up, steps or system.SCHEDULE
+        )
+        gradients, factors = own_rates(gradients, variables, system.learning_rates(options))
+        step, finite, norm = update(
+            gradients,
+            variables,
+            moments,
+            rate,
+            options.optimizer,
+            list(losses.values()),
+            options.norm_decay,
+            options.average_weights,
+            options.clip_norm,
+            factors,
+        )
+    return Training(
+        step,
+        finite,
+        losses,
+        norm,
+        rate,
+        joined(outputs),
+        list(zip(gradients, variables)),
+        [network for network, *_ in towers],
+    )
+
+
+def by_machine(averages, devices):
+    """[[tensor], one a tower] -> the same with those of another machine added up there, before they are sent."""
+    there = collections.defaultdict(list)
+    for t, device in enumerate(devices):
+        there[machine_of(device) or t].append(t)
+    sums = []
+    for towers in there.values():
+        with tf.device(devices[towers[0]]) if len(towers) > 1 else contextlib.nullcontext():
+            sums.append(
+                [ordered_sum(parts) for parts in zip(*(averages[t] for t in towers))]
+                if len(towers) > 1
+                else averages[towers[0]]
+            )
+    return sums
+
+
+def decayed(gradients, variables, decays):
+    """Adds the gradients of rate * sum of w^2 / 2, decays: {last part of a variable's name: rate}."""
+    result = []
+    for gradient, variable in zip(gradients, variables):
+        if rate := decays.get(variable.op.name.split('/')[-1], 0):
+            with tf.control_dependencies(
+                [gradient]
+            ):  # or the products are there, and held, all through the step
+                gradient += rate * variable
+        result.append(gradient)
+    return result
+
+
+def own_rates(gradients, variables, rates):
+    """rates: {beginning of variables' names: (factor of the learning rate, how many updates they stay as they are)}.
+
+    Returns (gradients, zero of what stays; each variable's factor).
+    """
+    step, own = tf.train.get_or_create_global_step(), []
+    for variable in variables:
+        own.append(
+            next(
+                (rate for start, rate in rates.items() if variable.op.name.startswith(start)),
+                (1, 0),
+            )
+        )
+    return [
+        gradient * tf.cast(step >= still, tf.float32) if still else gradient
+        for gradient, (_, still) in zip(gradients, own)
+    ], [factor for factor, _ in own]
+
+
+def learning_rate(base, total_steps, schedule='steps', warm_up=0, steps=SCHEDULE):
+    """'steps': base, from each (share of all updates, factor) of `steps` on base x factor.  'cosine': half a wave from
+    base to 0.
+
+    warm_up: during so many updates the rate rises linearly to what it would be.
+    """
+    step = tf.train.get_or_create_global_step()
+    if schedule == 'cosine':
+        rate = tf.train.cosine_decay(base, step, max(total_steps, 1))
+    else:
+        rate = tf.constant(base, tf.float32)
+        for share, factor in sorted(steps):
+            rate = tf.where(step >= round(share * total_steps), base * factor, rate)
+    return rate * tf.minimum(1.0, tf.cast(step + 1, tf.float32) / warm_up) if warm_up else rate
+
+
+def update(
+    gradients,
+    variables,
+    moments,
+    rate,
+    optimizer,
+    watched,
+    norm_decay=0.9,
+    average_decay=0,
+    most=0,
+    factors=None,
+):
+    """Clips and applies the gradients and moves the averages of batch norm and weights, if all numbers are finite;
+    else nothing changes but the step and the variable `skipped`.  Returns (op, finite, global norm).
+
+    most: the gradients' global norm after clipping; 0: they are not clipped.  factors: of the rate, one a variable.
+    """
+    norm = tf.global_norm(gradients)
+    clipped = tf.clip_by_global_norm(gradients, most, norm)[0] if most else gradients
+    factors = factors or [1] * len(variables)
+    optimisers = {factor: OPTIMISERS[optimizer](factor * rate) for factor in sorted(set(factors))}
+    finite = tf.reduce_all(tf.is_finite(tf.stack([norm, *watched])))
+    skipped = tf.get_variable('skipped', [], tf.int64, tf.zeros_initializer(), trainable=False)
+    averages = [
+        tf.get_variable(
+            variable.op.name + layers.AVERAGE, initializer=variable.initial_value, trainable=False
+        )
+        for variable in tf.trainable_variables()
+        if average_decay
+    ]
+
+    def apply():
+        moved = [
+            average.assign_sub((1 - norm_decay) * (average - value)) for average, value in moments
+        ]
+        applied = [
+            optimiser.apply_gradients(
+                [
+                    (gradient, variable)
+                    for gradient, variable, own in zip(clipped, variables, factors)
+                    if own == factor
+                ]
+            )
+            for factor, optimiser in optimisers.items()
+        ]
+        with tf.control_dependencies(applied):
+            averaged = move_averages(averages, tf.trainable_variables(), average_decay)
+        with tf.control_dependencies([*applied, *moved, *averaged]):
+            return tf.constant(True)
+
+    def skip():
+        with tf.control_dependencies([skipped.assign_add(1)]):
+            return tf.constant(False)
+
+    with tf.control_dependencies([tf.cond(finite, apply, skip)]):
+        step = tf.train.get_or_create_global_step().assign_add(1)
+    return step.op, finite, norm
+
+
+def move_averages(averages, variables, decay):
+    """Exponential moving averages of the variables, which soon forget how these began; returns the assignments."""
+    step = tf.cast(tf.train.get_or_create_global_step(), tf.float32)
+    decay = tf.minimum((1 + step) / (10 + step), decay)
+    return [
+        average.assign_sub((1 - decay) * (average - variable.read_value()))
+        for average, variable in zip(averages, variables)
+    ]

@@ -1,0 +1,1 @@
+"""Geometry, crops, heat maps and drawing, in NumPy and OpenCV."""

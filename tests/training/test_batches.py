@@ -1,0 +1,135 @@
+"""Batches are a function of (seed, step), visit each sample once an epoch, and arrive in order."""
+
+import numpy as np
+import pytest
+
+from jointpose import main, systems
+from jointpose.datasets import arrays, flic
+from jointpose.nn.tf1 import tf
+from jointpose.systems import tompson
+from jointpose.training import batches
+from jointpose.vision import heatmaps
+from jointpose.vision.crops import person_of
+
+
+@pytest.fixture(scope='module')
+def split(arrays_folder):
+    return arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder))
+
+
+def settings(seed, batch_size, *more):
+    options, *_ = main.understand(
+        ['--train', '--seed', str(seed), '--batch_size', str(batch_size), *more]
+    )
+    return options
+
+
+@pytest.mark.parametrize(('n', 'size'), [(16, 5), (16, 16), (3, 14), (15, 1)])
+def test_each_sample_once_an_epoch(n, size):
+    steps = batches.steps_per_epoch(n, size)
+    orders = []
+    for epoch in range(3):
+        rows = [batches.training_rows(0, epoch * steps + s, n, size) for s in range(steps)]
+        assert max(map(len, rows)) <= size and sum(map(len, rows)) == n
+        orders.append(np.concatenate(rows).tolist())
+        assert sorted(orders[-1]) == list(range(n))
+    if steps > 1:
+        assert orders[0] != orders[1]
+
+
+def test_same_seed_and_step_same_batch(split):
+    one, same, other_seed = (
+        batches.training_batch(tompson, split, 7, settings(seed, 4, '--data_augm'))
+        for seed in (5, 5, 6)
+    )
+    for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(same)):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(one.images, other_seed.images)
+    later = batches.training_batch(tompson, split, 11, settings(5, 4, '--data_augm'))
+    shared = np.intersect1d(one.rows, later.rows)
+    for row in shared:  # the same person, augmented anew
+        assert not np.array_equal(one.images[one.rows == row], later.images[later.rows == row])
+
+
+def test_targets_are_where_the_joints_are(split):
+    augmented = settings(0, 6, '--data_augm')
+    batch = batches.training_batch(tompson, split, 0, augmented)
+    assert batch.targets['heat_maps'].shape == (6, 60, 90, 9)
+    np.testing.assert_array_equal(
+        np.concatenate([batch.targets['heat_maps'], batch.targets['torso_map']], axis=-1),
+        heatmaps.render_targets(batch.joints_xy, (60, 90)),
+    )
+    subcell = batches.training_batch(
+        tompson, split, 0, settings(0, 6, '--data_augm', '--targets', 'subcell')
+    )
+    np.testing.assert_array_equal(subcell.images, batch.images)
+    np.testing.assert_array_equal(
+        subcell.targets['heat_maps'],
+        heatmaps.render_targets(batch.joints_xy, (60, 90), True)[..., :9],
+    )
+    np.testing.assert_array_equal(
+        subcell.targets['torso_map'], batch.targets['torso_map']
+    )  # which is given
+    plain = batches.plain_batch(tompson, split, np.arange(3), settings(0, 6))
+    np.testing.assert_array_equal(plain.images, split.images[:3])
+    np.testing.assert_array_equal(plain.joints_xy, flic.clamp_to_frame(split.joints[:3]))
+    zoomed = batches.plain_batch(tompson, split, np.arange(3), augmented)
+    back = (zoomed.joints_xy - 0.5 * np.array([720, 480])) * 0.95 + 0.5 * np.array([720, 480])
+    np.testing.assert_allclose(back, flic.clamp_to_frame(split.joints[:3]), atol=1e-3)
+
+
+def test_pipeline_delivers_every_step_in_order_and_restarts_anywhere(split, tf_graph):
+    options = settings(3, 5, '--data_augm')
+    tensors, (start, start_other) = batches.pipeline(
+        batches.specification(tompson, options),
+        lambda step: batches.training_batch(tompson, split, step, options),
+        lambda step: batches.plain_batch(tompson, split, np.array([step]), options),
+    )
+    with tf_graph() as session:
+        for first in (0, 2):
+            session.run(*start(first, 6))
+            for step in range(first, 6):
+                got, expected = (
+                    session.run(tensors),
+                    batches.training_batch(tompson, split, step, options),
+                )
+                assert got.targets.keys() == expected.targets.keys()
+                for one, want in zip(tf.nest.flatten(got), tf.nest.flatten(expected)):
+                    np.testing.assert_array_equal(one, want)
+            with pytest.raises(tf.errors.OutOfRangeError):
+                session.run(tensors)
+        session.run(*start_other(4, 5))
+        assert session.run(tensors.rows).tolist() == [4]
+
+
+@pytest.mark.parametrize('name', systems.names())
+def test_views_carry_no_targets_that_nothing_reads(name, arrays_folder, monkeypatch):
+    """None are made; but the spatial model is given the torso's map."""
+    words = [
+        '--train',
+        '--system',
+        name,
+        '--dataset',
+        'flic',
+        *(['--use_sm'] if name == 'tompson' else []),
+    ]
+    options, system, *_ = main.understand(words)
+    split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
+    split, rows = arrays.samples(split, system.MOST_PEOPLE), np.arange(2)
+    views = [
+        view
+        for row in rows
+        for view in system.views(split.images[row], person_of(split, row), options)
+    ]
+    wanted = system.encode(
+        np.stack([view.joints_xy for view in views]),
+        np.stack([view.visible for view in views]),
+        options,
+    )
+    monkeypatch.setattr(system, 'encode', lambda *_: pytest.fail('targets were made'))
+    batch = batches.views_batch(system, split, rows, options)
+    assert len(batch.images) == len(views) and batch.targets.keys() == wanted.keys()
+    for target, values in batch.targets.items():
+        assert values.dtype == np.float32 and values.shape[1:] == wanted[target].shape[1:]
+        np.testing.assert_array_equal(values, wanted[target][: len(values)])
+        assert len(values) == (len(views) if target in system.GIVEN else 0)

@@ -1,0 +1,141 @@
+"""Results take the place of earlier ones with a word, and never of somebody else's file."""
+
+import errno
+import os
+
+import cv2
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from jointpose import evaluate, pairwise_distr
+from jointpose.datasets import flic
+from jointpose.evaluation import predictions
+from jointpose.inference import export, result_files
+from jointpose.utils import outputs
+from jointpose.utils.files import InputError
+from jointpose.vision import drawing
+
+MARK = b'made by this test'
+describe = outputs.dated(MARK)
+
+
+def test_only_what_bears_the_mark_is_replaced(tmp_path):
+    path = str(tmp_path / 'result.png')
+    assert outputs.check(path, '--out', describe) == ''
+    for ending in ('.png', '.jpg'):
+        image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+        drawing.write_picture(str(tmp_path / f'marked{ending}'), image, MARK)
+        drawing.write_picture(str(tmp_path / f'plain{ending}'), image)
+        same = [cv2.imread(str(tmp_path / f'{name}{ending}')) for name in ('marked', 'plain')]
+        np.testing.assert_array_equal(*same)  # the mark hurts nobody
+        os.utime(tmp_path / f'marked{ending}', (0, 1.7e9))
+        assert outputs.check(str(tmp_path / f'marked{ending}'), '--out', describe).startswith(
+            'of 2023-11-'
+        )
+        with pytest.raises(
+            InputError, match=f'--out .*plain{ending}: is there, and is no such result'
+        ):
+            outputs.check(str(tmp_path / f'plain{ending}'), '--out', describe)
+    (tmp_path / 'result.png').touch()
+    assert outputs.check(path, '--out', describe) == ''  # nothing in it to be lost
+
+
+def test_what_cannot_be_written_is_found_out_before_the_work(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / 'pipe')
+    (tmp_path / 'folder').mkdir()
+    for name, words in (
+        ('nowhere/a.png', 'nowhere is not a folder that can be written to'),
+        ('folder', 'is a folder'),
+        ('pipe', 'not a file'),
+        ('x' * 252 + '.png', 'File name too long'),
+    ):
+        with pytest.raises(InputError, match=f'--out .*{words}'):
+            outputs.check(str(tmp_path / name), '--out', describe)
+    outputs.check(str(tmp_path / ('x' * 251 + '.png')), '--out', describe)
+    assert sorted(os.listdir(tmp_path)) == ['folder', 'pipe']
+
+    def fail(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr('builtins.open', fail)
+    with pytest.raises(
+        InputError, match=r'--out .*a\.png: cannot be written: Read-only file system'
+    ):
+        outputs.check(str(tmp_path / 'a.png'), '--out', describe)
+
+
+def options_of(path, dataset='flic'):
+    from types import SimpleNamespace
+
+    return SimpleNamespace(predictions=str(path), dataset=dataset)
+
+
+def test_a_users_predictions_are_not_overwritten(tmp_path):
+    """Another system's .mat, one of the user's, annotations of COCO: refused before a training, and unchanged."""
+    savemat(tmp_path / 'other.mat', {'pred': np.zeros((2, 9, 4))})
+    (tmp_path / 'val2017.json').write_text('{"images": [], "annotations": []}')
+    (tmp_path / 'damaged.mat').write_bytes(b'MATLAB 5.0')
+    savemat(
+        tmp_path / 'own.mat',
+        {'flic_pred_pd': np.zeros((2, 9, 4)), 'data_id': 'abc', 'split': 'test', 'run': 'first'},
+    )
+    before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+    for name, dataset in (
+        ('other.mat', 'flic'),
+        ('damaged.mat', 'lsp'),
+        ('val2017.json', 'coco'),
+        ('val2017.mat', 'coco'),
+    ):
+        with pytest.raises(
+            InputError,
+            match=r'--predictions .*: is there, and is no such result of an earlier call',
+        ):
+            predictions.check_output(options_of(tmp_path / name, dataset))
+    assert predictions.check_output(options_of(tmp_path / 'own.mat')) == 'of run first, 4 people'
+    (tmp_path / 'nobody.json').write_text('[]')  # nobody was found: nothing is lost
+    assert predictions.check_output(options_of(tmp_path / 'nobody.mat', 'coco')) == 'of nobody'
+    (tmp_path / 'nobody.json').unlink()
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
+
+
+def test_priors_and_figures_know_their_own(tmp_path):
+    histograms = np.full((90, 120, 180), 1 / 120 / 180, np.float32)
+    pairwise_distr.save(str(tmp_path / 'priors.npz'), histograms, 'abcd')
+    assert pairwise_distr.described(str(tmp_path / 'priors.npz')) == 'from arrays abcd'
+    np.savez(tmp_path / 'other.npz', a=1)
+    assert pairwise_distr.described(str(tmp_path / 'other.npz')) is None
+    pairwise_distr.draw(str(tmp_path / 'priors.png'), histograms)
+    rates = {('m', joint): np.zeros(41) for joint in (*flic.JOINTS, 'mean of 9')}
+    evaluate.plot(str(tmp_path / 'curves.png'), rates, 'title', 'lhip-rsho')
+    evaluate.write_csv(str(tmp_path / 'curves.csv'), rates, 4, 'lhip-rsho', 'swapped')
+    for name, mark in (
+        ('priors.png', pairwise_distr.FIGURE_MARK),
+        ('curves.png', evaluate.FIGURE_MARK),
+        ('curves.csv', ','.join(evaluate.CSV_HEADER).encode()),
+    ):
+        assert outputs.check(str(tmp_path / name), '--out', outputs.dated(mark)).startswith('of 20')
+
+
+def test_an_export_replaces_exports_alone(tmp_path):
+    assert export.former_of(str(tmp_path), export.SAVED_MODEL) == ''
+    (tmp_path / 'saved_model' / 'assets.extra').mkdir(parents=True)
+    with pytest.raises(
+        InputError, match=r'--out .*: saved_model there is none of an earlier export'
+    ):
+        export.former_of(str(tmp_path), export.SAVED_MODEL)
+    (tmp_path / 'saved_model' / export.ORIGIN).write_text('{"checkpoint": "run/step-00000007"}')
+    assert export.former_of(str(tmp_path), export.SAVED_MODEL) == 'of run/step-00000007'
+    (tmp_path / 'model.onnx').write_bytes(b'a network of the user')
+    with pytest.raises(InputError, match=r'model\.onnx there is none of an earlier export'):
+        export.say_replaced(str(tmp_path))
+
+
+def test_what_predict_replaces_is_said(tmp_path):
+    for former in ('', 'of 1 picture by run/step-1'):
+        written = result_files.Results(
+            str(tmp_path), result_files.head(flic, {'checkpoint': 'run/step-1'})
+        )
+        assert written.former == former
+        written.add({'file_name': 'a.jpg', 'width': 60, 'height': 100}, [])
+        written.write()
