@@ -11,7 +11,7 @@ import io
 import numpy as np
 
 from jointpose import datasets
-from jointpose.datasets import coco
+from jointpose.datasets import coco, records
 from jointpose.evaluation.metrics import correct_parts, key_point_rates
 
 KINDS = {
@@ -64,7 +64,7 @@ def tables(dataset, found, joints_xy, people):
     body, visible = datasets.load(dataset), people['visible']
     made = [key_points(body, body.MEASURE.split('@')[0], people['unit'], found, joints_xy, visible)]
     if dataset == 'lsp':
-        head = people.distance(joints_xy, visible, *map(body.JOINTS.index, HEAD))
+        head = records.distance(joints_xy, visible, *map(body.JOINTS.index, HEAD))
         made += [
             key_points(body, 'PCKh', head, found, joints_xy, visible),
             parts(body, found, joints_xy, visible),

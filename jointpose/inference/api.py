@@ -46,11 +46,12 @@ sessions_of = None  # the process that has run TensorFlow for us
 def load(checkpoint_path, *options):
     """The Model of a run or checkpoint; options: further words of main.py's command line, '--scales', 'single' ...
 
-    A path that is not there from the current folder is looked for beside this file, where pretrained/ is.  ValueError
+    A path that is not there from the current folder is looked for in the package, where pretrained/ is.  ValueError
     says which option is wrong, jointpose.utils.files.InputError what is wrong with the checkpoint.
     """
     checkpoint_path = os.fspath(checkpoint_path)
-    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), checkpoint_path)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    beside = os.path.join(package, checkpoint_path)
     checkpoint_path = (
         beside
         if os.path.exists(beside) and not os.path.exists(checkpoint_path)
