@@ -31,7 +31,7 @@ DELTA = 1e-6  # keeps the logarithms finite
 RELU_FLOOR = 0.01  # of a map's ReLU: the paper's eps, at most 0.01, keeps a gradient
 FLOOR = 1e-3  # least prior after initial_energies(..., 'exact'), each pair's largest being 1
 
-SpatialModel = collections.namedtuple('SpatialModel', 'logits energies biases')
+SpatialModel = collections.namedtuple('SpatialModel', 'logits energies biases own messages')
 
 
 def build(heat_maps, method='fft', self_connections=False, unary='softplus', keep_spectra=False):
@@ -49,6 +49,8 @@ def build(heat_maps, method='fft', self_connections=False, unary='softplus', kee
         logits    [n, h, w, 9]    unnormalised log marginals of flic.JOINTS; their softmax over space is the heat map
         energies  [81, 2h, 2w]    variable e_{j|v}, in the order of PAIRS_TO_JOINTS, zero displacement at [h, w]
         biases    [81, h, w]      variable b_{v->j}
+        own       9 x [n, h, w]   what each joint's own map contributes: sp(h_j) + d
+        messages  81 x [n, h, w]  the other factors of the marginals, bias and d included
     Both variables start at zero, where sp = log(2) / 5 = 0.14.  The biases are meant to stay there: with FLIC's 'exact'
     priors and batch-normalised maps, messages lie between 0.8 and 55 (median 10), so a bias neither drowns them nor
     lets a logarithm run away.
@@ -65,15 +67,13 @@ def build(heat_maps, method='fft', self_connections=False, unary='softplus', kee
             m + b for m, b in zip(received, tf.unstack(softplus(biases) + DELTA))
         ]  # 81 x [n, h, w]
     with tf.name_scope('marginals'):
-        own = [
-            tf.log(x) for x in terms[len(PAIRS_TO_JOINTS) :] or tf.unstack(maps[:N_JOINTS] + DELTA)
-        ]
+        own = terms[len(PAIRS_TO_JOINTS) :] or tf.unstack(maps[:N_JOINTS] + DELTA)
         others = [
             _sum_of_logs(*terms[i : i + PAIRS_OF_ONE])
             for i in range(0, len(PAIRS_TO_JOINTS), PAIRS_OF_ONE)
         ]
-        logits = tf.stack([a + b for a, b in zip(own, others)], axis=-1)  # [n, h, w, 9]
-    return SpatialModel(logits, energies, biases)
+        logits = tf.stack([tf.log(a) + b for a, b in zip(own, others)], axis=-1)  # [n, h, w, 9]
+    return SpatialModel(logits, energies, biases, own, terms[: len(PAIRS_TO_JOINTS)])
 
 
 def softplus(x):

@@ -2,6 +2,7 @@
 
     python export.py --restore pretrained/flic              exported/saved_model/, exported/model.onnx
     python export.py --restore RUN --out FOLDER --saved_model_only
+    python export.py --restore pretrained/flic --messages   exported/messages.onnx: inference step by step
 
 Neither needs anything of this project.  Inputs, for any number n of pictures, of Tompson's network:
     image               uint8   [n, 480, 720, 3]  RGB
@@ -12,6 +13,7 @@ Outputs, at one scale:
     joints              float32 [n, 9, 2]         (x, y) pixels in the order of flic.JOINTS, found as by heatmaps.decode
     heat_maps           float32 [n, 60, 90, 9]    the spatial model's, or without one the part detector's
     part_detector_maps  float32 [n, 60, 90, 9]
+The inputs and outputs of messages.onnx are in jointpose/inference/messages.py.
 Other systems: the image alone, of their input_size, a crop of one person or the whole picture; joints in its pixels and
 in the order of the data set's JOINTS, where one person is to be found; and what their `portable` says.
 
@@ -36,7 +38,7 @@ import numpy as np
 
 from jointpose import datasets, systems
 from jointpose.datasets import arrays, flic, synthetic
-from jointpose.inference import predict
+from jointpose.inference import messages, predict
 from jointpose.nn import fft_conv
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches, checkpoint, towers
@@ -44,7 +46,7 @@ from jointpose.training import options as command_line
 from jointpose.utils import cli, folders, outputs
 from jointpose.utils.files import InputError
 
-SAVED_MODEL, ONNX = 'saved_model', 'model.onnx'
+SAVED_MODEL, ONNX, MESSAGES = 'saved_model', 'model.onnx', 'messages.onnx'
 ORIGIN = 'assets.extra/origin.json'  # of a SavedModel: which checkpoint it was made from
 ONNX_MARK = (
     b'\x06joints'  # the name of one of the metadata of write_onnx, as protocol buffers have it
@@ -60,32 +62,39 @@ def main():
     converter = None if args.saved_model_only else import_converter()
     found = checkpoint.find(args.model_path, args.restore)
     system, options = settings_of(found)
+    if args.messages:
+        messages.require_spatial_model(found, system, options)
     inputs, source = inputs_to_check(system, options, args.data, FRAMES)
     print(f'{found.path} on {source}:', flush=True)
-    say_replaced(args.out)
-    with folders.staging(args.out, replaced=(SAVED_MODEL, ONNX)) as folder:
-        graph_def, names, outputs = freeze(found, system, options)
-        inputs = {name: inputs[name] for name in names}
-        with live_network(found, system, options) as run:
+    build = messages.build if args.messages else plain_graph
+    names = file_names(args)
+    say_replaced(args.out, names)
+    with folders.staging(args.out, replaced=names) as folder:
+        graph_def, input_names, output_names = freeze(found, system, options, build)
+        if args.messages:
+            inputs = messages.inputs_of(inputs)
+        inputs = {name: inputs[name] for name in input_names}
+        with live_network(found, system, options, build) as run:
             expected, seconds = run(inputs), seconds_a_frame(run, inputs)
-        print(f'  {"network":12}{"":11}{seconds:8.3f} s a frame', flush=True)
-        path = os.path.join(folder, SAVED_MODEL)
-        write_saved_model(path, graph_def, names, outputs)
-        write_origin(path, found)
-        check(path, saved_model(path), inputs, expected)
+        print(f'  {"network":13}{"":11}{seconds:8.3f} s a frame', flush=True)
+        if SAVED_MODEL in names:
+            path = os.path.join(folder, SAVED_MODEL)
+            write_saved_model(path, graph_def, input_names, output_names)
+            write_origin(path, found)
+            check(path, saved_model(path), inputs, expected)
         if converter:
-            path = os.path.join(folder, ONNX)
-            write_onnx(
-                path,
-                graph_def,
-                names,
-                outputs,
-                converter,
-                found,
-                datasets.load(options.dataset).JOINTS,
-            )
+            path = os.path.join(folder, names[-1])
+            joints = datasets.load(options.dataset).JOINTS
+            write_onnx(path, graph_def, input_names, output_names, converter, found, joints)
             check(path, onnx_model(path), inputs, expected)
-    print(f'{args.out}: {SAVED_MODEL}' + f', {ONNX}' * bool(converter))
+    print(f'{args.out}: {", ".join(names)}')
+
+
+def file_names(args):
+    """What is written: tuple of names within --out."""
+    if args.messages:
+        return (MESSAGES,)
+    return (SAVED_MODEL,) if args.saved_model_only else (SAVED_MODEL, ONNX)
 
 
 def parse_options():
@@ -110,7 +119,14 @@ def parse_options():
     parser.add_argument(
         '--model_path', default='models_ex', help='folder of all runs (default: %(default)s)'
     )
-    parser.add_argument('--saved_model_only', action='store_true', help=f'no {ONNX}')
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument('--saved_model_only', action='store_true', help=f'no {ONNX}')
+    only.add_argument(
+        '--messages',
+        action='store_true',
+        help=f'write {MESSAGES} instead: detector maps, messages by joint and sender, joint maps, '
+        'joints; takes a torso point',
+    )
     return parser.parse_args()
 
 
@@ -203,11 +219,17 @@ def network(system, inputs, options, portable):
     )
 
 
-def freeze(found, system, options):
+def plain_graph(system, options, portable):
+    """({name: placeholder}, {name: tensor}, the maps that `joints` are decoded from)."""
+    inputs = inputs_of(system, options)
+    built = network(system, inputs, options, portable)
+    return inputs, system.portable(built), list(built.outputs.values())[-1]
+
+
+def freeze(found, system, options, build=plain_graph):
     """(GraphDef without variables, names of the inputs it takes, names of its outputs)."""
     with tf.Graph().as_default() as graph, cpu_session() as session:
-        inputs = inputs_of(system, options)
-        outputs = system.portable(network(system, inputs, options, portable=True))
+        inputs, outputs, _ = build(system, options, portable=True)
         for name, tensor in outputs.items():
             tf.identity(tensor, name)
         checkpoint.restore(session, tf.train.Saver(), found)
@@ -272,8 +294,8 @@ def origin_of(found):
     return '/'.join(os.path.normpath(found.path).split(os.sep)[-2:])
 
 
-def say_replaced(out):
-    for name in (SAVED_MODEL, ONNX):
+def say_replaced(out, names=(SAVED_MODEL, ONNX)):
+    for name in names:
         if former := former_of(out, name):
             print(outputs.replaces(os.path.join(out, name), former))
 
@@ -290,7 +312,7 @@ def former_of(out, name):
             open(os.path.join(path, ORIGIN)) as file,
         ):
             return f'of {json.load(file)["checkpoint"]}'
-    if name == ONNX and os.path.isfile(path) and outputs.has_mark(path, ONNX_MARK):
+    if name in (ONNX, MESSAGES) and os.path.isfile(path) and outputs.has_mark(path, ONNX_MARK):
         return outputs.dated(ONNX_MARK)(path)
     raise InputError(f'--out {out}: {name} there is none of an earlier export: name another folder')
 
@@ -373,12 +395,10 @@ def put_values(onnx, graph, values):
 
 
 @contextlib.contextmanager
-def live_network(found, system, options):
+def live_network(found, system, options, build=plain_graph):
     """The checkpoint in the graph that main.py evaluates, its joints by the system's `decode`."""
     with tf.Graph().as_default(), cpu_session() as session:
-        given = inputs_of(system, options)
-        built = network(system, given, options, portable=False)
-        outputs, answer = system.portable(built), list(built.outputs.values())[-1]
+        given, outputs, answer = build(system, options, portable=False)
         spectra = fft_conv.spectra_operations()
         checkpoint.restore(session, tf.train.Saver(), found)
 
@@ -439,14 +459,14 @@ def check(path, opened, inputs, expected):
         (np.abs(got[name] - want[name]).max(), np.abs(want[name]).max())
         for got, want in pairs
         for name in want
-        if name != 'joints'
+        if not name.endswith('joints')
     ]
     joints = [
         np.abs(got['joints'] - want['joints']).max() for got, want in pairs if 'joints' in want
     ]
     name = os.path.basename(path)
     print(
-        f'  {name:12}{size(path) / 1e6:8.1f} MB{seconds:8.3f} s a frame; maps within '
+        f'  {name:13}{size(path) / 1e6:8.1f} MB{seconds:8.3f} s a frame; maps within '
         f'{max(difference for difference, _ in maps):.1e}'
         + (f', joints within {max(joints):.4f} pixels' if joints else ''),
         flush=True,
