@@ -8,7 +8,7 @@ EPOCHS ?= 5
 DATA   ?= arrays
 SMALL  := --debug --use_sm --batch_size 10 --data $(DEMO)/arrays --model_path $(DEMO)/models --tb_folder $(DEMO)/tb
 
-.PHONY: demo demo-short bench tables test test-long test-pages lint constraints clean
+.PHONY: demo demo-short bench tables page test test-long test-pages test-page lint constraints clean
 .DELETE_ON_ERROR:
 
 $(VENV)/stamp: constraints.txt
@@ -51,6 +51,15 @@ bench: $(VENV)/stamp
 tables: $(VENV)/stamp
 	$(RUN) -m tools.rate_tables --data $(DATA)
 
+# The page of docs/page.md in build/page; node's npm brings onnxruntime-web and, for the tests, playwright-core.
+page: $(VENV)/stamp page/node_modules/stamp
+	$(RUN) export.py --restore pretrained/flic --messages --out build/messages
+	$(RUN) -m tools.build_page
+
+page/node_modules/stamp: page/package-lock.json
+	npm ci --prefix page --ignore-scripts --no-audit --no-fund
+	touch $@
+
 lint: $(VENV)/stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check --quiet .
@@ -64,6 +73,11 @@ test-long: $(VENV)/stamp
 # The commands of README.md and docs/, as they stand, on drawn data; part of test-long.
 test-pages: $(VENV)/stamp
 	$(RUN) -m pytest -q -rs -s tests/test_pages.py
+
+# The page in headless Chromium (CHROMIUM=PATH; skipped without one), against TensorFlow's joints: 2 minutes.
+test-page: page
+	$(RUN) -m tests.page_cases build/page_test
+	node --test --test-reporter=spec page/test/page.test.mjs
 
 clean:
 	rm -rf $(DEMO) $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,71 @@
+"""The page's files: priors as they are stored, and what the text says beside what README says."""
+
+import os
+import re
+import zlib
+
+import numpy as np
+from conftest import ROOT
+
+from tools import build_page
+
+
+def text_of(*path):
+    with open(os.path.join(ROOT, *path), encoding='utf-8') as file:
+        return file.read()
+
+
+def test_priors_are_stored_within_two_per_cent(tmp_path):
+    rng = np.random.default_rng(0)
+    priors = 10.0 ** rng.uniform(-6, 1, (81, 120, 180))
+    build_page.store(tmp_path / 'priors.bin', build_page.encode(priors))
+    stored = np.frombuffer(zlib.decompress((tmp_path / 'priors.bin').read_bytes()), np.uint8)
+    codes = stored.reshape(81, 120, 180).cumsum(axis=2, dtype=np.uint8)  # as page/js/priors.js does
+    values = build_page.FLOOR ** (1 - codes / 255)
+    relative = priors / priors.max(axis=(1, 2), keepdims=True)
+    expected = np.maximum(relative, build_page.FLOOR)
+    np.testing.assert_allclose(values, expected, rtol=0.02)
+
+
+def test_the_first_priors_are_those_of_flic(monkeypatch):
+    """Each pair's most likely displacement: left shoulder right of the right one, hips below."""
+    monkeypatch.chdir(ROOT)
+    codes = build_page.start_codes()
+    assert codes.shape == (81, 120, 180) and (codes.max(axis=(1, 2)) == 255).all()
+    pairs = build_page.spatial_model.PAIRS_TO_JOINTS
+    peaks = {
+        pair: np.array(np.unravel_index(code.argmax(), code.shape)) - (60, 90)
+        for pair, code in zip(pairs, codes)
+    }
+    lsho, rsho, lhip = 0, 3, 6
+    assert peaks[lsho, rsho][1] > 3 and peaks[rsho, lsho][1] < -3
+    assert peaks[lhip, lsho][0] > 5
+
+
+def test_the_rates_are_readmes():
+    rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', text_of('page', 'index.html'), re.DOTALL)
+    readme = text_of('README.md').replace('*', '')
+    assert len(rows) == 5
+    for row in rows:
+        rates = re.findall(r'<td>([\d.]+)</td>', row)
+        assert len(rates) == 6 and ' | '.join(rates) in readme, row
+
+
+def test_the_page_names_no_other_host():
+    """But for the paper's address in its text."""
+    names = [
+        'index.html',
+        'style.css',
+        *(f'js/{name}' for name in os.listdir(os.path.join(ROOT, 'page', 'js'))),
+    ]
+    found = [
+        address
+        for name in names
+        for address in re.findall(r'https?://[^\s"\'<]+', text_of('page', name))
+        if not address.startswith(('http://localhost', 'https://arxiv.org/abs/'))
+    ]
+    assert found == []
+
+
+def test_the_lock_names_no_registry():
+    assert 'resolved' not in text_of('page', 'package-lock.json')
