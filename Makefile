@@ -63,6 +63,8 @@ page/node_modules/stamp: page/package-lock.json
 lint: $(VENV)/stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/codespell
+	$(VENV)/bin/basedpyright --warnings
 
 test: lint
 	$(RUN) -m pytest -q -rs -m 'not long' tests
