@@ -39,10 +39,10 @@ import numpy as np
 from jointpose import datasets
 from jointpose.annotations import overlap
 from jointpose.datasets import arrays, custom, flic, flic_plus, records
-from jointpose.media.images import read_picture, size_mismatch
-from jointpose.utils import cli, files, folders, progress, signals
-from jointpose.utils.files import InputError
-from jointpose.vision.joints import standard_name
+from jointpose.media.images import read_image, size_mismatch
+from jointpose.utils import cli, files, folders, numpy_files, progress, signals
+from jointpose.utils.errors import InputError
+from jointpose.vision.joints import coco_name
 
 ROWS_A_JOB = 16  # bounds a worker's resident memory: 16 frames are 17 MB
 SETS = {
@@ -73,7 +73,7 @@ OURS = '|'.join(
 
 def decode(path):
     """One frame, uint8 [480, 720, 3] RGB.  A truncated or corrupt picture is an error, never half a picture."""
-    return read_picture(path, (flic.WIDTH, flic.HEIGHT))
+    return read_image(path, (flic.WIDTH, flic.HEIGHT))
 
 
 def problem(frame):
@@ -112,14 +112,14 @@ def in_parallel(function, jobs, workers):
     """The function's results, in order, of processes, with a progress bar."""
     with pool_of(workers) as pool:
         return list(
-            progress.over(pool.map(function, jobs, chunksize=16), len(jobs), 'check', 'img')
+            progress.track(pool.map(function, jobs, chunksize=16), len(jobs), 'check', 'img')
         )
 
 
 def seen(path):
     """(width, height) of a whole picture as it is shown, or what is wrong with it."""
     try:
-        return read_picture(path).shape[1::-1]
+        return read_image(path).shape[1::-1]
     except InputError as error:
         return str(error)
 
@@ -167,9 +167,9 @@ def write_split(folder, split, people, frames, workers):
     """
     n = len(people.file)
     final = {kind: os.path.join(folder, arrays.file_name(kind, split)) for kind in flic.LAYOUT}
-    partial = {kind: files.partial(path) for kind, path in final.items()}
+    partial = {kind: files.temporary_path(path) for kind, path in final.items()}
     for kind, (dtype, shape) in flic.LAYOUT.items():
-        files.create_npy(partial[kind], dtype, (n,) + shape)
+        numpy_files.create_npy(partial[kind], dtype, (n,) + shape)
     np.lib.format.open_memmap(partial['joints'], mode='r+')[:] = people.joints_xy
     np.lib.format.open_memmap(partial['people'], mode='r+')[:] = np.rec.fromarrays(
         [people.file, people.torsobox, people.backward, people.row], dtype=flic.PERSON
@@ -186,8 +186,8 @@ def write_annotated(folder, split, part, dataset):
     written = {}
     for kind, array in zip(('pictures', 'joints', 'people'), part):
         final = os.path.join(folder, arrays.file_name(kind, split, dataset))
-        written[files.partial(final)] = final
-        with open(files.partial(final), 'wb') as file:
+        written[files.temporary_path(final)] = final
+        with open(files.temporary_path(final), 'wb') as file:
             np.save(file, array)
     return written
 
@@ -200,7 +200,7 @@ def write_arrays(folder, write, facts):
     written = {}
     try:
         os.makedirs(folder, exist_ok=True)
-        for stale in folders.leftovers(folder, OURS):
+        for stale in folders.stale_partials(folder, OURS):
             os.unlink(stale)
         for split in arrays.SPLITS:
             written.update(write(split))
@@ -212,7 +212,7 @@ def write_arrays(folder, write, facts):
         for partial, path in written.items():
             os.replace(partial, path)
         with (
-            files.atomic(os.path.join(folder, arrays.MANIFEST)) as path,
+            files.atomic_write(os.path.join(folder, arrays.MANIFEST)) as path,
             open(path, 'w', encoding='utf-8') as file,
         ):
             json.dump(manifest, file, indent=1)
@@ -221,7 +221,7 @@ def write_arrays(folder, write, facts):
             f'{error.filename or folder}: cannot be written: {error.strerror}'
         ) from error
     finally:
-        for partial in glob.glob(files.partial(os.path.join(glob.escape(folder), '*'))):
+        for partial in glob.glob(files.temporary_path(os.path.join(glob.escape(folder), '*'))):
             os.unlink(partial)
     return manifest
 
@@ -270,7 +270,7 @@ def make_manifest(written, facts):
         **facts,
         'checksums': checksums,
         'spots': {
-            os.path.basename(path): files.spot_checksum(partial)
+            os.path.basename(path): files.sampled_checksum(partial)
             for partial, path in written.items()
         },
     }
@@ -301,7 +301,7 @@ def report(people, custom=False):
         lines.append(
             'joints without label: '
             + ', '.join(
-                f'{n} {standard_name(joint)}'
+                f'{n} {coco_name(joint)}'
                 for joint, n in zip(flic.JOINTS, (~labelled).sum(axis=0))
                 if n
             )
@@ -417,7 +417,10 @@ def parse_options():
         help='draw N people in the format of the data set into OUT/synthetic_SET and use them',
     )
     parser.add_argument(
-        '--seed', type=cli.natural_int, default=0, help='seed of --synthetic (default: %(default)s)'
+        '--seed',
+        type=cli.nonnegative_int,
+        default=0,
+        help='seed of --synthetic (default: %(default)s)',
     )
     parser.add_argument(
         '--skip_missing',

@@ -57,10 +57,12 @@ from jointpose.evaluation.metrics import (
     detection_rate,
     normalised_errors,
 )
-from jointpose.utils import files, outputs
-from jointpose.utils.cli import Parser, nearest, run_script
-from jointpose.utils.files import InputError, atomic, load_json
+from jointpose.utils import outputs
+from jointpose.utils.cli import Parser, closest_name, run_script
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import atomic_write, load_json
 from jointpose.utils.tables import markdown
+from jointpose.utils.terminal import printable
 from jointpose.vision import palette
 from jointpose.vision.joints import side_of
 
@@ -197,7 +199,7 @@ def curves(errors, joints):
 
 def write_csv(path, rates, n_people, normaliser, sides):
     """One line per model, row of the table and radius."""
-    with atomic(path) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
+    with atomic_write(path) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(CSV_HEADER)
         for (model, label), curve in rates.items():
@@ -248,7 +250,10 @@ def plot(path, rates, title, normaliser):
     drawn = {_colour(side) for sides in panels.values() for side in sides}
     keys = [
         Line2D([], [], color=colour, label=name, linewidth=1.8)
-        for name, colour in (('left', palette.SIDES['l']), ('right', palette.SIDES['r']))
+        for name, colour in (
+            ('left', palette.SIDE_COLOURS['l']),
+            ('right', palette.SIDE_COLOURS['r']),
+        )
         if colour in drawn
     ]
     keys += [
@@ -256,18 +261,18 @@ def plot(path, rates, title, normaliser):
         for model in models
     ]
     figure.legend(handles=keys, loc='outside lower center', ncols=len(keys), frameon=False)
-    with atomic(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(partial, format='png', metadata={'Comment': FIGURE_MARK.decode()})
 
 
 def written(text):
     """A text as Matplotlib shows it letter by letter: dollars would begin a formula."""
-    return files.printable(text).replace('$', r'\$')
+    return printable(text).replace('$', r'\$')
 
 
 def _colour(label):
     side = side_of(label) if label in JOINTS else ''
-    return palette.SIDES[side] if side else 'black'
+    return palette.SIDE_COLOURS[side] if side else 'black'
 
 
 # ---------------------------------------------------------------- files
@@ -343,7 +348,7 @@ def joint_names(text):
     if not set(names) & set(JOINTS):
         raise argparse.ArgumentTypeError(f'must name some of {",".join(JOINTS)}, got {text!r}')
     for name in set(names) - set(JOINTS):
-        near = nearest(name, JOINTS)
+        near = closest_name(name, JOINTS)
         if near and near not in names:
             raise argparse.ArgumentTypeError(
                 f'must have the names {",".join(JOINTS)}, got {name!r}; did you mean {near}?'
@@ -466,7 +471,7 @@ def main():
         else predictions.read(path, manifest)
     )
     former = [
-        outputs.check(f'{args.out}{ending}', '--out', outputs.dated(mark))
+        outputs.check_destination(f'{args.out}{ending}', '--out', outputs.describe_by_date(mark))
         for ending, mark in (('.csv', ','.join(CSV_HEADER).encode()), ('.png', FIGURE_MARK))
     ]
     truth = read_truth(args.data, manifest, found.split, args.sides)
@@ -510,7 +515,7 @@ def main():
     print(f'curves: {args.out}.png, {args.out}.csv')
     if any(former):
         print(
-            files.printable(f'note: they replace those {max(former)}; --out names others'),
+            printable(f'note: they replace those {max(former)}; --out names others'),
             file=sys.stderr,
         )
     return None

@@ -25,8 +25,9 @@ from jointpose.training import options as command_line
 from jointpose.training.devices import session_config, use_tf32
 from jointpose.utils import folders, progress
 from jointpose.utils.cli import run_script
-from jointpose.utils.files import InputError
-from jointpose.vision.augmentation import transform
+from jointpose.utils.errors import InputError
+from jointpose.utils.log import log, warn
+from jointpose.vision.affine import transform_points
 
 # The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that
 # make the stream deliver those steps.  evaluation: towers.Evaluation, of one view a person (start_test) or of all
@@ -59,15 +60,13 @@ def main():
         )
     )
     run = runs.open_run(options, found)  # from here on there is something on disk
-    trainer.say(
-        f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}'
-    )
+    log(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
     with cluster.machines(own, options, cluster.facts(manifest['id'])) as machines:
         while True:
             try:
                 return work(machines, system, splits, options, run, manifest, start, found, trained)
             except cluster.Lost as lost:
-                trainer.warn(f'{lost}; going on from the last checkpoint')
+                warn(f'{lost}; going on from the last checkpoint')
                 if options.train and checkpoint.list_run(run):
                     found = checkpoint.find(options.model_path, run)
 
@@ -77,7 +76,7 @@ def note_replaced(options):
     from jointpose.evaluation import predictions  # --predict starts without it and what it imports
 
     if former := predictions.check_output(options):
-        trainer.say(
+        log(
             f'note: {predictions.path_of(options)}: that {former} will be replaced in the end; --predictions '
             'names another file'
         )
@@ -119,7 +118,7 @@ def work(machines, system, splits, options, run, manifest, start, found, trained
             predict_people(session, graph, system, options, manifest, splits['test'], run)
 
 
-def understand(arguments=None, say=trainer.say):
+def understand(arguments=None, say=log):
     """The command line, completed by the settings of the checkpoint that --restore goes on from or --init starts from.
 
     say: what is done with remarks on the checkpoint.
@@ -150,7 +149,7 @@ def choose_data(options):
     if of_run is None or not os.path.exists(os.path.join(of_run, arrays.MANIFEST)):
         options.data = arrays.default_folder(options.dataset)
         if of_run not in (None, options.data) and not options.predict:
-            trainer.say(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
+            log(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
 
 
 def checkpoint_meant(options):
@@ -233,10 +232,10 @@ def predict_pictures(options, system, found):
         with tf.Session(config=session_config(options.gpus, optimised=False)) as session:
             checkpoint.restore(session, graph.saver, found)
             with fft_conv.spectra(session, graph.spectra):
-                finder = predict.PoseEstimator(
+                finder = predict.Finder(
                     session, graph, system, datasets.load(options.dataset), options
                 )
-                return predict.predict_sources(finder, chosen, options, found)
+                return predict.write_poses(finder, chosen, options, found)
 
 
 def check_data(manifest, found, options):
@@ -247,7 +246,7 @@ def check_data(manifest, found, options):
         )
         if options.train:
             raise InputError(f'--data {options.data}: {difference}')
-        trainer.say(f'note: {options.data}: {difference}')
+        log(f'note: {options.data}: {difference}')
 
 
 def load_splits(system, options, manifest):
@@ -348,7 +347,7 @@ def initialise(session, graph, start, found, options, trained):
         taken, left = checkpoint.fill(session, trained)
         if not taken:
             raise InputError(f'--init {options.init}: none of its weights fits by name and shape')
-        trainer.say(
+        log(
             f'{len(taken)} variables start from {options.init}, {len(left)} do not'
             + ''.join(f'\n  {name}' for name in left)
         )
@@ -392,13 +391,16 @@ def predict_people(session, graph, system, options, manifest, people, run):
             outputs, _, back = run_next()
             for name, output in outputs.items():
                 found[name] += [
-                    [pose._replace(joints_xy=transform(matrix, pose.joints_xy)) for pose in poses]
+                    [
+                        pose._replace(joints_xy=transform_points(matrix, pose.joints_xy))
+                        for pose in poses
+                    ]
                     for matrix, poses in zip(back, system.decode(output, options))
                 ]
             bar.update(len(output))
             done += len(output)
             if signals.code is not None:
-                trainer.say(
+                log(
                     'stopped before the predictions were complete: --restore evaluates again',
                     sys.stderr,
                 )
@@ -406,7 +408,7 @@ def predict_people(session, graph, system, options, manifest, people, run):
     path, tables = predictions.write(
         options, manifest, people, found, system.OUTPUTS, os.path.basename(os.path.normpath(run))
     )
-    trainer.say(
+    log(
         '\n\n'.join(
             [
                 *tables,
@@ -424,7 +426,7 @@ def run_main():
     except trainer.Stop as stop:
         return stop.code
     except tf.errors.OpError as error:
-        trainer.say(f'main.py: error: {checkpoint.reason(error)}', sys.stderr)
+        log(f'main.py: error: {checkpoint.reason(error)}', sys.stderr)
         return 1
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from jointpose.datasets import arrays, flic
 from jointpose.utils import cli, files, folders, outputs
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.utils.numpy_files import read_npz
 from jointpose.vision import heatmaps
 
@@ -35,7 +35,7 @@ def pairwise_histograms(joints_xy):
     """[n, 10, 2] pixels -> float32 [90, 120, 180], one histogram per flic.PAIRS, each of sum 1, of those people of whom
     both joints are labelled."""
     labelled = flic.visibility(joints_xy) > 0  # [n, 10]
-    row_col = heatmaps.cell_of(
+    row_col = heatmaps.cell_index(
         np.nan_to_num(flic.clamp_to_frame(np.asarray(joints_xy)))
     )  # [n, 10, 2]
     joint, condjoint = np.array(flic.PAIRS).T
@@ -81,7 +81,7 @@ def save(path, histograms, data_id, of_box=None):
     named = dict(zip(pair_names('joints'), histograms))
     if of_box is not None:
         named |= dict(zip(pair_names('torsobox'), of_box))  # those without torso are equal
-    with files.atomic(path) as partial, open(partial, 'wb') as file:
+    with files.atomic_write(path) as partial, open(partial, 'wb') as file:
         np.savez_compressed(file, data_id=data_id, **named)
 
 
@@ -105,7 +105,7 @@ def load(path, data_id=None, torso_from='joints'):
     except FileNotFoundError:
         raise InputError(f'{path}: no such file (run pairwise_distr.py first)') from None
     except OSError as error:
-        raise files.unreadable(path, '.npz', error) from error
+        raise files.read_error(path, '.npz', error) from error
     except (ValueError, KeyError) as error:
         raise InputError(f'{path}: not a file of pairwise_distr.py, or damaged: {error}') from error
     if missing := [name for name in names if name not in stored]:
@@ -146,7 +146,7 @@ def draw(path, histograms):
         axis.plot(0, 0, 'w+')
         axis.set(title=flic.JOINTS[joint], xlim=(-300, 300), ylim=(240, -240))
     figure.suptitle('joint - torso, pixels (square root of the probability)')
-    with files.atomic(path) as partial:
+    with files.atomic_write(path) as partial:
         figure.savefig(partial, format='png', dpi=80, metadata={'Comment': FIGURE_MARK.decode()})
 
 
@@ -165,9 +165,9 @@ def main():
         raise InputError(
             f'--data {options.data}: holds {manifest["dataset"]}, but the spatial model is for FLIC only'
         )
-    former = outputs.check(path, '--data', described)
-    former_figure = options.figure and outputs.check(
-        options.figure, '--figure', outputs.dated(FIGURE_MARK)
+    former = outputs.check_destination(path, '--data', described)
+    former_figure = options.figure and outputs.check_destination(
+        options.figure, '--figure', outputs.describe_by_date(FIGURE_MARK)
     )
     with folders.locked(options.data, '--data'):
         people = arrays.load_split(options.data, 'train', manifest)
@@ -177,9 +177,9 @@ def main():
     if options.figure:
         draw(options.figure, histograms)
         if former_figure:
-            print(outputs.replaces(options.figure, former_figure))
+            print(outputs.replacement_note(options.figure, former_figure))
     print(
-        outputs.replaces(path, former) or path,
+        outputs.replacement_note(path, former) or path,
         f'{len(histograms)} pairs from {len(people.joints)} people',
         sep=': ',
     )

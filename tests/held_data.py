@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from jointpose import data
 from jointpose.utils import cli
 
-data.read_picture = lambda *_: signal.pause()
+data.read_image = lambda *_: signal.pause()
 
 if __name__ == '__main__':
     cli.run_script(data.main)

@@ -46,12 +46,12 @@ def step(trainer, update=trainer.Trainer.step):
     return update(trainer)
 
 
-def read_picture(path, read=frames.read_picture, numbers=itertools.count()):  # noqa: B008
+def read_picture(path, read=frames.read_image, numbers=itertools.count()):  # noqa: B008
     wait_at_gate(next(numbers))
     return read(path)
 
 
-batches.training_batch, trainer.Trainer.step, frames.read_picture = (
+batches.training_batch, trainer.Trainer.step, frames.read_image = (
     training_batch,
     step,
     read_picture,

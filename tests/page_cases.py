@@ -15,7 +15,7 @@ from jointpose.inference import export
 from jointpose.systems.tompson import torso_inference as torso
 from jointpose.training import checkpoint
 from jointpose.vision import heatmaps
-from jointpose.vision.crops import to_frame
+from jointpose.vision.crops import fit_to_frame
 
 RUN = 'pretrained/flic'
 LARGE = 8000, 6000  # pixels
@@ -44,7 +44,7 @@ def write_cases(folder):
             {
                 'file': name,
                 'torso': torso_xy,
-                'frame': to_frame(picture, (flic.HEIGHT, flic.WIDTH))[0],
+                'frame': fit_to_frame(picture, (flic.HEIGHT, flic.WIDTH))[0],
             }
         )
     for case, found in zip(cases, joints_of(cases)):

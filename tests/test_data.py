@@ -14,7 +14,7 @@ from jointpose import data, main
 from jointpose.datasets import arrays, flic, lsp, records, synthetic
 from jointpose.datasets.flic import COLUMNS, JOINTS, read_annotations
 from jointpose.training import batches
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 
 @pytest.fixture

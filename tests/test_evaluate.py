@@ -18,7 +18,8 @@ from jointpose import evaluate
 from jointpose.datasets.arrays import read_manifest
 from jointpose.datasets.flic import JOINTS, PERSON, add_torso, swap_sides
 from jointpose.evaluation import predictions
-from jointpose.utils.files import InputError, spot_checksum
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import sampled_checksum
 from jointpose.vision import palette
 
 DATA_ID = '0badcafe'
@@ -37,7 +38,7 @@ def make_arrays(
     )
     np.save(folder / f'people_{split}_flic.npy', people)
     counts = {'train': 0, 'test': 0, split: len(people)}
-    spots = {path.name: spot_checksum(path) for path in folder.glob('*.npy')}
+    spots = {path.name: sampled_checksum(path) for path in folder.glob('*.npy')}
     manifest = {'id': DATA_ID, 'counts': counts, 'checksums': {}, 'spots': spots, 'settings': {}}
     (folder / 'manifest.json').write_text(json.dumps(manifest))
 
@@ -742,7 +743,7 @@ def test_end_to_end(body, tmp_path):
     from matplotlib import image
 
     pixels = (image.imread(tmp_path / 'my curves.png')[..., :3] * 255).round().astype(int)
-    for colour in (*(palette.rgb(palette.SIDES[side]) for side in 'lr'), (0, 0, 0)):
+    for colour in (*(palette.rgb(palette.SIDE_COLOURS[side]) for side in 'lr'), (0, 0, 0)):
         assert (pixels == colour).all(axis=-1).sum() > 100
 
 

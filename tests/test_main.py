@@ -20,7 +20,7 @@ from jointpose.training import checkpoint
 from jointpose.training import options as command_line
 from jointpose.training.devices import device_names, session_config
 from jointpose.utils import outputs
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 
 def run(folder, arrays_folder, *arguments):
@@ -450,5 +450,5 @@ def test_a_restored_run_needs_its_system_s_parser_once(monkeypatch):
 def test_predictions_may_not_be_a_folder(tmp_path):
     """Which is said before the training."""
     with pytest.raises(InputError, match=r'--predictions .*is a folder'):
-        outputs.check(str(tmp_path), '--predictions', str)
-    outputs.check(str(tmp_path / 'predictions.mat'), '--predictions', str)
+        outputs.check_destination(str(tmp_path), '--predictions', str)
+    outputs.check_destination(str(tmp_path / 'predictions.mat'), '--predictions', str)

@@ -6,7 +6,7 @@ from scipy.special import binom
 
 from jointpose import pairwise_distr
 from jointpose.datasets import flic
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 
 def brute_force(joints_xy, joint, condjoint):

@@ -33,7 +33,7 @@ from jointpose.datasets import arrays
 from jointpose.datasets.flic import JOINTS
 from jointpose.evaluation import predictions
 from jointpose.utils import cli
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
 from tools import experiments
 
@@ -395,7 +395,7 @@ def parse(arguments=None):
     parser.add_argument(
         '--seeds',
         nargs='+',
-        type=cli.natural_int,
+        type=cli.nonnegative_int,
         default=[0, 1, 2],
         metavar='SEED',
         help='(default: 0 1 2)',

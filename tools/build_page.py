@@ -21,10 +21,11 @@ from jointpose import pairwise_distr, spatial_model
 from jointpose.datasets import flic, synthetic
 from jointpose.training import checkpoint
 from jointpose.utils import cli
-from jointpose.utils.files import InputError, atomic
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import atomic_write
 from jointpose.vision import palette
 from jointpose.vision.heatmaps import STRIDE
-from jointpose.vision.joints import standard_name
+from jointpose.vision.joints import coco_name
 
 SOURCE = 'page'
 PARTS = ('index.html', 'style.css', 'icon.svg', 'js')
@@ -170,7 +171,10 @@ def write_description(out, samples):
         ],
         'samples': samples,
     }
-    with atomic(os.path.join(out, 'model', 'model.json')) as partial, open(partial, 'w') as file:
+    with (
+        atomic_write(os.path.join(out, 'model', 'model.json')) as partial,
+        open(partial, 'w') as file,
+    ):
         json.dump(description, file, indent=1)
 
 
@@ -178,7 +182,7 @@ def points(names):
     """[{name, title, colour}] of joints, and the torso."""
     colours = palette.joint_colours(names)
     return [
-        {'name': name, 'title': standard_name(name).replace('_', ' '), 'colour': colours[name]}
+        {'name': name, 'title': coco_name(name).replace('_', ' '), 'colour': colours[name]}
         for name in names
     ]
 
@@ -219,7 +223,7 @@ def encode(priors):
 def store(path, codes):
     """Deflated differences along the rows, modulo 256."""
     differences = np.diff(codes, axis=2, prepend=np.uint8(0))
-    with atomic(path) as partial, open(partial, 'wb') as file:
+    with atomic_write(path) as partial, open(partial, 'wb') as file:
         file.write(zlib.compress(differences.tobytes(), 9))
 
 

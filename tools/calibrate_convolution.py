@@ -21,6 +21,7 @@ from jointpose.nn import fft_conv, tiling
 from jointpose.nn.tf1 import tf
 from jointpose.training.devices import session_config
 from jointpose.utils import cli, files
+from jointpose.utils.errors import InputError
 
 ROUNDS = 3  # timed runs of a layer, after one more; their median counts
 OUTPUTS = (8, 12, 15, 20, 30)  # of a tile along a side
@@ -97,7 +98,7 @@ def read(path):
 
 def write(path, stored):
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with files.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+    with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
         json.dump(stored, file, indent=1)
 
 
@@ -162,7 +163,7 @@ def fit(timings, prior, weight=WEIGHT):
     wanted = np.concatenate([np.ones(len(tiled)), np.full(4, np.sqrt(weight))])
     factors, _ = scipy.optimize.nnls(rows, wanted)  # of the prior's costs
     if factors[0] == 0:
-        raise files.InputError(
+        raise InputError(
             'the timings make no sense: products cost nothing; try again on an idle machine'
         )
     product, *others = factors * costs

@@ -24,8 +24,8 @@ from jointpose.datasets import flic
 from jointpose.inference import api
 from jointpose.media import images
 from jointpose.systems.tompson import people_search
-from jointpose.utils import cli, files
-from jointpose.utils.files import InputError
+from jointpose.utils import cli, files, mat_files
+from jointpose.utils.errors import InputError
 
 EVERY, EVERY_LSP, NOBODY = {'train': 80, 'test': 20}, 17, -9.0
 TABLE = os.path.join('report', 'certainty.csv')
@@ -75,7 +75,10 @@ def measure(args):
 
 
 def write(rows, path):
-    with files.atomic(path) as partial, open(partial, 'w', newline='', encoding='utf-8') as file:
+    with (
+        files.atomic_write(path) as partial,
+        open(partial, 'w', newline='', encoding='utf-8') as file,
+    ):
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(('part', 'kind', 'field'))
         writer.writerows((part, kind, f'{field:.4f}') for part, kind, field in rows)
@@ -166,9 +169,9 @@ def empty_pictures(lsp_meta, lsp_images):
         yield np.clip(128 + 50 * noise / noise.std(), 0, 255).astype(np.uint8)
     yield np.zeros(shape, np.uint8)
     yield rng.integers(0, 256, (3, 3, 3), np.uint8)
-    joints = files.load_mat(lsp_meta)['joints']  # 14 x 3 x n
+    joints = mat_files.load_mat(lsp_meta)['joints']  # 14 x 3 x n
     for i in range(3, 1000, EVERY_LSP):
-        image = images.read_picture(os.path.join(lsp_images, f'im{i + 1:05d}.jpg'))
+        image = images.read_image(os.path.join(lsp_images, f'im{i + 1:05d}.jpg'))
         part = beside_person(image, joints[:, :2, i])
         if min(part.shape[:2]) >= 70:
             yield np.ascontiguousarray(part)
@@ -221,7 +224,7 @@ def draw(shown, without, curve, path):
     axes.set(xlabel='--threshold', ylabel='%', xlim=(0, 1), ylim=(0, 100), title='Who is shown')
     axes.legend()
     axes.grid(alpha=0.3)
-    with files.atomic(path) as partial:
+    with files.atomic_write(path) as partial:
         figure.savefig(partial, format='png', dpi=110, bbox_inches='tight')
     for least in (0.3, 0.5, 0.7, 0.9):
         rates = [

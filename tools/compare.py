@@ -24,7 +24,8 @@ from jointpose import evaluate, systems
 from jointpose.datasets import arrays
 from jointpose.evaluation import predictions
 from jointpose.utils.cli import Parser, positive_float, positive_int, run_script
-from jointpose.utils.files import InputError, atomic
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import atomic_write
 from jointpose.utils.tables import markdown
 from jointpose.vision import palette
 from tools import experiments
@@ -269,13 +270,13 @@ def chart(results, path):
 
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axis = figure.subplots()
-    for row, colour in zip(results, palette.MODELS):
+    for row, colour in zip(results, palette.MODEL_COLOURS):
         seconds, values = np.transpose(row['epochs'])
         held_out = f', {ANOTHER_RATE[row["system"]]}' if row['system'] in ANOTHER_RATE else ''
         axis.plot(
             seconds / 60,
             values,
-            palette.TEST,
+            palette.TEST_LINE,
             color=colour,
             markersize=4,
             label=row['system'] + held_out,
@@ -289,7 +290,7 @@ def chart(results, path):
     )
     axis.grid(alpha=0.3)
     figure.legend(loc='outside lower center', ncols=3)
-    with atomic(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(partial, format='png', dpi=100)
 
 

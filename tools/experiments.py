@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
 NOT_FINITE, STOPPED = 3, (130, 143)  # exit codes of main.py

@@ -17,14 +17,21 @@ from matplotlib.lines import Line2D
 from jointpose.datasets.flic import HEIGHT, JOINTS, LIMBS, WIDTH
 from jointpose.evaluate import CURVE_RADII, MAX_RADIUS
 from jointpose.evaluation.predictions import TITLES
-from jointpose.utils.files import atomic
+from jointpose.utils.files import atomic_write
 from jointpose.vision import palette
 from jointpose.vision.heatmaps import STRIDE
-from jointpose.vision.palette import DARK, SIDES, TRUTH, joint_colours, rgb, side_colour
+from jointpose.vision.palette import (
+    BACKGROUND,
+    GROUND_TRUTH,
+    SIDE_COLOURS,
+    joint_colours,
+    rgb,
+    side_colour,
+)
 from tools import plot_log
 
 PART_DETECTOR, JOINT_MODEL = TITLES.values()
-LINES = dict(zip(TITLES.values(), zip(palette.MODELS, ('--', '-'))))
+LINES = dict(zip(TITLES.values(), zip(palette.MODEL_COLOURS, ('--', '-'))))
 MARKERS = ('D', 's', '^', 'o')  # one a publisher
 OTHERS = ('-', '--', ':', '-.')  # lines of other systems, all grey
 JOINT_COLOURS = joint_colours(JOINTS)
@@ -46,7 +53,7 @@ MappedPerson = collections.namedtuple(
 def save(figure, path):
     """Writes .png or .jpg, by the path's ending, atomically."""
     jpeg = path.endswith('.jpg')
-    with atomic(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(
             partial,
             format='jpg' if jpeg else 'png',
@@ -194,7 +201,7 @@ def blend(maps):
     maps = np.round(maps * OPACITY_LEVELS) / OPACITY_LEVELS
     colours = np.array([rgb(JOINT_COLOURS[joint]) for joint in JOINTS]) / 255  # [9, 3]
     dark = 1 - maps[..., None] * colours  # [60, 90, 9, 3]
-    return 1 - (1 - np.array(rgb(DARK)) / 255) * dark.prod(axis=2)
+    return 1 - (1 - np.array(rgb(BACKGROUND)) / 255) * dark.prod(axis=2)
 
 
 def heat_maps(path, people, title):
@@ -202,7 +209,9 @@ def heat_maps(path, people, title):
 
     The found skeleton is thick and coloured by side, the true one thin and white.
     """
-    figure = Figure(figsize=(9, 0.9 + 3.15 * len(people)), facecolor=DARK, layout='constrained')
+    figure = Figure(
+        figsize=(9, 0.9 + 3.15 * len(people)), facecolor=BACKGROUND, layout='constrained'
+    )
     axes = figure.subplots(len(people), 2, squeeze=False)
     for row, person in zip(axes, people):
         columns = (
@@ -246,17 +255,17 @@ def _skeleton_keys():
 
 def _line_keys():
     return [
-        Line2D([], [], color=TRUTH, linewidth=1, marker='o', markersize=3, label='truth'),
-        Line2D([], [], color=SIDES['l'], linewidth=3, label='found, left'),
-        Line2D([], [], color=SIDES['r'], linewidth=3, label='found, right'),
-        Line2D([], [], color=SIDES[''], linewidth=3, label='found, trunk'),
+        Line2D([], [], color=GROUND_TRUTH, linewidth=1, marker='o', markersize=3, label='truth'),
+        Line2D([], [], color=SIDE_COLOURS['l'], linewidth=3, label='found, left'),
+        Line2D([], [], color=SIDE_COLOURS['r'], linewidth=3, label='found, right'),
+        Line2D([], [], color=SIDE_COLOURS[''], linewidth=3, label='found, trunk'),
     ]
 
 
 def skeletons(axis, found_xy, true_xy):
     """Both skeletons [9, 2] into an axis that shows exactly the frame, without its ticks and spines."""
-    edge = [patheffects.Stroke(linewidth=3.8, foreground=DARK), patheffects.Normal()]
-    thin_edge = [patheffects.Stroke(linewidth=2.4, foreground=DARK), patheffects.Normal()]
+    edge = [patheffects.Stroke(linewidth=3.8, foreground=BACKGROUND), patheffects.Normal()]
+    thin_edge = [patheffects.Stroke(linewidth=2.4, foreground=BACKGROUND), patheffects.Normal()]
     for a, b in LIMBS:
         axis.plot(
             *found_xy[[a, b]].T,
@@ -266,9 +275,11 @@ def skeletons(axis, found_xy, true_xy):
             solid_capstyle='round',
         )
     for a, b in LIMBS:
-        axis.plot(*true_xy[[a, b]].T, color=TRUTH, linewidth=1, path_effects=thin_edge)
-    axis.plot(*found_xy.T, 'o', color=DARK, markersize=4.5, markeredgecolor='w', markeredgewidth=1)
-    axis.plot(*true_xy.T, 'o', color=TRUTH, markersize=2.5)
+        axis.plot(*true_xy[[a, b]].T, color=GROUND_TRUTH, linewidth=1, path_effects=thin_edge)
+    axis.plot(
+        *found_xy.T, 'o', color=BACKGROUND, markersize=4.5, markeredgecolor='w', markeredgewidth=1
+    )
+    axis.plot(*true_xy.T, 'o', color=GROUND_TRUTH, markersize=2.5)
     axis.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), xticks=(), yticks=())
     for spine in axis.spines.values():
         spine.set_color('#55555f')
@@ -280,7 +291,7 @@ def poses(path, images, found, true, captions, title):
     images: uint8 [n, 480, 720, 3] RGB, of drawn people only; found, true: [n, 9, 2]; captions: n lines.
     """
     n_rows = -(-len(images) // 3)
-    figure = Figure(figsize=(12, 0.9 + 2.85 * n_rows), facecolor=DARK, layout='constrained')
+    figure = Figure(figsize=(12, 0.9 + 2.85 * n_rows), facecolor=BACKGROUND, layout='constrained')
     axes = figure.subplots(n_rows, 3, squeeze=False).ravel()
     for axis, image, found_xy, true_xy, caption in zip(axes, images, found, true, captions):
         axis.imshow(image)

@@ -23,7 +23,7 @@ from jointpose.datasets import coco, flic, lsp
 from jointpose.inference import api
 from jointpose.systems.tompson import people_search
 from jointpose.utils import cli, files
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 TABLE = os.path.join('report', 'legs.jsonl')
 THRESHOLDS = (0.5, 0.3)  # of the table; the last is the lowest score that is kept
@@ -188,7 +188,7 @@ def coco_pictures(folder):
 
 
 def write(rows, path):
-    with files.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+    with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
         file.writelines(json.dumps(one) + '\n' for one in rows)
 
 

@@ -13,9 +13,9 @@ import os
 import numpy as np
 
 from jointpose.datasets import flic, lsp
-from jointpose.media.images import read_picture
+from jointpose.media.images import read_image
 from jointpose.utils import cli, files
-from jointpose.vision.joints import standard_name
+from jointpose.vision.joints import coco_name
 
 LABELLED = 2  # COCO's visibility of a joint that is labelled and seen
 
@@ -31,7 +31,7 @@ def coco(part, folder):
     """An Annotated of PARSE (datasets/records.py) -> the content of a file of COCO's."""
     images = []
     for i, file in enumerate(part.pictures['file'].tolist()):
-        height, width = read_picture(os.path.join(folder, file)).shape[:2]
+        height, width = read_image(os.path.join(folder, file)).shape[:2]
         images.append({'id': i, 'file_name': file, 'width': width, 'height': height})
 
     annotations = []
@@ -50,7 +50,7 @@ def coco(part, folder):
     category = {
         'id': 1,
         'name': 'person',
-        'keypoints': [standard_name(joint) for joint in flic.JOINTS],
+        'keypoints': [coco_name(joint) for joint in flic.JOINTS],
     }
     return {'images': images, 'annotations': annotations, 'categories': [category]}
 
@@ -65,7 +65,7 @@ def main():
     for split, part in splits.items():
         content = coco(part, options.parse)
         path = os.path.join(options.out, f'{split}.json')
-        with files.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+        with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
             json.dump(content, file)
         print(f'{path}: {len(content["annotations"])} people')
 

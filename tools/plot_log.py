@@ -16,7 +16,8 @@ import numpy as np
 
 from jointpose.evaluation.predictions import TITLES
 from jointpose.utils.cli import Parser, run_script
-from jointpose.utils.files import InputError, atomic
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import atomic_write
 from jointpose.vision import palette
 
 SMOOTH = 20  # updates in the running mean that is drawn over the thin line of each
@@ -50,7 +51,7 @@ def running_mean(values):
 def draw(axis_loss, axis_rate, steps, epochs):
     step, at = ([record['step'] for record in records] for records in (steps, epochs))
     outputs = [name.removeprefix('loss_') for name in steps[0] if name.startswith('loss_')]
-    for output, colour in zip(outputs, palette.MODELS):
+    for output, colour in zip(outputs, palette.MODEL_COLOURS):
         name = TITLES.get(output, output)
         losses = np.array([record[f'loss_{output}'] for record in steps])
         axis_loss.plot(step, losses, color=colour, alpha=0.25, linewidth=0.7)
@@ -58,11 +59,11 @@ def draw(axis_loss, axis_rate, steps, epochs):
         axis_loss.plot(
             at,
             [record['test'][f'loss_{output}'] for record in epochs],
-            palette.TEST,
+            palette.TEST_LINE,
             color=colour,
             label=f'{name}, test',
         )
-        for split, style in (('train', palette.TRAIN), ('test', palette.TEST)):
+        for split, style in (('train', palette.TRAIN_LINE), ('test', palette.TEST_LINE)):
             axis_rate.plot(
                 at,
                 [record[split][f'rate_{output}'] for record in epochs],
@@ -91,7 +92,7 @@ def draw_run(axis_loss, axis_rate, run):
 def draw_runs(axis_loss, axis_rate, *runs):
     """Test loss and rate of each run's answer, its last output; returns what there was."""
     found = []
-    for run, colour in zip(runs, itertools.cycle(palette.MODELS)):
+    for run, colour in zip(runs, itertools.cycle(palette.MODEL_COLOURS)):
         name, epochs = (
             os.path.basename(os.path.normpath(run)),
             read_lines(os.path.join(run, 'log.jsonl')),
@@ -103,7 +104,7 @@ def draw_runs(axis_loss, axis_rate, *runs):
             axis.plot(
                 [record['epoch'] for record in epochs],
                 [record['test'][f'{kind}_{answer}'] for record in epochs],
-                palette.TEST,
+                palette.TEST_LINE,
                 color=colour,
                 label=name,
             )
@@ -128,7 +129,7 @@ def main():
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.legend()
-    with atomic(options.out) as partial:
+    with atomic_write(options.out) as partial:
         figure.savefig(partial, format='png', dpi=100)
     print(f'{options.out}: {found}')
 

@@ -19,7 +19,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint
 from jointpose.training import options as command_line
 from jointpose.utils import cli, folders
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 LOGS = ('settings.json', 'log.jsonl', 'steps.jsonl')
 

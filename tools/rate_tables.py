@@ -21,7 +21,7 @@ from jointpose.evaluation.metrics import detection_rate
 from jointpose.evaluation.predictions import TITLES
 from jointpose.utils import files
 from jointpose.utils.cli import Parser, run_script
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
 
 FOLDER = os.path.join('report', 'predictions')
@@ -85,7 +85,7 @@ def store(path, name, folder, manifest):
     kept |= {key: value.astype(np.float32) for key, value in variables.items() if '_pred_' in key}
     os.makedirs(folder, exist_ok=True)
     out = stored_path(folder, name)
-    with files.atomic(out) as partial, open(partial, 'wb') as file:
+    with files.atomic_write(out) as partial, open(partial, 'wb') as file:
         np.savez_compressed(file, **kept)
     return out
 

@@ -34,7 +34,7 @@ from jointpose.evaluate import MAX_RADIUS
 from jointpose.evaluation import predictions
 from jointpose.training.devices import session_config
 from jointpose.utils import cli, files
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 from tools import analysis, figures, plot_log, tables
 from tools.figures import JOINT_MODEL, PART_DETECTOR, MappedPerson
@@ -422,7 +422,7 @@ def make_evolution(material):
 
 def make_results(material):
     with (
-        files.atomic(material.out('results.md')) as partial,
+        files.atomic_write(material.out('results.md')) as partial,
         open(partial, 'w', encoding='utf-8') as file,
     ):
         file.write(tables.results(material))

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jointpose.utils.files import InputError, load_json
-from jointpose.vision.joints import TORSO, joint_of
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import load_json
+from jointpose.vision.joints import TORSO_JOINTS, joint_from_name
 
 PERSON = ('person', 'persons', 'people', 'human', 'humans', 'pedestrian', 'pedestrians')
 NAMED = 3  # so many of those left out are named
@@ -133,7 +134,9 @@ def is_named_person(category: Category) -> bool:
 
 def is_person(category: Category) -> bool:
     """By its name, or by key points at shoulders and hips."""
-    return is_named_person(category) or set(map(joint_of, category.points)).issuperset(TORSO)
+    return is_named_person(category) or set(map(joint_from_name, category.points)).issuperset(
+        TORSO_JOINTS
+    )
 
 
 # --- records ------------------------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ from jointpose.annotations.coco_json import (
     is_nowhere,
     plain,
 )
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import joints
-from jointpose.vision.joints import TORSO, joint_of, standard_name
+from jointpose.vision.joints import TORSO_JOINTS, coco_name, joint_from_name
 
 FAR = 1e5  # pixels: no key point lies further out
 
@@ -140,17 +140,15 @@ def columns_of(file: CocoFile, wanted: tuple[str, ...]) -> tuple[dict, list[str]
             if category.points
         )
         raise InputError(
-            f'no category has the key points of people: expected {", ".join(map(standard_name, wanted))}, '
+            f'no category has the key points of people: expected {", ".join(map(coco_name, wanted))}, '
             f'at least shoulders and hips; {found}'
         )
     usable = [category for category in usable if is_named_person(category)] or usable
     notes = []
     for category in usable:
-        absent = [
-            standard_name(joint) for joint, at in zip(wanted, columns[category.id]) if at is None
-        ]
+        absent = [coco_name(joint) for joint, at in zip(wanted, columns[category.id]) if at is None]
         if absent:
-            others = [name for name in category.points if joint_of(name) is None]
+            others = [name for name in category.points if joint_from_name(name) is None]
             notes.append(
                 f'category {category.name!r} has no key point {", ".join(absent)}: unlabelled'
                 + f' (not understood: {", ".join(others)})' * bool(others)
@@ -164,13 +162,13 @@ def columns_of(file: CocoFile, wanted: tuple[str, ...]) -> tuple[dict, list[str]
 
 def columns_in(category: Category, wanted: tuple[str, ...]) -> list:
     """Where each wanted joint is among a category's key points, None where it is not."""
-    known = [joint_of(name) for name in category.points]
+    known = [joint_from_name(name) for name in category.points]
     for joint in wanted:
         if known.count(joint) > 1:
             both = [name for name, its in zip(category.points, known) if its == joint]
             raise InputError(
                 f'category {category.name!r}: key points {" and ".join(both)} are one joint, '
-                f'{standard_name(joint)}'
+                f'{coco_name(joint)}'
             )
     return [known.index(joint) if joint in known else None for joint in wanted]
 
@@ -179,13 +177,13 @@ def is_of_people(columns, wanted: tuple[str, ...]) -> bool:
     if columns is None:
         return False
     there = {joint for joint, at in zip(wanted, columns) if at is not None}
-    return there.issuperset(TORSO) or 2 * len(there) > len(wanted)
+    return there.issuperset(TORSO_JOINTS) or 2 * len(there) > len(wanted)
 
 
 def columns_without_names(file: CocoFile, wanted: tuple[str, ...]) -> tuple[dict, list[str]]:
     """As `columns_of`, of a file whose categories name no key points."""
     n = {len(one.points) for one in file.annotations if one.points is not None}
-    if n != {len(joints.COCO)}:
+    if n != {len(joints.COCO_JOINTS)}:
         raise InputError(
             'no category names its `keypoints`'
             + (
@@ -196,7 +194,7 @@ def columns_without_names(file: CocoFile, wanted: tuple[str, ...]) -> tuple[dict
         )
     ids = {one.category for one in file.annotations if one.points is not None}
     return (
-        {id_: [joints.COCO.index(joint) for joint in wanted] for id_ in ids},
+        {id_: [joints.COCO_JOINTS.index(joint) for joint in wanted] for id_ in ids},
         ["no category names its `keypoints`: taken for COCO's seventeen in COCO's order"],
     )
 

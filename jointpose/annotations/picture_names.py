@@ -15,7 +15,7 @@ import unicodedata
 import urllib.parse
 
 from jointpose.annotations.coco_json import Remarks
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 LOCAL_FILE = '/local-files/?d='  # in names of Label Studio
 

@@ -20,8 +20,9 @@ import os
 import numpy as np
 
 from jointpose import datasets
-from jointpose.media.images import read_picture
-from jointpose.utils.files import InputError, check_regular, checksum, spot_checksum
+from jointpose.media.images import read_image
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import check_is_file, checksum, sampled_checksum
 from jointpose.utils.numpy_files import open_npy
 
 MANIFEST = 'manifest.json'
@@ -79,7 +80,7 @@ def default_folder(source):
 def read_manifest(folder):
     """The manifest as a dictionary; says how to make it where it is absent."""
     path = os.path.join(folder, MANIFEST)
-    check_regular(path)
+    check_is_file(path)
     try:
         with open(path, encoding='utf-8') as file:
             manifest = json.load(file)
@@ -207,7 +208,7 @@ class Pictures:
     def __getitem__(self, index):
         entry = self.table[self.places[index]]
         path = os.path.join(self.folder, str(entry['file']))
-        return read_picture(path, (entry['width'], entry['height']))
+        return read_image(path, (entry['width'], entry['height']))
 
 
 class Rows:
@@ -317,7 +318,7 @@ def load_array(folder, kind, split, manifest, verify=False):
     count = manifest['pictures' if kind == 'pictures' else 'counts'][split]
     array = open_npy(path, dtype, (count,) + shape)
     sums, sum_of = (
-        (manifest['checksums'], checksum) if verify else (manifest['spots'], spot_checksum)
+        (manifest['checksums'], checksum) if verify else (manifest['spots'], sampled_checksum)
     )
     if sum_of(path) != sums.get(name):
         raise InputError(

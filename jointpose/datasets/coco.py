@@ -14,7 +14,7 @@ from jointpose.annotations import coco_json, coco_people, picture_names
 from jointpose.datasets import arrays, records
 from jointpose.vision import joints
 
-POINTS = JOINTS = joints.COCO
+POINTS = JOINTS = joints.COCO_JOINTS
 FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 LIMBS = (
     (15, 13),

@@ -21,9 +21,9 @@ import numpy as np
 
 from jointpose.annotations import coco_json, coco_people, picture_names
 from jointpose.datasets import flic, records
-from jointpose.media.images import read_picture
-from jointpose.utils.files import InputError
-from jointpose.vision.augmentation import transform
+from jointpose.media.images import read_image
+from jointpose.utils.errors import InputError
+from jointpose.vision.affine import transform_points
 
 SIZE = 159.0  # pixels of the frame: mean of ||lhip - rsho|| and ||rhip - lsho||, median of FLIC's people
 SMALLEST = 20.0  # pixels of the picture: of who is smaller, little is to be seen
@@ -51,7 +51,7 @@ def read(metas, folders):
         for person in people
     ]
     joints_xy = np.stack(
-        [transform(matrix, person.joints_xy) for (_, matrix), person in zip(windows, people)]
+        [transform_points(matrix, person.joints_xy) for (_, matrix), person in zip(windows, people)]
     )
     frames = [
         functools.partial(frame, person.path, person.size, spans)
@@ -89,7 +89,7 @@ def size_of(joints_xy):
 
 def frame(path, size, spans):
     """uint8 [480, 720, 3]: the part of the picture that shows somebody."""
-    return closeup(read_picture(path, size), spans)
+    return closeup(read_image(path, size), spans)
 
 
 def window(size, zoom, at_xy):
@@ -155,7 +155,7 @@ def annotated_size(image, path):
     """(width, height) of a picture as the file has it, else that of the picture itself."""
     if image.width and image.height:
         return image.width, image.height
-    return read_picture(path).shape[1::-1]
+    return read_image(path).shape[1::-1]
 
 
 def reason_against(person):

@@ -14,10 +14,11 @@ import os
 import numpy as np
 
 from jointpose.datasets.arrays import with_fields
-from jointpose.utils.files import InputError, load_mat
-from jointpose.vision.crops import NOT_LABELLED, VISIBLE, centre_and_scale
+from jointpose.utils.errors import InputError
+from jointpose.utils.mat_files import load_mat
+from jointpose.vision.crops import UNLABELLED, VISIBLE, centre_and_scale
 from jointpose.vision.heatmaps import STRIDE
-from jointpose.vision.joints import TORSO
+from jointpose.vision.joints import TORSO_JOINTS
 
 HEIGHT, WIDTH = 480, 720
 MAP_HEIGHT, MAP_WIDTH = HEIGHT // STRIDE, WIDTH // STRIDE
@@ -98,7 +99,7 @@ def faces_backward(joints_xy, joints=JOINTS):
 
 def torso_labelled(visible, joints=JOINTS):
     """Labels [n, k] (crops.NOT_LABELLED ...) -> bool [n]: whether both shoulders and both hips have one."""
-    return (visible[:, [joints.index(joint) for joint in TORSO]] > 0).all(axis=1)
+    return (visible[:, [joints.index(joint) for joint in TORSO_JOINTS]] > 0).all(axis=1)
 
 
 def observer_sides(joints_xy):
@@ -140,7 +141,7 @@ def people(stored, joints_xy):
 
 def visibility(joints_xy):
     """[..., k, 2] -> uint8 [..., k], crops.VISIBLE where a joint is labelled."""
-    return np.where(np.isnan(joints_xy).any(axis=-1), NOT_LABELLED, VISIBLE).astype(np.uint8)
+    return np.where(np.isnan(joints_xy).any(axis=-1), UNLABELLED, VISIBLE).astype(np.uint8)
 
 
 def near_frame(joints_xy):

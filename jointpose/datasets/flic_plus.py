@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jointpose.datasets import flic
-from jointpose.utils.files import InputError, load_mat
+from jointpose.utils.errors import InputError
+from jointpose.utils.mat_files import load_mat
 
 NEAR = 24  # frames, a second of film
 SCENE = 240  # frames in which a film often shows the same scene: counted, not left out

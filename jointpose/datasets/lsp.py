@@ -18,9 +18,10 @@ import os
 import numpy as np
 
 from jointpose.datasets import arrays, records
-from jointpose.media.sources import PICTURES
-from jointpose.utils.files import InputError, load_mat
-from jointpose.vision.crops import HIDDEN, NOT_LABELLED, VISIBLE
+from jointpose.media.sources import IMAGE_ENDINGS
+from jointpose.utils.errors import InputError
+from jointpose.utils.mat_files import load_mat
+from jointpose.vision.crops import HIDDEN, UNLABELLED, VISIBLE
 
 JOINTS = (
     'rank',
@@ -82,7 +83,7 @@ def read_one(path, root, folder):
         visible = np.where(points[..., 2] == 1, HIDDEN, VISIBLE)
     elif shape == (14, 3):
         points, n_train, name = points.transpose(2, 0, 1), points.shape[2], 'im{:05d}'
-        visible = np.where(points[..., 2] == 0, NOT_LABELLED, VISIBLE)
+        visible = np.where(points[..., 2] == 0, UNLABELLED, VISIBLE)
     elif shape == (14, 2):
         points, n_train, name = points.transpose(2, 0, 1), 100, 'im{:04d}'
         visible = np.full(points.shape[:2], VISIBLE)
@@ -107,7 +108,7 @@ def with_endings(root: str, folder: str, stems: list[str]) -> list[str]:
     """Names of pictures from `root` on, with the endings that they have there; .jpg of those that are absent."""
     with contextlib.suppress(OSError):
         there = {name.lower(): name for name in sorted(os.listdir(os.path.join(root, folder)))}
-        endings = ('.jpg', *(ending for ending in PICTURES if ending != '.jpg'))
+        endings = ('.jpg', *(ending for ending in IMAGE_ENDINGS if ending != '.jpg'))
         names = [
             next(
                 (there[stem + ending] for ending in endings if stem + ending in there),

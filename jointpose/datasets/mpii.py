@@ -20,8 +20,10 @@ import numpy as np
 from jointpose.annotations import picture_names
 from jointpose.annotations.coco_json import is_nowhere
 from jointpose.datasets import arrays, records
-from jointpose.utils.files import InputError, load_json, load_mat
-from jointpose.vision.crops import HIDDEN, NOT_LABELLED, VISIBLE
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import load_json
+from jointpose.utils.mat_files import load_mat
+from jointpose.vision.crops import HIDDEN, UNLABELLED, VISIBLE
 
 JOINTS = (
     'rank',
@@ -116,7 +118,7 @@ def read_json(path, folder, prefix):
     return build(
         [prefix + name for name in names],
         xy[kept],
-        np.where(seen & ~unset, VISIBLE, NOT_LABELLED)[kept],
+        np.where(seen & ~unset, VISIBLE, UNLABELLED)[kept],
         centres[kept],
         scales[kept],
     )
@@ -181,7 +183,7 @@ def people_in(path, folder, variables):
                 or field(points, 'point') is None
             ):
                 continue
-            one_xy, one_visible = np.zeros((len(JOINTS), 2)), np.full(len(JOINTS), NOT_LABELLED)
+            one_xy, one_visible = np.zeros((len(JOINTS), 2)), np.full(len(JOINTS), UNLABELLED)
             for point in points['point'].ravel():
                 joint, seen = int(point['id'].item()), field(point, 'is_visible')
                 one_xy[joint] = point['x'].item(), point['y'].item()

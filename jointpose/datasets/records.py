@@ -13,7 +13,7 @@ import numpy as np
 
 from jointpose.annotations.coco_json import listed
 from jointpose.datasets.arrays import FILE_WIDTH, picture, record
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision.crops import centre_and_scale
 
 MAX_NAME = 255  # bytes

@@ -19,7 +19,8 @@ from scipy.io import savemat
 
 from jointpose.datasets.flic import HEIGHT, WIDTH
 from jointpose.utils import progress
-from jointpose.utils.files import InputError, atomic
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import atomic_write
 
 COLUMNS = {
     'lsho': 0,
@@ -147,7 +148,7 @@ def write_jpeg(path, image):
     ok, encoded = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not ok:
         raise InputError(f'{path}: OpenCV cannot encode it')
-    with atomic(path) as partial, open(partial, 'wb') as file:
+    with atomic_write(path) as partial, open(partial, 'wb') as file:
         file.write(encoded)
 
 
@@ -163,7 +164,7 @@ def save_mat(path, variables):
     """A .mat file; the header's 116 bytes of text, else a time stamp, are always the same."""
     stream = io.BytesIO()
     savemat(stream, variables, do_compression=True)
-    with atomic(path) as partial, open(partial, 'wb') as file:
+    with atomic_write(path) as partial, open(partial, 'wb') as file:
         file.write(HEADER + stream.getvalue()[len(HEADER) :])
 
 

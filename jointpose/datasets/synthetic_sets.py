@@ -32,8 +32,9 @@ from jointpose.datasets.synthetic import (
     write_jpeg,
 )
 from jointpose.utils import progress
-from jointpose.utils.files import InputError, atomic
-from jointpose.vision.crops import HIDDEN, NOT_LABELLED, VISIBLE
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import atomic_write
+from jointpose.vision.crops import HIDDEN, UNLABELLED, VISIBLE
 
 LEGS = np.array(
     [  # weight, then degrees from hanging, outwards: thigh mean, sd, shin mean, sd
@@ -162,7 +163,7 @@ def visibility(pose):
         if side * np.sin(pose.gaze) >= 0.4
     ]
     unseen = ['nose', 'leye', 'reye', *away] if pose.backward else away
-    return {name: NOT_LABELLED if name in unseen else VISIBLE for name in LANDMARKS}
+    return {name: UNLABELLED if name in unseen else VISIBLE for name in LANDMARKS}
 
 
 def cut(rng, image, bodies, zoom):
@@ -305,6 +306,6 @@ def write_coco(folder, images, n, seed):
 
 
 def write_json(path, content):
-    with atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+    with atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
         json.dump(content, file)
     return path

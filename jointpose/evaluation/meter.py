@@ -3,7 +3,7 @@
 import numpy as np
 
 from jointpose.evaluation.metrics import key_point_rates, partners
-from jointpose.vision.augmentation import transform
+from jointpose.vision.affine import transform_points
 
 
 class Meter:
@@ -91,7 +91,7 @@ def of_people(body, names, decode, sums=None):
         measured = {}
         for name, output in outputs.items():
             found = [
-                transform(matrix, np.stack([pose.joints_xy for pose in poses]))
+                transform_points(matrix, np.stack([pose.joints_xy for pose in poses]))
                 if poses
                 else np.zeros((0, k, 2))
                 for matrix, poses in zip(facts.back, decode(output))
@@ -115,4 +115,4 @@ def of_people(body, names, decode, sums=None):
 
 def in_picture(back, joints_xy):
     """Matrices [n, 2, 3], points [n, ..., 2] of samples -> of their pictures."""
-    return np.stack([transform(matrix, points) for matrix, points in zip(back, joints_xy)])
+    return np.stack([transform_points(matrix, points) for matrix, points in zip(back, joints_xy)])

@@ -17,8 +17,8 @@ from jointpose import datasets
 from jointpose.datasets import arrays
 from jointpose.evaluation import metrics_tables
 from jointpose.evaluation.pose import Pose
-from jointpose.utils import files, outputs
-from jointpose.utils.files import InputError
+from jointpose.utils import files, mat_files, outputs
+from jointpose.utils.errors import InputError
 from jointpose.utils.numpy_files import read_npz
 from jointpose.utils.tables import markdown
 
@@ -43,15 +43,15 @@ def path_of(options):
 
 def check_output(options):
     """Whether they can be written, found out before a training; returns what is replaced then, '' for nothing."""
-    return outputs.check(path_of(options), '--predictions', described)
+    return outputs.check_destination(path_of(options), '--predictions', described)
 
 
 def described(path):
     """What an earlier file of these holds, in words; None of any other file."""
     if path.endswith('.json'):
-        return 'of nobody' if is_empty_list(path) else outputs.dated(MARK)(path)
+        return 'of nobody' if is_empty_list(path) else outputs.describe_by_date(MARK)(path)
     try:
-        variables = files.load_mat(path)
+        variables = mat_files.load_mat(path)
     except InputError:
         return None
     found = [name for name in variables if '_pred_' in name]
@@ -99,7 +99,7 @@ def write(options, manifest, split, found, titles, run=''):
             f'{options.dataset}_score_{name}': np.stack([pose.scores for pose in poses]).T,
             f'{options.dataset}_title_{name}': titles[name],
         }
-    with files.atomic(options.predictions) as partial, open(partial, 'wb') as file:
+    with files.atomic_write(options.predictions) as partial, open(partial, 'wb') as file:
         savemat(file, variables)
     if options.dataset == 'flic':
         return options.predictions, []
@@ -167,7 +167,7 @@ def write_coco(options, manifest, split, found):
     ]
     if results:
         results[0] = {'description': MARK.decode(), **results[0]}
-    with files.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+    with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
         json.dump(results, file)
     everybody = arrays.load_split(options.data, split.split, manifest)
     _, header, rows = metrics_tables.precision_table(
@@ -211,13 +211,13 @@ def dataset_of(path):
 def load_variables(path):
     """{name: array} of a .npz file (numpy_files.py) or a .mat file up to version 7."""
     if not path.lower().endswith('.npz'):
-        return files.load_mat(path)
+        return mat_files.load_mat(path)
     try:
         return read_npz(path)
     except FileNotFoundError:
         raise InputError(f'{path}: no such file') from None
     except (OSError, ValueError) as error:
-        raise files.unreadable(path, '.npz', error) from error
+        raise files.read_error(path, '.npz', error) from error
 
 
 def read_text(variables, name, path, otherwise=None):

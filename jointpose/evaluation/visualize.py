@@ -23,9 +23,10 @@ from jointpose import datasets
 from jointpose.datasets import arrays, flic
 from jointpose.evaluation import predictions
 from jointpose.utils import cli, outputs
+from jointpose.utils.errors import InputError
 from jointpose.vision import crops
-from jointpose.vision.augmentation import transform
-from jointpose.vision.drawing import TRUTH, draw_skeleton, sheet, write_picture, write_text
+from jointpose.vision.affine import transform_points
+from jointpose.vision.drawing import TRUTH_COLOUR, draw_skeleton, tile_grid, write_image, write_text
 from jointpose.vision.joints import side_of
 from jointpose.vision.palette import rgb, side_colour
 
@@ -58,18 +59,18 @@ def tile(image, person, body, found_xy, caption, behind):
     whole = 'x' in body.LAYOUT  # frames of one size, in which people are large
     box = np.array((0, 0, width, height) if whole else person.box, float)
     extent = np.maximum(box[2:] - box[:2], 1) * (1 if whole else AROUND)
-    matrix = crops.matrix_of((box[:2] + box[2:]) / 2, np.array(TILE) * max(extent / TILE), TILE)
-    image, shown_xy, visible, _ = crops.cut(image, person, matrix, TILE)
+    matrix = crops.crop_matrix((box[:2] + box[2:]) / 2, np.array(TILE) * max(extent / TILE), TILE)
+    image, shown_xy, visible, _ = crops.crop_person(image, person, matrix, TILE)
     shown_xy, visible = shown_xy[:k], visible[:k]
     if found_xy is not None:
-        image = draw_skeleton(image, shown_xy, body, 1, TRUTH, visible=visible)
-        shown_xy, visible = transform(matrix, found_xy), np.ones(k, bool)
+        image = draw_skeleton(image, shown_xy, body, 1, TRUTH_COLOUR, visible=visible)
+        shown_xy, visible = transform_points(matrix, found_xy), np.ones(k, bool)
     image = draw_skeleton(image, shown_xy, body, 1, visible=visible)
     draw_sides(image, shown_xy, body.JOINTS, visible)
     if behind:
         cv2.rectangle(image, (1, 1), (TILE[0] - 2, TILE[1] - 2), BEHIND, 3)
         write_text(image, 'from behind' + ', sides exchanged' * whole, (8, 20), 0.5, BEHIND)
-    write_text(image, caption, (8, TILE[1] - 10), 0.45, TRUTH)
+    write_text(image, caption, (8, TILE[1] - 10), 0.45, TRUTH_COLOUR)
     return image
 
 
@@ -121,7 +122,7 @@ def annotated_tiles(options, manifest, body):
             tiles.append(
                 tile(
                     people.images[row],
-                    crops.person_of(people, row),
+                    crops.person_from_row(people, row),
                     body,
                     None,
                     caption,
@@ -146,7 +147,7 @@ def predicted_tiles(options, manifest, body):
     return [
         tile(
             people.images[row],
-            crops.person_of(people, row),
+            crops.person_from_row(people, row),
             body,
             found_xy[row],
             f'{errors[row]:.0f} %',
@@ -210,7 +211,7 @@ def parse_options():
 
 def main():
     options = parse_options()
-    former = outputs.check(options.out, '--out', outputs.dated(MARK))
+    former = outputs.check_destination(options.out, '--out', outputs.describe_by_date(MARK))
     shown = predictions.dataset_of(options.predictions) if options.predictions else 'flic'
     options.data = options.data or arrays.default_folder(shown)
     manifest = arrays.read_manifest(options.data)
@@ -218,12 +219,16 @@ def main():
     make_tiles = predicted_tiles if options.predictions else annotated_tiles
     tiles = make_tiles(options, manifest, body)
     if not tiles:
-        raise cli.InputError(
+        raise InputError(
             f'{options.predictions or options.data}: nobody to show'
             + ': nobody is seen from behind' * options.swapped
         )
-    write_picture(options.out, sheet(tiles, COLUMNS), MARK)
-    print(outputs.replaces(options.out, former) or options.out, f'{len(tiles)} people', sep=': ')
+    write_image(options.out, tile_grid(tiles, COLUMNS), MARK)
+    print(
+        outputs.replacement_note(options.out, former) or options.out,
+        f'{len(tiles)} people',
+        sep=': ',
+    )
     print(f'{manifest["dataset"]}: {body.SIDES}')
 
 

@@ -32,14 +32,14 @@ try:
     from jointpose.training import checkpoint
     from jointpose.training.devices import session_config
     from jointpose.utils import cli
-    from jointpose.utils.files import InputError
-    from jointpose.vision.joints import standard_name
+    from jointpose.utils.errors import InputError
+    from jointpose.vision.joints import coco_name
 except ModuleNotFoundError as error:
-    if words := packages.missing(error):
+    if words := packages.missing_package(error):
         raise ModuleNotFoundError(words, name=error.name) from error
     raise
 
-read = images.read_picture
+read = images.read_image
 sessions_of = None  # the process that has run TensorFlow for us
 
 
@@ -47,7 +47,7 @@ def load(checkpoint_path, *options):
     """The Model of a run or checkpoint; options: further words of main.py's command line, '--scales', 'single' ...
 
     A path that is not there from the current folder is looked for in the package, where pretrained/ is.  ValueError
-    says which option is wrong, jointpose.utils.files.InputError what is wrong with the checkpoint.
+    says which option is wrong, jointpose.utils.errors.InputError what is wrong with the checkpoint.
     """
     checkpoint_path = os.fspath(checkpoint_path)
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -58,13 +58,13 @@ def load(checkpoint_path, *options):
         else checkpoint_path
     )
     words = ['--restore', checkpoint_path, '--predict', images.STDIN, *map(str, options)]
-    printed = cli.PRINTED.set(False)
+    printed = cli.PRINT_USAGE_ERRORS.set(False)
     try:
         understood = main.understand(words, say=lambda remark: None)
     except SystemExit as end:  # of the command line's parser, which must not end a notebook
         raise ValueError(str(end)) from None
     finally:
-        cli.PRINTED.reset(printed)
+        cli.PRINT_USAGE_ERRORS.reset(printed)
     return Model(*understood[:3])
 
 
@@ -103,7 +103,7 @@ class Model:
     def __init__(self, options, system, found):
         check_process()
         body = datasets.load(options.dataset)
-        self.joints = [standard_name(joint) for joint in body.JOINTS]
+        self.joints = [coco_name(joint) for joint in body.JOINTS]
         self.lock = threading.Lock()
         with contextlib.ExitStack() as stack, tf.Graph().as_default() as self.graph:
             graph = predict.build_graph(system, options, found)
@@ -111,7 +111,7 @@ class Model:
             stack.callback(session.close)
             checkpoint.restore(session, graph.saver, found)
             stack.enter_context(fft_conv.spectra(session, graph.spectra))
-            self.finder = predict.PoseEstimator(session, graph, system, body, options)
+            self.finder = predict.Finder(session, graph, system, body, options)
             # Called by close(), or else before the session goes by itself, without which the spectra cannot be freed.
             self.close_once = weakref.finalize(self, close_in, os.getpid(), stack.pop_all())
 

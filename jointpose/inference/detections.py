@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from jointpose.annotations import coco_json
 from jointpose.annotations.coco_json import Annotation, CocoFile, Remarks, plain
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 LEAST = 0.5
 COCOS_PERSON = 1  # person's category_id in COCO's own numbering

@@ -44,7 +44,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.training import batches, checkpoint, towers
 from jointpose.training import options as command_line
 from jointpose.utils import cli, folders, outputs
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 SAVED_MODEL, ONNX, MESSAGES = 'saved_model', 'model.onnx', 'messages.onnx'
 ORIGIN = 'assets.extra/origin.json'  # of a SavedModel: which checkpoint it was made from
@@ -178,9 +178,7 @@ def inputs_to_check(system, options, folder, n):
         source = f'{len(people.images)} test people of {given}'
     else:
         drawn = [synthetic.render(0, index) for index in range(n)]
-        people = [
-            predict.whole_image_person(system, options, one.image, torso_of(one)) for one in drawn
-        ]
+        people = [predict.stranger(system, options, one.image, torso_of(one)) for one in drawn]
         batch = batches.make(
             system,
             range(n),
@@ -299,7 +297,7 @@ def origin_of(found):
 def say_replaced(out, names=(SAVED_MODEL, ONNX)):
     for name in names:
         if former := former_of(out, name):
-            print(outputs.replaces(os.path.join(out, name), former))
+            print(outputs.replacement_note(os.path.join(out, name), former))
 
 
 def former_of(out, name):
@@ -315,7 +313,7 @@ def former_of(out, name):
         ):
             return f'of {json.load(file)["checkpoint"]}'
     if name in (ONNX, MESSAGES) and os.path.isfile(path) and outputs.has_mark(path, ONNX_MARK):
-        return outputs.dated(ONNX_MARK)(path)
+        return outputs.describe_by_date(ONNX_MARK)(path)
     raise InputError(f'--out {out}: {name} there is none of an earlier export: name another folder')
 
 

@@ -30,7 +30,7 @@ from jointpose.datasets import flic
 from jointpose.nn import layers
 from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint, towers
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 
 Study = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]

@@ -54,15 +54,16 @@ import numpy as np
 
 from jointpose.inference import detections, prompts, result_files, tracking
 from jointpose.media import frames, sources, videos
-from jointpose.media.images import STDIN, Unreadable
+from jointpose.media.images import STDIN, UnreadableMedia
 from jointpose.nn import fft_conv
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches, checkpoint, towers, trainer
 from jointpose.training.devices import device_names
 from jointpose.utils import outputs, progress
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
+from jointpose.utils.log import log
 from jointpose.vision import crops, drawing
-from jointpose.vision.augmentation import compose, transform
+from jointpose.vision.affine import compose, transform_points
 from jointpose.vision.palette import rgb, side_colour
 
 MAP_TILE = 480  # pixels, the longer side of a picture under a heat map
@@ -73,7 +74,7 @@ SEARCH_SECONDS = 0.5  # of a video: how often the whole of its picture is search
 Graph = collections.namedtuple('Graph', 'evaluation spectra saver')
 
 
-class Result(NamedTuple):
+class Found(NamedTuple):
     """One person found in a picture."""
 
     joints_xy: np.ndarray  # [k, 2] (x, y), pixels of the picture
@@ -119,7 +120,10 @@ def check_torso(options, system, found):
     if len(found) > 1:
         raise InputError(f'--torso: means people of one picture, and --predict names {len(found)}')
     if found[0].path != STDIN and not isinstance(found[0].path, int):
-        with contextlib.suppress(Unreadable), contextlib.closing(frames.read(found[0])) as first:
+        with (
+            contextlib.suppress(UnreadableMedia),
+            contextlib.closing(frames.read(found[0])) as first,
+        ):
             check_inside(
                 next(first).image, options.torso, None, found[0].path
             )  # else reported in its turn
@@ -144,7 +148,7 @@ def check_inside(image, points_xy, boxes_xy, name):
 
 
 def complain(message):
-    trainer.say(
+    log(
         'main.py: ' + ' '.join(str(message).split()).encode(errors='backslashreplace').decode(),
         sys.stderr,
     )
@@ -159,19 +163,19 @@ def build_graph(system, options, found=None):
     found: the Checkpoint that is to be restored into it, or None: other values will be.
     """
     batch = batches.placeholders(system, options)
-    devices = device_names(options.gpus, trainer.say, options.gpus_named)
+    devices = device_names(options.gpus, log, options.gpus_named)
     with checkpoint.vectors_constant(found) if found else contextlib.nullcontext():
         evaluation = towers.build_evaluation(system, batch, devices, options)
     return Graph(evaluation, fft_conv.spectra_operations(), tf.train.Saver())
 
 
-def whole_image_person(system, options, image, points_xy=None):
+def stranger(system, options, image, points_xy=None):
     """A crops.Person of whom nothing is known but that the picture shows them; or the system's number of such people.
 
     points_xy: where all points are said to be, pixels.
     """
     height, width = image.shape[:2]
-    person = crops.somebody(
+    person = crops.person_from_box(
         (0, 0, width, height), system.n_points(options), (0, 0) if points_xy is None else points_xy
     )
     if system.MOST_PEOPLE is None:
@@ -181,7 +185,7 @@ def whole_image_person(system, options, image, points_xy=None):
     )
 
 
-class PoseEstimator:
+class Finder:
     """Finds poses by a restored graph.  body: the data set's module, whose joints the system finds."""
 
     def __init__(self, session, graph, system, body, options):
@@ -206,10 +210,10 @@ class PoseEstimator:
             ]
             anybody = points_xy is None and boxes_xy is None
             return sorted(found, key=lambda person: -person.score) if anybody else found
-        people = [whole_image_person(system, options, image)]
+        people = [stranger(system, options, image)]
         if boxes_xy is not None and system.MOST_PEOPLE is None:
             people = [
-                crops.somebody((x, y, x + width, y + height), system.n_points(options))
+                crops.person_from_box((x, y, x + width, y + height), system.n_points(options))
                 for x, y, width, height in boxes_xy
             ]
         return [one for person in people for one in self.of_sample(image, person)]
@@ -230,11 +234,11 @@ class PoseEstimator:
         system = self.system
         maps = system.maps({}, {name: answer}).get(name)
         stride = 1 if maps is None else system.input_size(self.options)[0] / maps.shape[1]
-        return Result(
-            joints_xy=transform(back, pose.joints_xy),
+        return Found(
+            joints_xy=transform_points(back, pose.joints_xy),
             scores=pose.scores,
             score=sought.score if sought else pose.score,
-            torso_xy=transform(back, sought.anchor_xy) if sought else None,
+            torso_xy=transform_points(back, sought.anchor_xy) if sought else None,
             maps=None if maps is None else maps[0],
             matrix=compose(np.diag([stride, stride, 1])[:2], back),
             sought=sought,
@@ -268,7 +272,7 @@ class Search:
 # --- what is written ----------------------------------------------------------------------------------------------
 
 
-def predict_sources(finder, found, options, origin):
+def write_poses(finder, found, options, origin):
     """Finds and writes all poses of the Sources `found`; returns 0, 1 if a picture could not be read or written, or
     that of a signal.
 
@@ -283,7 +287,7 @@ def predict_sources(finder, found, options, origin):
         numbers_of(found, detected),
     )
     if written.former:
-        trainer.say(outputs.replaces(written.paths[0], written.former))
+        log(outputs.replacement_note(written.paths[0], written.former))
     failed = written.document['info']['unreadable'] = []
     written.write()
     with trainer.Signals() as signals, progress.bar(frames.count(found), 'poses', 'img') as bar:
@@ -296,7 +300,7 @@ def predict_sources(finder, found, options, origin):
             if signals.code is not None:
                 break
     written.write()
-    trainer.say(
+    log(
         f'{written.paths[0]}: {summary(written.document)}'
         + (f', {len(failed)} failed' if failed else '')
     )
@@ -388,7 +392,7 @@ def write_source(finder, source, options, detected, written, bar, signals):
                 bar.update()
                 if signals.code is not None:
                     break
-        except Unreadable:
+        except UnreadableMedia:
             stack.close()  # as at the end of a whole video
             raise
 
@@ -474,7 +478,7 @@ def annotated_video(source, shape, timing, out):
     """Yields show(RGB uint8 [h, w, 3], seconds) of NAME_pose.mp4, which keeps the original's pace."""
     path = os.path.join(out, f'{source.name}_pose.mp4')
     with videos.writer(path, shape[1::-1], timing.rate, result_files.MARK, complain) as write:
-        in_step = videos.InStep(write, timing.rate, timing.constant)
+        in_step = videos.ConstantRateWriter(write, timing.rate, timing.constant)
         yield in_step.show
         in_step.close(timing.end if in_step.shown == timing.count else None)
 
@@ -529,12 +533,12 @@ def map_sheet(image, maps, joints, matrix):
     )  # to the tile
     matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV's pixel i is the point i
     tiles = [
-        drawing.heat_tile(
+        drawing.heat_map_tile(
             small,
             cv2.warpAffine(np.ascontiguousarray(maps[..., j]), matrix, size),
             name,
             rgb(side_colour(name)),
         )
-        for j, name in enumerate(drawing.titles(maps, joints))
+        for j, name in enumerate(drawing.map_titles(maps, joints))
     ]
-    return drawing.sheet(tiles, min(3, len(tiles)))
+    return drawing.tile_grid(tiles, min(3, len(tiles)))

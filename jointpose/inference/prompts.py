@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointpose.vision.drawing import size_of
+from jointpose.vision.drawing import median_limb
 
 SAME = 0.3  # of a person's size: median distance of the joints of one person
 
@@ -39,17 +39,19 @@ def duplicates(people, body):
 
 
 def is_same(one, other, body):
-    """Whether two Results are one person."""
+    """Whether two Found are one person."""
     if one.low_score or other.low_score:
         return False
     distances = np.linalg.norm(np.subtract(one.joints_xy, other.joints_xy), axis=1)
-    return bool(np.median(distances) <= SAME * min(size_of(one, body), size_of(other, body)))
+    return bool(
+        np.median(distances) <= SAME * min(median_limb(one, body), median_limb(other, body))
+    )
 
 
 def remarks(prompts, people, first, threshold):
     """{index of a prompt: a line about its person}: those without a person, and those that mean an earlier one's.
 
-    people: one Result a prompt; first: of `duplicates`.
+    people: one Found a prompt; first: of `duplicates`.
     """
     said = {}
     for i, (prompt, person) in enumerate(zip(prompts, people)):

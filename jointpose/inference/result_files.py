@@ -13,9 +13,9 @@ import time
 import numpy as np
 
 from jointpose.utils import files, folders, outputs
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import drawing
-from jointpose.vision.joints import standard_name
+from jointpose.vision.joints import coco_name
 
 POSES, RESULTS = 'poses.json', 'coco_results.json'
 OURS = r'(?s:.+)_pose\.(jpg|mp4)|(?s:.+)_maps\.jpg|poses\.json|coco_results\.json'
@@ -43,7 +43,7 @@ def check_ours(path):
 
 def write_picture(path, image):
     check_ours(path)
-    drawing.write_picture(path, image, MARK)
+    drawing.write_image(path, image, MARK)
 
 
 def remove_stale(out, source):
@@ -63,7 +63,7 @@ def remove_stale(out, source):
 
 def sweep(out):
     """Removes what killed processes left half-written."""
-    for path in folders.leftovers(out, OURS):
+    for path in folders.stale_partials(out, OURS):
         with contextlib.suppress(OSError):
             os.unlink(path)
 
@@ -133,7 +133,7 @@ class Results:
         }
         poses = ',\n'.join(f'"{name}": {text}' for name, text in parts.items())
         for path, text in zip(self.paths, (f'{{{poses}}}\n', array_of(self.lines['results']))):
-            with files.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+            with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
                 file.write(text)
         ended = time.monotonic()
         self.due = ended + (ended - began) / WRITING
@@ -172,7 +172,7 @@ def head(body, info):
                 'id': 1,
                 'name': 'person',
                 'supercategory': 'person',
-                'keypoints': [standard_name(joint) for joint in body.JOINTS],
+                'keypoints': [coco_name(joint) for joint in body.JOINTS],
                 'skeleton': [[a + 1, b + 1] for a, b in body.LIMBS],
             }
         ],

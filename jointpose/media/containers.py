@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-HEAD = 1 << 12  # bytes that `is_video` looks at
+HEAD_BYTES = 1 << 12  # bytes that `is_video` looks at
 STARTS = (
     b'\x1a\x45\xdf\xa3',
     b'\x30\x26\xb2\x75\x8e\x66\xcf\x11',
@@ -92,7 +92,7 @@ def is_transport_stream(head: bytes) -> bool:
     )
 
 
-def counts_frames(path: str) -> bool:
+def stores_frame_count(path: str) -> bool:
     """Whether the container's head says how many frames it holds, rather than how long it plays."""
     with open(path, 'rb') as file:
         return file.read(4) in (b'RIFF', b'DKIF', b'.RMF', b'\x06\x0e\x2b\x34')
@@ -109,7 +109,7 @@ def is_jpeg_stream(content: bytes) -> bool:
 def is_cut_off(path: str) -> bool:
     """Whether a container says that it is longer than its file; one that does not say, or is none, is not."""
     with contextlib.suppress(struct.error, ValueError, OverflowError), open(path, 'rb') as file:
-        size, head = os.fstat(file.fileno()).st_size, file.read(HEAD)
+        size, head = os.fstat(file.fileno()).st_size, file.read(HEAD_BYTES)
         if head[:4] == b'RIFF':
             return riff_end(file, size) > size
         if head[4:8] in ISO_BOXES:
@@ -121,7 +121,7 @@ def is_cut_off(path: str) -> bool:
         if head.startswith(b'FLV'):
             return not flv_ends_with_a_tag(file, size)
         if head.startswith(b'\xff\xd8'):
-            file.seek(max(0, size - HEAD))
+            file.seek(max(0, size - HEAD_BYTES))
             return not file.read().rstrip(b'\0').endswith(b'\xff\xd9')
     return False
 

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 from jointpose.media import containers, images
-from jointpose.media.images import Unreadable, check_size, read_picture
+from jointpose.media.images import UnreadableMedia, check_size, read_image
 from jointpose.media.sources import Source
-from jointpose.utils.files import quiet_stderr
+from jointpose.utils.terminal import quiet_stderr
 
 DEFAULT_RATE = 25.0  # frames a second, of what does not say
 MAX_RATE = 240.0  # of an annotated video whose frames are not evenly spaced
@@ -46,7 +46,7 @@ class Timing(NamedTuple):
 def read(source: Source) -> Iterator[Frame]:
     """The picture, or each frame of a video.  Raises Unreadable, for a video perhaps after some of its frames."""
     if not source.is_video:
-        yield Frame(source.name, None, None, read_picture(source.path))
+        yield Frame(source.name, None, None, read_image(source.path))
         return
     if isinstance(source.path, int):
         shown = camera_frames(source.path)
@@ -68,13 +68,15 @@ def timing(source: Source) -> Timing:
             return Timing(rate_of(video) or DEFAULT_RATE, False, None)
     if is_animation(source.path):
         times = np.cumsum([0, *durations(source.path)])
-        return timing_of(times[:-1], None, times[-1])
+        return timing_from_times(times[:-1], None, times[-1])
     with open_video(source.path) as video:
-        found = timing_of(packet_times(source.path), rate_of(video))
+        found = timing_from_times(packet_times(source.path), rate_of(video))
     return found._replace(count=None) if containers.is_trimmed(source.path) else found
 
 
-def timing_of(times: Iterable[float], rate: float | None, end: float | None = None) -> Timing:
+def timing_from_times(
+    times: Iterable[float], rate: float | None, end: float | None = None
+) -> Timing:
     """times: of a video's frames, seconds; rate: what its container says; end: of the last frame.
 
     The rate is constant if no frame would be shown half a frame early or late; else it is that of the closest frames.
@@ -108,7 +110,7 @@ def count(sources: list[Source]) -> int | None:
 def count_of(source: Source) -> int | None:
     if not source.is_video:
         return 1
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableMedia):
         return timing(source).count
     return 0
 
@@ -123,17 +125,17 @@ def video_frames(path: str) -> Iterator[tuple[float, np.ndarray]]:
                 there, image = video.read()
             if not there:
                 break
-            last = time_of(video, n, rate, last)
+            last = frame_time(video, n, rate, last)
             n += 1
             yield last, image[..., ::-1]
     if not is_whole(path, n, last, claimed, rate):
         claimed = max(claimed, len(packet_times(path)))
         if n == 0 and claimed and not containers.is_cut_off(path):
-            raise Unreadable(
+            raise UnreadableMedia(
                 f'{path}: none of its {claimed} frames can be decoded{of_codec(path)}: convert it to '
                 'H.264, or it is damaged'
             )
-        raise Unreadable(
+        raise UnreadableMedia(
             f'{path}: ends after {n} of {claimed} frames'
             if claimed > n
             else f'{path}: is cut off, and ends after {n} frames'
@@ -148,7 +150,7 @@ def of_codec(path: str) -> str:
     return f' (codec {letters})' if letters.isalnum() and letters.isascii() else ''
 
 
-def time_of(video: cv2.VideoCapture, n: int, rate: float | None, last: float) -> float:
+def frame_time(video: cv2.VideoCapture, n: int, rate: float | None, last: float) -> float:
     """When the frame just read, number n from 0, is shown; last: when the one before it was, both in seconds.
 
     Containers round to milliseconds, so times within one of a constant rate are that rate's.
@@ -170,7 +172,7 @@ def is_whole(path: str, n: int, last: float, claimed: int, rate: float | None) -
         return False
     if containers.is_cut_off(path):
         return 0 < claimed <= n
-    if containers.counts_frames(path):  # those that are empty, to repeat the one before, too
+    if containers.stores_frame_count(path):  # those that are empty, to repeat the one before, too
         return max(n, round(last * (rate or 0)) + 1) >= 0.98 * claimed - 2
     packets = len(packet_times(path))
     return n >= 0.98 * min(packets, claimed or packets) - 2 or containers.is_trimmed(path)
@@ -189,7 +191,7 @@ def camera_frames(number: int) -> Iterator[tuple[float, np.ndarray]]:
             start = now if start is None else start
             yield now - start, image[..., ::-1]
     if start is None:
-        raise Unreadable(f'camera {number}: gives no picture')
+        raise UnreadableMedia(f'camera {number}: gives no picture')
 
 
 @contextlib.contextmanager
@@ -207,7 +209,7 @@ def open_video(path: str | int, *settings: int) -> Iterator[cv2.VideoCapture]:
         )
     try:
         if not video.isOpened() or video.get(cv2.CAP_PROP_FRAME_WIDTH) < 1:
-            raise Unreadable(
+            raise UnreadableMedia(
                 f'camera {path}: there is none, or it is in use'
                 if camera
                 else f'{path}: not a video that can be read'
@@ -218,7 +220,7 @@ def open_video(path: str | int, *settings: int) -> Iterator[cv2.VideoCapture]:
         try:
             check_size((width, height))
         except ValueError as error:
-            raise Unreadable(f'{path}: {error}') from error
+            raise UnreadableMedia(f'{path}: {error}') from error
         yield video
     finally:
         video.release()
@@ -243,9 +245,9 @@ def check_regular(path: str) -> None:
     """Unreadable if a path leads to a pipe or a device."""
     try:
         if not os.path.isfile(path):
-            raise Unreadable(f'{path}: not a regular file')
+            raise UnreadableMedia(f'{path}: not a regular file')
     except (OSError, ValueError) as error:
-        raise Unreadable(f'{path}: {error}') from error
+        raise UnreadableMedia(f'{path}: {error}') from error
 
 
 # --- animations ---------------------------------------------------------------------------------------------------
@@ -266,7 +268,7 @@ def open_animation(path: str) -> Iterator[Image.Image]:
         file = images.open_regular(path)
     with file:
         with loading(path):
-            head = file.read(containers.HEAD)
+            head = file.read(containers.HEAD_BYTES)
             if images.is_jpeg(head) or containers.is_video(head):
                 raise ValueError('no animation')
             picture = images.open_header(file)
@@ -280,16 +282,16 @@ def animation_frames(path: str) -> Iterator[tuple[float, np.ndarray]]:
     with open_animation(path) as picture:
         how = images.orientation_of(picture)
         for _ in loaded(path, picture):
-            yield seconds, images.turned(images.rgb_of(picture), how)
+            yield seconds, images.apply_orientation(images.to_rgb(picture), how)
             seconds += duration_of(picture)
     if containers.is_cut_off(path):
-        raise Unreadable(f'{path}: is cut off')
+        raise UnreadableMedia(f'{path}: is cut off')
 
 
 def durations(path: str) -> list[float]:
     """Seconds that each frame is shown, as far as they can be read."""
     found = []
-    with contextlib.suppress(Unreadable), open_animation(path) as picture:
+    with contextlib.suppress(UnreadableMedia), open_animation(path) as picture:
         for _ in loaded(path, picture):
             found.append(duration_of(picture))
     return found
@@ -320,4 +322,6 @@ def loading(path: str, reason: str = 'damaged') -> Iterator[None]:
     try:
         yield
     except Exception as error:  # nearly anything
-        raise Unreadable(f'{path}: {error if isinstance(error, ValueError) else reason}') from error
+        raise UnreadableMedia(
+            f'{path}: {error if isinstance(error, ValueError) else reason}'
+        ) from error

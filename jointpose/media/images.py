@@ -1,4 +1,4 @@
-"""Reads one picture, checked: whole, or Unreadable.  Every part of the project that reads pictures does it here.
+"""Reads one picture, checked: whole, or UnreadableMedia.  Every part of the project that reads pictures does it here.
 
 JPEGs are decoded strictly (media/jpeg.py), other formats by OpenCV or else by Pillow, and none before its header has
 said how large it is.  Of JPEGs whose colours are sampled as simplejpeg does not know, only the end is checked.  Only
@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from jointpose.media import containers, jpeg, png
-from jointpose.utils.files import InputError, quiet_stderr
+from jointpose.utils.errors import InputError
+from jointpose.utils.terminal import quiet_stderr
 
 STDIN = '-'
 MAX_SIDE, MAX_PIXELS = (
@@ -49,10 +50,10 @@ FORMATS = (
 WITHOUT_MAGIC = ('DIB', 'TGA')  # told from others by nothing but their endings
 ANIMATED = ('AVIF', 'GIF', 'PNG', 'WEBP')  # those whose frames have durations
 ORIENTATION = 0x0112  # EXIF's tag
-HEIC = 'HEIC: convert it to JPEG'
+HEIC_ADVICE = 'HEIC: convert it to JPEG'
 
 
-class Unreadable(InputError):
+class UnreadableMedia(InputError):
     """A picture that cannot be read; the others can."""
 
 
@@ -64,8 +65,8 @@ class WrongSize(ValueError):
     """The header says another size than the one that is expected."""
 
 
-def read_picture(path, expected=None):
-    """One picture, RGB uint8 [h, w, 3], whole and turned as its EXIF orientation says; else Unreadable.
+def read_image(path, expected=None):
+    """One picture, RGB uint8 [h, w, 3], whole and turned as its EXIF orientation says; else UnreadableMedia.
 
     path: a file's, or '-' for standard input.  expected: (width, height) that it must have, after turning.
     """
@@ -74,18 +75,18 @@ def read_picture(path, expected=None):
         content = sys.stdin.buffer.read(MAX_BYTES) if path == STDIN else read_regular(path)
         if path == STDIN:
             refuse_animation(content)
-        image = decode(content, expected)
+        image = decode_image(content, expected)
     except WrongSize as error:
-        raise Unreadable(f'{name}: {error}') from error
+        raise UnreadableMedia(f'{name}: {error}') from error
     except OSError as error:
-        raise Unreadable(f'{name}: {error.strerror or error}') from error
+        raise UnreadableMedia(f'{name}: {error.strerror or error}') from error
     except (ValueError, RuntimeError, MemoryError, cv2.error) as error:
         reason = (
             error if isinstance(error, ValueError | RuntimeError) else 'OpenCV cannot decode it'
         )
-        raise Unreadable(f'{name}: not a whole picture: {reason}') from error
+        raise UnreadableMedia(f'{name}: not a whole picture: {reason}') from error
     if expected is not None and (reason := size_mismatch(image.shape[1::-1], expected)):
-        raise Unreadable(f'{name}: {reason}')
+        raise UnreadableMedia(f'{name}: {reason}')
     return image
 
 
@@ -135,10 +136,10 @@ def open_regular(path):
     return open(descriptor, 'rb')
 
 
-def decode(content, expected=None):
+def decode_image(content, expected=None):
     """A picture's bytes -> RGB uint8 [h, w, 3]; else ValueError, RuntimeError, MemoryError, OSError or cv2.error.
 
-    expected: as `read_picture`; it is compared with the header, too, since a damaged one may ask for gigabytes.
+    expected: as `read_image`; it is compared with the header, too, since a damaged one may ask for gigabytes.
     """
     if is_jpeg(content):
         return decode_jpeg(content, expected)
@@ -155,11 +156,11 @@ def decode_jpeg(content, expected):
         check_size(jpeg.size(content), expected)
     except jpeg.UnknownSampling:
         check_header(content, expected)
-        return turned(by_pillow(content), orientation(content))
+        return apply_orientation(by_pillow(content), orientation(content))
     image, content = jpeg.decode(content)
     if image.shape[2] == 4:
         image = by_opencv(content, cv2.IMREAD_COLOR_RGB)
-    return turned(image, orientation(content)) if b'Exif\0\0' in content else image
+    return apply_orientation(image, orientation(content)) if b'Exif\0\0' in content else image
 
 
 def decode_other(content, expected):
@@ -167,17 +168,17 @@ def decode_other(content, expected):
     if not content:
         raise ValueError('empty')
     if content.startswith(png.SIGNATURE):
-        content = png.without_remarks(content)
+        content = png.strip_metadata(content)
     format_, transparent, plain = check_header(content, expected)
     image = by_opencv(content, cv2.IMREAD_COLOR_RGB) if plain else None
     if image is None:
-        return turned(by_pillow(content), orientation(content))
+        return apply_orientation(by_pillow(content), orientation(content))
     if transparent:
         full = by_opencv(content, cv2.IMREAD_UNCHANGED)
         if full.shape == (*image.shape[:2], 4):
             fade(image, full[..., 3])
     return (
-        image if format_ == 'TIFF' else turned(image, orientation(content))
+        image if format_ == 'TIFF' else apply_orientation(image, orientation(content))
     )  # OpenCV turns TIFF by itself
 
 
@@ -191,14 +192,14 @@ def by_pillow(content):
     try:
         with open_header(content) as picture:
             picture.load()
-            return rgb_of(picture)
+            return to_rgb(picture)
     except NoLevels:
         raise
     except Exception as error:  # a damaged file raises nearly anything
         raise ValueError('damaged, or no format that is read') from error
 
 
-def rgb_of(picture):
+def to_rgb(picture):
     """A Pillow picture as RGB uint8 [h, w, 3]; what is transparent fades to black."""
     if picture.mode.startswith('I;16'):
         return grey(np.asarray(picture) >> 8)
@@ -250,9 +251,9 @@ def fade(image, alpha):
 def check_header(content, expected):
     """Checks the size that the header says; returns (Pillow's name of the format, whether any of it may be
     transparent, whether OpenCV knows what its numbers mean)."""
-    if containers.is_heic(content[: containers.HEAD]):
-        raise ValueError(HEIC)
-    if containers.is_video(content[: containers.HEAD]):
+    if containers.is_heic(content[: containers.HEAD_BYTES]):
+        raise ValueError(HEIC_ADVICE)
+    if containers.is_video(content[: containers.HEAD_BYTES]):
         raise ValueError('a video, which --predict takes as a file')
     try:
         with open_header(content) as picture:
@@ -326,7 +327,7 @@ def orientation_of(picture):
     return 1
 
 
-def turned(image, how):
+def apply_orientation(image, how):
     """A stored picture [h, w, 3] as EXIF's orientation `how` shows it (CIPA DC-008, 4.6.4 A)."""
     if how >= 5:
         image = image.swapaxes(0, 1)  # 5: mirrored at the diagonal

@@ -37,7 +37,7 @@ def header(content):
     with contextlib.suppress(ValueError, KeyError):
         return simplejpeg.decode_jpeg_header(content)
     try:
-        return simplejpeg.decode_jpeg_header(mended(content))
+        return simplejpeg.decode_jpeg_header(repair(content))
     except KeyError as error:  # 4:4:1
         raise UnknownSampling('unknown subsampling') from error
     except ValueError as error:
@@ -54,7 +54,7 @@ def decode(content):
     colours = 'CMYK' if header(content)[2] in ('CMYK', 'YCCK') else 'RGB'
     with contextlib.suppress(ValueError):
         return strictly(content, colours)
-    content = mended(content)
+    content = repair(content)
     try:
         return strictly(content, colours)
     except ValueError as error:
@@ -65,7 +65,7 @@ def strictly(content, colours):
     return simplejpeg.decode_jpeg(content, colours, strict=True), content
 
 
-def mended(content):
+def repair(content):
     """The same JPEG without its header's harmless slips; as it is, if its segments do not follow one another."""
     with contextlib.suppress(ValueError):
         head, scans = split(content)

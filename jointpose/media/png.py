@@ -7,7 +7,7 @@ TEXTS = (b'iTXt', b'tEXt', b'zTXt')
 ANCILLARY = 0x20  # in the first letter of a chunk's kind: it is in small letters
 
 
-def without_remarks(content):
+def strip_metadata(content):
     """The same PNG without its texts, however long, and without ancillary chunks whose checksum is wrong.
 
     content: bytes.  The pixels' own chunks and all that follows a damaged length stay as they are.

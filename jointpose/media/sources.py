@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 from jointpose.media import containers, images
 from jointpose.media.images import STDIN
-from jointpose.utils.files import MAX_NAME, InputError
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import MAX_NAME_BYTES
 
 JPEGS = ('.jpg', '.jpeg', '.jpe', '.jfif')
-PICTURES = (
+IMAGE_ENDINGS = (
     *JPEGS,
     '.apng',
     '.avif',
@@ -53,7 +54,7 @@ PICTURES = (
     '.tiff',
     '.webp',
 )
-VIDEOS = (
+VIDEO_ENDINGS = (
     '.3g2',
     '.3gp',
     '.asf',
@@ -83,9 +84,8 @@ VIDEOS = (
 SOUND = ('.aac', '.flac', '.m4a', '.mka', '.mp3', '.oga', '.ogg', '.opus', '.wav', '.wma')
 HEIC = ('.heic', '.heif', '.hif')
 FIRST_JPEG = 1 << 26  # bytes within which a stream's second JPEG begins
-read_picture = images.read_picture  # where other programs know it
 NAMED = 3  # of what is passed over, so many by name
-LONGEST = MAX_NAME - len(
+LONGEST = MAX_NAME_BYTES - len(
     '_99999_000000000_maps.jpg'
 )  # bytes of a name of what is written, without endings
 
@@ -159,7 +159,7 @@ def expand(path: str, out: str) -> tuple[dict[str, str], list[str]]:
         raise InputError(f'--predict {path}: no such file or folder')
     files = [
         file
-        for file in matches(path)
+        for file in matching_files(path)
         if os.path.realpath(os.path.dirname(file)) != os.path.realpath(out)
     ]  # results of an earlier call
     if '**' in path:
@@ -169,7 +169,7 @@ def expand(path: str, out: str) -> tuple[dict[str, str], list[str]]:
     return listed(path, sorted(files))
 
 
-def matches(pattern: str) -> list[str]:
+def matching_files(pattern: str) -> list[str]:
     """What a pattern names; `**` is any folders within folders, but not those whose names begin with a dot.
 
     Unlike glob's, it enters no folder twice, so links that lead back to a folder above end.
@@ -183,7 +183,7 @@ def matches(pattern: str) -> list[str]:
     found, seen = [], set()
     for root in sorted(glob.glob(above)):
         for folder in folders_within(root, seen):
-            found += matches(os.path.join(glob.escape(folder), *below))
+            found += matching_files(os.path.join(glob.escape(folder), *below))
     return found if at else [os.path.relpath(file) for file in found]
 
 
@@ -211,7 +211,7 @@ def listed(path: str, files: list[str]) -> tuple[dict[str, str], list[str]]:
     lines = [f'{some_of(names)}: {kind}' for kind, names in sorted(others.items())]
     if not taken:
         raise InputError(
-            f'--predict {path}: no pictures there ({"; ".join(lines) or " ".join(PICTURES)})'
+            f'--predict {path}: no pictures there ({"; ".join(lines) or " ".join(IMAGE_ENDINGS)})'
         )
     return taken, [f'{path}: passed over: {line}' for line in lines] + [
         line for file in taken for line in pages(file)
@@ -226,8 +226,8 @@ def kind_of(path: str, named: bool = False) -> str:
     if kind := kind_of_content(path, ending):  # JPEGs named .heic are common
         return kind
     if ending in HEIC:
-        return 'picture' if named else images.HEIC
-    kinds = ((PICTURES, 'picture'), (VIDEOS, 'video'))
+        return 'picture' if named else images.HEIC_ADVICE
+    kinds = ((IMAGE_ENDINGS, 'picture'), (VIDEO_ENDINGS, 'video'))
     return next(
         (kind for endings, kind in kinds if ending in endings), 'picture' if named else 'no picture'
     )
@@ -237,7 +237,7 @@ def kind_of_content(path: str, ending: str) -> str | None:
     """'picture' or 'video' where the content says so."""
     # A damaged header raises nearly anything.
     with contextlib.suppress(Exception), images.open_regular(path) as file:
-        head = file.read(containers.HEAD)
+        head = file.read(containers.HEAD_BYTES)
         if images.is_jpeg(head):
             stream = ending not in JPEGS and containers.is_jpeg_stream(head + file.read(FIRST_JPEG))
             return 'video' if stream else 'picture'

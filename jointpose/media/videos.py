@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from jointpose.utils import files
+from jointpose.utils.terminal import quiet_stderr
 
 CODECS = (
     ('VP9, which browsers play and other players may not', 'vp09'),
@@ -25,7 +26,7 @@ def writer(path, size, rate, mark, note):
 
     size: (width, height).  mark: bytes that its last box holds.  note: is called with one line if it is not H.264.
     """
-    with files.atomic(path) as partial:
+    with files.atomic_write(path) as partial:
         work = f'{os.path.abspath(partial)}.mp4'  # OpenCV goes by the ending, and x: is a protocol to FFmpeg
         try:
             even = [
@@ -57,7 +58,7 @@ def writer(path, size, rate, mark, note):
                 os.unlink(work)
 
 
-class InStep:
+class ConstantRateWriter:
     """Shows frames of any times in a video of a constant rate: each is repeated until the next one's time has come."""
 
     def __init__(self, write, rate, constant=False):
@@ -103,7 +104,7 @@ def other(path, work, size, rate, note):
 
 def by_opencv(path, size, rate, code):
     """(write, close), or None where OpenCV cannot."""
-    with files.quiet_stderr():
+    with quiet_stderr():
         video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*code), rate, size)
     if not video.isOpened():
         return None

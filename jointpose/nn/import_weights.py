@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.utils.numpy_files import read_npz
 
 NAMES = re.compile(r'(.+?)[/_](W|w|weights|0|b|bias|biases|1)(:0)?')

@@ -181,7 +181,7 @@ def peaks(maps, move):
 
 
 def quarter(before, at, after):
-    """The move of heatmaps.quarter_cell."""
+    """The move of heatmaps.decode_quarter_cell."""
     return 0.25 * tf.sign(after - before)
 
 

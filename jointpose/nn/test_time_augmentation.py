@@ -15,7 +15,7 @@ and right exchanged.
 import numpy as np
 
 from jointpose.nn.tf1 import tf
-from jointpose.vision.augmentation import compose, mirror, transform, warp, zoom
+from jointpose.vision.affine import compose, mirror, transform_points, warp_image, zoom
 
 PADS, CROPS = (1.1, 1.2, 1.3, 1.4), (0.7, 0.8, 0.9, 1.0)
 SCALES = tuple(1 / pad for pad in PADS) + tuple(1 / crop for crop in CROPS)
@@ -29,7 +29,10 @@ def view(scale, size):
 def scaled_images(image, scales=SCALES):
     """One frame at S scales: uint8 [h, w, 3] -> [S, h, w, 3]."""
     return np.stack(
-        [image if scale == 1 else warp(image, view(scale, image.shape[1::-1])) for scale in scales]
+        [
+            image if scale == 1 else warp_image(image, view(scale, image.shape[1::-1]))
+            for scale in scales
+        ]
     )
 
 
@@ -40,7 +43,7 @@ def scaled_points(xy, size, scales=SCALES, flip=(0,)):
     """
     return np.stack(
         [
-            transform(view(scale, size), xy if scale > 0 else xy[..., list(flip), :])
+            transform_points(view(scale, size), xy if scale > 0 else xy[..., list(flip), :])
             for scale in scales
         ]
     )

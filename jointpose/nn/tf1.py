@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-from jointpose.utils.files import quiet_stderr
+from jointpose.utils.terminal import quiet_stderr
 
 ONEDNN = 'TF_ENABLE_ONEDNN_OPTS'  # read by TensorFlow's import: '1' is twice as fast, and not every CPU's default
 

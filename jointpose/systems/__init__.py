@@ -88,7 +88,7 @@ import pkgutil
 import numpy as np
 
 from jointpose import datasets
-from jointpose.utils.cli import natural_float, positive_float, positive_int
+from jointpose.utils.cli import nonnegative_float, positive_float, positive_int
 
 # outputs {name: [b, ...]}.  layers {name: activation}.  statistics {moving average: this batch's value}.
 # parts: whatever else the system's own functions need.
@@ -129,7 +129,7 @@ def add_augmentation(parser, what):
     )
     augmented.add_argument(
         '--rotation',
-        type=natural_float,
+        type=nonnegative_float,
         metavar='DEGREES',
         help='rotate by up to +-DEGREES (default: as the publication)',
     )

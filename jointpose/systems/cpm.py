@@ -154,8 +154,8 @@ def about(options):
 def cut(image, person, options, scale=1.0, degrees=0.0):
     """The crop of a person as high as 200 * |scale| pixels; of a negative scale, mirrored."""
     extent = SIDE * person.scale / abs(scale)
-    matrix = crops.matrix_of(person.centre, (extent, extent), (SIDE, SIDE), degrees, scale < 0)
-    return crops.cut(
+    matrix = crops.crop_matrix(person.centre, (extent, extent), (SIDE, SIDE), degrees, scale < 0)
+    return crops.crop_person(
         image,
         person,
         matrix,
@@ -187,8 +187,8 @@ def encode(joints_xy, visible, options):
     [n, k + 1]: 1 where the joint is labelled; for the background, where all are."""
     k = len(joints_of(options))
     labelled = visible[:, :k] > 0
-    cells = np.where(labelled[..., None], heatmaps.cells_of(joints_xy[:, :k]), 0)
-    maps = heatmaps.gaussians(cells, (CELLS, CELLS), options.sigma / heatmaps.STRIDE)
+    cells = np.where(labelled[..., None], heatmaps.to_cells(joints_xy[:, :k]), 0)
+    maps = heatmaps.render_gaussians(cells, (CELLS, CELLS), options.sigma / heatmaps.STRIDE)
     background = 1 - maps.max(axis=-1, keepdims=True)
     counts = np.concatenate([labelled, labelled.all(axis=1, keepdims=True)], axis=1)
     return {
@@ -246,8 +246,8 @@ def trunk(images, width, layer):
 
 def centre_map(images):
     """The Gaussian in the crop's middle, for each of the images: float32 [b, 46, 46, 1]."""
-    middle = heatmaps.cells_of(np.full((1, 1, 2), SIDE / 2))
-    gaussian = heatmaps.gaussians(middle, (CELLS, CELLS), CENTRE_SIGMA / heatmaps.STRIDE)
+    middle = heatmaps.to_cells(np.full((1, 1, 2), SIDE / 2))
+    gaussian = heatmaps.render_gaussians(middle, (CELLS, CELLS), CENTRE_SIGMA / heatmaps.STRIDE)
     return tf.tile(tf.constant(gaussian), [tf.shape(images)[0], 1, 1, 1])
 
 

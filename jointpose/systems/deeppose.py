@@ -28,7 +28,7 @@ from jointpose.nn import layers
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network
 from jointpose.training import towers
-from jointpose.utils.cli import natural_int, positive_float
+from jointpose.utils.cli import nonnegative_int, positive_float
 from jointpose.vision import crops, drawing
 
 DATASETS = ('lsp', 'mpii', 'flic', 'coco')
@@ -92,7 +92,7 @@ def add_options(parser):
     )
     network.add_argument(
         '--fix_conv_iter',
-        type=natural_int,
+        type=nonnegative_int,
         default=0,
         metavar='N',
         help='freeze the convolutions for the first N steps',
@@ -128,8 +128,8 @@ def cut(image, person, options, extension, shift=(0, 0), mirrored=False, degrees
     """The crop of the box times an extension, moved by a shift in sides of the box; each has an entry an axis."""
     sides = (person.box[2:] - person.box[:2]) / LARGER.get(options.dataset, 1)
     middle = (person.box[:2] + person.box[2:]) / 2 + shift * sides
-    matrix = crops.matrix_of(middle, extension * sides, (SIDE, SIDE), degrees, mirrored)
-    return crops.cut(
+    matrix = crops.crop_matrix(middle, extension * sides, (SIDE, SIDE), degrees, mirrored)
+    return crops.crop_person(
         image,
         person,
         matrix,

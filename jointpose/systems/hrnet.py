@@ -111,13 +111,13 @@ def crop_of(person, options, zoom=1, degrees=0, mirrored=False):
     """The matrix from a picture to a person's crop."""
     below = BELOW.get(options.dataset, 0) * person.scale
     extent = MARGIN * 200 * person.scale / zoom
-    return crops.matrix_of(
+    return crops.crop_matrix(
         person.centre + np.array([0, below]), (extent, extent), (SIDE, SIDE), degrees, mirrored
     )
 
 
 def cut(image, person, matrix, mirrored, options):
-    return crops.cut(
+    return crops.crop_person(
         image,
         person,
         matrix,
@@ -159,7 +159,10 @@ def encode(joints_xy, visible, options):
     near = ((cell >= -REACH) & (cell < CELLS + REACH)).all(axis=-1)
     counts = (near & (visible[:, :k] > 0)).astype(np.float32)
     cell = np.where(counts[..., None] > 0, cell, -2 * REACH)  # far enough for an empty map
-    return {'heat_maps': heatmaps.gaussians(cell, (CELLS, CELLS), SIGMA, REACH), 'counts': counts}
+    return {
+        'heat_maps': heatmaps.render_gaussians(cell, (CELLS, CELLS), SIGMA, REACH),
+        'counts': counts,
+    }
 
 
 def targets(options):
@@ -330,7 +333,7 @@ def meter(options, names, sums=None):
 
 def decode(maps, options):
     """[n, 64, 64, k] -> one Pose a crop, in its pixels."""
-    joints_xy = STRIDE * heatmaps.quarter_cell(maps)
+    joints_xy = STRIDE * heatmaps.decode_quarter_cell(maps)
     return [[pose(*person)] for person in zip(joints_xy, np.clip(maps.max(axis=(1, 2)), 0, 1))]
 
 

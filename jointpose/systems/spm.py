@@ -26,8 +26,8 @@ from jointpose.nn import layers
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, flip_of, hrnet, joints_of
 from jointpose.training import towers
-from jointpose.utils.cli import share
-from jointpose.vision import augmentation, crops, drawing, heatmaps
+from jointpose.utils.cli import fraction
+from jointpose.vision import affine, crops, drawing, heatmaps
 
 DATASETS, MOST_PEOPLE = ('coco', 'flic'), 30
 OUTPUTS = {'spm': 'SPM'}
@@ -94,7 +94,7 @@ def add_options(parser):
         '--flip_average', action='store_true', help='flip test: average with the mirrored picture'
     )
     network.add_argument(
-        '--threshold', type=share, default=0.2, metavar='C', help='min confidence of a person'
+        '--threshold', type=fraction, default=0.2, metavar='C', help='min confidence of a person'
     )
 
 
@@ -133,8 +133,8 @@ def cut(image, people, options, *moves, mirrored=False):
     """The Sample of a whole picture, moved within the frame by 2x3 matrices."""
     frame, _ = crops.letterbox(*image.shape[1::-1], (SIDE, SIDE))
     flip = datasets.load(options.dataset).FLIP if mirrored else None
-    moves = ([augmentation.mirror((SIDE, SIDE))] if mirrored else []) + list(moves)
-    return crops.cut(image, people, augmentation.compose(frame, *moves), (SIDE, SIDE), flip)
+    moves = ([affine.mirror((SIDE, SIDE))] if mirrored else []) + list(moves)
+    return crops.crop_person(image, people, affine.compose(frame, *moves), (SIDE, SIDE), flip)
 
 
 def training_sample(image, people, options, rng):
@@ -149,9 +149,9 @@ def training_sample(image, people, options, rng):
         image,
         people,
         options,
-        augmentation.rotate(turn, size),
-        augmentation.zoom(zoom, size),
-        augmentation.translate(*rng.uniform(-SHIFT, SHIFT, 2)),
+        affine.rotate(turn, size),
+        affine.zoom(zoom, size),
+        affine.translate(*rng.uniform(-SHIFT, SHIFT, 2)),
         mirrored=rng.random() < 0.5,
     )
 
@@ -195,7 +195,7 @@ def add_person(confidence, displacements, counts, xy, labelled, joints, parents)
     """Adds one person to a picture's maps; displacements are sums over `counts` people.  xy: [k, 2] cells."""
     root, extent = root_of(xy, labelled, joints)
     sigma = max(WIDTH_OF_ROOT * extent, NARROWEST)
-    gaussian = heatmaps.gaussians(root[None, None], (CELLS, CELLS), sigma)[0, :, :, 0]
+    gaussian = heatmaps.render_gaussians(root[None, None], (CELLS, CELLS), sigma)[0, :, :, 0]
     np.maximum(confidence[..., 0], gaussian, out=confidence[..., 0])
     for joint, parent in enumerate(parents):
         if not labelled[joint] or (parent >= 0 and not labelled[parent]):

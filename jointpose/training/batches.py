@@ -15,7 +15,7 @@ import os
 import numpy as np
 
 from jointpose.nn.tf1 import tf
-from jointpose.vision.crops import person_of
+from jointpose.vision.crops import person_from_row
 
 ORDER, SAMPLE = 0, 1  # keep the streams of random numbers apart
 THREADS = min(len(os.sched_getaffinity(0)), 8)  # that a pipeline makes batches on
@@ -77,7 +77,7 @@ def training_batch(system, split, step, options):
         [
             system.training_sample(
                 split.images[row],
-                person_of(split, row),
+                person_from_row(split, row),
                 options,
                 np.random.default_rng([options.seed, SAMPLE, step, row]),
             )
@@ -93,7 +93,10 @@ def plain_batch(system, split, rows, options):
         rows,
         options,
         split.people['unit'][rows],
-        [system.test_sample(split.images[row], person_of(split, row), options) for row in rows],
+        [
+            system.test_sample(split.images[row], person_from_row(split, row), options)
+            for row in rows
+        ],
     )
 
 
@@ -108,7 +111,7 @@ def views_batch(system, split, rows, options):
         [
             view
             for row in rows
-            for view in system.views(split.images[row], person_of(split, row), options)
+            for view in system.views(split.images[row], person_from_row(split, row), options)
         ],
         False,
     )

@@ -25,7 +25,8 @@ import numpy as np
 from jointpose.nn.layers import AVERAGE
 from jointpose.nn.tf1 import tf
 from jointpose.utils import cli, files, folders
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
+from jointpose.utils.terminal import printable
 
 STATE, OLD = 'state.json', '.old'
 PUBLISHED = 'pretrained'
@@ -54,7 +55,7 @@ def save(session, saver, run, state, keep):
     state: dictionary with at least 'step' and 'best' ({'step', 'rate'} or None).  Raises OSError if it fails.
     """
     final = os.path.join(run, f'step-{state["step"]:08d}')
-    partial, old = files.partial(final), final + OLD
+    partial, old = files.temporary_path(final), final + OLD
     try:
         shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had this one's number
         os.makedirs(partial)
@@ -128,7 +129,7 @@ def prune(run, keep, step, best):
 
 def sweep(run):
     """Removes what a killed process left half-written: folders and files."""
-    for path in folders.leftovers(run, OURS):
+    for path in folders.stale_partials(run, OURS):
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -174,7 +175,7 @@ def is_sound(path):
 
 def read_state(path):
     """The verified content of one checkpoint's state.json."""
-    files.check_regular(os.path.join(path, STATE))
+    files.check_is_file(os.path.join(path, STATE))
     with open(os.path.join(path, STATE), encoding='utf-8') as file:
         state = json.load(file)
     if state.pop('crc') != _crc(state):
@@ -226,7 +227,7 @@ def find(model_path, name=None, option='--restore'):
         try:
             return load(path)
         except InputError as error:
-            print(files.printable(f'warning: passed over: {error}'), file=sys.stderr)
+            print(printable(f'warning: passed over: {error}'), file=sys.stderr)
     if name and not paths and not os.path.lexists(name):
         raise InputError(f'{option}: no run {name!r} in {model_path}{_meant(model_path, name)}')
     where = name or model_path
@@ -244,7 +245,7 @@ def _meant(model_path, name):
             for run in sorted(os.listdir(folder)):
                 if list_run(os.path.join(folder, run)):
                     runs.setdefault(run, run if folder == model_path else os.path.join(folder, run))
-    near = cli.nearest(os.path.basename(os.path.normpath(name)), runs)
+    near = cli.closest_name(os.path.basename(os.path.normpath(name)), runs)
     return f'; did you mean {runs[near]!r}?' if near else ''
 
 

@@ -30,9 +30,10 @@ from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint
 from jointpose.training.devices import device_names, session_config
 from jointpose.training.options import address
-from jointpose.training.trainer import Lost, say, warn
+from jointpose.training.trainer import Lost
 from jointpose.utils import files
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
+from jointpose.utils.log import log, warn
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PORT = 2222  # of a worker, where nothing else is said
@@ -155,7 +156,7 @@ def by_slurm(environment):
 
 def own_towers(options):
     """The device of each of this machine's towers."""
-    return device_names(options.gpus, say, options.gpus_named)
+    return device_names(options.gpus, log, options.gpus_named)
 
 
 def facts(data_id):
@@ -313,18 +314,18 @@ def serve(own, options, facts):
         )  # known as long as its graph is
     assert function.op.get_attr('token') == TOKEN
     n = len(options.gpus)
-    say(
+    log(
         f'{where}: {n} tower{"s" * (n > 1)}, code {facts["code"]}, arrays {facts["arrays"]}; '
         'whoever reaches this address can run anything here: gRPC asks for no password'
     )
     while not worker.over:
         if worker.chief != known:
             known = worker.chief
-            say(f'{where}: works for the chief at {known[0]}')
+            log(f'{where}: works for the chief at {known[0]}')
         if known and not present(known[0], tries=3):
             worker.over = 'gone'
         time.sleep(PAUSE)
-    say(f'{where}: the chief at {worker.chief[0]} is {worker.over}')
+    log(f'{where}: the chief at {worker.chief[0]} is {worker.over}')
     if own.stays or worker.over == 'gone':
         os.execv(sys.executable, [sys.executable, *sys.argv])
 
@@ -390,7 +391,7 @@ class Chief(Alone):
             ):
                 break
             if missing != waited_for:
-                say(f'waiting for {missing}')
+                log(f'waiting for {missing}')
                 waited_for = missing
             time.sleep(PAUSE)
         if missing:
@@ -402,7 +403,7 @@ class Chief(Alone):
             for task, answer in enumerate(self.present.values())
             for device in answer['towers']
         ]
-        say(
+        log(
             f'{self.address}: chief of {", ".join(self.present) or "nobody"}; {len(devices)} towers'
         )
         return devices

@@ -10,13 +10,13 @@ import shlex
 from jointpose.nn import import_weights
 from jointpose.utils.cli import (
     Parser,
-    natural_float,
-    natural_int,
+    fraction,
+    nonnegative_float,
+    nonnegative_int,
     positive_float,
     positive_int,
-    share,
 )
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 # A change of one of these is a change of the graph or of its data: not allowed when restoring.  Systems add their own.
 FIXED = ('system', 'dataset')
@@ -122,7 +122,7 @@ def add_calls(parser, system, systems):
     what.add_argument(
         '--gpus',
         nargs='+',
-        type=natural_int,
+        type=nonnegative_int,
         default=[0],
         metavar='GPU',
         help='one tower per GPU; the tower of an absent GPU runs on the CPU',
@@ -201,7 +201,7 @@ def add_training(parser):
     )
     training.add_argument(
         '--n_epochs',
-        type=natural_int,
+        type=nonnegative_int,
         default=30,
         help='total number of epochs; 0: evaluate the untrained network',
     )
@@ -227,26 +227,30 @@ def add_training(parser):
         help='other steps: from EPOCH on, the learning rate is FACTOR times the initial one',
     )
     training.add_argument(
-        '--warm_up', type=natural_int, default=0, metavar='STEPS', help='steps of linear warm-up'
+        '--warm_up',
+        type=nonnegative_int,
+        default=0,
+        metavar='STEPS',
+        help='steps of linear warm-up',
     )
     training.add_argument(
         '--clip_norm',
-        type=natural_float,
+        type=nonnegative_float,
         default=4.0,
         metavar='NORM',
         help='clip the global norm of the gradient; 0: no clipping',
     )
-    training.add_argument('--lmbd', type=natural_float, default=0.001, help='weight decay')
+    training.add_argument('--lmbd', type=nonnegative_float, default=0.001, help='weight decay')
     training.add_argument(
         '--norm_decay',
-        type=share,
+        type=fraction,
         default=0.9,
         metavar='D',
         help='decay of the moving averages of batch norm',
     )
     training.add_argument(
         '--average_weights',
-        type=share,
+        type=fraction,
         default=0.0,
         metavar='D',
         help='evaluate with a moving average of the weights, of this decay per step; 0: with the '
@@ -254,7 +258,7 @@ def add_training(parser):
     )
     training.add_argument(
         '--seed',
-        type=natural_int,
+        type=nonnegative_int,
         default=0,
         help='random seed; one tower on a CPU is deterministic',
     )
@@ -350,7 +354,7 @@ def add_machines(parser):
     )
     machines.add_argument(
         '--min_workers',
-        type=natural_int,
+        type=nonnegative_int,
         metavar='N',
         help='chief: continue with N workers if others are lost (default: wait for them)',
     )
@@ -398,7 +402,7 @@ def epoch_and_factor(text):
     epoch, separator, factor = text.partition(':')
     if not separator:
         raise argparse.ArgumentTypeError(f'must be EPOCH:FACTOR, got {text!r}')
-    return [natural_float(epoch), natural_float(factor)]
+    return [nonnegative_float(epoch), nonnegative_float(factor)]
 
 
 def parse(system, systems, arguments=None):

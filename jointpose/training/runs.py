@@ -6,7 +6,7 @@ import os
 from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint
 from jointpose.utils import files, folders
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 LOCKS = {}  # {run: folders.Lock} that this process holds
 
@@ -63,7 +63,7 @@ def refuse_to_rewind(found):
 
 def write_settings(run, settings, data_id):
     """RUN/settings.json: what the run is, for its readers."""
-    with files.atomic(os.path.join(run, 'settings.json')) as partial:
+    with files.atomic_write(os.path.join(run, 'settings.json')) as partial:
         checkpoint.write_json(
             partial,
             {

@@ -49,8 +49,8 @@ import numpy as np
 from jointpose.nn.layers import AVERAGE
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches
-from jointpose.training.trainer import warn
-from jointpose.vision.drawing import overlay, titles
+from jointpose.utils.log import warn
+from jointpose.vision.drawing import map_titles, overlay_maps
 
 N_PEOPLE = 4  # of each split, but no more than a batch
 N_BINS = 60  # of a histogram
@@ -263,15 +263,18 @@ def overlays(images, maps, joints, details):
     """Pictures of uint8 [n, h, w, 3] under {name: float [n, 60, 90, k]}, all k joints in one, and with `details` each
     by itself; maps that are not one a joint have no names, but numbers."""
     for name, stack in maps.items():
-        names = titles(stack, joints)
+        names = map_titles(stack, joints)
         for k, (image, person) in enumerate(zip(images, stack)):
             yield picture(
-                f'person_{k}/{name}', overlay(image, person, names, range(len(names))), '.jpg', JPEG
+                f'person_{k}/{name}',
+                overlay_maps(image, person, names, range(len(names))),
+                '.jpg',
+                JPEG,
             )
             for i, title in enumerate(names) if details else ():
                 yield picture(
                     f'more/person_{k}/{title}_{name}',
-                    overlay(image, person, names, [i]),
+                    overlay_maps(image, person, names, [i]),
                     '.jpg',
                     JPEG,
                 )

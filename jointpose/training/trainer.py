@@ -4,21 +4,19 @@ The loop's whole state is the step, the running sums of the epoch, the best rate
 holds all of it, so a run stopped after any step goes on as if it had not been.
 """
 
-import contextlib
 import json
 import os
 import signal
 import sys
 import time
 
-from tqdm import tqdm
-
 from jointpose.nn import fft_conv
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches, checkpoint, runs
 from jointpose.training import options as command_line
-from jointpose.utils import files, progress, signals
-from jointpose.utils.files import InputError
+from jointpose.utils import files, progress, terminal
+from jointpose.utils.errors import InputError
+from jointpose.utils.log import log, warn
 
 MAX_BAD_STEPS = 10  # updates in a row that are not finite before training stops
 RETRY_SECONDS = 60  # after a checkpoint could not be written
@@ -62,7 +60,7 @@ class Signals:
     def _note(self, number, _):
         self.number, self.code = number, EXIT_CODES[number]
         if number == signal.SIGHUP:
-            signals.leave_terminal()
+            terminal.silence_terminal()
 
     def __exit__(self, error, *_):
         for number, handler in self.before.items():
@@ -96,7 +94,7 @@ class Log:
                         TypeError,
                     ):  # damaged, as the last line of a killed run
                         continue
-            with files.atomic(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+            with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
                 file.writelines(kept)
         except FileNotFoundError:
             pass
@@ -114,17 +112,6 @@ class Log:
                     f'{self.paths[kind]}: {error.strerror}; lines are missing until it can be written again'
                 )
             self.failed = True
-
-
-def say(message, file=None):
-    """Prints beside the progress bars; a full disk or a closed pipe costs the line, not the run."""
-    with contextlib.suppress(OSError):
-        tqdm.write(files.printable(message), file=file or sys.stdout)
-        (file or sys.stdout).flush()
-
-
-def warn(message):
-    say(f'warning: {message}', sys.stderr)
 
 
 def initial_state():
@@ -284,7 +271,7 @@ class Trainer:
         img_per_s = self.samples / seconds
         spent = time.monotonic() - self.epoch_began  # evaluation included
         left = (self.graph.total_steps - self.state['step']) * self.options.batch_size
-        say(
+        log(
             epoch_line(
                 epoch, means, img_per_s, left * spent / self.samples if self.samples else None
             )
@@ -312,7 +299,7 @@ class Trainer:
         inference = evaluation.inference
         steps = -(-self.graph.n_test // self.options.batch_size)
         self.session.run(*self.graph.start_test(0, steps))
-        for _ in progress.over(range(steps), steps, 'test', 'step', leave=False):
+        for _ in progress.track(range(steps), steps, 'test', 'step', leave=False):
             losses, outputs, facts = self.session.run(
                 [inference.losses, inference.outputs, batches.facts(evaluation.batch)]
             )
@@ -326,7 +313,7 @@ class Trainer:
             return
         if not self.saved():
             raise Stop(1)
-        say(
+        log(
             f'stopped at step {self.state["step"]}, saved in {self.path}; go on with:\n'
             f'{command_line.command_to_go_on(self.run, self.options)}',
             sys.stderr,

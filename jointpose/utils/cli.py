@@ -14,7 +14,8 @@ import cv2
 
 from jointpose import __version__
 from jointpose.utils import signals
-from jointpose.utils.files import InputError, PrintableStream, printable
+from jointpose.utils.errors import InputError
+from jointpose.utils.terminal import PrintableStream, printable
 
 # Errors that no option causes, and how others than OSErrors say that there is no memory.
 MACHINES_FAULTS = {
@@ -34,7 +35,7 @@ NO_MEMORY = (
     'OOM when allocating',
     'annot allocate memory',
 )
-PRINTED = contextvars.ContextVar(
+PRINT_USAGE_ERRORS = contextvars.ContextVar(
     'PRINTED', default=True
 )  # whether a wrong command line is; raised it always is
 
@@ -80,7 +81,7 @@ def _complain(message, code):
     return code
 
 
-def nearest(word, names):
+def closest_name(word, names):
     """The name that a word begins or resembles; None if there is none."""
     longer = [name for name in names if word and name.startswith(word)]
     near = longer or difflib.get_close_matches(word, names, 1)
@@ -89,7 +90,7 @@ def nearest(word, names):
 
 def did_you_mean(word, names):
     """'; did you mean NAME?', or '' if no name is near."""
-    near = nearest(word, names)
+    near = closest_name(word, names)
     return f'; did you mean {near}?' if near else ''
 
 
@@ -139,7 +140,7 @@ class Parser(argparse.ArgumentParser):
         for word in itertools.takewhile(lambda word: word != '--', words):
             name = word.partition('=')[0]
             if name not in known and self._looks_like_an_option(word):
-                near = nearest(name.strip('-'), [option.strip('-') for option in known])
+                near = closest_name(name.strip('-'), [option.strip('-') for option in known])
                 self.error(f'unknown option {name}' + (f'; did you mean --{near}?' if near else ''))
 
     def _looks_like_an_option(self, word):
@@ -160,7 +161,7 @@ class Parser(argparse.ArgumentParser):
         message = re.sub(r'^argument (.*?): must ', r'\1 must ', ' '.join(message.split()))
         message = re.sub(r'^argument (.*?): ', r'\1: ', message)
         error = UsageError(f'{self.prog}: error: {printable(message)} (--help lists the options)')
-        if PRINTED.get():
+        if PRINT_USAGE_ERRORS.get():
             self._print_message(f'{error}\n', sys.stderr)
         raise error
 
@@ -170,7 +171,7 @@ def positive_int(text):
     return _bounded(int, text, 1, 'an integer >= 1')
 
 
-def natural_int(text):
+def nonnegative_int(text):
     """argparse type: an integer >= 0."""
     return _bounded(int, text, 0, 'an integer >= 0')
 
@@ -180,7 +181,7 @@ def positive_float(text):
     return _bounded(float, text, sys.float_info.min, 'a number > 0')
 
 
-def natural_float(text):
+def nonnegative_float(text):
     """argparse type: a finite number >= 0."""
     return _bounded(float, text, 0, 'a number >= 0')
 
@@ -190,7 +191,7 @@ def finite_float(text):
     return _bounded(float, text, -sys.float_info.max, 'a finite number')
 
 
-def share(text):
+def fraction(text):
     """argparse type: a number >= 0 and < 1."""
     return _bounded(float, text, 0, 'a number >= 0 and < 1', 1)
 

@@ -11,9 +11,10 @@ import sys
 import time
 
 from jointpose.utils import files
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
+from jointpose.utils.terminal import printable
 
-LOCK = 'lock'  # the file's name; it says who holds the lock
+LOCK_NAME = 'lock'  # the file's name; it says who holds the lock
 HOLDER = 'process '  # how its content begins, so that a user's own file `lock` is left alone
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 DAY = 24 * 3600  # seconds
@@ -34,7 +35,7 @@ class Lock:
 
     def __init__(self, folder, option):
         self.folder, self.option = folder, option
-        self.path = os.path.join(folder, LOCK)
+        self.path = os.path.join(folder, LOCK_NAME)
         self.file = None
         try:
             self.take()
@@ -45,7 +46,7 @@ class Lock:
 
     def take(self):
         """Takes the lock, anew if its file is gone.  Raises OSError, or InputError if another process holds it."""
-        files.check_regular(self.path)
+        files.check_is_file(self.path)
         former = self.file
         while not self._try():
             pass
@@ -88,7 +89,7 @@ class Lock:
             if self.folder not in warned:
                 warned.add(self.folder)
                 print(
-                    files.printable(
+                    printable(
                         f'warning: {self.folder}: its file system has no locks ({error.strerror}): take '
                         'care that no other process writes there'
                     ),
@@ -149,7 +150,7 @@ def locked(folder, option):
 # --- leftovers ----------------------------------------------------------------------------------------------------
 
 
-def leftovers(folder, names):
+def stale_partials(folder, names):
     """Paths in `folder` of files or folders, whose names match `names`, that killed processes left half-written.
 
     Other programs' files are left alone, whatever their endings; .mp4 is what videos.writer adds.
@@ -170,7 +171,7 @@ def is_abandoned(path, pid, host):
     had none.  So its process must be gone; of another host's nothing is known, and numbers of processes come again:
     then nothing may have been written for a day.  host: None in names of earlier versions: taken for this one.
     """
-    if host in (None, files.HOST) and not is_running(pid):
+    if host in (None, files.HOST_ID) and not is_running(pid):
         return True
     with contextlib.suppress(FileNotFoundError):
         return time.time() - os.stat(path).st_mtime > DAY
@@ -197,9 +198,9 @@ def staging(out, replaced=()):
     """Yields a folder within the folder `out`; what it holds moves up when the block ends without an error, and takes
     the place of what is there by the names `replaced`.  Else `out` is as it was."""
     with locked(out, '--out'):
-        partial = files.partial(os.path.join(out, 'staging'))
+        partial = files.temporary_path(os.path.join(out, 'staging'))
         try:
-            for path in leftovers(out, 'staging'):
+            for path in stale_partials(out, 'staging'):
                 shutil.rmtree(path)
             os.mkdir(partial)
             yield partial

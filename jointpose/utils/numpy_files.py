@@ -11,7 +11,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from jointpose.utils.files import InputError, check_regular, unreadable
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import check_is_file, read_error
 
 MAX_NPZ = 1 << 28  # bytes, unpacked: twenty times what the priors take
 MAX_ENTRIES = 10_000  # arrays in a .npz: ResNet-152 has 800
@@ -53,7 +54,7 @@ def read_header(file: BinaryIO) -> Header:
 def open_npy(path, dtype=None, shape=None):
     """Read-only memory map of a .npy file; dtype and shape (None: any) are checked, not how many characters text may
     have.  Structured arrays are taken where `dtype` is of that structure."""
-    check_regular(path)
+    check_is_file(path)
     try:
         with open(path, 'rb') as file:
             header = read_header(file)
@@ -67,13 +68,22 @@ def open_npy(path, dtype=None, shape=None):
     except (
         Exception
     ) as error:  # a damaged header raises nearly anything: SyntaxError, struct.error, ...
-        raise unreadable(path, '.npy', error) from error
+        raise read_error(path, '.npy', error) from error
     if shape is not None and (
         len(shape) != array.ndim
         or any(want not in (None, have) for want, have in zip(shape, array.shape))
     ):
         raise InputError(f'{path}: has shape {array.shape}, expected {shape}')
     return array
+
+
+def create_npy(path, dtype, shape):
+    """Makes a .npy file of that layout with all its blocks on disk: a full disk is an error here,
+    not a bus error when the memory map is written to."""
+    array = np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=shape)
+    del array
+    with open(path, 'r+b') as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
 
 def check_dtype(found: np.dtype, expected) -> None:

@@ -5,12 +5,12 @@ import datetime
 import os
 
 from jointpose.utils import files
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 NEAR = 4096  # bytes from either end of a file within which its mark is
 
 
-def check(path, option, describe):
+def check_destination(path, option, describe):
     """Whether a result can go to `path`, found out before the work begins; InputError names the option if not.
 
     describe: path -> what an earlier result there was, None of a file that is none of this project's.
@@ -39,7 +39,7 @@ def check(path, option, describe):
 
 def try_to_write(path, option):
     """InputError if no file can be made there: a name too long, a file system mounted read-only, no space."""
-    temporary = files.partial(path)
+    temporary = files.temporary_path(path)
     try:
         open(temporary, 'xb').close()
     except OSError as error:
@@ -49,12 +49,12 @@ def try_to_write(path, option):
             os.unlink(temporary)
 
 
-def replaces(path, former):
+def replacement_note(path, former):
     """What to say of a result that takes an earlier one's place; '' where there was none."""
     return f'{path}: replaces that {former}' if former else ''
 
 
-def dated(mark):
+def describe_by_date(mark):
     """`describe` of files that hold these bytes near one of their ends."""
 
     def describe(path):

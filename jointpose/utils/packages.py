@@ -21,7 +21,7 @@ PACKAGES = {
 }
 
 
-def missing(error: BaseException) -> str | None:
+def missing_package(error: BaseException) -> str | None:
     """What to do about an exception, if it says that one of these packages is not installed; else None."""
     module = (getattr(error, 'name', None) or '').partition('.')[0]
     if not isinstance(error, ModuleNotFoundError) or module not in PACKAGES:
@@ -30,9 +30,9 @@ def missing(error: BaseException) -> str | None:
     return f'{package} is not installed (no module {error.name}): pip install -r {file}'
 
 
-def say_missing(kind, error, traceback):
+def report_missing_package(kind, error, traceback):
     """A sys.excepthook: a script ends with one line and exit code 1 where a package is missing."""
-    words = missing(error)
+    words = missing_package(error)
     if words is None:
         sys.__excepthook__(kind, error, traceback)
     else:

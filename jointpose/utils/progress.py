@@ -18,10 +18,10 @@ def bar(total, what, unit, initial=0, leave=True):
         return tqdm(
             total=total, desc=what, unit=unit, initial=initial, leave=leave, dynamic_ncols=True
         )
-    return Lines(total, what, unit, initial)
+    return LogLines(total, what, unit, initial)
 
 
-def over(items, total, what, unit, leave=True):
+def track(items, total, what, unit, leave=True):
     """Yields the items, and shows how many have been taken."""
     with bar(total, what, unit, leave=leave) as shown:
         for item in items:
@@ -29,7 +29,7 @@ def over(items, total, what, unit, leave=True):
             shown.update()
 
 
-class Lines:
+class LogLines:
     """What stands for a bar where nobody watches: a line on stderr at most every EVERY seconds."""
 
     def __init__(self, total, what, unit, initial=0):

@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import stat
 import sys
 import threading
 
@@ -41,16 +40,6 @@ def _announce(reader):
                     f'\n{os.path.basename(sys.argv[0])}: {name} heard, ending as soon as it is safe\n'.encode(),
                 )
     os.close(reader)
-
-
-def leave_terminal():
-    """A terminal that has been closed fails all that is written to it: what is said from here on goes nowhere.
-    Files and pipes stay as they are."""
-    with open(os.devnull, 'w') as nowhere:
-        for stream in (1, 2):
-            with contextlib.suppress(OSError):  # closed
-                if stat.S_ISCHR(os.fstat(stream).st_mode):
-                    os.dup2(nowhere.fileno(), stream)
 
 
 def end_with_parent(parent):

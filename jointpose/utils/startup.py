@@ -9,6 +9,6 @@ Without it, e.g. where somebody's program says `import poses`, TensorFlow and th
 
 import sys
 
-from jointpose.utils.packages import say_missing
+from jointpose.utils.packages import report_missing_package
 
-sys.excepthook = say_missing
+sys.excepthook = report_missing_package

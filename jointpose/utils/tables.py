@@ -1,6 +1,6 @@
 """Tables in Markdown."""
 
-from jointpose.utils.files import printable
+from jointpose.utils.terminal import printable
 
 
 def markdown(header, rows, left=1):

@@ -10,9 +10,9 @@ import collections
 import cv2
 import numpy as np
 
-from jointpose.vision.augmentation import compose, transform, translate, warp
+from jointpose.vision.affine import compose, invert, transform_points, translate, warp_image
 
-NOT_LABELLED, HIDDEN, VISIBLE = 0, 1, 2
+UNLABELLED, HIDDEN, VISIBLE = 0, 1, 2
 
 # joints_xy float32 [k, 2] pixels of the picture, anything, even NaN, where not labelled.  visible uint8 [k].  box
 # float32 [4], x1 y1 x2 y2.  centre float32 [2] and scale float32 []: MPII's, the person is about 200 * scale pixels
@@ -24,13 +24,13 @@ Person = collections.namedtuple('Person', 'joints_xy visible box centre scale un
 Sample = collections.namedtuple('Sample', 'image joints_xy visible back')
 
 
-def person_of(split, row):
+def person_from_row(split, row):
     """The Person in one row of an arrays.Split."""
     record = split.people[row]
     return Person(split.joints[row], *(record[name] for name in Person._fields[1:]))
 
 
-def somebody(box, n_points, points_xy=(0, 0)):
+def person_from_box(box, n_points, points_xy=(0, 0)):
     """A Person of whom nothing is known but the box: on pictures without annotations.
 
     points_xy: where all points are said to be, pixels.
@@ -48,7 +48,7 @@ def centre_and_scale(box):
     return (first + last) / 2, (last - first).max(axis=-1) / 200
 
 
-def matrix_of(centre, extent, size, degrees=0, mirrored=False):
+def crop_matrix(centre, extent, size, degrees=0, mirrored=False):
     """The 2x3 matrix from a picture to a crop of it.
 
     centre: what comes to the crop's middle, pixels of the picture.  extent: (width, height) of what is cut out there;
@@ -69,21 +69,16 @@ def _linear(matrix):
     return np.column_stack([matrix, [0, 0]])
 
 
-def inverse(matrix):
-    """The 2x3 matrix that undoes one."""
-    return cv2.invertAffineTransform(np.asarray(matrix, np.float64))
-
-
-def cut(image, person, matrix, size, flip=None):
+def crop_person(image, person, matrix, size, flip=None):
     """The Sample that a matrix makes of a picture, uint8 [h, w, 3], and a Person in it; outside the picture is black.
 
     size: (width, height) of the crop.  flip: if the matrix mirrors, in a mirrored picture point i is where point
     flip[i] was.
     """
-    joints_xy, visible = transform(matrix, person.joints_xy), person.visible
+    joints_xy, visible = transform_points(matrix, person.joints_xy), person.visible
     if flip is not None:
         joints_xy, visible = joints_xy[..., list(flip), :], visible[..., list(flip)]
-    return Sample(warp(image, matrix, size), joints_xy, visible, inverse(matrix))
+    return Sample(warp_image(image, matrix, size), joints_xy, visible, invert(matrix))
 
 
 # --- whole pictures -----------------------------------------------------------------------------------------------
@@ -98,7 +93,7 @@ def letterbox(width, height, frame):
     return np.array([[size[0] / width, 0, left], [0, size[1] / height, top]]), size
 
 
-def to_frame(image, frame):
+def fit_to_frame(image, frame):
     """RGB uint8 [h, w, 3] -> (uint8 [*frame, 3], the matrix from picture to frame)."""
     matrix, (width, height) = letterbox(*image.shape[1::-1], frame)
     if image.shape[:2] == tuple(frame):

@@ -28,7 +28,7 @@ DASH = 4  # widths of a line
 SIZE = 360, 240  # width and height of TensorBoard's pictures, pixels
 WEAK = 0.3  # score below which a joint is drawn weakly
 OPACITY = 0.8  # of a map's peak over the frame
-TRUTH, TRUNK = rgb(palette.TRUTH), rgb(palette.SIDES[''])
+TRUTH_COLOUR, TRUNK = rgb(palette.GROUND_TRUTH), rgb(palette.SIDE_COLOURS[''])
 
 
 def draw_skeleton(
@@ -55,7 +55,7 @@ def draw_skeleton(
             image,
             sixteenths(points[joint]),
             16 * (width + 1),
-            colour or TRUTH,
+            colour or TRUTH_COLOUR,
             kind,
             cv2.LINE_AA,
             4,
@@ -95,7 +95,7 @@ def draw_poses(image, people, body, numbers=None):
     factor = -(-LEGIBLE // max(image.shape[:2]))
     image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
     unit = max(image.shape[:2]) / SCREEN
-    sizes = [factor * size_of(person, body) for person in people]
+    sizes = [factor * median_limb(person, body) for person in people]
     for person, size in sorted(zip(people, sizes), key=lambda pair: not pair[0].low_score):
         image = draw_person(
             image, person, body, factor, max(1, round(max(THICKNESS * size, THINNEST * unit)))
@@ -111,7 +111,7 @@ def draw_poses(image, people, body, numbers=None):
     return image
 
 
-def size_of(person, body):
+def median_limb(person, body):
     """Median length of a person's limbs, pixels of their picture: about 0.6 torsos.  Of the limbs between joints that
     are not weak, if there are three or more."""
     ends = np.asarray(person.joints_xy, float)[np.array(body.LIMBS)]  # [limbs, 2, 2]
@@ -148,7 +148,7 @@ def label_person(placed, person, number, factor, size, scale):
     joints_xy = np.asarray(person.joints_xy, float)
     top = person.torso_xy if person.low_score else joints_xy[joints_xy[:, 1].argmin()]
     above = factor * np.asarray(top) - (0, (0.2 if person.low_score else 0.5) * size)
-    placed.add(f'{number}: {person.score:.2f}', above, scale, TRUTH, ABOVE)
+    placed.add(f'{number}: {person.score:.2f}', above, scale, TRUTH_COLOUR, ABOVE)
 
 
 def label_joints(placed, person, joints, factor, scale):
@@ -159,12 +159,12 @@ def label_joints(placed, person, joints, factor, scale):
         placed.add(f'{name} {score:.2f}', beside, scale, rgb(side_colour(name)), side)
 
 
-def titles(maps, joints):
+def map_titles(maps, joints):
     """Names of maps [..., m]: the joints', or numbers where they are not one a joint."""
     return joints if maps.shape[-1] == len(joints) else tuple(map(str, range(maps.shape[-1])))
 
 
-def heat_tile(image, heat, caption, colour):
+def heat_map_tile(image, heat, caption, colour):
     """A heat map over its picture in grey: RGB uint8 [h, w, 3], float [h, w], scaled by its own peak."""
     tile = tinted(image, np.clip(heat / max(heat.max(), 1e-12), 0, 1)[..., None], np.array(colour))
     write_text(tile, caption, (6, 18), 0.5, colour)
@@ -177,13 +177,13 @@ def tinted(image, strength, tint):
     return np.rint((1 - opacity) * grey + opacity * tint).astype(np.uint8)
 
 
-def sheet(tiles, columns):
+def tile_grid(tiles, columns):
     """Tiles in rows, the last one filled with black."""
     tiles = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
 
 
-def write_picture(path, image, comment=b''):
+def write_image(path, image, comment=b''):
     """RGB -> .jpg or .png, by the path's ending, atomically.  comment: bytes that the file holds near its start."""
     _, encoded = cv2.imencode(os.path.splitext(path)[1], image[..., ::-1])
     content = encoded.tobytes()
@@ -201,11 +201,11 @@ def write_picture(path, image, comment=b''):
             + comment
             + content[2:]
         )
-    with files.atomic(path) as partial, open(partial, 'wb') as file:
+    with files.atomic_write(path) as partial, open(partial, 'wb') as file:
         file.write(content)
 
 
-def overlay(image, maps, joints, shown):
+def overlay_maps(image, maps, joints, shown):
     """Heat maps of `joints` over their frame in grey: uint8 [h, w, 3], float [60, 90, 9] -> uint8 [240, 360, 3].
 
     shown: indices of k of the joints, each in its colour.  Each map is scaled by its own peak: a flat one covers
@@ -226,7 +226,7 @@ def overlay(image, maps, joints, shown):
     return picture
 
 
-def heat_image(values, caption):
+def map_image(values, caption):
     """[h, w] -> uint8 [240, 360, 3], dark at the least and bright at the largest value; a caption says both."""
     low, high = values.min(), values.max()
     levels = np.rint(255 * (values - low) / max(high - low, 1e-12)).astype(np.uint8)

@@ -12,17 +12,17 @@ CONFIDENCE_RADIUS = 2  # cells around the peak
 _BINOMIAL = np.array([0, 1, 2, 1, 0]) / 4  # at -2 .. 2 cells from its centre
 
 
-def cell_of(joints_xy):
+def cell_index(joints_xy):
     """[..., 2] pixels -> [..., 2] int (row, col) of the cell that holds each; outside the frame: outside the map."""
     return np.floor_divide(np.asarray(joints_xy)[..., ::-1], STRIDE).astype(np.int64)
 
 
-def centre_of(row_col):
+def cell_centre(row_col):
     """[..., 2] (row, col), fractions allowed -> [..., 2] (x, y) pixels of the cell's centre."""
     return np.asarray(row_col)[..., ::-1] * STRIDE + STRIDE / 2
 
 
-def cells_of(joints_xy):
+def to_cells(joints_xy):
     """[..., 2] pixels -> [..., 2] (column, row), in cells with fractions, as `gaussians` has them."""
     return np.asarray(joints_xy) / STRIDE - 0.5
 
@@ -37,10 +37,10 @@ def render_targets(joints_xy, shape, subcell=False):
     """
     height, width = shape
     joints_xy = np.nan_to_num(joints_xy, nan=-1e6)
-    row, col = np.moveaxis(cell_of(joints_xy)[..., None], -2, 0)  # each [n, k, 1]
+    row, col = np.moveaxis(cell_index(joints_xy)[..., None], -2, 0)  # each [n, k, 1]
     inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
     if subcell:
-        col, row = np.moveaxis(cells_of(joints_xy)[..., None], -2, 0)
+        col, row = np.moveaxis(to_cells(joints_xy)[..., None], -2, 0)
     down = _bump(row, height) * inside  # [n, k, rows]
     right = _bump(col, width)  # [n, k, columns]
     return np.einsum('nkr,nkc->nrck', down, right)
@@ -51,7 +51,7 @@ def _bump(centre, length):
     return np.interp(np.arange(length) - centre, np.arange(-2, 3), _BINOMIAL).astype(np.float32)
 
 
-def gaussians(col_row, shape, sigma, reach=np.inf):
+def render_gaussians(col_row, shape, sigma, reach=np.inf):
     """Target heat maps exp(-d^2 / 2 sigma^2), d a cell's distance from the joint, so that a peak on a cell is 1.
 
     col_row: [n, k, 2] in cells, cell (0, 0)'s centre being (0, 0); fractions and places outside the map are allowed.
@@ -76,7 +76,7 @@ def peaks(maps):
     return np.divmod(np.moveaxis(maps, -1, 1).reshape(n, k, -1).argmax(axis=-1), width)
 
 
-def quarter_cell(maps):
+def decode_quarter_cell(maps):
     """Peak of each map, moved by a quarter of a cell along each axis towards the higher neighbour (Newell et al. 2016):
     [n, h, w, k] -> float32 [n, k, 2] (column, row), in cells as of `gaussians`.  At the border it is not moved."""
     n, height, width, k = maps.shape
@@ -115,7 +115,7 @@ def decode(heat_maps, subcell=True):
             )
             log = np.log(np.maximum(three, 1e-12 * three[1] + 1e-300))  # [3, n, k]
             peak[..., axis] += _vertex(*log) * ((index > 0) & (index < length - 1))
-    return centre_of(peak).astype(np.float32)
+    return cell_centre(peak).astype(np.float32)
 
 
 def _vertex(before, at, after):
@@ -124,7 +124,7 @@ def _vertex(before, at, after):
     return np.clip((before - after) / (2 * bend), -0.5, 0.5)
 
 
-def confidence(maps):
+def peak_confidence(maps):
     """Share of each map's mass within CONFIDENCE_RADIUS cells of its peak: [60, 90, k] -> [k], in 0..1."""
     radius, (rows, columns) = CONFIDENCE_RADIUS, peaks(maps[None])
     near = [

@@ -13,7 +13,7 @@ PARTS = {
     'ear': 'ear',
 }
 # COCO's seventeen key points, in the order of its files.
-COCO = (
+COCO_JOINTS = (
     'nose',
     'leye',
     'reye',
@@ -33,7 +33,7 @@ COCO = (
     'rank',
 )
 
-TORSO = ('lsho', 'rsho', 'lhip', 'rhip')
+TORSO_JOINTS = ('lsho', 'rsho', 'lhip', 'rhip')
 
 
 def side_of(*joints):
@@ -42,7 +42,7 @@ def side_of(*joints):
     return first.pop() if first in ({'l'}, {'r'}) else ''
 
 
-def standard_name(joint):
+def coco_name(joint):
     """'lsho' -> 'left_shoulder', as COCO spells it; what has no side stays as it is."""
     side, part = {'l': 'left_', 'r': 'right_'}.get(joint[0]), PARTS.get(joint[1:])
     return side + part if side and part else joint
@@ -62,7 +62,7 @@ def spellings():
 SPELLINGS = spellings()
 
 
-def joint_of(name: str) -> str | None:
+def joint_from_name(name: str) -> str | None:
     """'Left Shoulder', 'leftShoulder', 'l-shoulder', 'shoulder_left' or 'LSHO' -> 'lsho'; None if it is no joint of
     COCO's, as 'neck' is none."""
     return SPELLINGS.get(re.sub(r'[\W_]', '', str(name).lower()))

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from jointpose.annotations import coco_json
-from jointpose.utils.files import InputError, load_json
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import load_json
 
 TRIANGLE = [10, 10, 50, 10, 10, 40]  # of 600 square pixels
 NINE = [30, 40, 2, 50, 90, 1, 70, 60, 2]  # labelled from 30, 40 to 70, 90

@@ -13,11 +13,11 @@ from coco_files import JOINTS_XY, NAMES, SIZE, VISIBLE, changed, each, renamed, 
 from jointpose import data
 from jointpose.datasets import arrays, coco, custom, flic, records
 from jointpose.evaluation import metrics_tables
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import crops
-from jointpose.vision.joints import joint_of, standard_name
+from jointpose.vision.joints import coco_name, joint_from_name
 
-NINE = [NAMES.index(standard_name(joint)) for joint in flic.JOINTS]
+NINE = [NAMES.index(coco_name(joint)) for joint in flic.JOINTS]
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_frames_of_ones_own_are_cut_alike(folder, tool):
     ],
 )
 def test_spellings_of_joints(name, joint):
-    assert joint_of(name) == joint
+    assert joint_from_name(name) == joint
 
 
 def test_joints_that_the_file_lacks_are_unlabelled_and_said(folder, capsys):
@@ -439,9 +439,9 @@ def test_from_a_label_tools_file_to_average_precision(folder, monkeypatch, capsy
     )
     assert train.people['file'].tolist() == [long] and train.images[0].shape == (*SIZE[::-1], 3)
     assert arrays.by_picture(train, 3).people['file'].tolist() == [long]
-    person = crops.person_of(test, 0)
+    person = crops.person_from_row(test, 0)
     assert np.isfinite(
-        crops.matrix_of(person.centre, 200 * person.scale * np.ones(2), (64, 64))
+        crops.crop_matrix(person.centre, 200 * person.scale * np.ones(2), (64, 64))
     ).all()
     results = [metrics_tables.coco_result(8, JOINTS_XY[1] + (1, 0), np.ones(17), 1)]
     table = arrays.load_array(str(folder / 'out'), 'pictures', 'test', manifest)

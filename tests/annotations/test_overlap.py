@@ -11,7 +11,7 @@ import pytest
 from jointpose import data
 from jointpose.annotations import overlap
 from jointpose.datasets import records
-from jointpose.vision.joints import standard_name
+from jointpose.vision.joints import coco_name
 
 NAMES = ['lsho', 'lelb', 'lwri', 'rsho', 'relb', 'rwri', 'lhip', 'rhip', 'nose']
 COCO = [
@@ -111,7 +111,7 @@ def test_a_picture_twice_in_a_file_is_on_one_side():
 def coco(path, files):
     """A file of COCO's with a person on each picture."""
     points = [[*xy, 2] for xy in XY.tolist()]
-    names = [standard_name(name) for name in NAMES]
+    names = [coco_name(name) for name in NAMES]
     labelled = dict(zip(names, points))
     keypoints = [v for name in COCO for v in labelled.get(name, (0, 0, 0))]
     content = {

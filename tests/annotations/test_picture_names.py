@@ -4,7 +4,7 @@ import pytest
 
 from jointpose.annotations import picture_names
 from jointpose.datasets import records
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 FILES = (
     '1.jpg',

@@ -12,7 +12,7 @@ from conftest import SHARED
 
 from jointpose import data
 from jointpose.datasets import arrays, custom
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 NAMES = [
     'nose',

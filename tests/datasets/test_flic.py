@@ -58,7 +58,7 @@ def test_subcell_targets_by_brute_force():
     np.testing.assert_allclose(got, expected[:, 2:-2, 2:-2], atol=1e-6)
     np.testing.assert_allclose(got[1].sum((0, 1)), 1, rtol=1e-6)
     mean = np.einsum('rck,rci->ki', got[1], np.stack(np.mgrid[:60, :90], axis=-1))
-    np.testing.assert_allclose(heatmaps.centre_of(mean), xy[1], atol=1e-3)
+    np.testing.assert_allclose(heatmaps.cell_centre(mean), xy[1], atol=1e-3)
 
 
 def test_peak_decodes_to_its_cell_centre():
@@ -74,9 +74,10 @@ def test_subcell_is_exact_for_a_gaussian():
     row_col = rng.uniform((5, 5), (54, 84), (1, 9, 2))
     grid = np.stack(np.mgrid[:60, :90], axis=-1)[None, :, :, None]  # [1, 60, 90, 1, 2]
     maps = np.exp(-((grid - row_col[:, None, None]) ** 2).sum(-1) / 3)
-    np.testing.assert_allclose(heatmaps.decode(maps), heatmaps.centre_of(row_col), atol=1e-3)
+    np.testing.assert_allclose(heatmaps.decode(maps), heatmaps.cell_centre(row_col), atol=1e-3)
     assert (
-        np.abs(heatmaps.decode(maps, subcell=False) - heatmaps.centre_of(row_col)).max() <= 4 + 1e-6
+        np.abs(heatmaps.decode(maps, subcell=False) - heatmaps.cell_centre(row_col)).max()
+        <= 4 + 1e-6
     )
 
 

@@ -11,7 +11,7 @@ import scipy.io
 
 from jointpose import data
 from jointpose.datasets import arrays, flic, flic_plus, synthetic
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 FAR = 100_000  # frames: nobody of the same scene
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from jointpose import data
 from jointpose.datasets import arrays, coco, lsp, mpii, synthetic_sets
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import crops
 
 
@@ -66,7 +66,7 @@ def test_both_axis_orders_and_their_visibilities(tmp_path):
     )
     np.testing.assert_array_equal(original, np.where(flag == 1, crops.HIDDEN, crops.VISIBLE))
     extended = parts['train'].people['visible'][2:]
-    np.testing.assert_array_equal(extended, np.where(flag == 0, crops.NOT_LABELLED, crops.VISIBLE))
+    np.testing.assert_array_equal(extended, np.where(flag == 0, crops.UNLABELLED, crops.VISIBLE))
     np.testing.assert_allclose(
         parts['train'].joints[2:], np.where(flag[..., None], xy, 0), rtol=1e-6
     )

@@ -9,7 +9,7 @@ import pytest
 from scipy.io import loadmat
 
 from jointpose.datasets import synthetic
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 LABELLED = sorted(synthetic.COLUMNS.values())
 

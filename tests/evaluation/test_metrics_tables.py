@@ -14,7 +14,7 @@ from jointpose import data, evaluate
 from jointpose.datasets import arrays, coco, lsp, mpii
 from jointpose.evaluation import metrics, metrics_tables, predictions
 from jointpose.evaluation.pose import Pose
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 
 def test_parts_by_hand():

@@ -8,7 +8,7 @@ import pytest
 from jointpose.datasets import arrays, flic, lsp
 from jointpose.evaluation import visualize
 from jointpose.vision.crops import Person
-from jointpose.vision.palette import SIDES, rgb
+from jointpose.vision.palette import SIDE_COLOURS, rgb
 
 GREY = 90
 FRONT = np.array(
@@ -51,8 +51,8 @@ def test_joints_have_their_sides_colour(predicted):
     assert image.shape == (240, 360, 3)
     for name, xy in zip(flic.JOINTS, (FRONT[:9] if found_xy is None else found_xy) / 2):
         if name != 'nose':
-            assert has(image, rgb(SIDES[name[0]]), xy), name
-            assert not has(image, rgb(SIDES['l' if name[0] == 'r' else 'r']), xy), name
+            assert has(image, rgb(SIDE_COLOURS[name[0]]), xy), name
+            assert not has(image, rgb(SIDE_COLOURS['l' if name[0] == 'r' else 'r']), xy), name
     assert has(image, GREY, (1, 1))
 
 
@@ -64,7 +64,9 @@ def test_unlabelled_joints_are_not_drawn():
     )
     joints_xy[2], visible[2] = np.nan, 0
     image = visualize.tile(frame, person(joints_xy, visible), flic, None, '', behind=False)
-    assert has(image, GREY, FRONT[2] / 2, radius=0) and has(image, rgb(SIDES['l']), FRONT[1] / 2)
+    assert has(image, GREY, FRONT[2] / 2, radius=0) and has(
+        image, rgb(SIDE_COLOURS['l']), FRONT[1] / 2
+    )
 
 
 def test_people_from_behind_have_a_frame():

@@ -8,7 +8,7 @@ import pytest
 from conftest import SHARED
 
 from jointpose.inference import detections
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 
 def written(folder, content):

@@ -18,7 +18,7 @@ from jointpose.nn import fft_conv, layers
 from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint
 from jointpose.training import options as command_line
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 
 PLAIN_TENSORFLOW_2 = """
@@ -342,7 +342,7 @@ def test_frames_of_the_arrays(arrays_folder):
     assert source == f'3 test people of {arrays_folder}' and len(frames['image']) == 3
     np.testing.assert_array_equal(frames['image'][0], people.images[0])
     row, col = np.divmod(frames['torso_map'].reshape(3, -1).argmax(axis=1), 90)
-    cells = heatmaps.cell_of(people.joints[np.arange(3) * len(people.images) // 3, 9])
+    cells = heatmaps.cell_index(people.joints[np.arange(3) * len(people.images) // 3, 9])
     np.testing.assert_array_equal(np.stack([row, col], axis=1), cells)
 
 

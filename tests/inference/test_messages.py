@@ -12,7 +12,7 @@ from jointpose import model, spatial_model
 from jointpose.datasets import flic
 from jointpose.inference import export, messages
 from jointpose.training import checkpoint
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 
 TORSOS = np.array([[360, 240], [0, 479], [719.9, 7.9]], np.float32)

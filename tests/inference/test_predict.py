@@ -23,9 +23,9 @@ from jointpose.systems import tompson
 from jointpose.systems.tompson import people_search
 from jointpose.training import batches
 from jointpose.training import options as command_line
-from jointpose.utils.files import InputError
-from jointpose.vision import crops, drawing, heatmaps, text_labels
-from jointpose.vision.augmentation import transform
+from jointpose.utils.errors import InputError
+from jointpose.vision import affine, crops, drawing, heatmaps, text_labels
+from jointpose.vision.affine import transform_points
 
 FRAME = (480, 720)
 
@@ -96,7 +96,7 @@ def test_a_spot_lands_where_the_matrix_says(width, height):
     y, x = np.mgrid[:height, :width] + 0.5
     spot = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * (0.04 * height) ** 2))
     image = np.repeat(np.rint(255 * spot)[..., None], 3, axis=2).astype(np.uint8)
-    frame, matrix = crops.to_frame(image, FRAME)
+    frame, matrix = crops.fit_to_frame(image, FRAME)
     assert frame.shape == (480, 720, 3)
     mass, (y, x) = frame[..., 0].astype(float), np.mgrid[:480, :720] + 0.5
     found = np.array([(x * mass).sum(), (y * mass).sum()]) / mass.sum()
@@ -105,7 +105,7 @@ def test_a_spot_lands_where_the_matrix_says(width, height):
 
 def test_a_frame_stays_as_it_is():
     image = np.random.default_rng(0).integers(0, 255, (480, 720, 3), np.uint8)
-    frame, matrix = crops.to_frame(image, FRAME)
+    frame, matrix = crops.fit_to_frame(image, FRAME)
     np.testing.assert_array_equal(frame, image)
     np.testing.assert_array_equal(matrix, [[1, 0, 0], [0, 1, 0]])
 
@@ -119,7 +119,7 @@ def test_maps_lie_over_their_picture():
     maps = np.repeat(
         np.exp(-((x - column) ** 2 + (y - row) ** 2) / 8)[..., None], 9, axis=2
     ).astype(np.float32)
-    to_picture = crops.inverse(matrix)
+    to_picture = affine.invert(matrix)
     to_picture[:, :2] *= 8
     sheet = predict.map_sheet(image, maps, flic.JOINTS, to_picture)
     assert sheet.shape == (3 * 480, 3 * 320, 3)
@@ -147,17 +147,17 @@ def written(path, content):
 def test_lossless_pictures_are_read_as_rgb(tmp_path, ending):
     image = shapes()
     path = written(tmp_path / f'a{ending}', encoded(ending, image[..., ::-1]))
-    np.testing.assert_array_equal(images.read_picture(path), image)
+    np.testing.assert_array_equal(images.read_image(path), image)
 
 
 def test_grey_deep_and_transparent_pictures(tmp_path):
     image = shapes()
     grey = image[..., 0]
     for ending in ('.png', '.jpg'):
-        found = images.read_picture(written(tmp_path / f'grey{ending}', encoded(ending, grey)))
+        found = images.read_image(written(tmp_path / f'grey{ending}', encoded(ending, grey)))
         assert found.shape == image.shape and np.abs(found.astype(int) - grey[..., None]).max() < 30
     for ending in ('.png', '.tiff'):
-        deep = images.read_picture(
+        deep = images.read_image(
             written(tmp_path / f'deep{ending}', encoded(ending, grey.astype(np.uint16) * 257))
         )
         assert deep.dtype == np.uint8 and np.abs(deep.astype(int) - grey[..., None]).max() <= 1
@@ -165,7 +165,7 @@ def test_grey_deep_and_transparent_pictures(tmp_path):
     alpha[:, 35:], alpha[:, 60:] = 128, 255
     for name, scale, dtype in (('a', 1, np.uint8), ('b', 257, np.uint16)):
         content = encoded('.png', np.dstack([image[..., ::-1], alpha]).astype(dtype) * dtype(scale))
-        found = images.read_picture(written(tmp_path / f'{name}.png', content))
+        found = images.read_image(written(tmp_path / f'{name}.png', content))
         np.testing.assert_allclose(found, image * (alpha / 255)[..., None], atol=1)
 
 
@@ -185,7 +185,7 @@ def with_orientation(content, orientation):
 def test_jpegs_are_turned_as_exif_says(tmp_path):
     image = shapes(48, 64)
     content = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=98)
-    plain = images.read_picture(written(tmp_path / 'plain.jpg', content))
+    plain = images.read_image(written(tmp_path / 'plain.jpg', content))
     np.testing.assert_array_equal(
         plain, simplejpeg.decode_jpeg(content, 'RGB')
     )  # as data.py reads frames
@@ -195,7 +195,7 @@ def test_jpegs_are_turned_as_exif_says(tmp_path):
         (6, np.rot90(plain, -1)),
         (8, np.rot90(plain)),
     ):
-        found = images.read_picture(
+        found = images.read_image(
             written(tmp_path / 'turned.jpg', with_orientation(content, orientation))
         )
         assert found.shape == turned.shape
@@ -207,8 +207,8 @@ def test_jpegs_are_turned_as_exif_says(tmp_path):
 def test_truncated_pictures_are_unreadable(tmp_path, ending, share, capfd):
     content = encoded(ending, np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8))
     path = written(tmp_path / f'cut{ending}', content[: int(share * len(content))])
-    with pytest.raises(images.Unreadable, match=f'cut{ending}'):
-        images.read_picture(path)
+    with pytest.raises(images.UnreadableMedia, match=f'cut{ending}'):
+        images.read_image(path)
     assert capfd.readouterr().err == ''  # the codecs' own words are not shown
 
 
@@ -219,20 +219,20 @@ def test_what_is_no_picture_is_unreadable(tmp_path):
         ('start.jpg', b'\xff\xd8'),
         ('head.png', b'\x89PNG\r\n\x1a\n'),
     ):
-        with pytest.raises(images.Unreadable, match=name):
-            images.read_picture(written(tmp_path / name, content))
+        with pytest.raises(images.UnreadableMedia, match=name):
+            images.read_image(written(tmp_path / name, content))
     (tmp_path / 'folder.jpg').mkdir()
     for name in ('folder.jpg', 'absent.jpg'):
-        with pytest.raises(images.Unreadable, match=name):
-            images.read_picture(str(tmp_path / name))
+        with pytest.raises(images.UnreadableMedia, match=name):
+            images.read_image(str(tmp_path / name))
 
 
 def test_a_jpeg_that_asks_for_gigabytes_is_refused(tmp_path):
     content = bytearray(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)))
     at = content.index(b'\xff\xc0') + 5
     content[at : at + 4] = b'\xff\xdc\xff\xdc'  # 65500 x 65500
-    with pytest.raises(images.Unreadable, match='65500x65500'):
-        images.read_picture(written(tmp_path / 'huge.jpg', bytes(content)))
+    with pytest.raises(images.UnreadableMedia, match='65500x65500'):
+        images.read_image(written(tmp_path / 'huge.jpg', bytes(content)))
 
 
 # --- which pictures -----------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def test_confidence_is_the_mass_around_the_peak():
     maps[30, 40, 0] = 1  # all in one cell
     maps[0, 0, 1], maps[2, 2, 1], maps[3, 0, 1] = 0.5, 0.25, 0.25  # in the corner, one part too far
     maps[..., 2] = 1  # nothing known: the corner's 3x3 of 5400
-    np.testing.assert_allclose(heatmaps.confidence(maps), [1, 0.75, 9 / 5400], rtol=1e-6)
+    np.testing.assert_allclose(heatmaps.peak_confidence(maps), [1, 0.75, 9 / 5400], rtol=1e-6)
 
 
 def test_labels_do_not_cover_each_other():
@@ -379,7 +379,7 @@ def test_poses_are_drawn_on_any_size(shape):
     image = np.zeros((*shape, 3), np.uint8)
     xy = np.random.default_rng(0).uniform(-0.5, 1.5, (9, 2)) * shape[::-1]
     drawn = drawing.draw_poses(
-        image, [predict.Result(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None, None)], flic
+        image, [predict.Found(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None, None)], flic
     )
     factor = drawn.shape[0] // shape[0]
     assert drawn.shape == (shape[0] * factor, shape[1] * factor, 3) and max(drawn.shape) >= 640
@@ -426,9 +426,7 @@ def test_a_folder_with_bad_pictures(untrained, tmp_path):
         + ['coco_results.json', 'poses.json']
     )
     assert all(
-        images.read_picture(str(out / name)).size
-        for name in os.listdir(out)
-        if name.endswith('.jpg')
+        images.read_image(str(out / name)).size for name in os.listdir(out) if name.endswith('.jpg')
     )
     poses = poses_of(out)
     assert poses['info']['unreadable'] == ['b.jpg', 'c.png', 'f.png']
@@ -488,22 +486,22 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         with fft_conv.spectra(session, graph.spectra):
-            (found,) = predict.PoseEstimator(session, graph, tompson, flic, options).find(
+            (found,) = predict.Finder(session, graph, tompson, flic, options).find(
                 image, [(300.0, 200.0)]
             )
             view = people_search.around(
                 image, 8 / found.matrix[0, 0], (300, 200)
             )  # where it found them
-            torso_xy = transform(view.matrix, found.torso_xy)
+            torso_xy = transform_points(view.matrix, found.torso_xy)
             views = tompson.views(
-                view.image, crops.somebody((0, 0, 720, 480), 10, torso_xy), options
+                view.image, crops.person_from_box((0, 0, 720, 480), 10, torso_xy), options
             )
             batch = batches.make(tompson, [0] * len(views), options, np.ones(len(views)), views)
             evaluate = tompson.predictor(session, graph.evaluation, options)
             outputs, _, _ = evaluate(batches.feed(graph.evaluation.batch, batch))
     ((expected,),) = tompson.decode(outputs['sm'], options)
     np.testing.assert_allclose(
-        transform(view.matrix, found.joints_xy), expected.joints_xy, atol=0.02
+        transform_points(view.matrix, found.joints_xy), expected.joints_xy, atol=0.02
     )
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
 
@@ -525,7 +523,7 @@ def test_nobody(untrained, tmp_path):
     assert len(poses['images']) == 1 and poses['annotations'] == [] == poses_of(
         tmp_path / 'poses', result_files.RESULTS
     )
-    assert images.read_picture(str(tmp_path / 'poses' / 'black_pose.jpg')).max() < 8
+    assert images.read_image(str(tmp_path / 'poses' / 'black_pose.jpg')).max() < 8
 
 
 def test_without_a_spatial_model(untrained, tmp_path):
@@ -664,13 +662,13 @@ def test_videos_that_cannot_be_read(tmp_path, monkeypatch):
         ('empty.avi', b''),
     ):
         source = sources.Source(written(tmp_path / name, part), 'x', True)
-        with pytest.raises(images.Unreadable, match=name):
+        with pytest.raises(images.UnreadableMedia, match=name):
             collections.deque(frames.read(source), maxlen=0)
     # Damaged in the middle: as many frames as there are, then the complaint.
     capture = cv2.VideoCapture
     monkeypatch.setattr(cv2, 'VideoCapture', lambda *how: Stopping(capture(*how), 2, 4000))
     seen = []
-    with pytest.raises(images.Unreadable, match='ends after 2 of 4000 frames'):
+    with pytest.raises(images.UnreadableMedia, match='ends after 2 of 4000 frames'):
         seen.extend(frames.read(sources.Source(str(tmp_path / 'whole.avi'), 'x', True)))
     assert [name for name, *_ in seen] == ['x_000001', 'x_000002']
 
@@ -691,7 +689,7 @@ def test_a_video_that_breaks_off_is_annotated_up_to_there(tmp_path):
     path = written(tmp_path / 'cut.avi', content[: len(content) // 2])
     document = result_files.Results(str(tmp_path), result_files.head(flic, {}))
     options = options_of('--predict', path, '--out', tmp_path)
-    with pytest.raises(images.Unreadable, match=r'cut\.avi: ends after \d of 12 frames'):
+    with pytest.raises(images.UnreadableMedia, match=r'cut\.avi: ends after \d of 12 frames'):
         predict.write_source(
             Nobody(),
             sources.Source(path, 'cut', True),

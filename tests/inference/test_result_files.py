@@ -12,8 +12,8 @@ import pytest
 from jointpose.datasets import coco, flic, lsp, mpii
 from jointpose.inference import result_files
 from jointpose.media import images, sources
-from jointpose.utils.files import InputError
-from jointpose.vision.joints import standard_name
+from jointpose.utils.errors import InputError
+from jointpose.vision.joints import coco_name
 
 XY = np.array(
     [(40, 20), (50, 60), (55, 90), (10, 20), (5, 60), (-3, 90), (38, 99), (12, 99), (25, 5)], float
@@ -31,7 +31,7 @@ def read(folder, name):
 
 
 def test_standard_names():
-    assert [standard_name(joint) for joint in coco.JOINTS] == [
+    assert [coco_name(joint) for joint in coco.JOINTS] == [
         'nose',
         'left_eye',
         'right_eye',
@@ -50,7 +50,7 @@ def test_standard_names():
         'left_ankle',
         'right_ankle',
     ]  # as the annotations of COCO have them
-    assert {standard_name(joint) for joint in (*lsp.JOINTS, *mpii.JOINTS)} >= {
+    assert {coco_name(joint) for joint in (*lsp.JOINTS, *mpii.JOINTS)} >= {
         'neck',
         'head',
         'right_ankle',
@@ -124,7 +124,7 @@ def test_others_files_stay(tmp_path):
     for name in ('a_pose.jpg', 'a_maps.jpg'):
         result_files.write_picture(str(tmp_path / name), image)
     assert np.array_equal(
-        images.read_picture(str(tmp_path / 'a_pose.jpg')), image
+        images.read_image(str(tmp_path / 'a_pose.jpg')), image
     )  # the mark hurts nobody
     result_files.remove_stale(str(tmp_path), source)
     assert os.listdir(tmp_path) == []

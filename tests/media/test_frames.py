@@ -141,14 +141,18 @@ def test_frames_of_a_variable_rate(tmp_path):
 def test_timing():
     even = np.arange(50) / 30
     jitter = np.random.default_rng(0).uniform(-0.2, 0.2, 50) / 30
-    assert frames.timing_of(even + jitter, 30) == frames.Timing(30, True, 50)  # within half a frame
-    assert frames.timing_of(even, 1000).rate == pytest.approx(30)  # browsers' recordings say 1000
-    assert frames.timing_of(np.delete(even, range(20, 30)), 30).constant is False
-    assert frames.timing_of(np.delete(even, range(20, 30)), 30).rate == pytest.approx(30)
-    assert frames.timing_of([0.0], None) == frames.Timing(25, True, 1)
-    assert frames.timing_of([], 12) == frames.Timing(12, True, None)
-    assert frames.timing_of([0, 0, 0], None).rate == 25
-    assert frames.timing_of([0, 0.0001, 1, 1.0001], None).rate <= frames.MAX_RATE
+    assert frames.timing_from_times(even + jitter, 30) == frames.Timing(
+        30, True, 50
+    )  # within half a frame
+    assert frames.timing_from_times(even, 1000).rate == pytest.approx(
+        30
+    )  # browsers' recordings say 1000
+    assert frames.timing_from_times(np.delete(even, range(20, 30)), 30).constant is False
+    assert frames.timing_from_times(np.delete(even, range(20, 30)), 30).rate == pytest.approx(30)
+    assert frames.timing_from_times([0.0], None) == frames.Timing(25, True, 1)
+    assert frames.timing_from_times([], 12) == frames.Timing(12, True, None)
+    assert frames.timing_from_times([0, 0, 0], None).rate == 25
+    assert frames.timing_from_times([0, 0.0001, 1, 1.0001], None).rate <= frames.MAX_RATE
 
 
 class Clock:
@@ -162,12 +166,12 @@ class Clock:
 
 
 def test_times_never_go_back():
-    assert frames.time_of(Clock(33), 1, 30, 0.0) == 1 / 30  # rounded to milliseconds
-    assert frames.time_of(Clock(70), 1, 30, 0.0) == 0.07
-    assert frames.time_of(Clock(100), 1, 10, 0.2) == pytest.approx(0.3)  # the first was late
+    assert frames.frame_time(Clock(33), 1, 30, 0.0) == 1 / 30  # rounded to milliseconds
+    assert frames.frame_time(Clock(70), 1, 30, 0.0) == 0.07
+    assert frames.frame_time(Clock(100), 1, 10, 0.2) == pytest.approx(0.3)  # the first was late
     for broken in (0, -5, float('nan')):
-        assert frames.time_of(Clock(broken), 3, 20, 0.1) == pytest.approx(0.15)
-    assert frames.time_of(Clock(float('nan')), 0, None, 0.0) == 0
+        assert frames.frame_time(Clock(broken), 3, 20, 0.1) == pytest.approx(0.15)
+    assert frames.frame_time(Clock(float('nan')), 0, None, 0.0) == 0
 
 
 # --- breaking off -------------------------------------------------------------------------------------------------
@@ -218,7 +222,7 @@ def test_a_video_that_is_cut_off_is_reported(tmp_path, name, code, share):
     os.truncate(path, int(share * os.path.getsize(path)))
     seen = []
     with pytest.raises(
-        images.Unreadable, match=rf'{name}: (ends after|is cut off, and ends after) \d+ '
+        images.UnreadableMedia, match=rf'{name}: (ends after|is cut off, and ends after) \d+ '
     ):
         seen.extend(frames.read(source(path)))
     assert 0 < len(seen) < N or (name, share) == (
@@ -230,14 +234,14 @@ def test_a_video_that_is_cut_off_is_reported(tmp_path, name, code, share):
 def test_a_trimmed_video_that_is_cut_off_is_reported(tmp_path):
     path = faststart(trimmed(make(tmp_path / 'a.mp4'), 0, 15))
     os.truncate(path, int(0.6 * os.path.getsize(path)))
-    with pytest.raises(images.Unreadable, match='ends after'):
+    with pytest.raises(images.UnreadableMedia, match='ends after'):
         read(path)
 
 
 def test_an_mp4_without_its_end_cannot_be_read(tmp_path):
     path = make(tmp_path / 'a.mp4')
     os.truncate(path, int(0.7 * os.path.getsize(path)))  # its index was the end
-    with pytest.raises(images.Unreadable, match='not a video that can be read'):
+    with pytest.raises(images.UnreadableMedia, match='not a video that can be read'):
         read(path)
 
 
@@ -250,7 +254,7 @@ def test_damage_in_the_middle_is_reported(tmp_path):
         content[at : at + 900] = bytes(900)
     with open(path, 'wb') as file:
         file.write(content)
-    with pytest.raises(images.Unreadable, match=r'ends after \d+ of 20 frames'):
+    with pytest.raises(images.UnreadableMedia, match=r'ends after \d+ of 20 frames'):
         read(path)
 
 
@@ -263,7 +267,8 @@ def test_a_video_without_a_frame_that_can_be_decoded_names_its_codec(tmp_path):
     with open(path, 'wb') as file:
         file.write(content)
     with pytest.raises(
-        images.Unreadable, match=r'none of its 20 frames can be decoded \(codec MJPG\): convert it'
+        images.UnreadableMedia,
+        match=r'none of its 20 frames can be decoded \(codec MJPG\): convert it',
     ):
         read(path)
 
@@ -350,7 +355,7 @@ def test_an_animation_that_is_cut_off_is_reported(tmp_path, format_, settings):
         path = str(tmp_path / 'a')
         with open(path, 'wb') as file:
             file.write(content[: int(0.7 * len(content))])
-        with pytest.raises(images.Unreadable, match='a: '):
+        with pytest.raises(images.UnreadableMedia, match='a: '):
             read(path)
 
 
@@ -379,5 +384,5 @@ def test_standard_input_is_one_picture(tmp_path, monkeypatch):
         (content_of(make(tmp_path / 'a.avi', 'MJPG')), 'a video'),
     ):
         monkeypatch.setattr('sys.stdin', io.TextIOWrapper(io.BytesIO(content)))
-        with pytest.raises(images.Unreadable, match=f'standard input: .*{words}'):
+        with pytest.raises(images.UnreadableMedia, match=f'standard input: .*{words}'):
             list(frames.read(sources.Source('-', 'stdin', False)))

@@ -25,7 +25,7 @@ from jointpose.evaluation import predictions
 from jointpose.systems import tompson
 from jointpose.training import checkpoint, options, trainer
 from jointpose.utils import numpy_files
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 HANG = 20
 SHARE = 1 if 'FUZZ' in os.environ else 4

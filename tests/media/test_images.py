@@ -15,8 +15,9 @@ from PIL import Image, ImageOps
 
 from jointpose import data
 from jointpose.datasets import arrays
-from jointpose.media import images, jpeg, sources
-from jointpose.utils.files import InputError, quiet_stderr
+from jointpose.media import images, jpeg
+from jointpose.utils.errors import InputError
+from jointpose.utils.terminal import quiet_stderr
 
 
 def picture(height=48, width=64):
@@ -85,7 +86,9 @@ def slips(content):
 def test_harmless_slips_change_no_pixel(name):
     content = noisy_jpeg()
     sloppy = slips(content)[name]
-    np.testing.assert_array_equal(images.decode(sloppy), simplejpeg.decode_jpeg(content, 'RGB'))
+    np.testing.assert_array_equal(
+        images.decode_image(sloppy), simplejpeg.decode_jpeg(content, 'RGB')
+    )
 
 
 def test_padding_of_any_byte_and_length_is_left_out():
@@ -102,7 +105,9 @@ def test_padding_of_any_byte_and_length_is_left_out():
             + bytes([pad]) * int(rng.integers(1 if pad in (0, 32) else 16, 90))
             + content[-2:]
         )
-        np.testing.assert_array_equal(images.decode(padded), simplejpeg.decode_jpeg(content, 'RGB'))
+        np.testing.assert_array_equal(
+            images.decode_image(padded), simplejpeg.decode_jpeg(content, 'RGB')
+        )
 
 
 @pytest.mark.parametrize('settings', [{}, {'progressive': True}, {'restart_marker_blocks': 3}])
@@ -110,10 +115,10 @@ def test_padding_of_any_byte_and_length_is_left_out():
 def test_cut_jpegs_are_refused(settings, end):
     """Wherever they are cut, whatever has been put behind, the end alone missing."""
     content = noisy_jpeg(**settings)
-    images.decode(content)
+    images.decode_image(content)
     for length in [*range(2, len(content) - 2, 41), len(content) - 2, len(content) - 1]:
         with pytest.raises((ValueError, RuntimeError)):
-            images.decode(content[:length] + end)
+            images.decode_image(content[:length] + end)
 
 
 def test_a_progressive_jpeg_cut_after_a_scan_is_refused():
@@ -122,7 +127,7 @@ def test_a_progressive_jpeg_cut_after_a_scan_is_refused():
     assert len(scans) > 4
     for at in scans[1:]:
         with pytest.raises(ValueError, match='Premature end'):
-            images.decode(content[:at])
+            images.decode_image(content[:at])
 
 
 def test_what_libjpeg_notices_of_flipped_bytes_is_still_refused():
@@ -137,7 +142,7 @@ def test_what_libjpeg_notices_of_flipped_bytes_is_still_refused():
         except (ValueError, RuntimeError):
             noticed += 1
             with pytest.raises((ValueError, RuntimeError)):
-                images.decode(damaged)
+                images.decode_image(damaged)
     assert noticed > 50
 
 
@@ -146,10 +151,10 @@ def test_cmyk_jpegs_with_slips_are_read():
     stream = io.BytesIO()
     Image.fromarray(ink, 'CMYK').save(stream, 'JPEG', quality=95)
     content = stream.getvalue()
-    want = images.decode(content)
+    want = images.decode_image(content)
     scan = scan_of(content)
     np.testing.assert_array_equal(
-        images.decode(content[: scan - 3] + bytes(3) + content[scan:]), want
+        images.decode_image(content[: scan - 3] + bytes(3) + content[scan:]), want
     )
     assert (
         np.abs(want.astype(int) - np.asarray(Image.open(io.BytesIO(content)).convert('RGB'))).mean()
@@ -165,7 +170,7 @@ def test_padding_after_a_scan_that_ends_in_the_same_bytes_is_left_out():
     pad = content[-20:-19]
     assert content[-20:-5] == pad * 15
     np.testing.assert_array_equal(
-        images.decode(content[:-2] + pad * 60 + content[-2:]),
+        images.decode_image(content[:-2] + pad * 60 + content[-2:]),
         simplejpeg.decode_jpeg(content, 'RGB'),
     )
 
@@ -177,9 +182,11 @@ def test_a_damaged_jpeg_is_read_or_refused():
         for _ in range(3):
             damaged[rng.integers(2, len(content))] = rng.integers(0, 256)
         with contextlib.suppress(ValueError, RuntimeError):
-            images.decode(bytes(damaged[: rng.integers(4, len(content))] if i % 2 else damaged))
+            images.decode_image(
+                bytes(damaged[: rng.integers(4, len(content))] if i % 2 else damaged)
+            )
     for segment_ in (b'\xff\xc0\0\3\0', b'\xff\xe0\0\7JFIF\0', b'\xff\xee\0\7Adobe'):  # too short
-        assert jpeg.mended(content[:2] + segment_ + content[2:])
+        assert jpeg.repair(content[:2] + segment_ + content[2:])
 
 
 # `picture(32, 48)` by libjpeg-turbo's cjpeg -sample 1x4 and 3x1 (-quality 75 -optimize).
@@ -207,15 +214,15 @@ UNUSUAL = {
 def test_jpegs_of_unusual_sampling_are_read_whole_or_refused(name):
     """simplejpeg knows neither."""
     content = base64.b64decode(UNUSUAL[name])
-    found = images.decode(content)
+    found = images.decode_image(content)
     assert np.abs(found.astype(int) - picture(32, 48)).max() <= 16
-    turned = images.decode(content[:2] + segment(0xE1, exif(6)) + content[2:])
+    turned = images.decode_image(content[:2] + segment(0xE1, exif(6)) + content[2:])
     np.testing.assert_array_equal(turned, np.rot90(found, -1))
     for end in (len(content) - 2, len(content) - 40):
         with pytest.raises(ValueError, match='damaged'):
-            images.decode(content[:end])
+            images.decode_image(content[:end])
     with pytest.raises(images.WrongSize, match='is 48x32, expected 49x32'):
-        images.decode(content, (49, 32))
+        images.decode_image(content, (49, 32))
 
 
 # --- orientation --------------------------------------------------------------------------------------------------
@@ -234,7 +241,7 @@ LOSSLESS = {
 def test_pictures_are_turned_as_pillow_turns_them(format_, orientation):
     content = saved(picture(), format_, exif=exif(orientation), **LOSSLESS[format_])
     want = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert('RGB'))
-    found = images.decode(content)
+    found = images.decode_image(content)
     assert found.shape == want.shape == ((64, 48, 3) if orientation > 4 else (48, 64, 3))
     assert np.abs(found.astype(int) - want).max() <= 3
     assert found.flags.c_contiguous
@@ -247,7 +254,7 @@ def test_exif_behind_many_other_blocks_and_in_either_byte_order(tmp_path):
             content[:2] + 4 * other + segment(0xE1, b'Exif\0\0' + exif(6, order)[6:]) + content[2:]
         )
         (tmp_path / 'a.jpg').write_bytes(late)
-        assert sources.read_picture(str(tmp_path / 'a.jpg')).shape == (64, 48, 3)
+        assert images.read_image(str(tmp_path / 'a.jpg')).shape == (64, 48, 3)
 
 
 @pytest.mark.parametrize(
@@ -265,19 +272,19 @@ def test_exif_behind_many_other_blocks_and_in_either_byte_order(tmp_path):
 )
 def test_broken_exif_is_ignored(block):
     content = saved(picture(), 'JPEG')
-    found = images.decode(content[:2] + segment(0xE1, block) + content[2:])
-    np.testing.assert_array_equal(found, images.decode(content))
+    found = images.decode_image(content[:2] + segment(0xE1, block) + content[2:])
+    np.testing.assert_array_equal(found, images.decode_image(content))
 
 
 def test_transparent_and_deep_pictures_are_turned_too():
     clear = np.dstack([picture(), np.full((48, 64), 255, np.uint8)])
     clear[:24, :, 3] = 0
-    found = images.decode(saved(clear, 'PNG', exif=exif(6)))
+    found = images.decode_image(saved(clear, 'PNG', exif=exif(6)))
     want = np.rot90(picture() * (clear[..., 3:] > 0), -1)
     np.testing.assert_array_equal(found, want)
     deep = saved((picture()[..., 0].astype(np.uint16) * 257), 'TIFF', exif=exif(8))
     np.testing.assert_array_equal(
-        images.decode(deep), np.rot90(np.repeat(picture()[..., :1], 3, axis=2))
+        images.decode_image(deep), np.rot90(np.repeat(picture()[..., :1], 3, axis=2))
     )
 
 
@@ -305,9 +312,9 @@ def test_transparent_and_deep_pictures_are_turned_too():
 )
 def test_every_format_is_read_whole_or_refused(format_, settings, far):
     content = saved(picture(), format_, **settings)
-    assert np.abs(images.decode(content).astype(int) - picture()).max() <= far
+    assert np.abs(images.decode_image(content).astype(int) - picture()).max() <= far
     with pytest.raises((ValueError, RuntimeError, OSError, cv2.error)):
-        images.decode(content[: len(content) // 2])
+        images.decode_image(content[: len(content) // 2])
 
 
 @pytest.mark.parametrize(
@@ -332,7 +339,7 @@ def test_modes_are_as_pillow_shows_them_over_black(mode, format_):
     whole.convert(mode).save(stream, format_)
     full = np.asarray(Image.open(io.BytesIO(stream.getvalue())).convert('RGBA')).astype(float)
     want = full[..., :3] * full[..., 3:] / 255
-    assert np.abs(images.decode(stream.getvalue()) - want).max() <= 1
+    assert np.abs(images.decode_image(stream.getvalue()) - want).max() <= 1
 
 
 def chunk(kind, content, damage=0):
@@ -352,13 +359,13 @@ def test_a_png_with_broken_remarks_is_whole():
         'orientation': chunk(b'eXIf', exif(6)[6:], damage=1),
     }
     for name, remark in remarks.items():
-        found = images.decode(content[:behind] + remark + content[behind:])
+        found = images.decode_image(content[:behind] + remark + content[behind:])
         np.testing.assert_array_equal(found, picture(), err_msg=name)
     damaged = bytearray(content)
     damaged[content.index(b'IDAT') + 20] ^= 1
     with pytest.raises(ValueError, match='damaged'):
-        images.decode(bytes(damaged))
-    turned = images.decode(
+        images.decode_image(bytes(damaged))
+    turned = images.decode_image(
         content[:behind] + remarks['text'] + chunk(b'eXIf', exif(6)[6:]) + content[behind:]
     )
     np.testing.assert_array_equal(turned, np.rot90(picture(), -1))
@@ -368,7 +375,9 @@ def test_a_png_with_broken_remarks_is_whole():
 def test_tiffs_of_32_bits_are_read_by_their_range(kind, scale):
     grey = picture()[..., 0]
     stored = saved((grey * scale).astype(kind), 'TIFF')
-    np.testing.assert_array_equal(images.decode(stored), np.repeat(grey[..., None], 3, axis=2))
+    np.testing.assert_array_equal(
+        images.decode_image(stored), np.repeat(grey[..., None], 3, axis=2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -381,14 +390,16 @@ def test_tiffs_of_32_bits_are_read_by_their_range(kind, scale):
 )
 def test_numbers_without_a_white_are_refused(values):
     with pytest.raises(ValueError, match=r'numbers from .* nothing says which is white'):
-        images.decode(saved(values, 'TIFF'))
+        images.decode_image(saved(values, 'TIFF'))
 
 
 def test_alpha_that_hides_everything_means_nothing():
     for format_ in ('PNG', 'TGA', 'WEBP'):
         hidden = np.dstack([picture(), np.zeros((48, 64), np.uint8)])
         settings = {'lossless': True, 'exact': True} if format_ == 'WEBP' else {}
-        np.testing.assert_array_equal(images.decode(saved(hidden, format_, **settings)), picture())
+        np.testing.assert_array_equal(
+            images.decode_image(saved(hidden, format_, **settings)), picture()
+        )
 
 
 # --- one reader for all -------------------------------------------------------------------------------------------
@@ -397,13 +408,14 @@ def test_alpha_that_hides_everything_means_nothing():
 def test_sizes_are_compared_as_the_picture_is_shown(tmp_path):
     path = tmp_path / 'a.jpg'
     path.write_bytes(saved(picture(), 'JPEG', exif=exif(6)))
-    assert images.read_picture(str(path), (48, 64)).shape == (64, 48, 3)
+    assert images.read_image(str(path), (48, 64)).shape == (64, 48, 3)
     with pytest.raises(
-        images.Unreadable, match=r'a\.jpg: is shown as 48x64, expected 64x48: .* before its EXIF'
+        images.UnreadableMedia,
+        match=r'a\.jpg: is shown as 48x64, expected 64x48: .* before its EXIF',
     ):
-        images.read_picture(str(path), (64, 48))
-    with pytest.raises(images.Unreadable, match=r'a\.jpg: is 64x48, expected 65x48$'):
-        images.read_picture(str(path), (65, 48))
+        images.read_image(str(path), (64, 48))
+    with pytest.raises(images.UnreadableMedia, match=r'a\.jpg: is 64x48, expected 65x48$'):
+        images.read_image(str(path), (65, 48))
 
 
 def test_training_reads_what_data_py_takes(tmp_path):
@@ -420,7 +432,7 @@ def test_training_reads_what_data_py_takes(tmp_path):
     assert [tuple(entry) for entry in table[['width', 'height']]] == [(64, 48), (64, 48), (48, 64)]
     stored = arrays.Pictures(str(tmp_path), table, np.arange(3))
     for i, name in enumerate(files):
-        np.testing.assert_array_equal(stored[i], images.read_picture(str(tmp_path / name)))
+        np.testing.assert_array_equal(stored[i], images.read_image(str(tmp_path / name)))
     table['width'][0] = 65
     with pytest.raises(InputError, match=r'a\.png: is 64x48, expected 65x48'):
         stored[0]

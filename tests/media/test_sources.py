@@ -16,7 +16,7 @@ from conftest import ROOT
 from PIL import Image
 
 from jointpose.media import frames, images, sources
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 
 def png_of_zeros(width, height):
@@ -60,8 +60,8 @@ def headers():
 def test_the_header_is_read_before_the_picture(tmp_path, name, monkeypatch):
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('was decoded'))
     (tmp_path / name).write_bytes(headers()[name])
-    with pytest.raises(images.Unreadable, match=name):
-        images.read_picture(str(tmp_path / name))
+    with pytest.raises(images.UnreadableMedia, match=name):
+        images.read_image(str(tmp_path / name))
 
 
 def test_a_small_png_of_a_billion_pixels_takes_no_memory(tmp_path):
@@ -72,7 +72,7 @@ def test_a_small_png_of_a_billion_pixels_takes_no_memory(tmp_path):
         'import resource, sys\nfrom jointpose.media import images\n'
         'used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()\n'
         'resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)\n'
-        'try:\n    images.read_picture(sys.argv[1])\nexcept images.Unreadable as error:\n    print(error)'
+        'try:\n    images.read_image(sys.argv[1])\nexcept images.UnreadableMedia as error:\n    print(error)'
     )
     done = subprocess.run(
         [sys.executable, '-c', program, str(path)], cwd=ROOT, capture_output=True, text=True
@@ -88,17 +88,17 @@ def test_only_regular_files_are_opened(tmp_path):
     (tmp_path / 'zero.png').symlink_to('/dev/zero')
     os.mkfifo(tmp_path / 'pipe.mp4')
     for name in ('pipe.jpg', 'zero.png'):
-        with pytest.raises(images.Unreadable, match=f'{name}.*not a regular file'):
-            images.read_picture(str(tmp_path / name))
-    with pytest.raises(images.Unreadable, match=r'pipe\.mp4: not a regular file'):
+        with pytest.raises(images.UnreadableMedia, match=f'{name}.*not a regular file'):
+            images.read_image(str(tmp_path / name))
+    with pytest.raises(images.UnreadableMedia, match=r'pipe\.mp4: not a regular file'):
         next(frames.read(sources.Source(str(tmp_path / 'pipe.mp4'), 'x', True)))
 
 
 def test_a_file_of_a_terabyte_is_refused(tmp_path):
     with open(tmp_path / 'sparse.png', 'wb') as file:
         file.truncate(1 << 40)
-    with pytest.raises(images.Unreadable, match=r'1099\.5 GB'):
-        images.read_picture(str(tmp_path / 'sparse.png'))
+    with pytest.raises(images.UnreadableMedia, match=r'1099\.5 GB'):
+        images.read_image(str(tmp_path / 'sparse.png'))
 
 
 def test_what_a_folder_holds_beside_pictures_is_named(tmp_path):
@@ -124,7 +124,7 @@ def test_what_a_folder_holds_beside_pictures_is_named(tmp_path):
         ('c', True),
         ('loop', False),
     ]
-    with pytest.raises(images.Unreadable, match=r'loop\.jpg: Too many levels'):
+    with pytest.raises(images.UnreadableMedia, match=r'loop\.jpg: Too many levels'):
         next(frames.read(found[2]))
     text = '\n'.join(lines)
     assert len(lines) == 3 and 'b.HEIC: HEIC: convert' in text and 'more: a folder' in text
@@ -143,8 +143,8 @@ def test_a_jpeg_named_heic_is_a_picture(tmp_path):
 
 def test_heic_says_what_to_do(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(b'\0\0\0\x18ftypheic' + bytes(99))
-    with pytest.raises(images.Unreadable, match='HEIC: convert it to JPEG'):
-        images.read_picture(str(tmp_path / 'a.jpg'))
+    with pytest.raises(images.UnreadableMedia, match='HEIC: convert it to JPEG'):
+        images.read_image(str(tmp_path / 'a.jpg'))
 
 
 def test_standard_input(monkeypatch):
@@ -155,7 +155,9 @@ def test_standard_input(monkeypatch):
     ((name, number, time, found),) = frames.read(source)
     assert (name, number, time) == ('stdin', None, None)
     np.testing.assert_array_equal(found, image)
-    with pytest.raises(images.Unreadable, match=r'standard input: .*empty'):  # it has been read
+    with pytest.raises(
+        images.UnreadableMedia, match=r'standard input: .*empty'
+    ):  # it has been read
         next(frames.read(source))
 
 
@@ -256,9 +258,9 @@ def test_patterns_are_those_of_glob(tree, pattern):
     (tree / 'b' / '.hidden').mkdir()
     (tree / 'b' / '.hidden' / 'x.png').touch()
     want = [file for file in glob.glob(pattern, recursive=True) if os.path.isfile(file)]
-    found = [file for file in sources.matches(pattern) if os.path.isfile(file)]
+    found = [file for file in sources.matching_files(pattern) if os.path.isfile(file)]
     assert want and sorted(map(os.path.normpath, found)) == sorted(map(os.path.normpath, want))
-    absolute = sources.matches(str(tree / pattern))
+    absolute = sources.matching_files(str(tree / pattern))
     assert {os.path.relpath(file) for file in absolute if os.path.isfile(file)} == set(
         map(os.path.normpath, want)
     )

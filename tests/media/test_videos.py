@@ -69,7 +69,7 @@ def test_an_error_leaves_no_video(tmp_path):
 def shown(times, rate, end=None):
     """Which frame is on the screen at each of a video's slots."""
     slots = []
-    in_step = videos.InStep(slots.append, rate)
+    in_step = videos.ConstantRateWriter(slots.append, rate)
     for number, time in enumerate(times):
         in_step.show(number, time)
     in_step.close(end)
@@ -93,7 +93,7 @@ def test_even_frames_are_written_once_each():
     for rate in (25, 30, 29.97, 12.5):
         assert shown(np.arange(500) / rate, rate) == list(range(500))
     slots, jitter = [], np.random.default_rng(0).uniform(-0.4, 0.4, 50)
-    in_step = videos.InStep(slots.append, 25, constant=True)
+    in_step = videos.ConstantRateWriter(slots.append, 25, constant=True)
     for number in range(50):
         in_step.show(number, (number + jitter[number]) / 25)
     in_step.close()

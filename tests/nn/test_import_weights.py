@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jointpose.nn import import_weights
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 RNG = np.random.default_rng(0)
 LAYERS = {

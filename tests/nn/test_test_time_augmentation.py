@@ -11,7 +11,7 @@ from jointpose.systems import tompson
 from jointpose.systems.tompson import torso_inference
 from jointpose.training import batches
 from jointpose.vision import heatmaps
-from jointpose.vision.augmentation import transform, zoom
+from jointpose.vision.affine import transform_points, zoom
 
 SIZE = flic.WIDTH, flic.HEIGHT
 
@@ -31,12 +31,14 @@ def test_peaks_come_back_to_their_pixel(tf_graph):
     from jointpose.nn.tf1 import tf
 
     xy = np.random.default_rng(1).uniform((170, 120), (550, 360), (3, 9, 2)).astype(np.float32)
-    grid = heatmaps.centre_of(np.stack(np.mgrid[:60, :90], axis=-1))[
+    grid = heatmaps.cell_centre(np.stack(np.mgrid[:60, :90], axis=-1))[
         :, :, None
     ]  # [60, 90, 1, 2] x, y
     maps = np.stack(
         [
-            np.exp(-((grid - transform(zoom(scale, SIZE), person)) ** 2).sum(-1) / (2 * 16**2))
+            np.exp(
+                -((grid - transform_points(zoom(scale, SIZE), person)) ** 2).sum(-1) / (2 * 16**2)
+            )
             for person in xy
             for scale in test_time_augmentation.SCALES
         ]
@@ -101,7 +103,7 @@ def test_mirrored_frames_bring_the_same_joints_back(tf_graph, monkeypatch):
     from jointpose.nn.tf1 import tf
 
     xy = np.random.default_rng(4).uniform((170, 120), (550, 360), (2, 9, 2)).astype(np.float32)
-    grid = heatmaps.centre_of(np.stack(np.mgrid[:60, :90], axis=-1))[
+    grid = heatmaps.cell_centre(np.stack(np.mgrid[:60, :90], axis=-1))[
         :, :, None
     ]  # [60, 90, 1, 2] x, y
     views = []

@@ -31,7 +31,7 @@ def eight_people():
     root, splits = lsp.read([os.path.join(folder, 'joints.mat')], [os.path.join(folder, 'images')])
     everybody = splits['train']
     split = arrays.Split(None, everybody.joints, everybody.people, None, 'train')
-    people = [crops.person_of(split, row) for row in range(8)]
+    people = [crops.person_from_row(split, row) for row in range(8)]
     return [
         (cv2.imread(os.path.join(root, str(person.file)), cv2.IMREAD_COLOR_RGB), person)
         for person in people

@@ -13,7 +13,7 @@ from jointpose.evaluation import metrics_tables
 from jointpose.nn.tf1 import tf
 from jointpose.systems import hrnet
 from jointpose.training import batches, towers
-from jointpose.vision.augmentation import transform
+from jointpose.vision.affine import transform_points
 
 # System, its data set, what data.py makes of it below SHARED (COCO's test pictures are its training ones), options of
 # main.py, samples, updates.
@@ -68,7 +68,7 @@ def average_precision(folder, batch, people):
     table = arrays.load_array(folder, 'pictures', 'train', manifest)
     results = [
         metrics_tables.coco_result(
-            picture, transform(back, pose.joints_xy), pose.scores, pose.score
+            picture, transform_points(back, pose.joints_xy), pose.scores, pose.score
         )
         for picture, back, poses in zip(table['id'], batch.back, people)
         for pose in poses

@@ -11,7 +11,7 @@ from jointpose.datasets import lsp
 from jointpose.nn.tf1 import tf
 from jointpose.systems import cpm
 from jointpose.training import batches, towers
-from jointpose.vision.augmentation import transform
+from jointpose.vision.affine import transform_points
 
 SIDE, CELLS, K = 368, 46, 14
 # The release's deploy file: 3x3 convolutions of the trunk, in order; 0 is a pooling.
@@ -204,7 +204,9 @@ def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
     image, person = somebody()
     sample = cpm.test_sample(image, person, settings())
     assert sample.image.shape == (SIDE, SIDE, 3)
-    first, last = transform(np.linalg.inv([*sample.back, [0, 0, 1]])[:2], person.box.reshape(2, 2))
+    first, last = transform_points(
+        np.linalg.inv([*sample.back, [0, 0, 1]])[:2], person.box.reshape(2, 2)
+    )
     assert np.isclose((last - first).max(), 200, atol=0.01)
     np.testing.assert_allclose((first + last) / 2, SIDE / 2, atol=0.01)
 
@@ -212,7 +214,7 @@ def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
 def test_what_lies_outside_the_picture_is_black():
     image, person = somebody()
     sample = cpm.test_sample(np.full_like(image, 255), person, settings())
-    corner = transform(sample.back, np.array([[0.5, 0.5]]))[0]
+    corner = transform_points(sample.back, np.array([[0.5, 0.5]]))[0]
     assert (
         (corner < 0).any()
         and not sample.image[0, 0].any()
@@ -231,7 +233,7 @@ def test_training_samples_stay_within_the_published_ranges():
         angles.append(np.degrees(np.arctan2(linear[1, 0], linear[1, 1])))
         flip = lsp.FLIP if np.linalg.det(linear) < 0 else range(K)
         np.testing.assert_allclose(
-            transform(sample.back, sample.joints_xy)[list(flip)], person.joints_xy, atol=1e-3
+            transform_points(sample.back, sample.joints_xy)[list(flip)], person.joints_xy, atol=1e-3
         )
     assert 0.7 <= min(zooms) < 0.8 and 1.2 < max(zooms) <= 1.3
     assert np.abs(angles).max() <= 40.001 and min(angles) < -30 and max(angles) > 30
@@ -261,7 +263,9 @@ def test_the_views_maps_come_back_to_the_first_view(tf_graph, flags, n):
         combined = session.run(cpm.combine(tf.constant(maps), options))
     assert combined.shape == (1, CELLS, CELLS, K)
     ((pose,),) = cpm.decode(combined, options)
-    np.testing.assert_allclose(transform(views[0].back, pose.joints_xy), person.joints_xy, atol=1.5)
+    np.testing.assert_allclose(
+        transform_points(views[0].back, pose.joints_xy), person.joints_xy, atol=1.5
+    )
 
 
 def test_the_rate_is_the_share_within_25_pixels_of_the_crop_of_labelled_joints():

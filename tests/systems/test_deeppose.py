@@ -12,7 +12,7 @@ from jointpose.nn import import_weights
 from jointpose.nn.tf1 import tf
 from jointpose.systems import deeppose
 from jointpose.training import batches, towers
-from jointpose.vision.augmentation import transform
+from jointpose.vision.affine import transform_points
 
 SIDE, K = 227, 14
 # AlexNet's filters as Krizhevsky et al. 2012 describe them; the classifier is not here.
@@ -204,12 +204,12 @@ def test_crops_have_the_published_extensions(dataset, least, most):
         assert sample.joints_xy.min() > -1e-3 and sample.joints_xy.max() < SIDE + 1e-3
         ratios.append(np.abs(np.diag(sample.back)) * SIDE / sides)
         shifts.append(
-            (transform(sample.back, np.array([[SIDE / 2, SIDE / 2]]))[0] - middle) / sides
+            (transform_points(sample.back, np.array([[SIDE / 2, SIDE / 2]]))[0] - middle) / sides
         )
         order = flip if sample.back[0, 0] < 0 else range(len(flip))
         mirrored += sample.back[0, 0] < 0
         np.testing.assert_allclose(
-            transform(sample.back, sample.joints_xy)[order], person.joints_xy, atol=1e-3
+            transform_points(sample.back, sample.joints_xy)[order], person.joints_xy, atol=1e-3
         )
     ratios, shifts = np.array(ratios), np.array(shifts)
     width = most - least

@@ -9,7 +9,7 @@ from jointpose.datasets import mpii
 from jointpose.nn.tf1 import tf
 from jointpose.systems import hrnet
 from jointpose.training import checkpoint
-from jointpose.vision import crops
+from jointpose.vision import affine, crops
 
 
 def settings(**changes):
@@ -245,7 +245,7 @@ def test_augmentation_is_of_the_published_ranges():
     zooms, turns, mirrors = [], [], []
     for i in range(400):
         sample = hrnet.training_sample(image, person, options, np.random.default_rng(i))
-        forward = crops.inverse(sample.back)
+        forward = affine.invert(sample.back)
         scale, mirror = (
             np.sqrt(abs(np.linalg.det(forward[:, :2]))),
             np.linalg.det(forward[:, :2]) < 0,

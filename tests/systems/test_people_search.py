@@ -6,7 +6,7 @@ from bodies import OFFSETS, energies_of, person
 
 from jointpose.datasets import flic
 from jointpose.systems.tompson import people_search, torso_inference
-from jointpose.vision.augmentation import transform
+from jointpose.vision.affine import transform_points
 
 PRIORS = torso_inference.priors(energies_of(OFFSETS))
 
@@ -22,7 +22,7 @@ def camera(folk):
                 size = length * view.matrix[0, 0] / people_search.TORSO
                 for name, offset in OFFSETS.items():
                     column, row = np.floor(
-                        transform(view.matrix, torso_xy) / 8 + size * np.array(offset)
+                        transform_points(view.matrix, torso_xy) / 8 + size * np.array(offset)
                     ).astype(int)
                     if 0 <= row < 60 and 0 <= column < 90:
                         one[row, column, flic.JOINTS.index(name)] += 1
@@ -48,7 +48,7 @@ def test_tiles_show_every_point_in_their_middle_half(width, height):
         for zoom in people_search.ZOOMS:
             scale = zoom * min(720 / width, 480 / height)
             there = [
-                transform(view.matrix, (x, y))
+                transform_points(view.matrix, (x, y))
                 for view in views
                 if abs(view.matrix[0, 0] / scale - 1) < 0.05
             ]
@@ -79,7 +79,7 @@ def test_a_view_shows_what_its_matrix_says():
     for zoom in (0.5, 1, 2):
         view = people_search.around(picture, zoom, (510, 310))
         y, x = np.argwhere(view.image[..., 0] > 128).mean(axis=0) + 0.5
-        np.testing.assert_allclose(transform(view.matrix, (510, 310)), (x, y), atol=0.6)
+        np.testing.assert_allclose(transform_points(view.matrix, (510, 310)), (x, y), atol=0.6)
 
 
 def test_a_small_box_takes_no_memory():
@@ -96,7 +96,7 @@ def test_a_small_box_takes_no_memory():
     for view in views:
         scale = view.matrix[0, 0]
         assert 25 < scale < 60
-        for xy in np.floor(transform(view.matrix, (5004.5, 711.5))) + [
+        for xy in np.floor(transform_points(view.matrix, (5004.5, 711.5))) + [
             (0, 0),
             (scale, 0),
             (0, scale),

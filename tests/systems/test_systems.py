@@ -20,8 +20,8 @@ from jointpose import data, evaluate, main, systems
 from jointpose.datasets import flic
 from jointpose.inference import export
 from jointpose.nn.tf1 import tf
-from jointpose.utils import files
-from jointpose.vision import crops
+from jointpose.utils.errors import InputError
+from jointpose.vision import affine, crops
 
 # arguments: what makes the network small.  shallow: {what is set to: value}, for what no option makes smaller.
 Case = collections.namedtuple('Case', 'arguments shallow', defaults=({},))
@@ -81,7 +81,7 @@ def test_rotation_and_zoom_are_those_that_were_said(name):
     def crop(seed, rotation, *zoom):
         options.rotation, options.zoom = rotation, zoom
         sample = system.training_sample(image, people, options, np.random.default_rng(seed))
-        return crops.inverse(sample.back)[:, :2]
+        return affine.invert(sample.back)[:, :2]
 
     options, system, _, _ = main.understand(
         ['--train', '--system', name, '--dataset', 'coco', '--data_augm']
@@ -106,7 +106,7 @@ def call(script, *arguments):
         patch.setattr(sys, 'argv', [script.__name__, *map(str, arguments)])
         try:
             return (script.run_main if script is main else script.main)() or 0
-        except files.InputError as error:
+        except InputError as error:
             pytest.fail(str(error))
 
 

@@ -11,7 +11,7 @@ from jointpose.systems import Network, tompson
 from jointpose.systems.tompson import torso_inference
 from jointpose.training import batches, towers
 from jointpose.training import options as command_line
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import crops, heatmaps
 
 SHAPE = flic.MAP_HEIGHT, flic.MAP_WIDTH
@@ -230,7 +230,7 @@ def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
 
     def fed(*frames):
         people = [
-            crops.somebody((0, 0, 720, 480), 10, rng.uniform((100, 100), (600, 400)))
+            crops.person_from_box((0, 0, 720, 480), 10, rng.uniform((100, 100), (600, 400)))
             for _ in frames
         ]
         views = [view for each in zip(frames, people) for view in tompson.views(*each, options)]

@@ -15,7 +15,7 @@ from jointpose.datasets import arrays, flic
 from jointpose.systems import tompson
 from jointpose.training import batches
 from jointpose.training import options as command_line
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import crops
 
 TORSO = flic.N_JOINTS
@@ -81,7 +81,7 @@ def test_the_torso_goes_with_flip_rotation_zoom_and_shift():
         '30',
     )
     split = tompson.prepare(one_person(), options)
-    person = crops.person_of(split, 0)
+    person = crops.person_from_row(split, 0)
     samples = [
         tompson.training_sample(split.images[0], person, options, np.random.default_rng(seed))
         for seed in range(12)
@@ -97,9 +97,12 @@ def test_the_torso_goes_with_flip_rotation_zoom_and_shift():
 def test_the_torso_goes_with_all_views_of_the_evaluation():
     options = settings('--torso_from', 'torsobox', '--flip_average')
     split = tompson.prepare(one_person(), options)
-    views = tompson.views(split.images[0], crops.person_of(split, 0), options)
+    views = tompson.views(split.images[0], crops.person_from_row(split, 0), options)
     assert len(views) == 16
-    for view in [*views, tompson.test_sample(split.images[0], crops.person_of(split, 0), options)]:
+    for view in [
+        *views,
+        tompson.test_sample(split.images[0], crops.person_from_row(split, 0), options),
+    ]:
         assert_torso_on_the_spot(view, options)
 
 

@@ -20,7 +20,7 @@ from jointpose import systems
 from jointpose.datasets import arrays
 from jointpose.systems import tompson
 from jointpose.training import options
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from tools import ablations, experiments
 
 # Writes what main.py leaves: the detector's joints are off by a third of the torso for the first six joints and exact

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from jointpose import main
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from tools import certainty
 
 Found = collections.namedtuple('Found', 'torso_xy sought')

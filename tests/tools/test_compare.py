@@ -11,7 +11,7 @@ import scipy.io
 from jointpose import systems
 from jointpose.datasets import arrays
 from jointpose.training import options
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from tools import compare, experiments
 
 CPU_SECONDS = {'tompson': 0.5, 'deeppose': 0.125, 'hrnet': 3.0}  # of a sample

@@ -8,7 +8,7 @@ from conftest import ROOT
 
 from jointpose.datasets import lsp
 from jointpose.systems.tompson import people_search
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from tools import legs
 
 STANDING = {

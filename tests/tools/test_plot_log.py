@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from matplotlib.figure import Figure
 
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from tools import plot_log
 
 

@@ -120,7 +120,7 @@ def test_half_precision(tmp_path):
     refused."""
     from jointpose.nn.tf1 import tf
     from jointpose.training import checkpoint
-    from jointpose.utils.files import InputError
+    from jointpose.utils.errors import InputError
     from tools import publish
 
     value = np.random.default_rng(0).normal(0, 1, (5, 7)).astype(np.float32)

@@ -11,7 +11,7 @@ from conftest import ROOT
 from test_evaluate import make_arrays, own_file
 
 from jointpose.datasets import flic as flic_dataset
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from tools import rate_tables
 from tools.rate_tables import ROWS
 

@@ -15,7 +15,7 @@ from test_evaluate import make_arrays, own_file
 
 from jointpose import evaluate
 from jointpose.datasets import arrays, flic
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 from tools import analysis, figures, report, tables
 from tools.figures import JOINT_MODEL, PART_DETECTOR

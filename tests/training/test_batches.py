@@ -9,7 +9,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
 from jointpose.training import batches
 from jointpose.vision import heatmaps
-from jointpose.vision.crops import person_of
+from jointpose.vision.crops import person_from_row
 
 
 @pytest.fixture(scope='module')
@@ -119,7 +119,7 @@ def test_views_carry_no_targets_that_nothing_reads(name, arrays_folder, monkeypa
     views = [
         view
         for row in rows
-        for view in system.views(split.images[row], person_of(split, row), options)
+        for view in system.views(split.images[row], person_from_row(split, row), options)
     ]
     wanted = system.encode(
         np.stack([view.joints_xy for view in views]),

@@ -28,7 +28,7 @@ from jointpose.systems import tompson
 from jointpose.training import batches, cluster, towers, trainer
 from jointpose.training import options as command_line
 from jointpose.training.devices import device_function
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 THERE = '/job:worker/task:0'
 FACTS = {'code': 'aaaa', 'TensorFlow': tf.__version__, 'arrays': 'bbbb'}

@@ -32,7 +32,7 @@ from jointpose.evaluation.meter import Meter
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
 from jointpose.training import batches, checkpoint, runs, towers, trainer
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from tools import publish
 
 STEPS, TOTAL, BATCH = 3, 12, 5  # of the toy: steps an epoch, steps in all, samples

@@ -393,7 +393,7 @@ def test_overlay_paints_the_cell_in_the_joints_colour():
     frame = np.full((480, 720, 3), 100, np.uint8)
     maps = np.zeros((60, 90, 9), np.float32)
     maps[30, 70, 5], maps[40, 50, 2] = 1e-3, 0.9
-    both, one = (drawing.overlay(frame, maps, JOINTS, shown) for shown in (range(9), [2]))
+    both, one = (drawing.overlay_maps(frame, maps, JOINTS, shown) for shown in (range(9), [2]))
     assert both.shape == (240, 360, 3)
     assert (both[:, 100:] != 100).any(axis=-1).nonzero()[
         0
@@ -403,7 +403,7 @@ def test_overlay_paints_the_cell_in_the_joints_colour():
         toward = np.array(palette.rgb(palette.joint_colours(JOINTS)[JOINTS[joint]])) - 100.0
         assert pixel @ toward > 0.95 * np.linalg.norm(pixel) * np.linalg.norm(toward) > 0
     assert (one[4 * 30 : 4 * 31, 4 * 70 : 4 * 71] == 100).all()
-    assert (drawing.overlay(frame, np.full_like(maps, np.nan), JOINTS, [2])[40:] == 100).all()
+    assert (drawing.overlay_maps(frame, np.full_like(maps, np.nan), JOINTS, [2])[40:] == 100).all()
 
 
 def test_pictures_are_rgb():
@@ -418,9 +418,9 @@ def test_pictures_are_rgb():
 def test_heat_image_is_brightest_at_the_peak_and_legible_when_flat():
     values = np.zeros((120, 180))
     values[90, 20] = 2.0
-    image = drawing.heat_image(values, 'lsho given lelb').astype(int).sum(axis=-1)
+    image = drawing.map_image(values, 'lsho given lelb').astype(int).sum(axis=-1)
     assert (image[40:] == image[40:].max()).nonzero()[0].tolist() == [140, 140, 141, 141]
-    assert drawing.heat_image(np.full((60, 90), 0.14), 'flat').shape == (240, 360, 3)
+    assert drawing.map_image(np.full((60, 90), 0.14), 'flat').shape == (240, 360, 3)
 
 
 def test_filter_grid_shows_zero_grey_and_filters_in_order():

@@ -22,7 +22,7 @@ def said(capsys, *words):
     parser.add_argument('--system', choices=('tompson', 'hrnet'), nargs='+')
     parser.add_argument('--n_epochs', type=cli.positive_int)
     parser.add_argument('--lr', type=cli.positive_float)
-    parser.add_argument('--norm_decay', type=cli.share)
+    parser.add_argument('--norm_decay', type=cli.fraction)
     parser.add_argument('--out', required=True)
     with pytest.raises(SystemExit) as stop:
         parser.parse_args(words)
@@ -122,7 +122,7 @@ def test_a_log_gets_a_line_each_half_minute_and_a_terminal_a_bar(monkeypatch):
     monkeypatch.setattr(progress.time, 'monotonic', lambda: seconds[0])
     log = Screen(False)
     monkeypatch.setattr(sys, 'stderr', log)
-    for _ in progress.over(range(90), 90, 'check', 'img'):
+    for _ in progress.track(range(90), 90, 'check', 'img'):
         seconds[0] += 1
     assert log.text == (
         'check: 30 of 90 img, 33 %, 01:00 left\ncheck: 60 of 90 img, 66 %, 00:30 left\n'
@@ -146,7 +146,7 @@ def test_bars_come_from_progress_alone():
         for file in glob.glob('**/*.py', root_dir=ROOT, recursive=True)
         if not file.startswith(('tests', 'build')) and imports_tqdm(os.path.join(ROOT, file))
     ]
-    beside_the_bars = 'jointpose/training/trainer.py'
+    beside_the_bars = 'jointpose/utils/log.py'
     assert set(found) == {'jointpose/utils/progress.py', beside_the_bars}
 
 

@@ -24,8 +24,10 @@ from jointpose.nn import import_weights
 from jointpose.systems import tompson
 from jointpose.training import checkpoint, runs, trainer
 from jointpose.training import options as command_line
-from jointpose.utils import cli, files, numpy_files
-from jointpose.utils.files import InputError
+from jointpose.utils import cli, files, mat_files, numpy_files
+from jointpose.utils.errors import InputError
+from jointpose.utils.log import log
+from jointpose.utils.terminal import printable
 
 PRETRAINED = os.path.join(forked.ROOT, 'pretrained', 'flic')
 
@@ -38,7 +40,7 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path, a
     os.mkfifo(pipe)
     for load in (
         numpy_files.open_npy,
-        files.load_mat,
+        mat_files.load_mat,
         files.checksum,
         predictions.load_variables,
         pairwise_distr.load,
@@ -61,7 +63,7 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path, a
 
 
 def test_a_mat_file_that_would_fill_the_memory_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, 'MAX_MAT', 64 << 20)
+    monkeypatch.setattr(mat_files, 'MAX_MAT', 64 << 20)
     path = str(tmp_path / 'bomb.mat')
     scipy.io.savemat(path, {'pred': np.zeros(100 << 20, np.uint8)}, do_compression=True)
     assert os.path.getsize(path) < 1 << 20
@@ -315,7 +317,7 @@ def test_nothing_from_a_file_moves_the_cursor(tmp_path):
     assert done.returncode == 2 and done.stderr.startswith(
         'evaluate.py: error: a\\x1b[2Kb\\x07/manifest.json: no such'
     )
-    assert files.printable('h\u00fc\x1b]0;x\x07\ud800\n') == 'h\u00fc\\x1b]0;x\\x07\\ud800\n'
+    assert printable('h\u00fc\x1b]0;x\x07\ud800\n') == 'h\u00fc\\x1b]0;x\\x07\\ud800\n'
 
 
 def test_nothing_that_a_script_prints_moves_the_cursor(capsys):
@@ -337,7 +339,7 @@ def test_names_in_a_mat_file_do_not_reach_the_terminal_by_a_warning(tmp_path):
         scipy.io.savemat(file, {'a1b2': np.ones(1)})
         scipy.io.savemat(file, {'a1b2': np.ones(1)})
     path.write_bytes(path.read_bytes().replace(b'a1b2', b'\x1b[2K'))
-    code = 'import sys; from jointpose.utils import files; print(ascii(sorted(files.load_mat(sys.argv[1]))))'
+    code = 'import sys; from jointpose.utils import mat_files; print(ascii(sorted(mat_files.load_mat(sys.argv[1]))))'
     loaded = forked.run(['-c', code, path], env={**os.environ, 'PYTHONPATH': forked.ROOT})
     assert '\\x1b[2K' in loaded.stdout and '\x1b' not in loaded.stdout and loaded.stderr == ''
 
@@ -349,9 +351,9 @@ def test_a_mat_file_of_version_7_3_is_refused_by_name(tmp_path):
         header.ljust(512, b'\0') + b'\x89HDF\r\n\x1a\n'.ljust(64, b'\0')
     )
     with pytest.raises(
-        files.InputError, match=r'new\.mat: a \.mat file of version 7\.3 .* save it as version 7'
+        InputError, match=r'new\.mat: a \.mat file of version 7\.3 .* save it as version 7'
     ):
-        files.load_mat(str(tmp_path / 'new.mat'))
+        mat_files.load_mat(str(tmp_path / 'new.mat'))
 
 
 @pytest.mark.parametrize(
@@ -401,7 +403,7 @@ def looping(saved, ignored):
             print('ready', flush=True)
             while signals.code is None:
                 bar.update()
-                trainer.say('step')
+                log('step')
                 time.sleep(0.001)
         saved.touch()
         return signals.code

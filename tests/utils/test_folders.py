@@ -14,7 +14,7 @@ from jointpose.datasets import arrays
 from jointpose.inference import result_files
 from jointpose.training import checkpoint
 from jointpose.utils import files, folders
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 
 NOBODY = 99999999  # no process: Linux counts to 4194304
 
@@ -54,7 +54,7 @@ def test_of_two_data_py_at_once_the_second_is_refused_and_touches_nothing(tmp_pa
     first.communicate()
     forked.run(['data.py', *command], check=True)  # the file of the killed one means nothing
     names = os.listdir(tmp_path / 'arrays')
-    assert folders.LOCK not in names and not [name for name in names if 'partial' in name]
+    assert folders.LOCK_NAME not in names and not [name for name in names if 'partial' in name]
     manifest = arrays.read_manifest(str(tmp_path / 'arrays'))
     arrays.load_split(str(tmp_path / 'arrays'), 'test', manifest, verify=True)
     with folders.locked(str(tmp_path / 'arrays'), '--out'):  # readers need no lock
@@ -114,13 +114,13 @@ def test_a_lock_whose_file_its_holder_removes_meanwhile_is_not_one_on_nothing(
 
 
 def test_a_users_own_file_of_the_locks_name_stays_as_it_is(tmp_path):
-    (tmp_path / folders.LOCK).write_text('combination: 1234')
+    (tmp_path / folders.LOCK_NAME).write_text('combination: 1234')
     with (
         folders.locked(str(tmp_path), '--out'),
         pytest.raises(InputError, match='another process writes there'),
     ):
         folders.Lock(str(tmp_path), '--out')
-    assert (tmp_path / folders.LOCK).read_text() == 'combination: 1234'
+    assert (tmp_path / folders.LOCK_NAME).read_text() == 'combination: 1234'
 
 
 @pytest.mark.parametrize('number', sorted(folders.NO_LOCKS))
@@ -179,12 +179,12 @@ def test_only_our_own_leftovers_are_swept(tmp_path):
 
 def test_leftovers_of_processes_that_may_be_alive_stay_for_a_day(tmp_path):
     process = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
-    other = f'{int(files.HOST, 16) ^ 1:08x}'
+    other = f'{int(files.HOST_ID, 16) ^ 1:08x}'
     ends = {
-        f'{process.pid}-{files.HOST}': False,
+        f'{process.pid}-{files.HOST_ID}': False,
         f'{process.pid}': False,
         f'{NOBODY}-{other}': False,
-        f'{NOBODY}-{files.HOST}': True,
+        f'{NOBODY}-{files.HOST_ID}': True,
         f'{NOBODY}': True,
         f'{10**30}': True,
         f'{os.getpid()}': True,
@@ -211,11 +211,14 @@ def test_leftovers_of_processes_that_may_be_alive_stay_for_a_day(tmp_path):
 def test_names_of_any_length_have_a_temporary_one(tmp_path):
     for name in ('a_pose.mp4', 'ü' * 123 + '_pose.jpg', 'x' * 246 + '_pose.mp4'):
         path = str(tmp_path / name)
-        with files.atomic(path) as partial, open(partial, 'w') as file:
-            assert folders.leftovers(str(tmp_path), result_files.OURS) == [partial]
+        with files.atomic_write(path) as partial, open(partial, 'w') as file:
+            assert folders.stale_partials(str(tmp_path), result_files.OURS) == [partial]
             file.write('new')
         assert (tmp_path / name).read_text() == 'new'
-    with pytest.raises(InputError, match='File name too long'), files.atomic(path + 'x') as partial:
+    with (
+        pytest.raises(InputError, match='File name too long'),
+        files.atomic_write(path + 'x') as partial,
+    ):
         open(partial, 'w').close()
 
 

@@ -14,7 +14,8 @@ from jointpose import pairwise_distr
 from jointpose.evaluation import predictions
 from jointpose.nn import import_weights
 from jointpose.utils import numpy_files
-from jointpose.utils.files import InputError, load_json
+from jointpose.utils.errors import InputError
+from jointpose.utils.files import load_json
 
 
 def npy(descr='<f4', shape='(2,)', data=bytes(8), version=(1, 0)):

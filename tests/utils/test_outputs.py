@@ -13,32 +13,32 @@ from jointpose.datasets import flic
 from jointpose.evaluation import predictions
 from jointpose.inference import export, result_files
 from jointpose.utils import outputs
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision import drawing
 
 MARK = b'made by this test'
-describe = outputs.dated(MARK)
+describe = outputs.describe_by_date(MARK)
 
 
 def test_only_what_bears_the_mark_is_replaced(tmp_path):
     path = str(tmp_path / 'result.png')
-    assert outputs.check(path, '--out', describe) == ''
+    assert outputs.check_destination(path, '--out', describe) == ''
     for ending in ('.png', '.jpg'):
         image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
-        drawing.write_picture(str(tmp_path / f'marked{ending}'), image, MARK)
-        drawing.write_picture(str(tmp_path / f'plain{ending}'), image)
+        drawing.write_image(str(tmp_path / f'marked{ending}'), image, MARK)
+        drawing.write_image(str(tmp_path / f'plain{ending}'), image)
         same = [cv2.imread(str(tmp_path / f'{name}{ending}')) for name in ('marked', 'plain')]
         np.testing.assert_array_equal(*same)  # the mark hurts nobody
         os.utime(tmp_path / f'marked{ending}', (0, 1.7e9))
-        assert outputs.check(str(tmp_path / f'marked{ending}'), '--out', describe).startswith(
-            'of 2023-11-'
-        )
+        assert outputs.check_destination(
+            str(tmp_path / f'marked{ending}'), '--out', describe
+        ).startswith('of 2023-11-')
         with pytest.raises(
             InputError, match=f'--out .*plain{ending}: is there, and is no such result'
         ):
-            outputs.check(str(tmp_path / f'plain{ending}'), '--out', describe)
+            outputs.check_destination(str(tmp_path / f'plain{ending}'), '--out', describe)
     (tmp_path / 'result.png').touch()
-    assert outputs.check(path, '--out', describe) == ''  # nothing in it to be lost
+    assert outputs.check_destination(path, '--out', describe) == ''  # nothing in it to be lost
 
 
 def test_what_cannot_be_written_is_found_out_before_the_work(tmp_path, monkeypatch):
@@ -51,8 +51,8 @@ def test_what_cannot_be_written_is_found_out_before_the_work(tmp_path, monkeypat
         ('x' * 252 + '.png', 'File name too long'),
     ):
         with pytest.raises(InputError, match=f'--out .*{words}'):
-            outputs.check(str(tmp_path / name), '--out', describe)
-    outputs.check(str(tmp_path / ('x' * 251 + '.png')), '--out', describe)
+            outputs.check_destination(str(tmp_path / name), '--out', describe)
+    outputs.check_destination(str(tmp_path / ('x' * 251 + '.png')), '--out', describe)
     assert sorted(os.listdir(tmp_path)) == ['folder', 'pipe']
 
     def fail(*_):
@@ -62,7 +62,7 @@ def test_what_cannot_be_written_is_found_out_before_the_work(tmp_path, monkeypat
     with pytest.raises(
         InputError, match=r'--out .*a\.png: cannot be written: Read-only file system'
     ):
-        outputs.check(str(tmp_path / 'a.png'), '--out', describe)
+        outputs.check_destination(str(tmp_path / 'a.png'), '--out', describe)
 
 
 def options_of(path, dataset='flic'):
@@ -114,7 +114,9 @@ def test_priors_and_figures_know_their_own(tmp_path):
         ('curves.png', evaluate.FIGURE_MARK),
         ('curves.csv', ','.join(evaluate.CSV_HEADER).encode()),
     ):
-        assert outputs.check(str(tmp_path / name), '--out', outputs.dated(mark)).startswith('of 20')
+        assert outputs.check_destination(
+            str(tmp_path / name), '--out', outputs.describe_by_date(mark)
+        ).startswith('of 20')
 
 
 def test_an_export_replaces_exports_alone(tmp_path):

@@ -105,7 +105,7 @@ def test_other_mistakes_keep_their_traceback(tmp_path):
         and 'Traceback' in done.stderr
         and "No module named 'zipfile'" in done.stderr
     )
-    assert packages.missing(ImportError('cannot import name', name='numpy')) is None
+    assert packages.missing_package(ImportError('cannot import name', name='numpy')) is None
 
 
 def test_every_package_is_listed_in_its_file():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jointpose.datasets import flic
-from jointpose.vision import augmentation, heatmaps
+from jointpose.vision import affine, augmentation, heatmaps
 
 SIZE = flic.WIDTH, flic.HEIGHT
 
@@ -22,7 +22,7 @@ def test_marked_pixels_land_on_their_joints(seed):
     image = np.zeros((480, 720, 3), np.uint8)
     x, y = xy[0].astype(int)
     image[y - 1 : y + 1, x - 1 : x + 1] = 255  # a 2x2 mark: its centre is the corner (x, y)
-    _, matrix, *_ = augmentation.draw(np.random.default_rng(seed), SIZE)
+    _, matrix, *_ = augmentation.draw_parameters(np.random.default_rng(seed), SIZE)
     moved, joints_xy, _ = augmentation.augment(image, xy, flic.FLIP, np.random.default_rng(seed))
     background = np.median(moved, axis=(0, 1))
     np.testing.assert_allclose(
@@ -33,10 +33,12 @@ def test_marked_pixels_land_on_their_joints(seed):
 
 def test_flip_swaps_sides_and_positions():
     flipped = next(
-        seed for seed in range(50) if augmentation.draw(np.random.default_rng(seed), SIZE)[0]
+        seed
+        for seed in range(50)
+        if augmentation.draw_parameters(np.random.default_rng(seed), SIZE)[0]
     )
     xy = np.random.default_rng(0).uniform(100, 400, (10, 2)).astype(np.float32)
-    _, matrix, *_ = augmentation.draw(np.random.default_rng(flipped), SIZE)
+    _, matrix, *_ = augmentation.draw_parameters(np.random.default_rng(flipped), SIZE)
     _, moved, _ = augmentation.augment(
         np.zeros((480, 720, 3), np.uint8), xy, flic.FLIP, np.random.default_rng(flipped)
     )
@@ -47,12 +49,10 @@ def test_flip_swaps_sides_and_positions():
 
 def test_mirror_maps_cells_to_cells():
     image = np.random.default_rng(0).integers(0, 255, (480, 720, 3), np.uint8)
-    np.testing.assert_array_equal(
-        augmentation.warp(image, augmentation.mirror(SIZE)), image[:, ::-1]
-    )
-    cell = heatmaps.cell_of(np.array([[16.0, 9], [23.9, 15.9]]))
-    flipped = heatmaps.cell_of(
-        augmentation.transform(augmentation.mirror(SIZE), np.array([[16.1, 9], [23.9, 15.9]]))
+    np.testing.assert_array_equal(affine.warp_image(image, affine.mirror(SIZE)), image[:, ::-1])
+    cell = heatmaps.cell_index(np.array([[16.0, 9], [23.9, 15.9]]))
+    flipped = heatmaps.cell_index(
+        affine.transform_points(affine.mirror(SIZE), np.array([[16.1, 9], [23.9, 15.9]]))
     )
     np.testing.assert_array_equal(flipped[:, 1], 89 - cell[:, 1])
 
@@ -60,14 +60,16 @@ def test_mirror_maps_cells_to_cells():
 def test_crop_keeps_95_percent_within_the_frame():
     for left, top in ((0, 0), (1, 1), (0.3, 0.8)):
         corners = np.array([[0, 0], [720, 480.0]])
-        inverse = np.linalg.inv(np.vstack([augmentation.crop(left, top, SIZE), [0, 0, 1]]))[:2]
-        kept = augmentation.transform(inverse, corners)
+        inverse = np.linalg.inv(
+            np.vstack([augmentation.crop_to_frame(left, top, SIZE), [0, 0, 1]])
+        )[:2]
+        kept = affine.transform_points(inverse, corners)
         np.testing.assert_allclose(kept[1] - kept[0], [0.95 * 720, 0.95 * 480], atol=1e-3)
         assert (kept > -1e-3).all() and (kept < np.array([720, 480]) + 1e-3).all()
 
 
 def test_rotation_by_hand():
-    point = augmentation.transform(augmentation.rotate(90, SIZE), np.array([460.0, 240]))
+    point = affine.transform_points(affine.rotate(90, SIZE), np.array([460.0, 240]))
     np.testing.assert_allclose(
         point, [360, 340], atol=1e-4
     )  # right of the centre goes below it: clockwise
@@ -80,12 +82,12 @@ def test_relight_equals_float64():
     mean = bright.mean(axis=(0, 1))
     expected = (bright - mean) * contrast + mean
     for args, factor in (((), 1), ((gains,), gains)):
-        got = augmentation.relight(image, brightness, contrast, *args)
+        got = augmentation.adjust_colours(image, brightness, contrast, *args)
         assert np.abs(got - np.clip(expected * factor, 0, 255)).max() <= 0.5 + 1e-6
 
 
 def test_draws_stay_within_their_ranges_and_repeat():
-    draws = [augmentation.draw(np.random.default_rng([1, i]), SIZE) for i in range(400)]
+    draws = [augmentation.draw_parameters(np.random.default_rng([1, i]), SIZE) for i in range(400)]
     mirrored, matrices, brightness, contrast, gains = zip(*draws)
     assert 0.4 < np.mean(mirrored) < 0.6
     assert (
@@ -100,11 +102,13 @@ def test_draws_stay_within_their_ranges_and_repeat():
     ]
     assert 9 < np.abs(angles).max() <= 10.001
     wide = [
-        augmentation.draw(np.random.default_rng([1, i]), SIZE, augmentation.Ranges(rotation=20))[1]
+        augmentation.draw_parameters(
+            np.random.default_rng([1, i]), SIZE, augmentation.Ranges(rotation=20)
+        )[1]
         for i in range(400)
     ]
     assert 18 < max(abs(np.degrees(np.arcsin(m[1, 0] * 0.95))) for m in wide) <= 20.001
-    again = augmentation.draw(np.random.default_rng([1, 3]), SIZE)
+    again = augmentation.draw_parameters(np.random.default_rng([1, 3]), SIZE)
     np.testing.assert_array_equal(again[1], matrices[3])
 
 
@@ -114,8 +118,8 @@ def scale_of(matrix):
 
 def test_zoom_is_log_uniform_around_the_centre_and_leaves_the_other_draws():
     drawn = [
-        [augmentation.draw(np.random.default_rng(i), SIZE, ranges) for i in range(600)]
-        for ranges in (augmentation.USUAL, augmentation.Ranges(zoom=(0.5, 2)))
+        [augmentation.draw_parameters(np.random.default_rng(i), SIZE, ranges) for i in range(600)]
+        for ranges in (augmentation.DEFAULT_RANGES, augmentation.Ranges(zoom=(0.5, 2)))
     ]
     scales = []
     for plain, zoomed in zip(*drawn):
@@ -132,8 +136,10 @@ def test_zoom_is_log_uniform_around_the_centre_and_leaves_the_other_draws():
 def test_shift_moves_the_usual_frame():
     moves = np.array(
         [
-            augmentation.draw(np.random.default_rng(i), SIZE, augmentation.Ranges(shift=30))[1]
-            - augmentation.draw(np.random.default_rng(i), SIZE)[1]
+            augmentation.draw_parameters(
+                np.random.default_rng(i), SIZE, augmentation.Ranges(shift=30)
+            )[1]
+            - augmentation.draw_parameters(np.random.default_rng(i), SIZE)[1]
             for i in range(400)
         ]
     )
@@ -145,7 +151,9 @@ def test_shift_moves_the_usual_frame():
 def test_colour_gains_are_of_each_channel():
     gains = np.array(
         [
-            augmentation.draw(np.random.default_rng(i), SIZE, augmentation.Ranges(colour=0.2))[4]
+            augmentation.draw_parameters(
+                np.random.default_rng(i), SIZE, augmentation.Ranges(colour=0.2)
+            )[4]
             for i in range(400)
         ]
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jointpose.datasets import mpii
-from jointpose.vision import crops
+from jointpose.vision import affine, crops
 
 SIZE = (96, 128)  # width, height of a crop
 
@@ -32,10 +32,10 @@ def draw(rng):
 def test_matrix_and_its_inverse(seed):
     rng = np.random.default_rng(seed)
     how, points = draw(rng), rng.uniform(-100, 500, (7, 2))
-    matrix = crops.matrix_of(*how)
+    matrix = crops.crop_matrix(*how)
     found = points @ matrix[:, :2].T + matrix[:, 2]
     np.testing.assert_allclose(found, [by_hand(xy, *how) for xy in points], atol=1e-9)
-    back = crops.inverse(matrix)
+    back = affine.invert(matrix)
     np.testing.assert_allclose(found @ back[:, :2].T + back[:, 2], points, atol=1e-9)
 
 
@@ -52,8 +52,8 @@ def test_joints_stay_on_what_they_are_of(mirrored):
     )
     visible = rng.integers(0, 3, 16).astype(np.uint8)
     person = crops.Person(joints_xy, visible, None, None, None, None, '')
-    matrix = crops.matrix_of((85, 112), (150, 200), SIZE, 17, mirrored)
-    sample = crops.cut(
+    matrix = crops.crop_matrix((85, 112), (150, 200), SIZE, 17, mirrored)
+    sample = crops.crop_person(
         np.rint(image).astype(np.uint8), person, matrix, SIZE, mpii.FLIP if mirrored else None
     )
     assert sample.image.shape == (128, 96, 3) and sample.joints_xy.dtype == np.float32
@@ -77,12 +77,12 @@ def test_people_of_a_picture_are_cut_together():
     )
     together = crops.Person(joints_xy, visible, None, None, None, None, '')
     matrix, image = (
-        crops.matrix_of((50, 50), (90, 90), SIZE, 5, True),
+        crops.crop_matrix((50, 50), (90, 90), SIZE, 5, True),
         np.zeros((100, 100, 3), np.uint8),
     )
-    sample = crops.cut(image, together, matrix, SIZE, mpii.FLIP)
+    sample = crops.crop_person(image, together, matrix, SIZE, mpii.FLIP)
     for i in range(3):
-        alone = crops.cut(
+        alone = crops.crop_person(
             image, crops.Person(joints_xy[i], visible[i], *[None] * 4, ''), matrix, SIZE, mpii.FLIP
         )
         np.testing.assert_array_equal(sample.joints_xy[i], alone.joints_xy)
@@ -92,7 +92,7 @@ def test_people_of_a_picture_are_cut_together():
 def test_centre_and_scale_of_a_box():
     centre, scale = crops.centre_and_scale(np.array([[10, 20, 110, 420.0], [0, 0, 50, 10]]))
     assert centre.tolist() == [[60, 220], [25, 5]] and scale.tolist() == [2, 0.25]
-    person = crops.somebody((0, 0, 300, 200), 9, (7, 8))
+    person = crops.person_from_box((0, 0, 300, 200), 9, (7, 8))
     assert (
         person.joints_xy.tolist() == [[7, 8]] * 9
         and not person.visible.any()

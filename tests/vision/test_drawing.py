@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jointpose.datasets import flic
-from jointpose.inference.predict import Result
+from jointpose.inference.predict import Found
 from jointpose.vision import drawing, text_labels
 
 BODY = np.array(
@@ -16,7 +16,7 @@ BODY = np.array(
 
 
 def person(x, y, size=1.0, score=0.9, low_score=False):
-    return Result(
+    return Found(
         size * BODY + (x, y), np.full(9, 0.9), score, np.array([x, y]), None, None, None, low_score
     )
 
@@ -37,13 +37,13 @@ def trunk_width(drawn, x, y, size):
 
 
 def test_size_is_of_clear_limbs():
-    assert drawing.size_of(person(0, 0, 2.0), flic) == pytest.approx(
-        2 * drawing.size_of(person(0, 0), flic)
+    assert drawing.median_limb(person(0, 0, 2.0), flic) == pytest.approx(
+        2 * drawing.median_limb(person(0, 0), flic)
     )
     strayed = person(0, 0)
     strayed.joints_xy[[2, 5]] += 1000
     strayed.scores[[2, 5]] = 0.1
-    assert drawing.size_of(strayed, flic) < 1.5 * drawing.size_of(person(0, 0), flic)
+    assert drawing.median_limb(strayed, flic) < 1.5 * drawing.median_limb(person(0, 0), flic)
 
 
 def test_lines_go_with_the_person():

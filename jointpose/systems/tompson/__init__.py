@@ -37,10 +37,17 @@ from jointpose.systems.tompson import people_search, torso_inference
 from jointpose.training import batches, towers
 from jointpose.training.devices import computes_bfloat16
 from jointpose.training.options import group
-from jointpose.training.trainer import say
-from jointpose.utils.cli import finite_float, natural_float, natural_int, positive_float, share
-from jointpose.vision import augmentation, drawing, heatmaps
-from jointpose.vision.crops import Sample, inverse, to_frame
+from jointpose.utils.cli import (
+    finite_float,
+    fraction,
+    nonnegative_float,
+    nonnegative_int,
+    positive_float,
+)
+from jointpose.utils.log import log
+from jointpose.vision import affine, augmentation, drawing, heatmaps
+from jointpose.vision.affine import invert
+from jointpose.vision.crops import Sample, fit_to_frame
 
 DATASETS = ('flic',)
 MOST_PEOPLE = None
@@ -136,14 +143,14 @@ def add_training(parser):
     )
     training.add_argument(
         '--spatial_dropout',
-        type=share,
+        type=fraction,
         default=0.0,
         metavar='P',
         help='fraction of the feature maps dropped before conv5',
     )
     training.add_argument(
         '--energy_decay',
-        type=natural_float,
+        type=nonnegative_float,
         default=0.0,
         metavar='LMBD',
         help='weight decay of the energies and biases of the spatial model, towards uniform priors',
@@ -183,7 +190,7 @@ def add_evaluation(parser):
     pictures = group(parser, 'pictures of your own')
     pictures.add_argument(
         '--threshold',
-        type=share,
+        type=fraction,
         default=0.5,
         metavar='P',
         help='min score of a person; those of --torso and --boxes are marked below it',
@@ -224,7 +231,11 @@ def add_augmentation(parser):
         help='augment the training data: flip, light, rotation, crop, and what follows',
     )
     augmented.add_argument(
-        '--rotation', type=natural_float, default=10.0, metavar='DEGREES', help='by up to +- this'
+        '--rotation',
+        type=nonnegative_float,
+        default=10.0,
+        metavar='DEGREES',
+        help='by up to +- this',
     )
     augmented.add_argument(
         '--zoom',
@@ -236,21 +247,21 @@ def add_augmentation(parser):
     )
     augmented.add_argument(
         '--shift',
-        type=natural_float,
+        type=nonnegative_float,
         default=0.0,
         metavar='PIXELS',
         help='moved by up to +- this along each axis',
     )
     augmented.add_argument(
         '--colour',
-        type=share,
+        type=fraction,
         default=0.0,
         metavar='G',
         help='each colour channel times a factor of its own within 1 +- G',
     )
     augmented.add_argument(
         '--dropout_boxes',
-        type=natural_int,
+        type=nonnegative_int,
         default=0,
         metavar='N',
         help='coarse dropout: noise in N random rectangles',
@@ -315,8 +326,10 @@ def check_options(options):
         raise ValueError(
             '--precision bfloat16: this processor has no instructions for it (avx512_bf16, amx_bf16)'
         )
-    ranges = augmentation.ranges_of(options)._asdict().items()
-    changed = [f'--{name}' for name, value in ranges if value != getattr(augmentation.USUAL, name)]
+    ranges = augmentation.ranges_from_options(options)._asdict().items()
+    changed = [
+        f'--{name}' for name, value in ranges if value != getattr(augmentation.DEFAULT_RANGES, name)
+    ]
     if changed and not options.data_augm:
         raise ValueError(f'{", ".join(changed)}: without --data_augm nothing is augmented')
     if options.certainty and options.certainty[1] <= 0:
@@ -347,7 +360,7 @@ def scales_of(options):
 
 def single_scale(options):
     """The zoom of the log's test figures and of --scales single: what training frames have on average."""
-    return 1 / augmentation.CROP if options.data_augm else 1.0
+    return 1 / augmentation.CROP_FRACTION if options.data_augm else 1.0
 
 
 def n_views(options):
@@ -372,8 +385,8 @@ def prepare(split, options):
 def in_frame(image, person):
     """A picture of any size in a frame; returns (image uint8 [480, 720, 3], joints_xy [10, 2] within it, the matrix
     from picture to frame)."""
-    image, matrix = to_frame(image, (HEIGHT, WIDTH))
-    return image, clamp_to_frame(augmentation.transform(matrix, person.joints_xy)), matrix
+    image, matrix = fit_to_frame(image, (HEIGHT, WIDTH))
+    return image, clamp_to_frame(affine.transform_points(matrix, person.joints_xy)), matrix
 
 
 def training_sample(image, person, options, rng):
@@ -382,10 +395,10 @@ def training_sample(image, person, options, rng):
         return test_sample(image, person, options)
     image, joints_xy, matrix = in_frame(image, person)
     image, joints_xy, warped = augmentation.augment(
-        image, joints_xy, flic.FLIP, rng, augmentation.ranges_of(options)
+        image, joints_xy, flic.FLIP, rng, augmentation.ranges_from_options(options)
     )
     return Sample(
-        image, joints_xy, flic.visibility(joints_xy), inverse(augmentation.compose(matrix, warped))
+        image, joints_xy, flic.visibility(joints_xy), invert(affine.compose(matrix, warped))
     )
 
 
@@ -395,8 +408,8 @@ def test_sample(image, person, options):
     scale = single_scale(options)
     (zoomed,) = zooms(image, person, (scale,))
     return zoomed._replace(
-        back=augmentation.compose(
-            inverse(test_time_augmentation.view(scale, (WIDTH, HEIGHT))), zoomed.back
+        back=affine.compose(
+            invert(test_time_augmentation.view(scale, (WIDTH, HEIGHT))), zoomed.back
         )
     )
 
@@ -410,7 +423,7 @@ def zooms(image, person, scales):
     """Views of the frame, to which `combine` brings them back."""
     image, joints_xy, matrix = in_frame(image, person)
     return [
-        Sample(one, xy, flic.visibility(xy), inverse(matrix))
+        Sample(one, xy, flic.visibility(xy), invert(matrix))
         for one, xy in zip(
             test_time_augmentation.scaled_images(image, scales),
             test_time_augmentation.scaled_points(joints_xy, (WIDTH, HEIGHT), scales, flic.FLIP),
@@ -622,7 +635,7 @@ def seeker(session, evaluation, options):
     """seek(image, points_xy=None, boxes=None) -> [Sought, ...]: the people of a picture (systems/tompson/people_search.py), one pass of the
     detector over the zooms for all whom one view shows in their right size."""
     if options.certainty is None:
-        say(
+        log(
             "note: people's scores go by the curve of pretrained/flic; python -m tools.certainty fits one to this run"
         )
     priors = torso_inference.priors(session.run(evaluation.inference.networks[0].parts[1].energies))
@@ -666,7 +679,7 @@ def seeker(session, evaluation, options):
 
     def trunk_of(one):
         (pose,) = decode(one.output, options)[0]
-        return people_search.trunk(augmentation.transform(one.back, pose.joints_xy), one.score)
+        return people_search.trunk(affine.transform_points(one.back, pose.joints_xy), one.score)
 
     def together(seen):
         view = seen[0].view
@@ -682,7 +695,7 @@ def seeker(session, evaluation, options):
                 view, people_search.to_picture(view, person.torso_xy), person.score
             )
             score = people_search.certainty(person.score, options.certainty or people_search.CURVE)
-            yield Sought(answer, person.torso_xy, inverse(view.matrix), score, there)
+            yield Sought(answer, person.torso_xy, invert(view.matrix), score, there)
 
     return seek
 
@@ -690,7 +703,7 @@ def seeker(session, evaluation, options):
 def decode(maps, options):
     """[n, 60, 90, 9] -> one Pose a frame, in its pixels."""
     joints_xy = heatmaps.decode(maps, options.decode == 'subcell')
-    return [[pose(xy, heatmaps.confidence(one))] for xy, one in zip(joints_xy, maps)]
+    return [[pose(xy, heatmaps.peak_confidence(one))] for xy, one in zip(joints_xy, maps)]
 
 
 def meter(options, names, sums=None):
@@ -750,4 +763,4 @@ def pictures(variables):
         ):
             label = f'{flic.MAPS[joint]} given {flic.MAPS[condjoint]}'
             values = spatial_model.softplus_of_array(values)
-            yield f'{kind}/{label.replace(" ", "_")}', drawing.heat_image(values, label)
+            yield f'{kind}/{label.replace(" ", "_")}', drawing.map_image(values, label)

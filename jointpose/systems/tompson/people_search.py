@@ -26,7 +26,7 @@ from jointpose.datasets import flic
 from jointpose.datasets.flic import HEIGHT, WIDTH
 from jointpose.systems.tompson import torso_inference
 from jointpose.vision import crops, heatmaps
-from jointpose.vision.augmentation import transform, warp
+from jointpose.vision.affine import transform_points, warp_image
 
 TORSO = 131.0  # pixels of the frame: median length of training people's torsos
 ZOOMS = (0.5, 0.71, 1, 1.41, 2)  # of the picture as it just fits into the frame
@@ -73,7 +73,9 @@ def cut(large, left, top):
     if large.image.shape[1::-1] != large.size:
         more = np.divide(large.size, large.image.shape[1::-1])
         return View(
-            warp(large.image, np.column_stack([np.diag(more), matrix[:, 2]]), (WIDTH, HEIGHT)),
+            warp_image(
+                large.image, np.column_stack([np.diag(more), matrix[:, 2]]), (WIDTH, HEIGHT)
+            ),
             matrix,
         )
     black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
@@ -307,7 +309,8 @@ def still_there(image, seen):
 def near(view, xy, reach=None):
     """Cells of a view within `reach` of a point, pixels of the picture, or NEAR torsos."""
     return cells_near(
-        transform(view.matrix, xy), NEAR * TORSO if reach is None else reach * view.matrix[0, 0]
+        transform_points(view.matrix, xy),
+        NEAR * TORSO if reach is None else reach * view.matrix[0, 0],
     )
 
 

@@ -5,11 +5,6 @@ Runs under TensorFlow 1.15 and Python 3.7, too, hence by itself: a side of bench
 `jointpose.nn.tf1`, where it is imported first, sets TensorFlow up for both.
 """
 
-if __name__ == '__main__':
-    # Not a script: baselines.py runs it.  Said here, since the imports below may fail.
-    print(__doc__)
-    raise SystemExit
-
 import numpy as np
 import tensorflow.compat.v1 as tf
 
