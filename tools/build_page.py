@@ -1,12 +1,12 @@
 """The page in build/page: page/'s files, the networks, priors and sample pictures, onnxruntime-web.
 
-    make page                                                  runs what follows
-    npm ci --prefix page
     python export.py --restore pretrained/flic --messages --out build/messages
+    npm ci --prefix page
     python -m tools.build_page --model build/messages/messages.onnx
     python -m tools.build_page --keep_start arrays             page/start_priors.png, from the arrays' histograms
 
-Any static host serves the folder: python3 -m http.server --directory build/page.  docs/page.md says more.
+`make page` runs the first three.  Any static host serves the folder, for instance
+python3 -m http.server --directory build/page.  docs/page.md says more.
 """
 
 import json
