@@ -31,10 +31,10 @@ from jointpose.evaluation import predictions
 from jointpose.evaluation.metrics import detection_rate
 from jointpose.utils import files, progress
 from jointpose.utils.cli import Parser, positive_int, run_script
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
-from jointpose.vision import crops
-from jointpose.vision.augmentation import transform, warp
+from jointpose.vision import affine, crops
+from jointpose.vision.affine import transform_points, warp_image
 from tools import rate_tables
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
@@ -128,7 +128,7 @@ class Square(NamedTuple):
 
     def matrix(self, size: int) -> np.ndarray:
         """[2, 3]: from pixels of the picture to those of a crop of size x size."""
-        return crops.matrix_of(self.centre, (self.side, self.side), (size, size), self.degrees)
+        return crops.crop_matrix(self.centre, (self.side, self.side), (size, size), self.degrees)
 
 
 def first_square(torsobox, crop: float) -> Square:
@@ -154,7 +154,7 @@ def points_of(peer: Peer, output, square: Square) -> np.ndarray:
     """A network's output, flat, as points [k, 2] (x, y), pixels of the picture."""
     values = np.reshape(output, peer.values).astype(np.float64)
     in_crop = values[:, list(peer.xy)] * peer.unit
-    return transform(crops.inverse(square.matrix(peer.size)), in_crop)
+    return transform_points(affine.invert(square.matrix(peer.size)), in_crop)
 
 
 class Network:
@@ -211,7 +211,7 @@ def look(network: Network, image, square: Square) -> tuple[np.ndarray, float]:
     """(points [k, 2], pixels of the picture; processor seconds) of what is in a square."""
     peer = network.peer
     began = time.process_time()
-    crop = warp(image, square.matrix(peer.size), (peer.size, peer.size))
+    crop = warp_image(image, square.matrix(peer.size), (peer.size, peer.size))
     cut = time.process_time() - began
     output, took = network(crop)
     return points_of(peer, output, square), cut + took
@@ -221,7 +221,7 @@ def find_all(network: Network, split: arrays.Split, rows, run: Run, what: str):
     """(joints [n, 9, 2], processor seconds a person) of those rows of a split."""
     found = []
     seconds = []
-    for row in progress.over(rows, len(rows), what, 'person'):
+    for row in progress.track(rows, len(rows), what, 'person'):
         joints, took = find(network, split.images[row], split.people['torsobox'][row], run)
         found.append(joints)
         seconds.append(took)
@@ -252,7 +252,7 @@ def install(cache: str) -> None:
     environment = os.path.join(cache, 'python')
     call(sys.executable, '-m', 'venv', '--clear', environment)
     call(python_of(cache), '-m', 'pip', 'install', '--disable-pip-version-check', *PYTHON_PACKAGES)
-    with files.atomic(stamp) as partial, open(partial, 'w', encoding='utf-8') as file:
+    with files.atomic_write(stamp) as partial, open(partial, 'w', encoding='utf-8') as file:
         json.dump(EXPECTED, file, indent=1)
 
 
@@ -328,7 +328,7 @@ def store(folder: str, name: str, joints, seconds: float, manifest) -> str:
     }
     os.makedirs(folder, exist_ok=True)
     path = rate_tables.stored_path(folder, name)
-    with files.atomic(path) as partial, open(partial, 'wb') as file:
+    with files.atomic_write(path) as partial, open(partial, 'wb') as file:
         np.savez_compressed(file, **variables)
     return path
 

@@ -11,7 +11,7 @@ from conftest import ROOT
 from test_evaluate import make_arrays
 
 from jointpose.datasets import flic as flic_dataset
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from tools import peers
 from tools.peers import BLAZEPOSE, MOVENET, RUNS, Network
 
