@@ -79,7 +79,7 @@ test-pages: $(VENV)/stamp
 # The page in headless Chromium (CHROMIUM=PATH; skipped without one), against TensorFlow's joints: 2 minutes.
 test-page: page
 	$(RUN) -m tests.page_cases build/page_test
-	node --test --test-reporter=spec page/test/page.test.mjs
+	node --test --test-reporter=spec page/test/modules.test.mjs page/test/page.test.mjs
 
 clean:
 	rm -rf $(DEMO) $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -59,7 +59,7 @@ export class MessagesView {
   #buildTiles() {
     const list = document.getElementById('tiles');
     const own = tile(OWN);
-    const ownMap = new MapView(own.canvas('from the detector'), this.#place(OWN));
+    const ownMap = new MapView(own.canvas('map'), this.#place(OWN));
     const { rows, columns } = this.#model.prior;
     list.replaceChildren(own.item);
     this.#tiles = [{ item: own.item, message: ownMap }];
@@ -96,7 +96,7 @@ export class MessagesView {
     const n = Number(this.#slider.value);
     const joint = this.#model.joints[this.#joint].title;
     const map = product(this.#factors().slice(0, n + 1));
-    const words = n === 0 ? 'own map alone' : `own map × ${n} message${n === 1 ? '' : 's'}`;
+    const words = n === 0 ? 'own map alone' : `own map × ${n} message${n === 1 ? '' : 's'}, last ${this.#title(n)}`;
     this.#count.textContent = `${n} of 9`;
     document.getElementById('product-title').textContent = `${joint}: ${words}`;
     this.#product.show(map, { backdrop: this.#answer.backdrop, label: `${joint}, ${words}` });

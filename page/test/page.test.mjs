@@ -6,7 +6,9 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { noBrowser, openBrowser, serve } from './browser.mjs';
 
 const BUILT = process.env.PAGE ?? 'build/page';
@@ -196,6 +198,13 @@ describe('the page', { skip: noBrowser(), timeout: 10 * SLOW }, () => {
       assert.equal(await tab.isVisible('#loading'), false);
       await tab.close();
     }
+  });
+
+  test('opened as a file, it says how to open it', async () => {
+    const tab = await browser.context.newPage();
+    await tab.goto(String(pathToFileURL(resolve(BUILT, 'index.html'))));
+    assert.match(await tab.textContent('#loading-text'), /Opened as a file, .* python3 -m http\.server/);
+    await tab.close();
   });
 
   test('a progress bar shows while the networks load', async () => {
