@@ -76,7 +76,7 @@ def decode(path):
     return read_image(path, (flic.WIDTH, flic.HEIGHT))
 
 
-def problem(frame):
+def error_or_none(frame):
     """None if frame() gives one, else what is wrong with its picture."""
     try:
         frame()
@@ -116,7 +116,7 @@ def in_parallel(function, jobs, workers):
         )
 
 
-def seen(path):
+def size_or_error(path):
     """(width, height) of a whole picture as it is shown, or what is wrong with it."""
     try:
         return read_image(path).shape[1::-1]
@@ -124,10 +124,12 @@ def seen(path):
         return str(error)
 
 
-def look(part, root, workers, skip, what):
+def check_pictures(part, root, workers, skip, what):
     """Decodes every picture once, writes down its size, and leaves out those that are absent, damaged or not of the
     annotated size, if `skip`; else they are an error.  Returns the Annotated of the others."""
-    found = in_parallel(seen, [os.path.join(root, file) for file in part.pictures['file']], workers)
+    found = in_parallel(
+        size_or_error, [os.path.join(root, file) for file in part.pictures['file']], workers
+    )
     reasons = [
         size if isinstance(size, str) else mismatch(os.path.join(root, entry['file']), entry, size)
         for entry, size in zip(part.pictures, found)
@@ -141,7 +143,7 @@ def look(part, root, workers, skip, what):
             f'{len(bad)} of {len(reasons)} {what} pictures cannot be used: {"; ".join(bad[:NAMED])}'
             f'{"; ..." * (len(bad) > NAMED)} (--skip_missing leaves them out)'
         )
-    good = records.of_pictures(part, np.array([not reason for reason in reasons], bool))
+    good = records.keep_pictures(part, np.array([not reason for reason in reasons], bool))
     if bad:
         print(
             f'{what}: left out: {len(part.people) - len(good.people)} people on {len(bad)} pictures',
@@ -172,7 +174,7 @@ def write_split(folder, split, people, frames, workers):
         numpy_files.create_npy(partial[kind], dtype, (n,) + shape)
     np.lib.format.open_memmap(partial['joints'], mode='r+')[:] = people.joints_xy
     np.lib.format.open_memmap(partial['people'], mode='r+')[:] = np.rec.fromarrays(
-        [people.file, people.torsobox, people.backward, people.row], dtype=flic.PERSON
+        [people.file, people.torsobox, people.backward, people.row], dtype=flic.PERSON_DTYPE
     )
     jobs = [(partial['x'], i, frames[i : i + ROWS_A_JOB]) for i in range(0, n, ROWS_A_JOB)]
     with pool_of(workers) as pool, progress.bar(n, split, 'img') as bar:
@@ -529,7 +531,7 @@ def make_frames(metas, images, options, settings):
         people = read_flic(options, metas, images)
         frames = [functools.partial(decode, path) for path in people.picture.tolist()]
     if options.skip_missing:
-        reasons = in_parallel(problem, frames, options.workers)
+        reasons = in_parallel(error_or_none, frames, options.workers)
         bad = sorted(set(filter(None, reasons)))
         print(
             f'left out: {sum(map(bool, reasons))} people on {len(bad)} pictures', *bad, sep='\n  '
@@ -595,7 +597,7 @@ def make_annotated(metas, images, options, settings):
     name = SETS[options.dataset]
     root, splits = datasets.load(name).read(metas, images)
     splits = {
-        split: look(part, root, options.workers, options.skip_missing, split)
+        split: check_pictures(part, root, options.workers, options.skip_missing, split)
         for split, part in splits.items()
     }
     check_both(
@@ -607,7 +609,7 @@ def make_annotated(metas, images, options, settings):
         records.check_joints(part.joints, metas[0])
     print(report_annotated(splits, datasets.load(name).JOINTS, root))
     for part in splits.values() if name == 'coco' else ():
-        for line in records.doubts(part):
+        for line in records.label_warnings(part):
             print(line)
     facts = {
         'dataset': name,

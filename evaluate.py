@@ -521,9 +521,9 @@ def main():
     return None
 
 
-@records.understood
+@records.reports_path
 def read_results(path, pictures):
-    """People as COCO's result files have them, their image_ids those of the pictures (arrays.picture).
+    """People as COCO's result files have them, their image_ids those of the pictures (arrays.picture_dtype).
 
     Pictures go by file_name, where a result has it, else by image_id: the picture's id or, as Ultralytics writes it,
     its name without ending.  The only category is taken for person, whatever its id; of several it is 1.

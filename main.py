@@ -260,13 +260,13 @@ def load_splits(system, options, manifest):
         for split in arrays.SPLITS
     }
     splits = {
-        name: system.prepare(arrays.samples(split, system.MOST_PEOPLE), options)
+        name: system.prepare(arrays.system_samples(split, system.MOST_PEOPLE), options)
         for name, split in splits.items()
     }
     if options.validation:
         splits = dict(zip(splits, arrays.hold_out(splits['train'])))
     return {
-        split: arrays.spread(people, getattr(options, f'{split}_examples'))
+        split: arrays.evenly_spaced(people, getattr(options, f'{split}_examples'))
         for split, people in splits.items()
     }
 

@@ -172,7 +172,7 @@ def main():
     with folders.locked(options.data, '--data'):
         people = arrays.load_split(options.data, 'train', manifest)
         histograms = pairwise_histograms(people.joints)
-        of_box = pairwise_histograms(flic.torso_of_box(people.joints, people.people['torsobox']))
+        of_box = pairwise_histograms(flic.torso_from_box(people.joints, people.people['torsobox']))
         save(path, histograms, manifest['id'], of_box)
     if options.figure:
         draw(options.figure, histograms)

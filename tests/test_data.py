@@ -104,8 +104,8 @@ def test_labels_of_every_set_are_looked_at(tmp_path):
     visible = np.full((8, 14), 2)
     visible[6, lsp.JOINTS.index('lhip')] = 0
     names, boxes = [f'{i}.jpg' for i in range(8)], np.tile([0, 0, 9, 9], (8, 1))
-    part = records.annotated(names, np.arange(8), xy, visible, box=boxes)
-    splits = {'train': part, 'test': records.of_pictures(part, np.arange(8) < 6)}
+    part = records.make_annotated(names, np.arange(8), xy, visible, box=boxes)
+    splits = {'train': part, 'test': records.keep_pictures(part, np.arange(8) < 6)}
     text = data.report_annotated(splits, lsp.JOINTS, str(tmp_path))
     assert '6 of 7 train and 6 of 6 test people seem to be seen from behind' in text
     assert 'frames in both splits: 6' in text and 'warning: 6 pictures are' in text
@@ -264,7 +264,7 @@ def numbered_split(n, frames=False):
     images = np.zeros((n, 480, 720, 3) if frames else (n, 1), np.uint8)
     images[:] = row.reshape(-1, *[1] * (images.ndim - 1)) % 251
     people, joints_xy = (
-        np.zeros(n, flic.PERSON),
+        np.zeros(n, flic.PERSON_DTYPE),
         np.full((n, 10, 2), 8.0, np.float32) * row[:, None, None],
     )
     people['row'] = row
@@ -314,17 +314,17 @@ def test_too_few_to_hold_some_out(n):
 @pytest.mark.parametrize(('have', 'n'), [(3987, 1400), (3589, 120), (100, 99), (7, 3), (5, 1)])
 def test_fewer_people_are_evenly_spread(have, n):
     split = numbered_split(have)
-    rows = arrays.spread(split, n).rows
+    rows = arrays.evenly_spaced(split, n).rows
     gaps = np.diff([*rows, have])
     assert len(rows) == n and rows[0] == 0 and gaps.min() >= 1 and gaps.max() - gaps.min() <= 1
     for all_of_them in (have, have + 1, None):
-        assert arrays.spread(split, all_of_them).rows.tolist() == list(range(have))
+        assert arrays.evenly_spaced(split, all_of_them).rows.tolist() == list(range(have))
 
 
 def test_selected_people_in_batches_are_the_right_ones():
     """Frames, joints and targets of a part of a part of a split come from the rows that it names."""
     _, held = arrays.hold_out(numbered_split(137, frames=True))
-    part = arrays.spread(held, 4)
+    part = arrays.evenly_spaced(held, 4)
     expected = [
         held.rows[i] for i in (0, len(held.rows) // 4, len(held.rows) // 2, 3 * len(held.rows) // 4)
     ]

@@ -16,7 +16,7 @@ from conftest import ROOT
 
 from jointpose import evaluate
 from jointpose.datasets.arrays import read_manifest
-from jointpose.datasets.flic import JOINTS, PERSON, add_torso, swap_sides
+from jointpose.datasets.flic import JOINTS, PERSON_DTYPE, add_torso, swap_sides
 from jointpose.evaluation import predictions
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import sampled_checksum
@@ -29,7 +29,7 @@ def make_arrays(
     folder, joints_xy, backward=False, torsobox=(100, 100, 130, 140), split='test', files=''
 ):
     """A folder as data.py leaves it, without the pictures; joints_xy [n, 9, 2], sides already swapped."""
-    people = np.zeros(len(joints_xy), PERSON)
+    people = np.zeros(len(joints_xy), PERSON_DTYPE)
     people['backward'], people['torsobox'] = backward, torsobox
     people['file'] = files
     os.makedirs(folder, exist_ok=True)

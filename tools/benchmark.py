@@ -262,7 +262,7 @@ def training_step(
             *['--data_augm'] * augmented,
         ]
     )
-    split = arrays.spread(split, batch_size * (len(split.images) // batch_size))
+    split = arrays.evenly_spaced(split, batch_size * (len(split.images) // batch_size))
     with tf.Graph().as_default():
         tf.set_random_seed(0)
         tf.train.get_or_create_global_step()
@@ -660,7 +660,7 @@ def bench_preprocessing(sizes, folder):
 
     def alone():
         with data.pool_of(len(os.sched_getaffinity(0))) as pool:
-            assert not any(pool.map(data.problem, frames, chunksize=data.ROWS_A_JOB))
+            assert not any(pool.map(data.error_or_none, frames, chunksize=data.ROWS_A_JOB))
 
     (ours, alone, plain), runs = measure(
         sizes.repeats,

@@ -325,7 +325,7 @@ def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
     from jointpose.datasets import synthetic
 
     columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
-    images, true, stored = [], [], np.zeros(n, flic.PERSON)
+    images, true, stored = [], [], np.zeros(n, flic.PERSON_DTYPE)
     for index in range(20 * n):
         picture = synthetic.render(seed, index)
         if len(picture.people) == 1 and len(images) < n:
@@ -335,7 +335,7 @@ def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
             true.append(joints_xy)
         if len(images) == n:
             break
-    joints_xy, _ = flic.observer_sides(np.stack(true))  # as data.py does
+    joints_xy, _ = flic.to_observer_sides(np.stack(true))  # as data.py does
     joints_xy = flic.add_torso(joints_xy)
     return arrays.Split(
         np.stack(images), joints_xy, flic.people(stored, joints_xy), np.arange(n), 'test'

@@ -22,7 +22,7 @@ from jointpose.utils.errors import InputError
 from jointpose.utils.files import load_json
 from jointpose.vision.joints import TORSO_JOINTS, joint_from_name
 
-PERSON = ('person', 'persons', 'people', 'human', 'humans', 'pedestrian', 'pedestrians')
+PERSON_NAMES = ('person', 'persons', 'people', 'human', 'humans', 'pedestrian', 'pedestrians')
 NAMED = 3  # so many of those left out are named
 FAR = 1e6  # pixels: no box reaches further
 AROUND_POINTS = 1.2  # a box around key points, in their extent
@@ -129,7 +129,7 @@ def plain(path: str) -> str:
 
 
 def is_named_person(category: Category) -> bool:
-    return category.name.strip().lower() in PERSON
+    return category.name.strip().lower() in PERSON_NAMES
 
 
 def is_person(category: Category) -> bool:

@@ -3,11 +3,11 @@
 `data.py` writes for each split in {train, test}, of FLIC, whose frames have one size,
     x_{split}_flic.npy            uint8   [n, 480, 720, 3]   RGB frames
     joints_{split}_flic.npy       float32 [n, 10, 2]         (x, y) pixels, backward-facing people's sides swapped
-    people_{split}_flic.npy       PERSON  [n]                file, torsobox (x1 y1 x2 y2), backward, row in examples.mat
+    people_{split}_flic.npy       PERSON_DTYPE [n]                file, torsobox (x1 y1 x2 y2), backward, row in examples.mat
 and of a data set whose pictures have any size
-    pictures_{split}_NAME.npy     picture() [m]              file, height, width, the set's own id
+    pictures_{split}_NAME.npy     picture_dtype() [m]              file, height, width, the set's own id
     joints_{split}_NAME.npy       float32 [n, k, 2]          (x, y) pixels of the picture; 0 where not labelled
-    people_{split}_NAME.npy       record(k) [n]              all else of a person, and the picture's place in `pictures`
+    people_{split}_NAME.npy       person_dtype(k) [n]              all else of a person, and the picture's place in `pictures`
 and `manifest.json`: the data set's name, counts, settings, checksums and the id of the run of data.py that wrote them;
 where the pictures are, if they are not in the arrays.  The manifest is written last: a folder without it holds no
 finished arrays.
@@ -35,14 +35,14 @@ FILE_WIDTH = 80  # characters of a picture's name; more where a set has longer o
 Split = collections.namedtuple('Split', 'images joints people rows split')
 
 
-def picture(width=FILE_WIDTH):
+def picture_dtype(width=FILE_WIDTH):
     """The dtype of a picture whose name has at most `width` characters."""
     return np.dtype([('file', f'U{width}'), ('height', '<i4'), ('width', '<i4'), ('id', '<i8')])
 
 
-def record(k, width=FILE_WIDTH):
+def person_dtype(k, width=FILE_WIDTH):
     """The dtype of a person with k joints, but for the joints themselves: what crops.Person says; area: that of the
-    person's segment, pixels; crowd: not one person, but a group; id: the set's own; width: as of `picture`."""
+    person's segment, pixels; crowd: not one person, but a group; id: the set's own; width: as of `picture_dtype`."""
     return np.dtype(
         [
             ('file', f'U{width}'),
@@ -59,12 +59,12 @@ def record(k, width=FILE_WIDTH):
     )
 
 
-def annotations(k):
+def picture_layout(k):
     """The LAYOUT of a data set of pictures of any size."""
     return {
-        'pictures': (picture(), ()),
+        'pictures': (picture_dtype(), ()),
         'joints': (np.dtype(np.float32), (k, 2)),
-        'people': (record(k), ()),
+        'people': (person_dtype(k), ()),
     }
 
 
@@ -196,7 +196,7 @@ class Frames:
 class Pictures:
     """Pictures of any format and size as a sequence of uint8 [h, w, 3] RGB, decoded when they are asked for.
 
-    folder: where they are; table: picture() [m]; places [n]: where in the table each is.
+    folder: where they are; table: picture_dtype() [m]; places [n]: where in the table each is.
     """
 
     def __init__(self, folder, table, places):
@@ -211,7 +211,7 @@ class Pictures:
         return read_image(path, (entry['width'], entry['height']))
 
 
-class Rows:
+class Subset:
     """Some rows of a sequence, read when they are asked for."""
 
     def __init__(self, array, rows):
@@ -227,7 +227,7 @@ class Rows:
 def select(split, rows):
     """The Split of these rows only."""
     return Split(
-        Rows(split.images, rows),
+        Subset(split.images, rows),
         split.joints[rows],
         split.people[rows],
         split.rows[rows],
@@ -235,12 +235,12 @@ def select(split, rows):
     )
 
 
-def samples(split, most):
+def system_samples(split, most):
     """The Split whose rows are a system's samples: pictures of up to `most` people; if it is None, labelled people."""
-    return by_picture(split, most) if most else labelled(split)
+    return by_picture(split, most) if most else labelled_people(split)
 
 
-def labelled(split):
+def labelled_people(split):
     """Those of whom at least one joint is labelled."""
     some = split.people['visible'].any(axis=1)
     return split if some.all() else select(split, np.flatnonzero(some))
@@ -282,7 +282,7 @@ def by_picture(split, most):
         )
         for name, *_ in fields:
             records[name][i, : len(rows)] = people[name][rows]
-    return Split(Rows(images, chosen), joints, records, chosen, split.split)
+    return Split(Subset(images, chosen), joints, records, chosen, split.split)
 
 
 def whole_pictures(split):
@@ -291,10 +291,10 @@ def whole_pictures(split):
         table = split.images.table
         return Pictures(split.images.folder, table, np.arange(len(table))), table['file']
     files, first = np.unique(split.people['file'], return_index=True)  # FLIC: a frame a person
-    return Rows(split.images, first), files
+    return Subset(split.images, first), files
 
 
-def spread(split, n):
+def evenly_spaced(split, n):
     """n people evenly spread over the split (FLIC's order is by film); all of them if n is None or too large."""
     have = len(split.images)
     return split if n is None or n >= have else select(split, np.arange(n) * have // n)

@@ -37,7 +37,7 @@ LIMBS = (
     (3, 5),
     (4, 6),
 )
-LAYOUT = arrays.annotations(len(JOINTS))
+LAYOUT = arrays.picture_layout(len(JOINTS))
 SIDES = "left is the person's own left"
 MEASURE, RADIUS, UNCOUNTED = 'PCK@0.1', 0.1, ()
 people, check_joints = records.people, records.check_joints
@@ -47,12 +47,12 @@ def read(metas, folders):
     """See annotations.py."""
     root, inner = records.common_root(folders)
     parts = [read_json(path, folder, prefix) for path, folder, prefix in zip(metas, folders, inner)]
-    return root, dict(zip(arrays.SPLITS, parts)) if len(parts) == 2 else records.tenth(
-        records.joined(parts)
+    return root, dict(zip(arrays.SPLITS, parts)) if len(parts) == 2 else records.split_by_tenths(
+        records.concatenated(parts)
     )
 
 
-@records.understood
+@records.reports_path
 def read_json(path, folder, prefix):
     """A file in COCO's form -> Annotated; says on stdout who is left out.  prefix: the folder, from the root."""
     file = coco_json.read(path)
@@ -64,7 +64,7 @@ def read_json(path, folder, prefix):
     box = np.array([person.annotation.box for person in people], np.float32).reshape(-1, 4)
     area = np.array([person.annotation.area for person in people], np.float32)
     crowd = np.array([person.annotation.crowd for person in people], bool)
-    return records.annotated(
+    return records.make_annotated(
         [prefix + name for name in names],
         [person.picture for person in people],
         points[..., :2],

@@ -68,7 +68,7 @@ def read(metas, folders):
 
 def as_flic(names, joints_xy, split, rows, pictures):
     """flic.Annotations of joints [n, 9, 2], each side the person's own; pictures: their paths."""
-    joints_xy, backward = flic.observer_sides(joints_xy)
+    joints_xy, backward = flic.to_observer_sides(joints_xy)
     joints_xy = flic.add_torso(joints_xy)
     half = SIZE * TORSOBOX / 2
     torsobox = np.concatenate([joints_xy[:, -1] - half, joints_xy[:, -1] + half], axis=1).astype(
@@ -128,7 +128,7 @@ def closeup(image, spans):
 # --- the file -----------------------------------------------------------------------------------------------------
 
 
-@records.understood
+@records.reports_path
 def read_json(path, folder):
     """[Labelled, ...] of a file in COCO's form; says on stdout who is left out."""
     file = coco_json.read(path)

@@ -42,13 +42,13 @@ COLUMNS = (0, 1, 2, 3, 4, 5, 6, 9, 16)  # those of FLIC's 29 coordinates that ar
 # within -0.96, -1.03, 0.93 and 1.22 (each side's own 95 %).
 UPPER_BODY = np.array([-1, -1.05, 1, 1.25], np.float32)
 MAX_NAME = 80  # characters of a picture's name
-PERSON = np.dtype(
+PERSON_DTYPE = np.dtype(
     [('file', f'U{MAX_NAME}'), ('torsobox', '<f4', 4), ('backward', '?'), ('row', '<i4')]
 )
 LAYOUT = {
     'x': (np.dtype(np.uint8), (HEIGHT, WIDTH, 3)),
     'joints': (np.dtype(np.float32), (N_MAPS, 2)),
-    'people': (PERSON, ()),
+    'people': (PERSON_DTYPE, ()),
 }
 
 # n people: file [n] str, joints_xy [n, 10, 2] float32 pixels (sides swapped where backward), torsobox [n, 4],
@@ -70,7 +70,7 @@ def add_torso(joints_xy):
     return np.concatenate([joints_xy, torso_xy], axis=-2)
 
 
-def torso_of_box(joints_xy, torsobox):
+def torso_from_box(joints_xy, torsobox):
     """[n, 10, 2], x1 y1 x2 y2 [n, 4] -> float32 [n, 10, 2]: the torso is the centre of FLIC's torsobox.
 
     That box is a detection: no annotated joint enters it.
@@ -102,7 +102,7 @@ def torso_labelled(visible, joints=JOINTS):
     return (visible[:, [joints.index(joint) for joint in TORSO_JOINTS]] > 0).all(axis=1)
 
 
-def observer_sides(joints_xy):
+def to_observer_sides(joints_xy):
     """Person-centric joints [n, 9, 2] -> (observer-centric joints [n, 9, 2], backward bool [n]): left and right of
     people seen from behind are exchanged."""
     backward = faces_backward(joints_xy)
@@ -121,7 +121,7 @@ def normaliser(joints_xy, joints=NORMALISER):
 
 
 def people(stored, joints_xy):
-    """Stored people [n] (PERSON) -> with the fields of crops.Person and what arrays.by_picture goes by; unit is the
+    """Stored people [n] (PERSON_DTYPE) -> with the fields of crops.Person and what arrays.by_picture goes by; unit is the
     length of NORMALISER."""
     first, last = stored['torsobox'][:, :2], stored['torsobox'][:, 2:]
     middle, height = np.tile((first + last) / 2, 2), (last - first)[:, 1:]
@@ -196,7 +196,7 @@ def read_annotations(path):
             f"{path}: not FLIC's examples.mat: {type(error).__name__}: {error}"
         ) from error
     _check_annotations(path, file, joints_xy, torsobox, is_train & is_test)
-    joints_xy, backward = observer_sides(joints_xy)
+    joints_xy, backward = to_observer_sides(joints_xy)
     split = np.where(is_train, 'train', np.where(is_test, 'test', ''))
     return Annotations(
         file, add_torso(joints_xy), torsobox, backward, split, np.arange(len(file)), file

@@ -63,7 +63,7 @@ def read(meta: str, rows_path: str, test_meta: str) -> flic.Annotations:
         'the same film'
     )
 
-    joints_xy, backward = flic.observer_sides(chosen.joints_xy[kept])
+    joints_xy, backward = flic.to_observer_sides(chosen.joints_xy[kept])
     split = np.full(kept.sum(), 'train')
     train = flic.Annotations(
         chosen.file[kept],

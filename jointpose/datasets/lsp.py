@@ -58,7 +58,7 @@ LIMBS = (
     (2, 8),
     (3, 9),
 )
-LAYOUT = arrays.annotations(len(JOINTS))
+LAYOUT = arrays.picture_layout(len(JOINTS))
 SIDES = "left is the person's own left"
 TORSO = ('lsho', 'rhip')
 MEASURE, RADIUS, UNCOUNTED = 'PCK@0.2', 0.2, ()
@@ -69,10 +69,12 @@ def read(metas, folders):
     """See annotations.py; several files are joined."""
     root, inner = records.common_root(folders)
     parts = [read_one(meta, root, folder) for meta, folder in zip(metas, inner)]
-    return root, {split: records.joined([part[split] for part in parts]) for split in arrays.SPLITS}
+    return root, {
+        split: records.concatenated([part[split] for part in parts]) for split in arrays.SPLITS
+    }
 
 
-@records.understood
+@records.reports_path
 def read_one(path, root, folder):
     """One of the three files -> {'train', 'test'}; folder: what its pictures' names begin with, from `root` on."""
     variables = load_mat(path)
@@ -92,7 +94,7 @@ def read_one(path, root, folder):
             'holds no `joints` (3 x 14 x n or 14 x 3 x n) and no `ptsAll` (14 x 2 x n)'
         )
     xy = points[..., :2]
-    whole = records.annotated(
+    whole = records.make_annotated(
         with_endings(root, folder, [name.format(i + 1) for i in range(len(xy))]),
         np.arange(len(xy)),
         xy,
@@ -101,7 +103,10 @@ def read_one(path, root, folder):
         unit=records.distance(xy, visible, *map(JOINTS.index, TORSO)),
     )
     train = np.arange(len(xy)) < n_train
-    return {'train': records.of_pictures(whole, train), 'test': records.of_pictures(whole, ~train)}
+    return {
+        'train': records.keep_pictures(whole, train),
+        'test': records.keep_pictures(whole, ~train),
+    }
 
 
 def with_endings(root: str, folder: str, stems: list[str]) -> list[str]:

@@ -62,7 +62,7 @@ LIMBS = (
     (13, 14),
     (14, 15),
 )
-LAYOUT = arrays.annotations(len(JOINTS))
+LAYOUT = arrays.picture_layout(len(JOINTS))
 SIDES = "left is the person's own left"
 MEASURE, RADIUS, UNCOUNTED = 'PCKh@0.5', 0.5, ('pelvis', 'thorax')
 people, check_joints = records.people, records.check_joints
@@ -81,12 +81,12 @@ def read(metas, folders):
         else read_mat(path, prefix)
         for path, folder, prefix in zip(metas, folders, inner)
     ]
-    return root, dict(zip(arrays.SPLITS, parts)) if len(parts) == 2 else records.tenth(
-        records.joined(parts)
+    return root, dict(zip(arrays.SPLITS, parts)) if len(parts) == 2 else records.split_by_tenths(
+        records.concatenated(parts)
     )
 
 
-@records.understood
+@records.reports_path
 def read_json(path, folder, prefix):
     """One of HRNet's files -> Annotated; says on stdout who is left out.  prefix: the folder, from the root."""
     people = load_json(path)
@@ -160,13 +160,13 @@ def column(people, key):
     return np.stack(rows)
 
 
-@records.understood
+@records.reports_path
 def read_mat(path, folder):
     """The official file -> Annotated of the training people with joints."""
     return build(*load_mat(path, functools.partial(people_in, path, folder)))
 
 
-@records.understood
+@records.reports_path
 def people_in(path, folder, variables):
     """The variables of the official file -> the arguments of `build`."""
     release = variables['RELEASE'][0, 0]
@@ -223,7 +223,7 @@ def build(files, joints_xy, visible, centres, scales, heads=None):
     centres, scales = np.asarray(centres, np.float32), np.asarray(scales, np.float32)
     half = 100 * scales[:, None]
     line = records.distance(joints_xy, visible, *map(JOINTS.index, HEAD))
-    return records.annotated(
+    return records.make_annotated(
         names,
         [place[file] for file in files],
         joints_xy,

@@ -12,7 +12,7 @@ import os
 import numpy as np
 
 from jointpose.annotations.coco_json import listed
-from jointpose.datasets.arrays import FILE_WIDTH, picture, record
+from jointpose.datasets.arrays import FILE_WIDTH, person_dtype, picture_dtype
 from jointpose.utils.errors import InputError
 from jointpose.vision.crops import centre_and_scale
 
@@ -20,7 +20,7 @@ MAX_NAME = 255  # bytes
 BEYOND = 0.1  # of a picture's side: a label further outside is doubtful
 BEYOND_BOX = 0.2  # likewise a box; those derived from key points reach a tenth beyond them
 
-# The arrays of one split (arrays.py): pictures [m] (arrays.picture), joints float32 [n, k, 2], people record(k) [n].
+# The arrays of one split (arrays.py): pictures [m] (arrays.picture_dtype), joints float32 [n, k, 2], people person_dtype(k) [n].
 Annotated = collections.namedtuple('Annotated', 'pictures joints people')
 
 
@@ -38,7 +38,7 @@ def check_joints(joints_xy, path):
         )
 
 
-def doubts(part):
+def label_warnings(part):
     """Lines about people of an Annotated whose labels contradict each other or the picture, which is of known size:
     labels of another size, of the picture before its EXIF orientation turned it, or in other units look like that."""
     people = part.people
@@ -69,18 +69,18 @@ def far_outside(points_xy, size, beyond=BEYOND):
     return (from_middle > 0.5 + beyond).any(axis=2) & (size > 0).all(axis=1, keepdims=True)
 
 
-def annotated(files, places, joints_xy, visible, **fields):
+def make_annotated(files, places, joints_xy, visible, **fields):
     """An Annotated.
 
     files: m names of pictures.  places: [n], which of them each person is in.  joints_xy [n, k, 2]; visible [n, k].
-    fields: others of record(k), [n, ...]; box must be among them; centre and scale are its, if they are not; `ids`,
+    fields: others of person_dtype(k), [n, ...]; box must be among them; centre and scale are its, if they are not; `ids`,
     `heights`, `widths`: of the pictures.
     """
     visible, joints_xy = np.asarray(visible, np.uint8), np.asarray(joints_xy, np.float32)
     width = max([FILE_WIDTH, *map(len, check_names(files))])
     pictures, records = (
-        np.zeros(len(files), picture(width)),
-        np.zeros(len(places), record(visible.shape[1], width)),
+        np.zeros(len(files), picture_dtype(width)),
+        np.zeros(len(places), person_dtype(visible.shape[1], width)),
     )
     pictures['file'] = files
     for name, key in (('id', 'ids'), ('height', 'heights'), ('width', 'widths')):
@@ -159,7 +159,7 @@ def distance(joints_xy, visible, a, b):
     return np.where((np.asarray(visible)[:, [a, b]] > 0).all(axis=1), length, np.nan)
 
 
-def joined(parts):
+def concatenated(parts):
     """Several Annotateds as one."""
     first = np.cumsum([0] + [len(part.pictures) for part in parts])
     pictures, joints, records = (np.concatenate(arrays) for arrays in zip(*parts))
@@ -169,7 +169,7 @@ def joined(parts):
     return Annotated(pictures, joints, records)
 
 
-def of_pictures(part, chosen):
+def keep_pictures(part, chosen):
     """The Annotated of some of the pictures; chosen: [m] bool."""
     place = np.cumsum(chosen) - 1
     kept = chosen[part.people['picture']]
@@ -178,14 +178,14 @@ def of_pictures(part, chosen):
     return Annotated(part.pictures[chosen], part.joints[kept], records)
 
 
-def tenth(part):
+def split_by_tenths(part):
     """{'train', 'test'}: every tenth picture is a test one, where the set does not say which are.
 
     A picture that is there twice is on one side both times.
     """
     _, first, picture = np.unique(part.pictures['file'], return_index=True, return_inverse=True)
     test = first[picture] % 10 == 1
-    return {'train': of_pictures(part, ~test), 'test': of_pictures(part, test)}
+    return {'train': keep_pictures(part, ~test), 'test': keep_pictures(part, test)}
 
 
 def common_root(folders):
@@ -195,7 +195,7 @@ def common_root(folders):
     return root, ['' if path == '.' else path + '/' for path in inner]
 
 
-def understood(read):
+def reports_path(read):
     """Decorates a reader (path, ...): whatever goes wrong in a foreign file names it."""
 
     @functools.wraps(read)  # another process finds it by its name

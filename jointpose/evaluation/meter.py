@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jointpose.evaluation.metrics import key_point_rates, partners
+from jointpose.evaluation.metrics import match_people, pck
 from jointpose.vision.affine import transform_points
 
 
@@ -65,7 +65,7 @@ def of_joints(body, names, decode, sums=None):
     def measure(outputs, facts):
         truth = in_picture(facts.back, facts.joints_xy[:, :k])
         measured = {
-            name: key_point_rates(
+            name: pck(
                 in_picture(facts.back, np.stack([poses[0].joints_xy for poses in decode(output)])),
                 truth,
                 facts.visible[:, :k],
@@ -83,7 +83,7 @@ def of_joints(body, names, decode, sums=None):
 
 def of_people(body, names, decode, sums=None):
     """The same of a system that finds everybody in a picture: of each labelled person, whose sample's arrays begin with
-    an axis of people, the joints of the one found that metrics.partners gives.  Who is found beside counts nothing."""
+    an axis of people, the joints of the one found that metrics.match_people gives.  Who is found beside counts nothing."""
     k = len(body.JOINTS)
 
     def measure(outputs, facts):
@@ -97,9 +97,10 @@ def of_people(body, names, decode, sums=None):
                 for matrix, poses in zip(facts.back, decode(output))
             ]
             pairs = [
-                partners(*person, body.RADIUS) for person in zip(found, truth, visible, facts.unit)
+                match_people(*person, body.RADIUS)
+                for person in zip(found, truth, visible, facts.unit)
             ]
-            measured[name] = key_point_rates(
+            measured[name] = pck(
                 np.concatenate(pairs),
                 np.concatenate(truth),
                 np.concatenate(visible),

@@ -44,18 +44,18 @@ def mean_of_labelled(values, errors):
         return np.sum(values, axis=0, where=labelled, dtype=np.float64) / labelled.sum(axis=0)
 
 
-def key_point_rates(pred_xy, truth_xy, visible, unit, radius):
+def pck(pred_xy, truth_xy, visible, unit, radius):
     """PCK, and PCKh if unit is the head's size: share of each joint's errors <= radius * unit.
 
     pred_xy, truth_xy: [n, k, 2] pixels.  visible: [n, k], 0 where not labelled.  unit: [n] pixels.
     Returns (rates [k] in %, 0 where there is nobody, counts [k]: how many people each is a share of).
     """
-    hits, counted = hits_of(pred_xy, truth_xy, visible, unit, radius)
+    hits, counted = within_radius(pred_xy, truth_xy, visible, unit, radius)
     counts = counted.sum(axis=0)
     return 100 * hits.sum(axis=0) / np.maximum(counts, 1), counts
 
 
-def hits_of(pred_xy, truth_xy, visible, unit, radius):
+def within_radius(pred_xy, truth_xy, visible, unit, radius):
     """Which errors are <= radius * unit where that is counted: (hits, counted), bool, of arrays that broadcast to
     [..., k, 2], [..., k, 2], [..., k] and [...]."""
     unit = np.asarray(unit, np.float64)
@@ -65,16 +65,16 @@ def hits_of(pred_xy, truth_xy, visible, unit, radius):
         return counted & (squared <= np.square(radius * unit)[..., None]), counted
 
 
-def partners(found_xy, truth_xy, visible, unit, radius):
+def match_people(found_xy, truth_xy, visible, unit, radius):
     """People found in a picture [m, k, 2] -> of each of its p people the one found that is theirs, [p, k, 2]; not a
     number where there is none.
 
     Each one found is of one person at most, so that most joints are right altogether: errors <= radius * unit.
-    truth_xy: [p, k, 2]; visible: [p, k]; unit: [p], as in `key_point_rates`.
+    truth_xy: [p, k, 2]; visible: [p, k]; unit: [p], as in `pck`.
     """
     from scipy.optimize import linear_sum_assignment  # evaluate.py starts without it
 
-    hits, _ = hits_of(
+    hits, _ = within_radius(
         found_xy[None], truth_xy[:, None], visible[:, None], unit[:, None], radius
     )  # [p, m, k]
     result = np.full(truth_xy.shape, np.nan)
@@ -91,7 +91,7 @@ def stick_ends(xy, sticks):
     )
 
 
-def correct_parts(pred_xy, truth_xy, visible, sticks, share=0.5):
+def pcp(pred_xy, truth_xy, visible, sticks, share=0.5):
     """PCP: of each stick, the share of people who have it right, by two measures.
 
     strict: each end is within `share` of the stick's true length of where it should be.  relaxed: the mean of both

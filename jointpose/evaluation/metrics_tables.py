@@ -12,7 +12,7 @@ import numpy as np
 
 from jointpose import datasets
 from jointpose.datasets import coco, records
-from jointpose.evaluation.metrics import correct_parts, key_point_rates
+from jointpose.evaluation.metrics import pck, pcp
 
 KINDS = {
     'head': ('head',),
@@ -77,7 +77,7 @@ def key_points(body, name, unit, found, joints_xy, visible):
     columns, kinds = [], [list(map(body.JOINTS.index, sides)) for sides in KINDS.values()]
     for pred_xy in found.values():
         for radius in RADII[name]:
-            rates, counts = key_point_rates(pred_xy, joints_xy, visible, unit, radius)
+            rates, counts = pck(pred_xy, joints_xy, visible, unit, radius)
             of_kinds = [average(rates[sides], counts[sides] > 0) for sides in kinds]
             symmetric = average(np.nan_to_num(of_kinds), np.isfinite(of_kinds))
             counts = counts * [joint not in body.UNCOUNTED for joint in body.JOINTS]
@@ -101,7 +101,7 @@ def parts(body, found, joints_xy, visible):
     first = np.cumsum([0, *map(len, STICKS.values())])[:-1]
     columns = []
     for pred_xy in found.values():
-        for rates in correct_parts(pred_xy, joints_xy, visible, sticks)[:2]:
+        for rates in pcp(pred_xy, joints_xy, visible, sticks)[:2]:
             columns.append(
                 [
                     *(np.add.reduceat(rates, first) / [len(some) for some in STICKS.values()]),

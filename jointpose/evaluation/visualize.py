@@ -108,7 +108,7 @@ def annotated_tiles(options, manifest, body):
     splits = arrays.SPLITS if options.split == 'both' else (options.split,)
     tiles = []
     for i, split in enumerate(splits):
-        people = arrays.labelled(arrays.load_split(options.data, split, manifest))
+        people = arrays.labelled_people(arrays.load_split(options.data, split, manifest))
         behind = seen_from_behind(people, body)
         rows = np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
         print(f'{split}: {behind.sum()} of {len(behind)} people are seen from behind')

@@ -91,7 +91,7 @@ def person_in(file: CocoFile) -> tuple[set, list[str]]:
             f'{file.path}: no category is named person; found: '
             f'{", ".join(repr(category.name) for category in file.categories)}'
         )
-    if words := {id_ for id_ in found if str(id_).strip().lower() in coco_json.PERSON}:
+    if words := {id_ for id_ in found if str(id_).strip().lower() in coco_json.PERSON_NAMES}:
         return {*words, None}, []
     if 0 in found and COCOS_PERSON in found:
         raise InputError(

@@ -170,10 +170,12 @@ def inputs_to_check(system, options, folder, n):
             f'--data {folder}: holds {manifest["dataset"]}, the run is of {options.dataset}'
         )
     if manifest.get('dataset') == options.dataset:
-        people = arrays.samples(arrays.load_split(given, 'test', manifest), system.MOST_PEOPLE)
+        people = arrays.system_samples(
+            arrays.load_split(given, 'test', manifest), system.MOST_PEOPLE
+        )
         if not len(people.images):
             raise InputError(f'--data {given}: no test people')
-        people = arrays.spread(people, n)
+        people = arrays.evenly_spaced(people, n)
         batch = batches.plain_batch(system, people, range(len(people.images)), plain)
         source = f'{len(people.images)} test people of {given}'
     else:

@@ -20,7 +20,7 @@ import numpy as np
 
 from jointpose import datasets, systems
 from jointpose.evaluation.meter import Meter
-from jointpose.evaluation.metrics import key_point_rates
+from jointpose.evaluation.metrics import pck
 from jointpose.evaluation.pose import pose
 from jointpose.nn import layers, test_time_augmentation
 from jointpose.nn.sums import ordered_sum
@@ -303,8 +303,7 @@ def meter(options, names, sums=None):
             for name, maps in outputs.items()
         }
         rates = {
-            name: key_point_rates(xy, truth, visible, np.ones(len(xy)), RADIUS)
-            for name, xy in found.items()
+            name: pck(xy, truth, visible, np.ones(len(xy)), RADIUS) for name, xy in found.items()
         }
         return {name: rate for name, (rate, _) in rates.items()}, rates[names[-1]][1]
 

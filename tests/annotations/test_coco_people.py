@@ -380,7 +380,7 @@ def test_doubtful_labels_are_said(folder):
     def doubts(change, *fields):
         part = read_coco(folder, coco_files.official())
         change(*(part._asdict()[field] for field in fields))
-        return records.doubts(part)
+        return records.label_warnings(part)
 
     assert doubts(lambda: None) == []
     line = 'look at the labels: {} (1.png)'
@@ -473,11 +473,11 @@ def test_long_names_widen_the_arrays_and_short_ones_do_not(folder):
     content = changed(lambda content: content['images'][0].update(file_name=long))
     found, short = (
         read_coco(folder, content),
-        records.annotated(['a'], [0], np.ones((1, 2, 2)), np.ones((1, 2)), box=[[0, 0, 1, 1]]),
+        records.make_annotated(['a'], [0], np.ones((1, 2, 2)), np.ones((1, 2)), box=[[0, 0, 1, 1]]),
     )
     assert found.people['file'].tolist() == found.pictures['file'].tolist() == [long, '1.png']
     assert short.pictures['file'].dtype == short.people['file'].dtype == 'U80'
-    joined = records.joined([found, found])
+    joined = records.concatenated([found, found])
     assert joined.people['file'].tolist() == 2 * [long, '1.png'] and joined.people[
         'picture'
     ].tolist() == [0, 1, 2, 3]
@@ -488,7 +488,7 @@ def test_nobody_with_joints_has_no_size(scale):
     with pytest.raises(
         InputError, match='person 1, in b: has joints, but a box or scale of no size'
     ):
-        records.annotated(
+        records.make_annotated(
             ['a', 'b'],
             [0, 1, 0],
             np.ones((3, 2, 2)),

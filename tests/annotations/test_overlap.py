@@ -98,10 +98,10 @@ def test_a_picture_twice_in_a_file_is_on_one_side():
     """The second picture is a test one, wherever it is again; all others are as ever."""
     files = [f'{i}.jpg' for i in range(9, -1, -1)] * 2 + ['8.jpg', 'new.jpg']
     joints_xy, visible = np.zeros((22, 1, 2)), np.ones((22, 1))
-    part = records.annotated(
+    part = records.make_annotated(
         files, np.arange(22), joints_xy, visible, box=np.tile([0, 0, 9, 9], (22, 1))
     )
-    splits = records.tenth(part)
+    splits = records.split_by_tenths(part)
     assert splits['test'].pictures['file'].tolist() == ['8.jpg', '8.jpg', '8.jpg', 'new.jpg']
     assert splits['train'].pictures['file'].tolist() == [
         file for file in files if file not in ('8.jpg', 'new.jpg')

@@ -9,7 +9,7 @@ from jointpose.datasets import arrays, flic
 
 def split_of(files, rng):
     """A split of people on these frames; a frame's pixels are its name's number."""
-    stored = np.zeros(len(files), flic.PERSON)
+    stored = np.zeros(len(files), flic.PERSON_DTYPE)
     stored['file'] = [f'{file}.jpg' for file in files]
     stored['torsobox'] = np.column_stack(
         [rng.uniform(0, 300, (len(files), 2)), rng.uniform(320, 400, (len(files), 2))]

@@ -103,7 +103,7 @@ def test_who_is_seen_from_behind(crossed, backward):
     for part in crossed:
         x['l' + part], x['r' + part] = x['r' + part], x['l' + part]
     joints_xy = np.array([[(x[name], 100 + i) for i, name in enumerate(flic.JOINTS)]], np.float32)
-    got, seen_from_behind = flic.observer_sides(joints_xy)
+    got, seen_from_behind = flic.to_observer_sides(joints_xy)
     assert seen_from_behind.tolist() == [backward]
     expected = joints_xy[0, [3, 4, 5, 0, 1, 2, 7, 6, 8]] if backward else joints_xy[0]
     np.testing.assert_array_equal(got[0], expected)

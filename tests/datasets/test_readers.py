@@ -491,7 +491,7 @@ def test_real_coco_sample_against_pycocotools(tmp_path, monkeypatch, capsys):
         np.testing.assert_allclose(record['box'], [x, y, x + width, y + height], rtol=1e-5)
         np.testing.assert_allclose(record['unit'], annotation['area'] ** 0.5, rtol=1e-6)
         assert truth.loadImgs([annotation['image_id']])[0]['file_name'] == record['file']
-    assert len(arrays.labelled(part).people) == sum(
+    assert len(arrays.labelled_people(part).people) == sum(
         a['num_keypoints'] > 0 for a in truth.dataset['annotations']
     )
     pictures = arrays.by_picture(part, 30)

@@ -26,9 +26,7 @@ def test_parts_by_hand():
         pred[i, 1, 1] -= b
     visible = np.full((4, 3), 2)
     visible[3, 0] = 0
-    strict, relaxed, counts = metrics.correct_parts(
-        pred, truth, visible, [((0,), (1,)), ((0, 2), (1,))]
-    )
+    strict, relaxed, counts = metrics.pcp(pred, truth, visible, [((0,), (1,)), ((0, 2), (1,))])
     assert counts.tolist() == [3, 3]
     np.testing.assert_allclose(strict[0], 100 / 3)
     np.testing.assert_allclose(relaxed[0], 100 * 2 / 3)  # means 5, 4.5, 5.05
@@ -41,7 +39,7 @@ def test_parts_by_hand():
 
 
 def people_of(body, n, **fields):
-    records = np.zeros(n, arrays.record(len(body.JOINTS)))
+    records = np.zeros(n, arrays.person_dtype(len(body.JOINTS)))
     for name, value in {'visible': 2, 'unit': 10, **fields}.items():
         records[name] = value
     return records
@@ -146,7 +144,7 @@ SIGMAS = (
 def scene(n=4):
     """(table, Split) of n pictures of one person, 100 x 100 pixels, all joints visible."""
     rng = np.random.default_rng(1)
-    table = np.zeros(n, arrays.picture())
+    table = np.zeros(n, arrays.picture_dtype())
     table['id'] = 10 + np.arange(n)
     people = people_of(coco, n, area=1e4, box=(0, 0, 100, 100), picture=np.arange(n))
     return table, arrays.Split(
@@ -220,8 +218,8 @@ def perfect(split, rows):
 @pytest.mark.parametrize('name', ['lsp', 'mpii'])
 def test_perfect_predictions_of_single_people(name, tmp_path, monkeypatch, capsys):
     manifest = drawn(name, tmp_path / 'arrays', monkeypatch)
-    split = arrays.spread(
-        arrays.labelled(arrays.load_split(str(tmp_path / 'arrays'), 'test', manifest)), 2
+    split = arrays.evenly_spaced(
+        arrays.labelled_people(arrays.load_split(str(tmp_path / 'arrays'), 'test', manifest)), 2
     )
     options = argparse.Namespace(
         dataset=name,
@@ -264,7 +262,7 @@ def test_perfect_predictions_of_coco_by_person_and_by_picture(tmp_path, monkeypa
     options = argparse.Namespace(
         dataset='coco', data=str(tmp_path / 'arrays'), predictions=str(tmp_path / 'p.mat')
     )
-    one = arrays.labelled(everybody)
+    one = arrays.labelled_people(everybody)
     path, (table,) = predictions.write(
         options, manifest, one, {'maps': perfect(one, range(len(one.joints)))}, {}
     )
@@ -331,7 +329,7 @@ def by_name(result, file):
 def test_results_in_other_programs_forms(change, tmp_path, monkeypatch, capsys):
     """Pictures by number, text, name or file, people of a category of any id: the same perfect people."""
     manifest = drawn('coco', tmp_path / 'arrays', monkeypatch)
-    split = arrays.labelled(arrays.load_split(str(tmp_path / 'arrays'), 'test', manifest))
+    split = arrays.labelled_people(arrays.load_split(str(tmp_path / 'arrays'), 'test', manifest))
     table = arrays.load_array(str(tmp_path / 'arrays'), 'pictures', 'test', manifest)
     results = []
     for joints_xy, person in zip(split.joints, split.people):

@@ -80,11 +80,11 @@ def test_people_from_behind_have_a_frame():
 
 def test_who_is_seen_from_behind():
     """FLIC's arrays say so, whatever the rule was when they were written; of LSP it follows from labelled joints."""
-    stored = np.zeros(2, flic.PERSON)
+    stored = np.zeros(2, flic.PERSON_DTYPE)
     stored['backward'] = [True, False]
     split = arrays.Split(None, np.stack([FRONT, FRONT]), stored, np.arange(2), 'train')
     assert visualize.seen_from_behind(split, flic).tolist() == [True, False]
-    joints, people = np.zeros((3, 14, 2), np.float32), np.zeros(3, arrays.record(14))
+    joints, people = np.zeros((3, 14, 2), np.float32), np.zeros(3, arrays.person_dtype(14))
     people['visible'] = 2
     for name in ('rsho', 'rhip'):
         joints[1:, lsp.JOINTS.index(name), 0] = 5
@@ -97,7 +97,7 @@ def test_arrays_of_the_former_rule_are_known():
     """From behind, exchanged rightly; only hips crossed, exchanged; only hips crossed, left as annotated."""
     annotated = np.stack([FRONT[list(flic.FLIP)], FRONT, FRONT])
     annotated[1:, [6, 7]] = annotated[1:, [7, 6]]
-    stored = np.zeros(3, flic.PERSON)
+    stored = np.zeros(3, flic.PERSON_DTYPE)
     stored['backward'] = [True, True, False]
     joints_xy = np.where(stored['backward'][:, None, None], flic.swap_sides(annotated), annotated)
     assert visualize.wrongly_exchanged(

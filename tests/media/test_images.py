@@ -424,10 +424,10 @@ def test_training_reads_what_data_py_takes(tmp_path):
         'b.jpg': slips(noisy_jpeg(48, 64))['scan parameters'],
         'c.webp': saved(picture(), 'WEBP', exif=exif(6)),
     }
-    table = np.zeros(3, arrays.picture())
+    table = np.zeros(3, arrays.picture_dtype())
     for entry, (name, content) in zip(table, files.items()):
         (tmp_path / name).write_bytes(content)
-        width, height = data.seen(str(tmp_path / name))
+        width, height = data.size_or_error(str(tmp_path / name))
         entry['file'], entry['width'], entry['height'] = name, width, height
     assert [tuple(entry) for entry in table[['width', 'height']]] == [(64, 48), (64, 48), (48, 64)]
     stored = arrays.Pictures(str(tmp_path), table, np.arange(3))
@@ -451,7 +451,7 @@ def test_data_py_neither_waits_nor_reads_for_ever(tmp_path):
     os.mkfifo(tmp_path / 'pipe.jpg')
     (tmp_path / 'zero.jpg').symlink_to('/dev/zero')
     for name in ('pipe.jpg', 'zero.jpg'):
-        assert 'not a regular file' in data.seen(str(tmp_path / name))
+        assert 'not a regular file' in data.size_or_error(str(tmp_path / name))
         with pytest.raises(InputError, match=f'{name}: .*not a regular file'):
             data.decode(str(tmp_path / name))
 

@@ -51,7 +51,7 @@ def samples_of(system, options, source, n, folder, monkeypatch):
     data.main()
     manifest = arrays.read_manifest(folder)
     splits = [
-        arrays.samples(arrays.load_split(folder, split, manifest), system.MOST_PEOPLE)
+        arrays.system_samples(arrays.load_split(folder, split, manifest), system.MOST_PEOPLE)
         for split in arrays.SPLITS
     ]
     rows = [(split, row) for split in splits for row in range(len(split.images))][:n]

@@ -36,7 +36,7 @@ def one_person():
     joints_xy = (
         np.tile(np.float32([500, 350]), (1, 10, 1)) + np.arange(10, dtype=np.float32)[:, None]
     )
-    stored = np.zeros(1, flic.PERSON)
+    stored = np.zeros(1, flic.PERSON_DTYPE)
     stored['torsobox'] = BOX
     frame = np.zeros((1, 480, 720, 3), np.uint8)
     frame[0, 163:167, 318:322] = 255

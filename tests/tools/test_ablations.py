@@ -54,7 +54,7 @@ if o.train:
 assert o.validation
 manifest = arrays.read_manifest(o.data)
 _, held = arrays.hold_out(arrays.load_split(o.data, 'train', manifest))
-held = arrays.spread(held, o.test_examples)
+held = arrays.evenly_spaced(held, o.test_examples)
 torso = np.linalg.norm(held.joints[:, 6] - held.joints[:, 3], axis=-1)
 pd, sm = held.joints[:, :9].copy(), held.joints[:, :9].copy()
 pd[:, :6, 0] += torso[:, None] / 3

@@ -13,7 +13,7 @@ from tools.constant_pose import constant_pose
 def split_of(poses, boxes):
     """A Split of people with poses [n, 9, 2], in heights of their boxes [n, 4] (x1 y1 x2 y2) from the centre."""
     boxes = np.array(boxes, np.float32)
-    people = np.zeros(len(boxes), flic.PERSON)
+    people = np.zeros(len(boxes), flic.PERSON_DTYPE)
     people['torsobox'] = boxes
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     height = boxes[:, 3] - boxes[:, 1]

@@ -19,7 +19,7 @@ def test_joints_come_by_their_names(tmp_path):
     """Joint i of LSP's at (10 i, 20 i); the nose is between the neck and the top of the head."""
     cv2.imwrite(str(tmp_path / 'a.jpg'), np.zeros((300, 200, 3), np.uint8))
     xy = np.arange(14)[None, :, None] * np.array([10, 20])
-    part = records.annotated(['a.jpg'], [0], xy, np.full((1, 14), 2), box=[[0, 0, 200, 300]])
+    part = records.make_annotated(['a.jpg'], [0], xy, np.full((1, 14), 2), box=[[0, 0, 200, 300]])
     content = parse_coco.coco(part, str(tmp_path))
     assert content['images'] == [{'id': 0, 'file_name': 'a.jpg', 'width': 200, 'height': 300}]
     (person,), (category,) = content['annotations'], content['categories']

@@ -115,7 +115,7 @@ def test_views_carry_no_targets_that_nothing_reads(name, arrays_folder, monkeypa
     ]
     options, system, *_ = main.understand(words)
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    split, rows = arrays.samples(split, system.MOST_PEOPLE), np.arange(2)
+    split, rows = arrays.system_samples(split, system.MOST_PEOPLE), np.arange(2)
     views = [
         view
         for row in rows

@@ -143,7 +143,7 @@ def toy_graph(faults, total=TOTAL):
 
 
 def toy_people():
-    people = np.zeros(20, flic.PERSON)
+    people = np.zeros(20, flic.PERSON_DTYPE)
     people['file'] = [f'person-{i}.jpg' for i in range(20)]
     return people
 

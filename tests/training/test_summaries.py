@@ -47,7 +47,11 @@ def people_of(images, joints_xy):
     """An arrays.Split of nameless people."""
     n = len(images)
     return arrays.Split(
-        images, joints_xy, flic.people(np.zeros(n, flic.PERSON), joints_xy), np.arange(n), 'train'
+        images,
+        joints_xy,
+        flic.people(np.zeros(n, flic.PERSON_DTYPE), joints_xy),
+        np.arange(n),
+        'train',
     )
 
 

@@ -379,7 +379,7 @@ def prepare(split, options):
     joints, which views and augmentation take along."""
     if options.torso_from == 'joints':
         return split
-    return split._replace(joints=flic.torso_of_box(split.joints, split.people['torsobox']))
+    return split._replace(joints=flic.torso_from_box(split.joints, split.people['torsobox']))
 
 
 def in_frame(image, person):
