@@ -9,13 +9,12 @@ if __name__ == '__main__':
     import jointpose.utils.startup  # noqa: F401
 
 import collections
-import contextlib
 import os
 import sys
 
 import numpy as np
 
-from jointpose import datasets, systems
+from jointpose import datasets, run_options
 from jointpose.datasets import arrays
 from jointpose.inference import predict
 from jointpose.nn import fft_conv, import_weights, tiling
@@ -32,22 +31,22 @@ from jointpose.vision.affine import transform_points
 # The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that
 # make the stream deliver those steps.  evaluation: towers.Evaluation, of one view a person (start_test) or of all
 # (start_views).  spectra: see convolution.spectra, within which the evaluation is run.
-Graph = collections.namedtuple(
-    'Graph',
+RunGraph = collections.namedtuple(
+    'RunGraph',
     'batch training start_training evaluation start_test start_views spectra saver '
     'steps_per_epoch total_steps n_train n_test people_a_call',
 )
 
 
 def main():
-    options, system, found, origin = understand()
+    options, system, found, origin = run_options.resolve_options()
     use_tf32(not options.no_tf32)
     own = cluster.role(options)
     if own and own.serves:
         return serve(own, options)
     if options.predict:
         return predict_pictures(options, system, found)
-    note_replaced(options)
+    note_overwritten(options)
     manifest = arrays.read_manifest(options.data)
     splits = load_splits(system, options, manifest)
     check_data(manifest, found, options)
@@ -56,22 +55,24 @@ def main():
         if found
         else (
             system.start(options, splits['train'], manifest),
-            trained_weights(system, options, origin),
+            initial_weights(system, options, origin),
         )
     )
     run = runs.open_run(options, found)  # from here on there is something on disk
     log(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
-    with cluster.machines(own, options, cluster.facts(manifest['id'])) as machines:
+    with cluster.machines(own, options, cluster.versions(manifest['id'])) as machines:
         while True:
             try:
-                return work(machines, system, splits, options, run, manifest, start, found, trained)
-            except cluster.Lost as lost:
+                return run_on(
+                    machines, system, splits, options, run, manifest, start, found, trained
+                )
+            except cluster.WorkerLost as lost:
                 warn(f'{lost}; going on from the last checkpoint')
-                if options.train and checkpoint.list_run(run):
+                if options.train and checkpoint.list_checkpoints(run):
                     found = checkpoint.find(options.model_path, run)
 
 
-def note_replaced(options):
+def note_overwritten(options):
     """Says what the test people's joints will take the place of; InputError if they cannot be written."""
     from jointpose.evaluation import predictions  # --predict starts without it and what it imports
 
@@ -86,11 +87,11 @@ def serve(own, options):
     """Lends this machine's devices to other machines' runs."""
     there = os.path.exists(os.path.join(options.data, arrays.MANIFEST))
     return cluster.serve(
-        own, options, cluster.facts(arrays.read_manifest(options.data)['id'] if there else None)
+        own, options, cluster.versions(arrays.read_manifest(options.data)['id'] if there else None)
     )
 
 
-def work(machines, system, splits, options, run, manifest, start, found, trained):
+def run_on(machines, system, splits, options, run, manifest, start, found, trained):
     """Trains and evaluates on the machines that are there."""
     devices = machines.gather()
     with tf.Graph().as_default(), tf.device(machines.home):
@@ -118,112 +119,6 @@ def work(machines, system, splits, options, run, manifest, start, found, trained
             predict_people(session, graph, system, options, manifest, splits['test'], run)
 
 
-def understand(arguments=None, say=log):
-    """The command line, completed by the settings of the checkpoint that --restore goes on from or --init starts from.
-
-    say: what is done with remarks on the checkpoint.
-    Returns (options, the system's module, restored Checkpoint or None, Checkpoint to start from or None).
-    """
-    names = systems.names()
-    system = systems.load(system_meant(names, arguments))
-    options, explicit = command_line.parse(system, names, arguments)
-    found, origin = checkpoint_meant(options), None
-    if found:
-        check_checkpoint(found, names, options, explicit)
-        settings = found.state['settings']
-        if options.init is None:
-            command_line.take_over(options, explicit, settings, found.path, system, names)
-            for remark in remarks(found, options, system):
-                say(remark)
-        else:
-            command_line.take_over_network(options, explicit, settings, found.path, system, names)
-            found, origin = None, found
-    if 'data' not in explicit:
-        choose_data(options)
-    return options, system, found, origin
-
-
-def choose_data(options):
-    """Where --data is not given: the arrays of the restored run if they are still there, else those of the data set."""
-    of_run = options.data
-    if of_run is None or not os.path.exists(os.path.join(of_run, arrays.MANIFEST)):
-        options.data = arrays.default_folder(options.dataset)
-        if of_run not in (None, options.data) and not options.predict:
-            log(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
-
-
-def checkpoint_meant(options):
-    """The Checkpoint of --init or --restore; None where neither names one, or this machine only lends its devices."""
-    own = cluster.role(options)
-    if own and own.serves:
-        return None
-    if options.init is not None:
-        return (
-            None
-            if import_weights.is_foreign(options.init)
-            else checkpoint.find(options.model_path, options.init, '--init')
-        )
-    return (
-        None
-        if options.restore is None
-        else checkpoint.find(options.model_path, options.restore or None)
-    )
-
-
-def check_checkpoint(found, names, options, explicit):
-    """InputError where this call cannot go on or start from it."""
-    stored = found.state['settings'].get('system', command_line.DEFAULT_SYSTEM)
-    if stored not in names:
-        raise InputError(f'{found.path}: of a system that is not here: {stored!r:.80}')
-    if 'system' in explicit and stored != options.system and options.init is None:
-        raise InputError(
-            f'--system {options.system}: {found.path} is a checkpoint of {stored}: leave --system away'
-        )
-    if 'system' not in explicit and stored != options.system:  # its newest checkpoint is damaged
-        raise InputError(f'{found.path}: of another system; say --system {stored}')
-    if options.init is None and options.train and found.state.get('weights_only'):
-        raise InputError(
-            f'--restore {found.path}: holds weights only, from which training cannot go on; a new one can '
-            f'start there: --train --init {found.path}'
-        )
-
-
-def remarks(found, options, system):
-    """What is worth saying about a checkpoint that is restored, line by line."""
-    version = checkpoint.code_version()
-    if found.state['code'] != version and not found.state.get('weights_only'):
-        yield f'note: {found.path} was written by code {found.state["code"]}, this is {version}'
-    if options.train and tiles_differ(found, options):
-        yield 'note: convolutions are tiled by other costs than before: last digits will differ'
-    yield f'restored {found.path}'
-    if found.state['settings'].get('validation') and not (options.validation or options.predict):
-        yield 'note: that run held people out; without --validation, the test people are evaluated'
-    changed = command_line.changed_inputs(options, found.state['settings'], system, systems.names())
-    for name, trained in changed.items():
-        yield f'note: --{name} {getattr(options, name)}: that run was trained with {trained}'
-
-
-def tiles_differ(found, options):
-    """Whether large filters are tiled by other costs than in the run so far."""
-    costs = tiling.recorded_costs()
-    tiled = getattr(options, 'conv', 'direct') != 'direct'
-    return (
-        tiled and found.state.get('convolution', costs) != costs
-    )  # earlier versions did not record them
-
-
-def system_meant(names, arguments=None):
-    """The system of --system, or of the newest checkpoint of --restore or --init, whose options are understood."""
-    said = command_line.first_look(names, arguments)
-    from_where = said.restore if said.init is None else said.init
-    if said.system is None and from_where is not None:
-        for path in checkpoint.candidates(said.model_path, from_where or None):
-            with contextlib.suppress(Exception):  # damaged: find() will say so
-                if (stored := checkpoint.read_state(path)['settings']['system']) in names:
-                    return stored
-    return said.system or command_line.DEFAULT_SYSTEM
-
-
 def predict_pictures(options, system, found):
     """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
     chosen = predict.find_sources(options, system)
@@ -231,7 +126,7 @@ def predict_pictures(options, system, found):
         graph = predict.build_graph(system, options, found)
         with tf.Session(config=session_config(options.gpus, optimised=False)) as session:
             checkpoint.restore(session, graph.saver, found)
-            with fft_conv.spectra(session, graph.spectra):
+            with fft_conv.cached_spectra(session, graph.spectra):
                 finder = predict.Finder(
                     session, graph, system, datasets.load(options.dataset), options
                 )
@@ -272,7 +167,7 @@ def load_splits(system, options, manifest):
 
 
 def build_graph(system, splits, options, devices):
-    """Input streams, towers for training and for evaluation with shared variables, and the saver; a Graph.
+    """Input streams, towers for training and for evaluation with shared variables, and the saver; a RunGraph.
 
     devices: of each tower."""
     n = {split: len(splits[split].images) for split in splits}
@@ -301,14 +196,14 @@ def build_graph(system, splits, options, devices):
             ),
         )
     evaluation = towers.build_evaluation(system, test_batch, devices, options)
-    return Graph(
+    return RunGraph(
         batch,
         update,
         start_training,
         evaluation,
         start_test,
         start_views,
-        fft_conv.spectra_operations(),
+        fft_conv.spectrum_ops(),
         tf.train.Saver(max_to_keep=None),
         steps,
         total,
@@ -322,13 +217,13 @@ def rows(step, size, n):
     return np.arange(step * size, min((step + 1) * size, n))
 
 
-def trained_weights(system, options, origin):
+def initial_weights(system, options, origin):
     """{variable: array} of what --init names, a checkpoint or another program's file; {} without --init."""
     if origin:
-        return checkpoint.weights(origin.path)
+        return checkpoint.read_weights(origin.path)
     return (
         system.foreign(import_weights.load(options.init))
-        if import_weights.is_foreign(options.init)
+        if import_weights.is_weights_file(options.init)
         else {}
     )
 
@@ -342,9 +237,9 @@ def initialise(session, graph, start, found, options, trained):
             name: found.state.get(name, value) for name, value in trainer.initial_state().items()
         }
     session.run(tf.global_variables_initializer())
-    checkpoint.fill(session, start)
+    checkpoint.assign_matching(session, start)
     if options.init is not None:
-        taken, left = checkpoint.fill(session, trained)
+        taken, left = checkpoint.assign_matching(session, trained)
         if not taken:
             raise InputError(f'--init {options.init}: none of its weights fits by name and shape')
         log(
@@ -384,7 +279,7 @@ def predict_people(session, graph, system, options, manifest, people, run):
     found, done = {name: [] for name in graph.evaluation.combined}, 0
     with (
         trainer.Signals() as signals,
-        fft_conv.spectra(session, graph.spectra),
+        fft_conv.cached_spectra(session, graph.spectra),
         progress.bar(graph.n_test, 'predictions', 'img') as bar,
     ):
         while done < graph.n_test:
@@ -426,7 +321,7 @@ def run_main():
     except trainer.Stop as stop:
         return stop.code
     except tf.errors.OpError as error:
-        log(f'main.py: error: {checkpoint.reason(error)}', sys.stderr)
+        log(f'main.py: error: {checkpoint.short_message(error)}', sys.stderr)
         return 1
 
 

@@ -127,7 +127,7 @@ def load(path, data_id=None, torso_from='joints'):
     return np.stack(list(stored.values()))
 
 
-def described(path):
+def describe_file(path):
     """What an earlier file of these was made from, in words; None of any other file."""
     try:
         return f'from arrays {read_npz(path)["data_id"]}'
@@ -165,7 +165,7 @@ def main():
         raise InputError(
             f'--data {options.data}: holds {manifest["dataset"]}, but the spatial model is for FLIC only'
         )
-    former = outputs.check_destination(path, '--data', described)
+    former = outputs.check_destination(path, '--data', describe_file)
     former_figure = options.figure and outputs.check_destination(
         options.figure, '--figure', outputs.describe_by_date(FIGURE_MARK)
     )

@@ -114,7 +114,7 @@ def messages(priors, maps, method='fft', pairs=PAIRS_TO_JOINTS, keep_spectra=Fal
     }
     if keep_spectra and method in ('fft', 'stacked'):
         return by[method](
-            priors, maps, pairs, fft_conv.kept(tf.signal.rfft2d(priors))
+            priors, maps, pairs, fft_conv.cached(tf.signal.rfft2d(priors))
         )  # [81, 2h, w+1]
     return by[method](priors, maps, pairs)
 
@@ -287,7 +287,7 @@ def initial_energies(histograms, mode='exact'):
     return energies.astype(np.float32)
 
 
-def softplus_of_array(x):
+def numpy_softplus(x):
     """softplus(x) in NumPy, in the precision of x."""
     return np.logaddexp(0, BETA * x) / BETA
 

@@ -58,7 +58,7 @@ def joints_of(cases):
     """[{joints, detector, inferred}]: [9, 2] by the joint model and by the detector, and the torso it infers."""
     found = checkpoint.find('', RUN)
     system, options = export.settings_of(found)
-    energies = checkpoint.weights(found.path)['spatial_model/energies']
+    energies = checkpoint.read_weights(found.path)['spatial_model/energies']
     shape = flic.MAP_HEIGHT, flic.MAP_WIDTH
     with export.live_network(found, system, options) as run:
         for case in cases:

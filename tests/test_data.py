@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jointpose import data, main
+from jointpose import data, run_options
 from jointpose.datasets import arrays, flic, lsp, records, synthetic
 from jointpose.datasets.flic import COLUMNS, JOINTS, read_annotations
 from jointpose.training import batches
@@ -330,7 +330,7 @@ def test_selected_people_in_batches_are_the_right_ones():
     ]
     assert part.rows.tolist() == expected
     seen = []
-    options, system, *_ = main.understand(['--train', '--batch_size', '3'])
+    options, system, *_ = run_options.resolve_options(['--train', '--batch_size', '3'])
     for batch in (
         batches.plain_batch(system, part, np.array([3, 1]), options),
         *(batches.training_batch(system, part, step, options) for step in (0, 1)),

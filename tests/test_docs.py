@@ -10,7 +10,8 @@ import sys
 import pytest
 from conftest import ROOT
 
-from jointpose import main
+from jointpose import run_options, systems
+from jointpose.training import options as command_line
 from jointpose.utils import cli
 
 PAGES = sorted(
@@ -56,8 +57,8 @@ def test_commands_are_understood(page, monkeypatch):
         words = shlex.split(line)
         if any(word.startswith(('...', 'RUN', 'models_ex')) or '/RUN' in word for word in words):
             continue  # a place to be filled in
-        system = main.systems.load(main.system_meant(main.systems.names(), words))
-        options, _ = main.command_line.parse(system, main.systems.names(), words)
+        system = systems.load(run_options.resolve_system(systems.names(), words))
+        options, _ = command_line.parse(system, systems.names(), words)
         for place in (options.restore, options.init):
             assert place is None or not place.startswith('pretrained') or os.path.isdir(place), line
         assert all(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from jointpose import datasets, main, model, systems
+from jointpose import datasets, main, model, run_options, systems
 from jointpose.datasets import arrays
 from jointpose.inference import predict
 from jointpose.nn import fft_conv
@@ -41,28 +41,31 @@ def run(folder, arrays_folder, *arguments):
 
 
 def test_each_data_set_has_a_folder_of_its_own():
-    assert main.understand(['--train'])[0].data == 'arrays'
+    assert run_options.resolve_options(['--train'])[0].data == 'arrays'
     assert (
-        main.understand(['--train', '--system', 'hrnet', '--dataset', 'lsp'])[0].data
+        run_options.resolve_options(['--train', '--system', 'hrnet', '--dataset', 'lsp'])[0].data
         == 'arrays_lsp'
     )
-    assert main.understand(['--train', '--system', 'spm', '--data', 'mine'])[0].data == 'mine'
+    assert (
+        run_options.resolve_options(['--train', '--system', 'spm', '--data', 'mine'])[0].data
+        == 'mine'
+    )
 
 
 def test_a_restored_run_remembers_its_arrays(untrained, arrays_folder, monkeypatch, capsys):
     """As long as they are there; --data goes first."""
     restore = ['--restore', str(untrained / 'models_ex' / 'pd')]
     assert (
-        main.understand(restore)[0].data
-        == main.understand(['--train', *restore])[0].data
+        run_options.resolve_options(restore)[0].data
+        == run_options.resolve_options(['--train', *restore])[0].data
         == arrays_folder
     )
-    assert main.understand([*restore, '--data', 'others'])[0].data == 'others'
+    assert run_options.resolve_options([*restore, '--data', 'others'])[0].data == 'others'
     exists = os.path.exists
     monkeypatch.setattr(
         os.path, 'exists', lambda path: exists(path) and not str(path).endswith(arrays.MANIFEST)
     )
-    assert main.understand(restore)[0].data == 'arrays'
+    assert run_options.resolve_options(restore)[0].data == 'arrays'
     assert (
         f'note: the arrays of that run, {arrays_folder}, are gone: arrays is used'
         in capsys.readouterr().out
@@ -77,7 +80,9 @@ def test_another_system_s_checkpoint_is_refused_by_name():
         InputError,
         match=r'--system hrnet: \S+pretrained/flic/\S+ is a checkpoint of tompson: leave',
     ):
-        main.understand(['--system', 'hrnet', '--restore', os.path.join('pretrained', 'flic')])
+        run_options.resolve_options(
+            ['--system', 'hrnet', '--restore', os.path.join('pretrained', 'flic')]
+        )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,7 @@ def test_the_restored_run_s_system_has_the_say(tmp_path):
         (['--restore', 'spm_run', '--system', 'hrnet', *place], 'hrnet'),
         (['--restore', 'nowhere', *place], 'tompson'),
     ):
-        assert main.system_meant(names, arguments) == expected, arguments
+        assert run_options.resolve_system(names, arguments) == expected, arguments
     assert command_line.parse(systems.load('hrnet'), names, ['--train'])[0].system == 'hrnet'
 
 
@@ -127,7 +132,7 @@ def narrow(monkeypatch):
 
 def started(arguments, graph):
     """{name: value} of a graph's variables where a training with these arguments begins."""
-    options, system, found, origin = main.understand(arguments)
+    options, system, found, origin = run_options.resolve_options(arguments)
     people = arrays.load_split(
         options.data, 'train', manifest := arrays.read_manifest(options.data)
     )
@@ -140,7 +145,7 @@ def started(arguments, graph):
             system.start(options, people, manifest),
             found,
             options,
-            main.trained_weights(system, options, origin),
+            main.initial_weights(system, options, origin),
         )
         variables = tf.global_variables()
         return options, {v.op.name: value for v, value in zip(variables, session.run(variables))}
@@ -149,7 +154,7 @@ def started(arguments, graph):
 def test_training_starts_from_weights_that_fit(narrow, untrained, arrays_folder, capsys):
     """A detector's weights go into a joint model, which takes its width over; the rest is as the seed makes it."""
     joint = ['--train', '--use_sm', '--seed', '7', '--data', arrays_folder]
-    origin = checkpoint.weights(checkpoint.find(str(untrained / 'models_ex'), 'pd').path)
+    origin = checkpoint.read_weights(checkpoint.find(str(untrained / 'models_ex'), 'pd').path)
     results = []
     for more in (['--init', str(untrained / 'models_ex' / 'pd')], ['--width', '4', '--banks', '1']):
         with tf.Graph().as_default():
@@ -168,7 +173,7 @@ def test_training_starts_from_weights_that_fit(narrow, untrained, arrays_folder,
 
 
 def test_the_published_weights_are_a_start(tf_graph, arrays_folder, capsys):
-    published = checkpoint.weights(
+    published = checkpoint.read_weights(
         checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path
     )
     options, values = started(
@@ -214,10 +219,10 @@ def test_a_training_that_starts_from_the_published_weights(arrays_folder, tmp_pa
         found.state['settings']['use_sm'],
         found.state['step'],
     ) == (8, True, 0)
-    published = checkpoint.weights(
+    published = checkpoint.read_weights(
         checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path
     )
-    for name, value in checkpoint.weights(found.path).items():
+    for name, value in checkpoint.read_weights(found.path).items():
         if name != 'global_step':
             np.testing.assert_array_equal(value, published[name], err_msg=name)
 
@@ -234,8 +239,8 @@ def test_weights_that_fit_nowhere_are_refused(untrained, arrays_folder, tmp_path
     found = checkpoint.find(str(untrained / 'models_ex'), 'pd')
     tf.get_variable('part_detector/conv1_full/weights', [5, 5, 3, 5])
     with tf_graph() as session:
-        weights = checkpoint.weights(found.path)
-        taken, left = checkpoint.fill(session, weights)
+        weights = checkpoint.read_weights(found.path)
+        taken, left = checkpoint.assign_matching(session, weights)
         assert taken == [] and left == ['part_detector/conv1_full/weights']
         with pytest.raises(InputError, match='none of its weights fits'):
             main.initialise(session, None, {}, None, SimpleNamespace(init='pd'), weights)
@@ -256,7 +261,7 @@ def test_a_variable_and_its_average_start_alike(tf_graph, tmp_path):
             variables = [tf.get_variable(name, initializer=value) for name, value in kept.items()]
             session.run(tf.global_variables_initializer())
             tf.train.Saver(variables).save(session, path)
-        weights = checkpoint.weights(str(tmp_path))
+        weights = checkpoint.read_weights(str(tmp_path))
         assert weights.keys() == {'l/weights/average' if len(kept) == 3 else next(iter(kept))}
         with tf.Graph().as_default(), tf.Session() as session:
             names = ['l/bias/average', 'l/weights', 'l/weights/Adam', 'l/weights/average']
@@ -264,7 +269,7 @@ def test_a_variable_and_its_average_start_alike(tf_graph, tmp_path):
                 tf.get_variable(name, initializer=np.zeros(2, np.float32)) for name in names
             ]
             session.run(tf.global_variables_initializer())
-            assert checkpoint.fill(session, weights) == (
+            assert checkpoint.assign_matching(session, weights) == (
                 ['l/weights', 'l/weights/average'],
                 ['l/bias/average'],
             )
@@ -277,7 +282,7 @@ def test_a_variable_and_its_average_start_alike(tf_graph, tmp_path):
 )
 def test_init_starts_a_training(arguments, capsys):
     with pytest.raises(SystemExit):
-        main.understand(arguments)
+        run_options.resolve_options(arguments)
     assert '--init starts a training' in capsys.readouterr().err
 
 
@@ -306,7 +311,7 @@ ROOMS = {
     },
     'inference': {'utils', 'vision', 'media', 'nn', 'annotations', 'training'},
 }
-MAY_IMPORT_ALL = {'inference/api.py', 'inference/export.py'}
+MAY_IMPORT_ALL = {'inference/api.py', 'inference/export.py', 'inference/messages.py'}
 
 
 def rooms_imported(path):
@@ -377,7 +382,9 @@ def test_a_system_provides_the_interface(name):
     )  # which not all have
     for dataset in system.DATASETS:
         body = datasets.load(dataset)
-        options, *_ = main.understand(['--train', '--system', name, '--dataset', dataset])
+        options, *_ = run_options.resolve_options(
+            ['--train', '--system', name, '--dataset', dataset]
+        )
         assert len(body.FLIP) == len(body.POINTS) == system.n_points(options)
         assert body.POINTS[: len(body.JOINTS)] == body.JOINTS
         assert [body.FLIP[i] for i in body.FLIP] == list(range(len(body.FLIP)))
@@ -386,7 +393,7 @@ def test_a_system_provides_the_interface(name):
 
 def test_an_unknown_system_is_refused(capsys):
     with pytest.raises(SystemExit) as stopped:
-        main.understand(['--train', '--system', 'nobody'])
+        run_options.resolve_options(['--train', '--system', 'nobody'])
     assert stopped.value.code == 2 and '--system' in capsys.readouterr().err
 
 
@@ -416,20 +423,22 @@ def test_convolution_goes_by_its_towers_device(monkeypatch):
         ):
             with tf.Graph().as_default(), tf.device(device):
                 x = tf.placeholder(tf.float32, [None, 60, 90, 64])
-                assert fft_conv.resolve('auto', x, filters) == method
+                assert fft_conv.choose_method('auto', x, filters) == method
 
 
 def test_restored_settings_need_no_system(tmp_path):
     """Checkpoints from before there were several systems do not name theirs."""
     found = checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic'))
     assert found.path
-    options, system, restored, origin = main.understand(
+    options, system, restored, origin = run_options.resolve_options(
         ['--restore', os.path.join(ROOT, 'pretrained', 'flic')]
     )
     assert system is systems.load('tompson') and options.width == 8 and origin is None
     assert restored.path == found.path
     with pytest.raises(InputError, match='--width 9'):
-        main.understand(['--restore', os.path.join(ROOT, 'pretrained', 'flic'), '--width', '9'])
+        run_options.resolve_options(
+            ['--restore', os.path.join(ROOT, 'pretrained', 'flic'), '--width', '9']
+        )
 
 
 def test_a_restored_run_needs_its_system_s_parser_once(monkeypatch):
@@ -439,7 +448,9 @@ def test_a_restored_run_needs_its_system_s_parser_once(monkeypatch):
     monkeypatch.setattr(
         systems.load('tompson'), 'add_options', lambda parser: built.append(add_options(parser))
     )
-    options, *_ = main.understand(['--restore', os.path.join(ROOT, 'pretrained', 'flic')])
+    options, *_ = run_options.resolve_options(
+        ['--restore', os.path.join(ROOT, 'pretrained', 'flic')]
+    )
     assert len(built) == 1 and options.data_augm
     _, explicit = command_line.parse(
         systems.load('tompson'), systems.names(), ['--train', '--lr', '0.001', '--debug']

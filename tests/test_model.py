@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jointpose import main, model, spatial_model
+from jointpose import model, run_options, spatial_model
 from jointpose.datasets import flic
 from jointpose.nn import fft_conv, layers
 from jointpose.nn.tf1 import tf
@@ -24,7 +24,7 @@ def size(variables):
 
 @pytest.mark.parametrize(('width', 'weights'), [(64, FULL), (16, QUARTER), (8, EIGHTH)])
 def test_parameter_counts(tf_graph, width, weights):
-    options, system, *_ = main.understand(
+    options, system, *_ = run_options.resolve_options(
         ['--train', '--use_sm', '--width', str(width), '--conv', 'direct']
     )
     system.build(
@@ -106,12 +106,12 @@ def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
     for method in ('fft', 'direct'):
         with tf.variable_scope('x', reuse=tf.AUTO_REUSE):
             logits.append(model.build(images, 4, conv=method).logits)
-    operations = fft_conv.spectra_operations()
+    operations = fft_conv.spectrum_ops()
     assert not [v for v in tf.global_variables() if 'spectrum' in v.op.name]  # of no checkpoint
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         for _ in range(2):
-            with fft_conv.spectra(session, operations):
+            with fft_conv.cached_spectra(session, operations):
                 fft, direct = session.run(logits, {images: frames})
             np.testing.assert_allclose(fft, direct, atol=1e-5 * np.abs(direct).max())
             for variable in tf.trainable_variables():
@@ -193,7 +193,9 @@ def test_spatial_dropout(tf_graph):
 
 
 def test_debug_is_a_quarter_of_the_width():
-    assert [main.understand(['--train', *words])[0].width for words in ([], ['--debug'])] == [
+    assert [
+        run_options.resolve_options(['--train', *words])[0].width for words in ([], ['--debug'])
+    ] == [
         64,
         16,
     ]

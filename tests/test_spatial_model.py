@@ -115,12 +115,12 @@ def test_kept_spectra_change_no_bit(method):
         for keep in (False, True, True):
             with tf.variable_scope('spatial_model', reuse=tf.AUTO_REUSE):
                 models.append(spatial_model.build(given, method, keep_spectra=keep))
-        operations = fft_conv.spectra_operations()
+        operations = fft_conv.spectrum_ops()
         session.run(tf.global_variables_initializer())
         models[0].biases.load(biases, session)
         for values in (energies, energies[::-1]):
             models[0].energies.load(values, session)
-            with fft_conv.spectra(session, operations):
+            with fft_conv.cached_spectra(session, operations):
                 each_call, *kept = [
                     session.run(model.logits, {given: heat_maps}) for model in models
                 ]

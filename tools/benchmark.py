@@ -28,8 +28,7 @@ import time
 import numpy as np
 import scipy.ndimage
 
-from jointpose import data, pairwise_distr, spatial_model
-from jointpose import main as main_script
+from jointpose import data, pairwise_distr, run_options, spatial_model
 from jointpose.datasets import arrays, flic
 from jointpose.datasets.flic import (
     HEIGHT,
@@ -247,7 +246,7 @@ def training_step(
 ):
     """A Step that makes one update on the next batch."""
     split = open_split(folder)
-    options, system, *_ = main_script.understand(
+    options, system, *_ = run_options.resolve_options(
         [
             '--train',
             '--width',
@@ -291,7 +290,7 @@ def detector_flop(width, batch_size):
         direct = 3 * 2 * batch_size * h * w * k * k * c * f  # forward and two gradients
         costs = tiling.training_costs(tf.float32)
         tiles = tiling.choose_tiling((h, w), (k, k, c, f), batch_size, costs)
-        products = 3 * 2 * tiling.work(tiles, batch_size, c, f)[0]
+        products = 3 * 2 * tiling.operation_counts(tiles, batch_size, c, f)[0]
         plain += direct
         ours += (
             products
@@ -521,7 +520,7 @@ def bench_augmentation(sizes, folder):
         concurrent.futures.ThreadPoolExecutor(batches.THREADS),
     )
     plain = plain_augmentation_step(folder, batch_size)
-    options, system, *_ = main_script.understand(
+    options, system, *_ = run_options.resolve_options(
         ['--train', '--data_augm', '--batch_size', str(batch_size)]
     )
 
@@ -573,10 +572,10 @@ def bench_multiscale(sizes, folder):
     split, n, scales = open_split(folder), sizes.pictures, len(test_time_augmentation.SCALES)
     maps = np.random.default_rng(0).random([n, scales, MAP_HEIGHT, MAP_WIDTH, N_JOINTS], np.float32)
     pool = concurrent.futures.ThreadPoolExecutor(batches.THREADS)
-    options, system, *_ = main_script.understand(['--train'])
+    options, system, *_ = run_options.resolve_options(['--train'])
     with tf.Graph().as_default():
         place = tf.placeholder(tf.float32, [None, *maps.shape[2:]])
-        combined, session = test_time_augmentation.combine(place), tf.Session()
+        combined, session = test_time_augmentation.merge_views(place), tf.Session()
 
     def ours():
         list(

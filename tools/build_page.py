@@ -206,11 +206,11 @@ def write_priors(run, folder):
 
 def learned_priors(run):
     """The priors of a run's newest checkpoint: float64 [81, 120, 180], positive."""
-    weights = checkpoint.weights(checkpoint.find('', run).path)
+    weights = checkpoint.read_weights(checkpoint.find('', run).path)
     name = next((name for name in weights if name.startswith('spatial_model/energies')), None)
     if name is None:
         raise InputError(f'--restore {run}: trained without the spatial model')
-    return spatial_model.softplus_of_array(weights[name].astype(np.float64))
+    return spatial_model.numpy_softplus(weights[name].astype(np.float64))
 
 
 def encode(priors):
@@ -232,7 +232,7 @@ def keep_start_priors(arrays):
     histograms = pairwise_distr.load(os.path.join(arrays, pairwise_distr.FILE))
     histograms = histograms[: len(spatial_model.PAIRS_TO_JOINTS)]
     energies = spatial_model.initial_energies(histograms).astype(np.float64)
-    codes = encode(spatial_model.softplus_of_array(energies))
+    codes = encode(spatial_model.numpy_softplus(energies))
     height, width = pairwise_distr.SHAPE
     rows, columns = ATLAS
     atlas = (

@@ -67,11 +67,11 @@ def main():
     path = tiling.calibration_file()
     stored = read(path)
     if args.forget:
-        stored.pop(tiling.machine(), None)
+        stored.pop(tiling.machine_name(), None)
     else:
         has_bfloat16 = not {'avx512_bf16', 'amx_bf16'}.isdisjoint(tiling.processor_flags())
         types = [tf.float32] + [tf.bfloat16] * has_bfloat16
-        stored[tiling.machine()] = {dtype.name: calibrate(dtype)._asdict() for dtype in types}
+        stored[tiling.machine_name()] = {dtype.name: calibrate(dtype)._asdict() for dtype in types}
     write(path, stored)
     print(f'{path}: {len(stored)} machine{"s" * (len(stored) != 1)}')
 
@@ -126,7 +126,7 @@ def seconds_of(layer, outputs, dtype):
         if outputs is None:
             y = fft_conv.conv2d(x, arrays[1], 'direct')
         else:
-            tiles = tiling.tiling_of(k, (h, w), (outputs, min(outputs, w)))
+            tiles = tiling.make_tiling(k, (h, w), (outputs, min(outputs, w)))
             y = fft_conv.tiled_conv2d(x, arrays[1], tiles)
         results = [y, *tf.gradients(y, [x, arrays[1]], dy)]
         corners = [result[:1, :1, :1, :1] for result in results]  # not to copy the rest out
@@ -173,10 +173,10 @@ def fit(timings, prior, weight=WEIGHT):
 
 
 def amounts_of(timing):
-    """tiling.work of a layer by tiles."""
+    """tiling.operation_counts of a layer by tiles."""
     n, h, w, k, c, f = timing.layer
-    return tiling.work(
-        tiling.tiling_of(k, (h, w), (timing.outputs, min(timing.outputs, w))), n, c, f
+    return tiling.operation_counts(
+        tiling.make_tiling(k, (h, w), (timing.outputs, min(timing.outputs, w))), n, c, f
     )
 
 

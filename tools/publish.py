@@ -29,7 +29,7 @@ def publish(found, out, half=False, certainty=None):
     settings = published_settings(found.state['settings'], certainty)
     state = {**found.state, 'best': None, 'settings': settings}  # the best one is not handed on
     state = {name: value for name, value in state.items() if name not in ('files', 'time')}
-    if checkpoint.list_run(out):
+    if checkpoint.list_checkpoints(out):
         raise InputError(f'--out {out}: holds a checkpoint already')
     for name in LOGS:
         if os.path.lexists(os.path.join(out, name)):
@@ -48,7 +48,7 @@ def publish(found, out, half=False, certainty=None):
             tf.Graph().as_default(),
             tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session,
         ):
-            weights = checkpoint.weights(found.path)
+            weights = checkpoint.read_weights(found.path)
             if half:
                 weights = {name: halved(name, value) for name, value in weights.items()}
             variables = [

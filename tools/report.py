@@ -28,7 +28,7 @@ import os
 
 import numpy as np
 
-from jointpose import evaluate, pairwise_distr
+from jointpose import evaluate, pairwise_distr, run_options
 from jointpose.datasets import arrays, flic
 from jointpose.evaluate import MAX_RADIUS
 from jointpose.evaluation import predictions
@@ -127,14 +127,13 @@ def restored(run, scales):
 
     split: an arrays.Split; scales: 'single' or 'multi', zooms of the frame whose maps are averaged, as main.py's.
     """
-    from jointpose import main as main_script
     from jointpose.inference import predict
     from jointpose.nn import fft_conv
     from jointpose.nn.tf1 import tf
     from jointpose.training import batches, checkpoint
 
     found = checkpoint.find('', run, '--run')
-    options, system, *_ = main_script.understand(['--restore', found.path, '--scales', scales])
+    options, system, *_ = run_options.resolve_options(['--restore', found.path, '--scales', scales])
     if not options.use_sm:
         raise InputError(f'--run {run}: trained without the spatial model')
     with tf.Graph().as_default():
@@ -151,14 +150,14 @@ def restored(run, scales):
 
         with tf.Session(config=session_config(options.gpus)) as session:
             checkpoint.restore(session, graph.saver, found)
-            with fft_conv.spectra(session, graph.spectra):
+            with fft_conv.cached_spectra(session, graph.spectra):
                 yield Network(maps_of, options.decode == 'subcell')
 
 
 def read_pairs(material):
     """(start, trained, biases) of all 81 pairs, each through the softplus: [81, 120, 180] twice and [81, 60, 90]."""
     from jointpose import spatial_model
-    from jointpose.nn.layers import AVERAGE
+    from jointpose.nn.layers import AVERAGE_SUFFIX
     from jointpose.training import checkpoint
 
     run = material.options.run
@@ -172,11 +171,12 @@ def read_pairs(material):
         path, found.state['data_id'], settings.get('torso_from', 'joints')
     )[:n]
     weights = {
-        name.removesuffix(AVERAGE): value for name, value in checkpoint.weights(found.path).items()
+        name.removesuffix(AVERAGE_SUFFIX): value
+        for name, value in checkpoint.read_weights(found.path).items()
     }
     energies, biases = (weights[f'spatial_model/{name}'][:n] for name in ('energies', 'biases'))
     first = spatial_model.initial_energies(histograms, settings['priors'])
-    return [spatial_model.softplus_of_array(x) for x in (first, energies, biases)]
+    return [spatial_model.numpy_softplus(x) for x in (first, energies, biases)]
 
 
 # ---------------------------------------------------------------- the figures
@@ -392,7 +392,7 @@ def make_evolution(material):
     """The person whom the spatial model helped most, seen by checkpoints of the run."""
     from jointpose.training import checkpoint
 
-    paths = checkpoint.list_run(material.options.run)
+    paths = checkpoint.list_checkpoints(material.options.run)
     if len(paths) < 2:
         raise InputError(
             f'--run {material.options.run}: one checkpoint shows no evolution; train with --keep 100'

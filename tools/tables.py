@@ -5,7 +5,7 @@ import shlex
 
 import numpy as np
 
-from jointpose import evaluate
+from jointpose import evaluate, run_options
 from jointpose.datasets import flic
 from jointpose.evaluate import MAX_RADIUS, detection_rate
 from jointpose.utils.tables import markdown
@@ -240,9 +240,8 @@ def settings_line(settings):
 
 def training_command(settings, options):
     """The command line that gives these settings: what differs from main.py's defaults."""
-    from jointpose import main as main_script
 
-    defaults = vars(main_script.understand(['--train'])[0])
+    defaults = vars(run_options.resolve_options(['--train'])[0])
     words = ['python', 'main.py', '--train']
     for name, value in settings.items():
         if name in defaults and value != defaults[name] and name not in ('run', 'certainty'):

@@ -9,7 +9,7 @@ from jointpose.vision.affine import transform_points
 class Meter:
     """Losses and rates of a system's outputs, {name: ...}; kept as sums, so that a checkpoint can hold them.
 
-    measure(outputs, facts) -> ({name: [k]}, [k]): of one batch, whose `batches.facts` are given, the rate of each joint
+    measure(outputs, facts) -> ({name: [k]}, [k]): of one batch, whose `batches.without_images` are given, the rate of each joint
     in %, and of how many people.
     """
 
@@ -27,7 +27,7 @@ class Meter:
         self.sums = {name: np.array((sums or zeros)[name], np.float64) for name in zeros}
 
     def add(self, losses, outputs, facts):
-        """One batch of b: {name: mean loss}, {name: [b, ...]}, batches.facts."""
+        """One batch of b: {name: mean loss}, {name: [b, ...]}, batches.without_images."""
         n, (rates, counts) = len(facts.rows), self.measure(outputs, facts)
         self.sums['n'] = self.sums['n'] + n
         self.sums['counts'] = self.sums['counts'] + counts

@@ -24,7 +24,7 @@ from jointpose.utils import packages
 try:
     import numpy as np
 
-    from jointpose import datasets, main
+    from jointpose import datasets, run_options
     from jointpose.inference import predict
     from jointpose.media import images
     from jointpose.nn import fft_conv
@@ -60,7 +60,7 @@ def load(checkpoint_path, *options):
     words = ['--restore', checkpoint_path, '--predict', images.STDIN, *map(str, options)]
     printed = cli.PRINT_USAGE_ERRORS.set(False)
     try:
-        understood = main.understand(words, say=lambda remark: None)
+        understood = run_options.resolve_options(words, say=lambda remark: None)
     except SystemExit as end:  # of the command line's parser, which must not end a notebook
         raise ValueError(str(end)) from None
     finally:
@@ -110,7 +110,7 @@ class Model:
             session = tf.Session(config=session_config(options.gpus, optimised=False))
             stack.callback(session.close)
             checkpoint.restore(session, graph.saver, found)
-            stack.enter_context(fft_conv.spectra(session, graph.spectra))
+            stack.enter_context(fft_conv.cached_spectra(session, graph.spectra))
             self.finder = predict.Finder(session, graph, system, body, options)
             # Called by close(), or else before the session goes by itself, without which the spectra cannot be freed.
             self.close_once = weakref.finalize(self, close_in, os.getpid(), stack.pop_all())

@@ -150,7 +150,7 @@ def settings_of(found):
     settings = found.state['settings']
     system = systems.load(settings.get('system', command_line.DEFAULT_SYSTEM))
     options, explicit = command_line.parse(system, systems.names(), ['--restore'])
-    return system, command_line.take_over(
+    return system, command_line.merge_restored(
         options, explicit, settings, found.path, system, systems.names()
     )
 
@@ -181,7 +181,7 @@ def inputs_to_check(system, options, folder, n):
     else:
         drawn = [synthetic.render(0, index) for index in range(n)]
         people = [predict.stranger(system, options, one.image, torso_of(one)) for one in drawn]
-        batch = batches.make(
+        batch = batches.collate(
             system,
             range(n),
             plain,
@@ -281,7 +281,7 @@ def write_saved_model(path, graph_def, names, outputs):
                 session, path, inputs, outputs
             )  # as signature serving_default
         except tf.errors.OpError as error:
-            raise OSError(checkpoint.reason(error)) from error
+            raise OSError(checkpoint.short_message(error)) from error
 
 
 def write_origin(path, found):
@@ -401,7 +401,7 @@ def live_network(found, system, options, build=plain_graph):
     """The checkpoint in the graph that main.py evaluates, its joints by the system's `decode`."""
     with tf.Graph().as_default(), cpu_session() as session:
         given, outputs, answer = build(system, options, portable=False)
-        spectra = fft_conv.spectra_operations()
+        spectra = fft_conv.spectrum_ops()
         checkpoint.restore(session, tf.train.Saver(), found)
 
         def run(inputs):
@@ -414,7 +414,7 @@ def live_network(found, system, options, build=plain_graph):
                 )
             return values
 
-        with fft_conv.spectra(session, spectra):
+        with fft_conv.cached_spectra(session, spectra):
             yield run
 
 

@@ -164,9 +164,9 @@ def build_graph(system, options, found=None):
     """
     batch = batches.placeholders(system, options)
     devices = device_names(options.gpus, log, options.gpus_named)
-    with checkpoint.vectors_constant(found) if found else contextlib.nullcontext():
+    with checkpoint.constant_vectors(found) if found else contextlib.nullcontext():
         evaluation = towers.build_evaluation(system, batch, devices, options)
-    return Graph(evaluation, fft_conv.spectra_operations(), tf.train.Saver())
+    return Graph(evaluation, fft_conv.spectrum_ops(), tf.train.Saver())
 
 
 def stranger(system, options, image, points_xy=None):
@@ -221,7 +221,7 @@ class Finder:
     def of_sample(self, image, person):
         system, options = self.system, self.options
         views = system.views(image, person, options)
-        batch = batches.make(
+        batch = batches.collate(
             system, [0] * len(views), options, [person.unit] * len(views), views, False
         )
         outputs, _, back = self.run(batches.feed(self.graph.evaluation.batch, batch), True)

@@ -53,13 +53,13 @@ def conv2d(x, filters, method='auto', spectrum=None, n=None):
         tiling = choose_tiling(shape[1:3], filters_shape, TYPICAL_BATCH, INFERENCE)
         return _forward(_input_rows(x, tiling), lambda p: spectrum[p], filters_shape[3], tiling)
     costs = training_costs(x.dtype)
-    if resolve(method, x, filters, n, costs) == 'direct':
+    if choose_method(method, x, filters, n, costs) == 'direct':
         return tf.nn.conv2d(x, tf.cast(filters, x.dtype), strides=1, padding='SAME')
     n = shape[0] or n or TYPICAL_BATCH
     return tiled_conv2d(x, filters, choose_tiling(shape[1:3], filters_shape, n, costs))
 
 
-def resolve(method, x, filters, n=None, costs=INFERENCE):
+def choose_method(method, x, filters, n=None, costs=INFERENCE):
     """'direct' or 'fft', whichever `method` comes to for these tensors.  n: see conv2d; costs: tiling.Costs."""
     if method not in METHODS:
         raise ValueError(f'method {method!r}: one of {METHODS} expected')
@@ -84,12 +84,12 @@ def filter_spectrum(filters, map_shape):
     return tf.reshape(spectrum, [tiling.rows, 3 * tiling.inputs[1], c, f])
 
 
-def kept_spectrum(weights, map_shape):
-    """The weights' transform, `kept`."""
-    return kept(filter_spectrum(weights, map_shape))
+def cached_filter_spectrum(weights, map_shape):
+    """The weights' transform, `cached`."""
+    return cached(filter_spectrum(weights, map_shape))
 
 
-def kept(spectrum):
+def cached(spectrum):
     """A variable for a transform of weights: no part of the model, hence of no checkpoint, and empty at first."""
     variable = tf.get_variable(
         'spectrum',
@@ -107,17 +107,19 @@ def kept(spectrum):
     return variable
 
 
-def spectra_operations():
-    """(transform, forget), the two operations that `spectra` runs; make them before the graph is finalized."""
+def spectrum_ops():
+    """(transform, forget), the two operations that `cached_spectra` runs; make them before the graph is finalized."""
     transforms = tf.get_collection(TRANSFORMS)
     return (
         tf.group(*(assign for _, assign in transforms)),
-        tf.group(*(tf.raw_ops.DestroyResourceOp(resource=kept.handle) for kept, _ in transforms)),
+        tf.group(
+            *(tf.raw_ops.DestroyResourceOp(resource=variable.handle) for variable, _ in transforms)
+        ),
     )
 
 
 @contextlib.contextmanager
-def spectra(session, operations):
+def cached_spectra(session, operations):
     """Inference runs within this: it transforms the present weights once, and gives the memory back at the end."""
     transform, forget = operations
     session.run(transform)

@@ -17,7 +17,7 @@ WEIGHTS = ('W', 'w', 'weights', '0')
 MAX_SIZE = 1 << 31  # bytes of a file, unpacked: VGG-19 has 0.6 GB
 
 
-def is_foreign(path):
+def is_weights_file(path):
     """Whether --init names such a file, not a checkpoint."""
     return path is not None and path.endswith('.npz')
 

@@ -9,16 +9,16 @@ from jointpose.nn.tf1 import tf
 from jointpose.vision.heatmaps import STRIDE
 
 EPSILON = 1e-3  # added to the batch norms' variance
-AVERAGE = '/average'  # NAME/average is the moving average of the weights NAME
+AVERAGE_SUFFIX = '/average'  # NAME/average is the moving average of the weights NAME
 
 
-def averages_instead():
+def averaged_weights():
     """A variable scope within which NAME/average stands for each trainable variable NAME."""
 
     def average(getter, name, *args, trainable=True, **kwargs):
         if trainable is False:  # batch norm's moving averages, kept transforms
             return getter(name, *args, trainable=False, **kwargs)
-        return getter(name + AVERAGE, *args, trainable=False, **kwargs)
+        return getter(name + AVERAGE_SUFFIX, *args, trainable=False, **kwargs)
 
     return tf.variable_scope(tf.get_variable_scope(), custom_getter=average)
 
@@ -66,10 +66,10 @@ def conv(
         )
     if training:
         return fft_conv.conv2d(x, weights, method, n=n)
-    if fft_conv.resolve(method, x, weights) == 'direct':
+    if fft_conv.choose_method(method, x, weights) == 'direct':
         return fft_conv.conv2d(x, weights, 'direct')
     return fft_conv.conv2d(
-        x, weights, 'fft', fft_conv.kept_spectrum(weights, x.shape[1:3].as_list())
+        x, weights, 'fft', fft_conv.cached_filter_spectrum(weights, x.shape[1:3].as_list())
     )
 
 
@@ -156,7 +156,7 @@ def squared_distance(maps, targets, weights=None):
     return tf.reduce_mean(each if weights is None else weights * each, axis=1)
 
 
-def peaks(maps, move):
+def peak_positions(maps, move):
     """Where each map peaks: float32 [n, h, w, k] -> float64 [n, k, 2] (x, y), in cells.
 
     move(before, at, after) -> how far the peak lies from its cell's centre along an axis, of the values of the cell and
@@ -180,12 +180,12 @@ def peaks(maps, move):
     return tf.reshape(x_y, [-1, k, 2])
 
 
-def quarter(before, at, after):
+def quarter_offset(before, at, after):
     """The move of heatmaps.decode_quarter_cell."""
     return 0.25 * tf.sign(after - before)
 
 
-def vertex(before, at, after):
+def parabola_offset(before, at, after):
     """The move of heatmaps.decode: the vertex of the parabola through the logarithms."""
     before, at, after = (tf.log(tf.maximum(x, 1e-12 * at + 1e-300)) for x in (before, at, after))
     return tf.clip_by_value(
@@ -195,4 +195,4 @@ def vertex(before, at, after):
 
 def decode(maps):
     """heatmaps.decode in the graph: float32 [n, h, w, k] -> float32 [n, k, 2] (x, y) pixels."""
-    return tf.cast(peaks(maps, vertex) * STRIDE + STRIDE / 2, tf.float32)
+    return tf.cast(peak_positions(maps, parabola_offset) * STRIDE + STRIDE / 2, tf.float32)

@@ -21,7 +21,7 @@ PADS, CROPS = (1.1, 1.2, 1.3, 1.4), (0.7, 0.8, 0.9, 1.0)
 SCALES = tuple(1 / pad for pad in PADS) + tuple(1 / crop for crop in CROPS)
 
 
-def view(scale, size):
+def view_matrix(scale, size):
     """The 2x3 matrix of a zoom; of a negative one, of the mirrored frame."""
     return zoom(scale, size) if scale > 0 else compose(mirror(size), zoom(-scale, size))
 
@@ -30,7 +30,7 @@ def scaled_images(image, scales=SCALES):
     """One frame at S scales: uint8 [h, w, 3] -> [S, h, w, 3]."""
     return np.stack(
         [
-            image if scale == 1 else warp_image(image, view(scale, image.shape[1::-1]))
+            image if scale == 1 else warp_image(image, view_matrix(scale, image.shape[1::-1]))
             for scale in scales
         ]
     )
@@ -43,13 +43,13 @@ def scaled_points(xy, size, scales=SCALES, flip=(0,)):
     """
     return np.stack(
         [
-            transform_points(view(scale, size), xy if scale > 0 else xy[..., list(flip), :])
+            transform_points(view_matrix(scale, size), xy if scale > 0 else xy[..., list(flip), :])
             for scale in scales
         ]
     )
 
 
-def back_matrix(scale, length):
+def resampling_matrix(scale, length):
     """[length, length]: linear interpolation of a zoomed axis of cells at the original cells, 0 outside.
 
     Cell i of the original has its centre i + 1/2; the zoom put it at (i + 1/2 - length/2) * scale + length/2, which
@@ -59,14 +59,14 @@ def back_matrix(scale, length):
     return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(length))).astype(np.float32)
 
 
-def combine(maps, scales=SCALES, flip=None, scaled=True):
+def merge_views(maps, scales=SCALES, flip=None, scaled=True):
     """Maps of n frames at S scales, a frame's together, [n * S, h, w, k] -> their mean in the frame, [n, h, w, k].
 
     flip: as in `scaled_points`, of the k maps; asked for where a scale is negative.  scaled: each map to sum 1 first.
     """
     height, width, k = maps.shape.as_list()[1:]
-    down = np.stack([back_matrix(abs(scale), height) for scale in scales])  # [S, h, h]
-    right = np.stack([back_matrix(scale, width) for scale in scales])  # [S, w, w]
+    down = np.stack([resampling_matrix(abs(scale), height) for scale in scales])  # [S, h, h]
+    right = np.stack([resampling_matrix(scale, width) for scale in scales])  # [S, w, w]
     maps = tf.reshape(maps, [-1, len(scales), height, width, k])  # [n, S, h, w, k]
     maps = tf.einsum('nsrck,sRr->nsRck', maps, down)
     maps = tf.einsum('nsrck,sCc->nsrCk', maps, right)
@@ -81,7 +81,7 @@ def combine(maps, scales=SCALES, flip=None, scaled=True):
     return tf.reduce_mean(maps / tf.maximum(mass, 1e-12), axis=1)
 
 
-def once(look, n):
+def cached_by_frame(look, n):
     """`look`, images [m * n, ...] -> maps [m * n, ...], a frame's n views together, which sees no frame again that it
     has seen in this call or the one before: people of one frame follow each other."""
     known = {}

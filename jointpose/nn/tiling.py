@@ -46,7 +46,7 @@ class Costs(NamedTuple):
 
 INFERENCE = Costs(75, 75, 0, MARGIN / 1.2, 16)
 # Measured on a Xeon with AMX, which makes bfloat16's products fast; for float32 within 3 % of the best on one without.
-USUAL = {'float32': INFERENCE, 'bfloat16': Costs(300, 300, 0, MARGIN / 1.2, 12)}
+DEFAULT_COSTS = {'float32': INFERENCE, 'bfloat16': Costs(300, 300, 0, MARGIN / 1.2, 12)}
 # Fitted to 342 timings on a Zen 4, for processors that have bfloat16's instructions (avx512_bf16), but no AMX.
 WITHOUT_AMX = {'float32': Costs(56, 18, 3.6, 1.05, 30), 'bfloat16': Costs(175, 89, 6.7, 1.85, 30)}
 
@@ -81,11 +81,11 @@ def choose_tiling(
 @functools.cache
 def _cheapest(maps, k, c, f, n, costs):
     sides = [range(1, min(size, costs.largest) + 1) for size in maps]
-    tilings = [tiling_of(k, maps, (m1, m2)) for m1 in sides[0] for m2 in sides[1]]
+    tilings = [make_tiling(k, maps, (m1, m2)) for m1 in sides[0] for m2 in sides[1]]
     return min(tilings, key=lambda tiling: cost(tiling, n, c, f, costs))
 
 
-def tiling_of(k: int, maps: Sequence[int], outputs: Sequence[int]) -> Tiling:
+def make_tiling(k: int, maps: Sequence[int], outputs: Sequence[int]) -> Tiling:
     """The Tiling of maps (h, w) by tiles of (m1, m2) outputs."""
     inputs = tuple(m + k - 1 for m in outputs)
     tiles = tuple(-(-size // m) for size, m in zip(maps, outputs))
@@ -94,11 +94,11 @@ def tiling_of(k: int, maps: Sequence[int], outputs: Sequence[int]) -> Tiling:
 
 def cost(tiling: Tiling, n: int, c: int, f: int, costs: Costs) -> float:
     """Multiply-adds of the products and, in the same unit, the transforms of the filters, inputs and outputs."""
-    products, filters, samples, columns = work(tiling, n, c, f)
+    products, filters, samples, columns = operation_counts(tiling, n, c, f)
     return products + costs.filter * filters + costs.sample * samples + costs.column * columns
 
 
-def work(tiling: Tiling, n: int, c: int, f: int) -> tuple[int, int, int, int]:
+def operation_counts(tiling: Tiling, n: int, c: int, f: int) -> tuple[int, int, int, int]:
     """What there is to do, a number for each cost: multiply-adds of the products, elements of the filters' spectra, of
     the inputs' and outputs' spectra, and the latter times the columns of a tile."""
     tiles = n * math.prod(tiling.tiles)
@@ -122,12 +122,12 @@ def recorded_costs() -> dict:
 
 @functools.cache
 def _training_costs():
-    return {**default_costs(processor_flags()), **calibrated()}
+    return {**default_costs(processor_flags()), **read_calibration()}
 
 
 def default_costs(flags: Sequence[str]) -> dict[str, Costs]:
     """{type: Costs} of a processor with these flags in /proc/cpuinfo."""
-    return WITHOUT_AMX if 'avx512_bf16' in flags and 'amx_bf16' not in flags else USUAL
+    return WITHOUT_AMX if 'avx512_bf16' in flags and 'amx_bf16' not in flags else DEFAULT_COSTS
 
 
 def calibration_file() -> str:
@@ -136,18 +136,20 @@ def calibration_file() -> str:
     return os.path.join(cache, 'joint-pose', 'convolution.json')
 
 
-def machine() -> str:
+def machine_name() -> str:
     """What a calibration is valid for."""
     name = _processor().get('model name', 'unknown processor')
     return f'{name}, {len(os.sched_getaffinity(0))} cores, TensorFlow {tf.__version__}'
 
 
-def calibrated() -> dict[str, Costs]:
+def read_calibration() -> dict[str, Costs]:
     """{type: Costs} that the calibration file holds for this machine; {} if there is none, or it is damaged."""
     try:
         with open(calibration_file(), encoding='utf-8') as file:
-            stored = json.load(file)[machine()]
-        return {dtype: _checked(Costs(**stored[dtype])) for dtype in USUAL if dtype in stored}
+            stored = json.load(file)[machine_name()]
+        return {
+            dtype: _checked(Costs(**stored[dtype])) for dtype in DEFAULT_COSTS if dtype in stored
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -277,7 +277,7 @@ def foreign(weights):
 
 def combine(maps, options):
     """Maps of a crop's scales -> their mean at the first of them."""
-    return test_time_augmentation.combine(
+    return test_time_augmentation.merge_views(
         maps, scales_of(options), systems.flip_of(options), scaled=False
     )
 

@@ -340,7 +340,7 @@ def decode(maps, options):
 def portable(network):
     maps = network.outputs['hrnet']
     return {
-        'joints': tf.cast(STRIDE * layers.peaks(maps, layers.quarter), tf.float32),
+        'joints': tf.cast(STRIDE * layers.peak_positions(maps, layers.quarter_offset), tf.float32),
         'heat_maps': maps,
     }
 

@@ -25,7 +25,7 @@ from jointpose.evaluation.pose import Pose
 from jointpose.nn import layers
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, flip_of, hrnet, joints_of
-from jointpose.training import towers
+from jointpose.training import optimiser, towers
 from jointpose.utils.cli import fraction
 from jointpose.vision import affine, crops, drawing, heatmaps
 
@@ -67,7 +67,7 @@ FULL_WIDTH, DEBUG_WIDTH = (
 HEAD, FLAT = 8, 0.01  # FLAT: deviation of the last layers' weights at the start
 PRIOR = 0.01  # confidence of every cell at the start: most hold no root
 
-DEFAULTS, SCHEDULE = {'n_epochs': 250, 'batch_size': 32, 'lmbd': 0.0}, towers.SCHEDULE
+DEFAULTS, SCHEDULE = {'n_epochs': 250, 'batch_size': 32, 'lmbd': 0.0}, optimiser.SCHEDULE
 FIXED = ('width',)
 FIXED_IN_TRAINING = ('data_augm', 'rotation', 'zoom', 'threshold')
 INPUTS = ()

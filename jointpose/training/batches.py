@@ -69,7 +69,7 @@ def training_rows(seed, step, n, batch_size):
 def training_batch(system, split, step, options):
     """The step's batch, each sample with random numbers of its own."""
     rows = training_rows(options.seed, step, len(split.images), options.batch_size)
-    return make(
+    return collate(
         system,
         rows,
         options,
@@ -88,7 +88,7 @@ def training_batch(system, split, step, options):
 
 def plain_batch(system, split, rows, options):
     """People as they are while testing: nothing is random."""
-    return make(
+    return collate(
         system,
         rows,
         options,
@@ -103,7 +103,7 @@ def plain_batch(system, split, rows, options):
 def views_batch(system, split, rows, options):
     """All views of people that the evaluation averages, a person's together."""
     n = system.n_views(options)
-    return make(
+    return collate(
         system,
         np.repeat(rows, n),
         options,
@@ -117,7 +117,7 @@ def views_batch(system, split, rows, options):
     )
 
 
-def make(system, rows, options, unit, samples, learnt=True):
+def collate(system, rows, options, unit, samples, learnt=True):
     """A Batch of crops.Samples; learnt: with all targets, else with those alone that the network is given."""
     images, joints_xy, visible, back = map(np.stack, zip(*samples))
     if learnt:
@@ -139,7 +139,7 @@ def make(system, rows, options, unit, samples, learnt=True):
     )
 
 
-def facts(batch):
+def without_images(batch):
     """The Batch without images and targets: what figures are computed from."""
     return batch._replace(images=(), targets=())
 

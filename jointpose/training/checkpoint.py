@@ -22,7 +22,7 @@ import time
 
 import numpy as np
 
-from jointpose.nn.layers import AVERAGE
+from jointpose.nn.layers import AVERAGE_SUFFIX
 from jointpose.nn.tf1 import tf
 from jointpose.utils import cli, files, folders
 from jointpose.utils.errors import InputError
@@ -78,7 +78,7 @@ def save(session, saver, run, state, keep):
         os.rename(partial, final)
         _sync(run)
     except tf.errors.OpError as error:
-        raise OSError(f'{final}: {reason(error)}') from error
+        raise OSError(f'{final}: {short_message(error)}') from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     prune(run, keep, state['step'], state['best'])
@@ -90,7 +90,7 @@ def _crc(state):
     return f'{binascii.crc32(json.dumps(state, sort_keys=True).encode()):08x}'
 
 
-def reason(error):
+def short_message(error):
     """What a TensorFlow error says, in one line, without stack traces and names of nodes."""
     text = re.split(r'Traceback \(most recent|\[\[', str(error))[0]
     return ' '.join(
@@ -118,7 +118,7 @@ def prune(run, keep, step, best):
 
     What lies beyond `step` is damaged or of a future given up: the run went on from an earlier checkpoint.
     """
-    paths = list_run(run)
+    paths = list_checkpoints(run)
     spared = sorted({step_of(path) for path in paths if step_of(path) <= step})[-keep:]
     if best:
         spared.append(best['step'])
@@ -127,7 +127,7 @@ def prune(run, keep, step, best):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def sweep(run):
+def remove_leftovers(run):
     """Removes what a killed process left half-written: folders and files."""
     for path in folders.stale_partials(run, OURS):
         shutil.rmtree(path, ignore_errors=True)
@@ -135,7 +135,7 @@ def sweep(run):
             os.unlink(path)
 
 
-def list_run(run):
+def list_checkpoints(run):
     """Paths of a run's checkpoints, oldest first, damaged ones included."""
     with contextlib.suppress(OSError):
         return sorted(
@@ -165,7 +165,7 @@ def load(path):
     return Checkpoint(path, state)
 
 
-def is_sound(path):
+def is_intact(path):
     try:
         load(path)
     except InputError:
@@ -243,7 +243,7 @@ def _meant(model_path, name):
     for folder in dict.fromkeys([model_path, os.path.dirname(os.path.normpath(name)), PUBLISHED]):
         with contextlib.suppress(OSError):
             for run in sorted(os.listdir(folder)):
-                if list_run(os.path.join(folder, run)):
+                if list_checkpoints(os.path.join(folder, run)):
                     runs.setdefault(run, run if folder == model_path else os.path.join(folder, run))
     near = cli.closest_name(os.path.basename(os.path.normpath(name)), runs)
     return f'; did you mean {runs[near]!r}?' if near else ''
@@ -256,7 +256,7 @@ def candidates(model_path, name):
             runs = [
                 paths
                 for run in os.listdir(model_path)
-                if (paths := list_run(os.path.join(model_path, run)))
+                if (paths := list_checkpoints(os.path.join(model_path, run)))
             ]
             return [
                 path
@@ -269,8 +269,8 @@ def candidates(model_path, name):
             os.path.exists(os.path.join(folder, STATE)) or NAME.fullmatch(os.path.basename(folder))
         ):
             return [folder]
-        if list_run(folder):
-            return list_run(folder)[::-1]
+        if list_checkpoints(folder):
+            return list_checkpoints(folder)[::-1]
     return []
 
 
@@ -326,10 +326,12 @@ def restore(session, saver, checkpoint):
                 ],
             )
     except (tf.errors.OpError, ValueError) as error:
-        raise InputError(f'{checkpoint.path}: does not fit this graph: {reason(error)}') from error
+        raise InputError(
+            f'{checkpoint.path}: does not fit this graph: {short_message(error)}'
+        ) from error
 
 
-def vectors_constant(checkpoint):
+def constant_vectors(checkpoint):
     """A variable scope in which a verified checkpoint's values of vectors, as constants, stand for these variables,
     which `restore` then leaves out: biases and batch norms are four fifths of a network's variables, and a graph that
     only predicts has a quarter fewer operations.  Matrices would be held several times, at full width 2.7 GB.
@@ -346,7 +348,7 @@ def vectors_constant(checkpoint):
             }
     except tf.errors.OpError as error:
         raise InputError(
-            f'{checkpoint.path}: no checkpoint of TensorFlow: {reason(error)}'
+            f'{checkpoint.path}: no checkpoint of TensorFlow: {short_message(error)}'
         ) from error
     made = {}
 
@@ -367,7 +369,7 @@ def vectors_constant(checkpoint):
     return tf.variable_scope(tf.get_variable_scope(), custom_getter=constant)
 
 
-def weights(path):
+def read_weights(path):
     """{name: array} of a checkpoint folder's variables that inference reads: averages, where there are, for weights;
     in single precision, however they are stored."""
     with opened(path) as (_, reader):
@@ -375,7 +377,7 @@ def weights(path):
         values = {
             name: reader.get_tensor(name)
             for name in sorted(names)
-            if not OPTIMISER.fullmatch(name) and name + AVERAGE not in names
+            if not OPTIMISER.fullmatch(name) and name + AVERAGE_SUFFIX not in names
         }
     return {
         name: value.astype(np.float32) if names[name] == tf.float16 else value
@@ -383,12 +385,12 @@ def weights(path):
     }
 
 
-def fill(session, values):
+def assign_matching(session, values):
     """Gives the graph's variables, but the optimiser's, those of `values`, {name: array}, that fit by name and shape.
 
     A variable and its moving average start alike.  Returns (names of those given a value, names of those left).
     """
-    values = {name.removesuffix(AVERAGE): value for name, value in values.items()}
+    values = {name.removesuffix(AVERAGE_SUFFIX): value for name, value in values.items()}
     variables = {
         variable.op.name: variable
         for variable in tf.global_variables()
@@ -397,7 +399,7 @@ def fill(session, values):
     fitting = {
         name: values[base]
         for name, variable in variables.items()
-        if (base := name.removesuffix(AVERAGE)) in values
+        if (base := name.removesuffix(AVERAGE_SUFFIX)) in values
         and tuple(variable.shape.as_list()) == values[base].shape
     }
     assign(session, [(variables[name], value) for name, value in fitting.items()])

@@ -6,7 +6,7 @@
 The chief names the cluster in each session it opens (ConfigProto.cluster_def), so workers know no one until they are
 asked, and a cluster can be gathered anew at any time.  Before that a chief asks each worker what it is, by a function
 of the worker's (tf.numpy_function) that the chief's graph calls.  Who has gone shows in a step that fails: the session
-then raises Lost, and the caller builds the graph anew with those who are there, from the last checkpoint.
+then raises WorkerLost, and the caller builds the graph anew with those who are there, from the last checkpoint.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint
 from jointpose.training.devices import device_names, session_config
 from jointpose.training.options import address
-from jointpose.training.trainer import Lost
+from jointpose.training.trainer import WorkerLost
 from jointpose.utils import files
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log, warn
@@ -154,17 +154,17 @@ def by_slurm(environment):
     return jobs['worker'], jobs[resolver.task_type][resolver.task_id]
 
 
-def own_towers(options):
+def local_devices(options):
     """The device of each of this machine's towers."""
     return device_names(options.gpus, log, options.gpus_named)
 
 
-def facts(data_id):
+def versions(data_id):
     """What must be alike on all machines.  data_id: None where there are no arrays."""
-    return {'code': fingerprint(), 'TensorFlow': tf.__version__, 'arrays': data_id}
+    return {'code': code_checksum(), 'TensorFlow': tf.__version__, 'arrays': data_id}
 
 
-def fingerprint(package=PACKAGE):
+def code_checksum(package=PACKAGE):
     """CRC-32 of the package's modules: a commit would not tell two changed clones apart."""
     crc = 0
     for name in sorted(glob.glob('**/*.py', root_dir=package, recursive=True)):
@@ -194,7 +194,7 @@ def start_server(where, gpus, option):
         listen_only_at(ip, port)
     except (OSError, tf.errors.OpError) as error:
         raise InputError(
-            f'{option} {where}: {getattr(error, "strerror", None) or checkpoint.reason(error)}'
+            f'{option} {where}: {getattr(error, "strerror", None) or checkpoint.short_message(error)}'
         ) from error
     server.start()
     return server, f'{host}:{port}'
@@ -244,7 +244,7 @@ def listening(port):
                         yield one
 
 
-def present(where, tries=1):
+def is_alive(where, tries=1):
     """Whether a server of TensorFlow's answers at 'host:port'.  It speaks first; of a process that hangs the kernel
     still takes the connection, and a session with it would never come to be."""
     host, port = where.rpartition(':')[::2]
@@ -287,13 +287,13 @@ class Worker:
         chief = asked['chief'], asked['instance']
         reply = self.facts
         if self.chief in (None, chief):
-            if not present(chief[0]):
+            if not is_alive(chief[0]):
                 reply = {
                     'refusal': f'cannot reach the chief at {chief[0]}: name another address with --chief'
                 }
             else:
                 self.chief, self.over = chief, 'done' if asked.get('done') else ''
-        elif self.chief[0] != chief[0] and present(self.chief[0]):
+        elif self.chief[0] != chief[0] and is_alive(self.chief[0]):
             reply = {'refusal': f'works for the chief at {self.chief[0]}'}
         else:
             self.over = 'gone'
@@ -307,7 +307,7 @@ def serve(own, options, facts):
     Each chief finds a process of its own: what one that was killed has left on the devices is gone with it.
     """
     _server, where = start_server(own.address, options.gpus, '--serve')
-    worker, known = Worker({**facts, 'towers': own_towers(options)}), None
+    worker, known = Worker({**facts, 'towers': local_devices(options)}), None
     with tf.Graph().as_default():
         function = tf.numpy_function(
             worker.answer, [''], tf.string
@@ -322,7 +322,7 @@ def serve(own, options, facts):
         if worker.chief != known:
             known = worker.chief
             log(f'{where}: works for the chief at {known[0]}')
-        if known and not present(known[0], tries=3):
+        if known and not is_alive(known[0], tries=3):
             worker.over = 'gone'
         time.sleep(PAUSE)
     log(f'{where}: the chief at {worker.chief[0]} is {worker.over}')
@@ -335,9 +335,9 @@ def serve(own, options, facts):
 
 @contextlib.contextmanager
 def machines(own, options, facts):
-    """What the graph is put on: an Alone or a Chief, by the Role `own`; the workers are dismissed in the end."""
+    """What the graph is put on: an SingleMachine or a Chief, by the Role `own`; the workers are dismissed in the end."""
     if own is None:
-        yield Alone(options)
+        yield SingleMachine(options)
         return
     chief = Chief(own, options, facts)
     try:
@@ -346,7 +346,7 @@ def machines(own, options, facts):
         chief.dismiss()
 
 
-class Alone:
+class SingleMachine:
     """This machine by itself.  home: what lies on no tower is there; None: where TensorFlow likes."""
 
     home = None
@@ -356,13 +356,13 @@ class Alone:
 
     def gather(self):
         """The device of each tower."""
-        return own_towers(self.options)
+        return local_devices(self.options)
 
     def session(self):
         return tf.Session(config=session_config(self.options.gpus))
 
 
-class Chief(Alone):
+class Chief(SingleMachine):
     """This machine and its workers."""
 
     home = HOME
@@ -427,8 +427,8 @@ class Chief(Alone):
         )
 
     def ask(self, worker, **message):
-        """What a worker answers, see `parsed`, or None; InputError names one whose answer makes no sense."""
-        if not present(worker):
+        """What a worker answers, see `parse_answer`, or None; InputError names one whose answer makes no sense."""
+        if not is_alive(worker):
             return None
         try:
             with tf.Graph().as_default(), tf.device('/job:worker/task:0/cpu:0'):
@@ -442,7 +442,7 @@ class Chief(Alone):
                 with tf.Session(
                     f'grpc://{self.address}', config=self.config([worker], ASK_SECONDS)
                 ) as session:
-                    return parsed(session.run(call)[0])
+                    return parse_answer(session.run(call)[0])
         except tf.errors.OpError:
             return None
         except ValueError as error:
@@ -456,8 +456,8 @@ class Chief(Alone):
             return (self.ask(worker) or {}).get('instance')
         return None
 
-    def explain(self, error, silent=None):
-        """Raises Lost if a call failed because of a worker, not by itself.  silent: one that is known not to answer."""
+    def raise_if_lost(self, error, silent=None):
+        """Raises WorkerLost if a call failed because of a worker, not by itself.  silent: one that is known not to answer."""
         gone = (
             [silent]
             if silent
@@ -468,14 +468,14 @@ class Chief(Alone):
             ]
         )
         if gone:
-            raise Lost(f'worker {", ".join(gone)} is gone') from error
+            raise WorkerLost(f'worker {", ".join(gone)} is gone') from error
         if isinstance(
             error,
             (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError),
         ):
             self.breaks += 1
             if self.breaks <= MOST_BREAKS:
-                raise Lost(f'connection failed: {checkpoint.reason(error)}') from error
+                raise WorkerLost(f'connection failed: {checkpoint.short_message(error)}') from error
 
     def dismiss(self):
         for worker in self.present:
@@ -483,7 +483,7 @@ class Chief(Alone):
                 self.ask(worker, done=True)
 
 
-def parsed(answer):
+def parse_answer(answer):
     """A worker's answer: {'refusal': text}, or the facts with instance and towers, checked; ValueError: it is neither.
 
     answer: what its function returned.  It is from another machine: nothing about it is certain.
@@ -514,12 +514,12 @@ def is_fact(value):
 
 
 def is_device(value):
-    """Whether it is a device as `own_towers` names it."""
+    """Whether it is a device as `local_devices` names it."""
     return isinstance(value, str) and re.fullmatch('/[cg]pu:[0-9]{1,4}', value) is not None
 
 
 class Session(tf.Session):
-    """A session of a chief's: what fails because of a worker raises Lost."""
+    """A session of a chief's: what fails because of a worker raises WorkerLost."""
 
     def __init__(self, chief):
         super().__init__(
@@ -533,7 +533,9 @@ class Session(tf.Session):
         """Ends a call that would wait for ever once a worker does not answer any more, by a reset of the server, which
         gives up its sessions: `close` would keep the call waiting until the worker agrees."""
         while not self.over.wait(WATCH):
-            silent = next((worker for worker in self.workers if not present(worker, tries=3)), None)
+            silent = next(
+                (worker for worker in self.workers if not is_alive(worker, tries=3)), None
+            )
             if silent and not self.over.is_set():  # else the next session would be given up
                 self.silent = silent
                 with contextlib.suppress(tf.errors.OpError):

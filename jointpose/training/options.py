@@ -72,7 +72,7 @@ summaries to TB_FOLDER/RUN, the joints of the test people to predictions.mat.
 """
 
 
-def first_look(names, arguments=None):
+def peek_system(names, arguments=None):
     """What says which system's options the command line has; None where nothing is said."""
     parser = Parser(prog='main.py', add_help=False)
     parser.add_argument('--system', choices=names)
@@ -408,11 +408,11 @@ def epoch_and_factor(text):
 def parse(system, systems, arguments=None):
     """Returns (options, names of those given on the command line)."""
     parser = build_parser(system, tuple(systems))
-    options, explicit = parse_words(parser, arguments)
+    options, explicit = parse_explicit(parser, arguments)
     try:
         check(options, explicit, system)
         if options.restore is None and (
-            options.init is None or import_weights.is_foreign(options.init)
+            options.init is None or import_weights.is_weights_file(options.init)
         ):
             system.check_options(options)
     except ValueError as error:
@@ -463,7 +463,7 @@ def check_machines(options):
         raise ValueError('--min_workers: there are fewer --workers')
 
 
-def parse_words(parser, arguments):
+def parse_explicit(parser, arguments):
     """Returns (options, names of those that the command line sets, whatever their value)."""
     defaults = vars(parser.parse_args([]))
     unset = argparse.Namespace(**dict.fromkeys(defaults, NOT_GIVEN))
@@ -479,7 +479,7 @@ def settings_of(options, system):
     }
 
 
-def take_over(options, explicit, settings, where, system, systems):
+def merge_restored(options, explicit, settings, where, system, systems):
     """Completes the options with a restored run's settings; a contradiction names the option.
 
     A run of before an option existed had its default.
@@ -503,7 +503,7 @@ def take_over(options, explicit, settings, where, system, systems):
     return checked(options, where, system)
 
 
-def take_over_network(options, explicit, settings, where, system, systems):
+def merge_initial(options, explicit, settings, where, system, systems):
     """Of a checkpoint that a training starts from: what shapes the graph and says what the network is given, where the
     command line does not."""
     check_settings(settings, where, build_parser(system, tuple(systems)))
@@ -524,13 +524,13 @@ def check_settings(settings, where, parser):
     """InputError if a checkpoint's settings hold what the command line could not have given."""
     for action in parser._actions:
         value = settings.get(action.dest, action.default)
-        if value != action.default and not could_be_given(action, value):
+        if value != action.default and not is_valid_value(action, value):
             raise InputError(
                 f'{where}: state.json is damaged: setting {action.dest} is {value!r:.80}'
             )
 
 
-def could_be_given(action, value):
+def is_valid_value(action, value):
     """Whether a value of JSON is what the words of some command line would be turned into."""
     if action.nargs == 0:  # a flag, or --debug for a --width
         return isinstance(value, bool) or not isinstance(action.const, bool)
@@ -540,10 +540,10 @@ def could_be_given(action, value):
         or len(value) != (action.nargs if isinstance(action.nargs, int) else max(1, len(value)))
     ):
         return False
-    return all(_could_be_one(action, item) for item in (value if several else [value]))
+    return all(_is_valid_item(action, item) for item in (value if several else [value]))
 
 
-def _could_be_one(action, item):
+def _is_valid_item(action, item):
     try:
         same = (action.type or str)(
             ':'.join(map(str, item)) if isinstance(item, list) else str(item)
@@ -555,7 +555,7 @@ def _could_be_one(action, item):
     )
 
 
-def command_to_go_on(run, options):
+def resume_command(run, options):
     """What to type to go on with a stopped training, to the same places."""
     parser = argparse.ArgumentParser()
     add_evaluation(parser)

@@ -17,18 +17,18 @@ def open_run(options, found):
         run = os.path.dirname(os.path.normpath(found.path))
         if options.train:
             lock(run, '--restore')
-            checkpoint.sweep(run)
+            checkpoint.remove_leftovers(run)
             refuse_to_rewind(found)
         return run
     run = os.path.join(options.model_path, options.run)
     try:
         os.makedirs(run, exist_ok=True)
         lock(run)
-        if checkpoint.list_run(run) or os.path.exists(os.path.join(run, 'steps.jsonl')):
+        if checkpoint.list_checkpoints(run) or os.path.exists(os.path.join(run, 'steps.jsonl')):
             raise InputError(
                 f'{run}: holds a run already: choose another --run, or --restore {options.run}'
             )
-        checkpoint.sweep(run)
+        checkpoint.remove_leftovers(run)
     except OSError as error:
         raise InputError(f'{run}: cannot be used: {error.strerror}') from error
     return run
@@ -53,8 +53,8 @@ def keep_lock(run):
 
 def refuse_to_rewind(found):
     """Going on from an older checkpoint would overwrite what came after it."""
-    for path in checkpoint.list_run(os.path.dirname(os.path.normpath(found.path))):
-        if checkpoint.step_of(path) > found.state['step'] and checkpoint.is_sound(path):
+    for path in checkpoint.list_checkpoints(os.path.dirname(os.path.normpath(found.path))):
+        if checkpoint.step_of(path) > found.state['step'] and checkpoint.is_intact(path):
             raise InputError(
                 f'--restore {found.path}: {path} is newer: go on from that, or copy the older one into a '
                 'folder of its own'

@@ -46,7 +46,7 @@ import time
 import cv2
 import numpy as np
 
-from jointpose.nn.layers import AVERAGE
+from jointpose.nn.layers import AVERAGE_SUFFIX
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches
 from jointpose.utils.log import warn
@@ -61,7 +61,7 @@ class Writer:
     """The event files of one run.  While they cannot be written there is one warning, and training goes on without."""
 
     def __init__(self, folder, system, joints, graph, splits, options):
-        """folder (None: no summaries); joints: their names; graph: main.Graph of training; splits: {"train", "test":
+        """folder (None: no summaries); joints: their names; graph: main.RunGraph of training; splits: {"train", "test":
         arrays.Split}."""
         self.folder, self.system, self.joints, self.graph = folder, system, joints, graph
         self.files, self.failed, self.details = {}, False, options.tb_details
@@ -152,7 +152,7 @@ class Writer:
         averages = {variable.op.name: variable for variable in tf.global_variables()}
         values = session.run(
             {
-                tag_of(variable): averages.get(variable.op.name + AVERAGE, variable)
+                tag_of(variable): averages.get(variable.op.name + AVERAGE_SUFFIX, variable)
                 for variable in tf.trainable_variables() + moving
             }
         )

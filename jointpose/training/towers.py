@@ -13,18 +13,8 @@ import contextlib
 from jointpose.nn import fft_conv, layers
 from jointpose.nn.sums import TWO_BY_TWO, ordered_sum
 from jointpose.nn.tf1 import tf
+from jointpose.training import optimiser
 from jointpose.training.devices import device_function, device_of_variables
-
-SCHEDULE = (
-    (0.7, 1 / 2),
-    (0.8, 1 / 5),
-    (0.9, 1 / 10),
-)  # (from this share of all updates on, rate factor)
-OPTIMISERS = {
-    'adam': tf.train.AdamOptimizer,
-    'momentum': lambda rate: tf.train.MomentumOptimizer(rate, 0.9),
-    'adagrad': lambda rate: tf.train.AdagradOptimizer(rate, initial_accumulator_value=1e-4),
-}
 
 # Over all towers: outputs {name: [b, ...]} and losses {name: [b]}, each sample's.  networks: one a tower.
 Inference = collections.namedtuple('Inference', 'outputs losses networks')
@@ -32,13 +22,13 @@ Inference = collections.namedtuple('Inference', 'outputs losses networks')
 # back [n, 2, 3], from its pixels to the picture's.
 Evaluation = collections.namedtuple('Evaluation', 'batch inference combined back')
 # One update.  step: the op.  finite: bool, whether it was applied.  losses {name: []}: means over the batch.
-# gradients: [(gradient, variable)], averaged, decayed, before clipping; norm: their global norm.
+# gradients: [(gradient, variable)], averaged, add_weight_decay, before clipping; norm: their global norm.
 Training = collections.namedtuple(
     'Training', 'step finite losses norm rate outputs gradients networks'
 )
 
 
-def shares(b, towers, least=min, most=max):
+def split_bounds(b, towers, least=min, most=max):
     """[(begin, end, true size)] of each tower's part of b samples, numbers; of tensors by tf.minimum, tf.maximum."""
     ends = [b * t // towers for t in range(towers + 1)]
     begins = [least(first, b - 1) for first in ends[:-1]]
@@ -48,21 +38,21 @@ def shares(b, towers, least=min, most=max):
     ]
 
 
-def split(batch, towers):
+def split_batch(batch, towers):
     """Deals a batch out: returns [(part of the batch, its weight float32 [], its true size int32 [])]."""
     b = tf.shape(batch.images)[0]
     parts = []
-    for begin, end, size in shares(b, towers, tf.minimum, tf.maximum):
+    for begin, end, size in split_bounds(b, towers, tf.minimum, tf.maximum):
         part = tf.nest.map_structure(lambda tensor: tensor[begin:end], batch)  # noqa: B023
         parts.append((part, tf.cast(size, tf.float32) / tf.cast(b, tf.float32), size))
     return parts
 
 
-def deal(tensors, values):
+def feed_towers(tensors, values):
     """The feed_dict that puts values [b, ...] in the place of what the towers computed, one tensor a tower."""
     return {
         tensor: values[begin:end]
-        for tensor, (begin, end, _) in zip(tensors, shares(len(values), len(tensors)))
+        for tensor, (begin, end, _) in zip(tensors, split_bounds(len(values), len(tensors)))
     }
 
 
@@ -94,7 +84,9 @@ def build_towers(system, batch, devices, options, training):
     variables_on = device_of_variables(devices, options.variables)
     towers, copies = [], collections.defaultdict(dict)
     n = -(-options.batch_size // len(devices)) if training else None
-    for t, (device, (part, weight, size)) in enumerate(zip(devices, split(batch, len(devices)))):
+    for t, (device, (part, weight, size)) in enumerate(
+        zip(devices, split_batch(batch, len(devices)))
+    ):
         machine = machine_of(device)
         with (
             tf.device(device_function(device, variables_on)),
@@ -118,14 +110,14 @@ def build_towers(system, batch, devices, options, training):
 def build_network(system, images, targets, options, training, **details):
     """One replica; with --average_weights, inference reads the averages of the weights instead."""
     with (
-        layers.averages_instead()
+        layers.averaged_weights()
         if options.average_weights and not training
         else contextlib.nullcontext()
     ):
         return system.build(images, targets, options, training, **details)
 
 
-def joined(dictionaries):
+def concatenated(dictionaries):
     """[{name: part}, one a tower] -> {name: the parts in the batch's order}."""
     return {
         name: tf.concat([parts[name] for parts in dictionaries], axis=0) for name in dictionaries[0]
@@ -148,7 +140,9 @@ def build_inference(system, batch, devices, options):
                     for name, loss in system.losses(network, part.targets, options).items()
                 }
             )
-        return Inference(joined(outputs), joined(losses), [network for network, *_ in towers])
+        return Inference(
+            concatenated(outputs), concatenated(losses), [network for network, *_ in towers]
+        )
 
 
 def build_evaluation(system, batch, devices, options):
@@ -193,18 +187,22 @@ def build_training(system, batch, devices, options, total_steps):
                     ]
                 )
             outputs.append({name: tensor[:size] for name, tensor in network.outputs.items()})
-        means = [ordered_sum(parts) for parts in zip(*by_machine(averages, devices))]
+        means = [ordered_sum(parts) for parts in zip(*sum_by_machine(averages, devices))]
         losses, means = dict(zip(losses, means)), means[len(losses) :]
-        gradients = decayed(means[: len(variables)], variables, system.decays(options))
+        gradients = optimiser.add_weight_decay(
+            means[: len(variables)], variables, system.decays(options)
+        )
         moments = list(zip(towers[0][0].statistics, means[len(variables) :]))
         steps = [
             (epoch / max(options.n_epochs, 1), factor) for epoch, factor in options.lr_steps or ()
         ]
-        rate = learning_rate(
+        rate = optimiser.learning_rate(
             options.lr, total_steps, options.schedule, options.warm_up, steps or system.SCHEDULE
         )
-        gradients, factors = own_rates(gradients, variables, system.learning_rates(options))
-        step, finite, norm = update(
+        gradients, factors = optimiser.per_variable_rates(
+            gradients, variables, system.learning_rates(options)
+        )
+        step, finite, norm = optimiser.update(
             gradients,
             variables,
             moments,
@@ -222,13 +220,13 @@ def build_training(system, batch, devices, options, total_steps):
         losses,
         norm,
         rate,
-        joined(outputs),
+        concatenated(outputs),
         list(zip(gradients, variables)),
         [network for network, *_ in towers],
     )
 
 
-def by_machine(averages, devices):
+def sum_by_machine(averages, devices):
     """[[tensor], one a tower] -> the same with those of another machine added up there, before they are sent."""
     there = collections.defaultdict(list)
     for t, device in enumerate(devices):
@@ -242,120 +240,3 @@ def by_machine(averages, devices):
                 else averages[towers[0]]
             )
     return sums
-
-
-def decayed(gradients, variables, decays):
-    """Adds the gradients of rate * sum of w^2 / 2, decays: {last part of a variable's name: rate}."""
-    result = []
-    for gradient, variable in zip(gradients, variables):
-        if rate := decays.get(variable.op.name.split('/')[-1], 0):
-            with tf.control_dependencies(
-                [gradient]
-            ):  # or the products are there, and held, all through the step
-                gradient += rate * variable
-        result.append(gradient)
-    return result
-
-
-def own_rates(gradients, variables, rates):
-    """rates: {beginning of variables' names: (factor of the learning rate, how many updates they stay as they are)}.
-
-    Returns (gradients, zero of what stays; each variable's factor).
-    """
-    step, own = tf.train.get_or_create_global_step(), []
-    for variable in variables:
-        own.append(
-            next(
-                (rate for start, rate in rates.items() if variable.op.name.startswith(start)),
-                (1, 0),
-            )
-        )
-    return [
-        gradient * tf.cast(step >= still, tf.float32) if still else gradient
-        for gradient, (_, still) in zip(gradients, own)
-    ], [factor for factor, _ in own]
-
-
-def learning_rate(base, total_steps, schedule='steps', warm_up=0, steps=SCHEDULE):
-    """'steps': base, from each (share of all updates, factor) of `steps` on base x factor.  'cosine': half a wave from
-    base to 0.
-
-    warm_up: during so many updates the rate rises linearly to what it would be.
-    """
-    step = tf.train.get_or_create_global_step()
-    if schedule == 'cosine':
-        rate = tf.train.cosine_decay(base, step, max(total_steps, 1))
-    else:
-        rate = tf.constant(base, tf.float32)
-        for share, factor in sorted(steps):
-            rate = tf.where(step >= round(share * total_steps), base * factor, rate)
-    return rate * tf.minimum(1.0, tf.cast(step + 1, tf.float32) / warm_up) if warm_up else rate
-
-
-def update(
-    gradients,
-    variables,
-    moments,
-    rate,
-    optimizer,
-    watched,
-    norm_decay=0.9,
-    average_decay=0,
-    most=0,
-    factors=None,
-):
-    """Clips and applies the gradients and moves the averages of batch norm and weights, if all numbers are finite;
-    else nothing changes but the step and the variable `skipped`.  Returns (op, finite, global norm).
-
-    most: the gradients' global norm after clipping; 0: they are not clipped.  factors: of the rate, one a variable.
-    """
-    norm = tf.global_norm(gradients)
-    clipped = tf.clip_by_global_norm(gradients, most, norm)[0] if most else gradients
-    factors = factors or [1] * len(variables)
-    optimisers = {factor: OPTIMISERS[optimizer](factor * rate) for factor in sorted(set(factors))}
-    finite = tf.reduce_all(tf.is_finite(tf.stack([norm, *watched])))
-    skipped = tf.get_variable('skipped', [], tf.int64, tf.zeros_initializer(), trainable=False)
-    averages = [
-        tf.get_variable(
-            variable.op.name + layers.AVERAGE, initializer=variable.initial_value, trainable=False
-        )
-        for variable in tf.trainable_variables()
-        if average_decay
-    ]
-
-    def apply():
-        moved = [
-            average.assign_sub((1 - norm_decay) * (average - value)) for average, value in moments
-        ]
-        applied = [
-            optimiser.apply_gradients(
-                [
-                    (gradient, variable)
-                    for gradient, variable, own in zip(clipped, variables, factors)
-                    if own == factor
-                ]
-            )
-            for factor, optimiser in optimisers.items()
-        ]
-        with tf.control_dependencies(applied):
-            averaged = move_averages(averages, tf.trainable_variables(), average_decay)
-        with tf.control_dependencies([*applied, *moved, *averaged]):
-            return tf.constant(True)
-
-    def skip():
-        with tf.control_dependencies([skipped.assign_add(1)]):
-            return tf.constant(False)
-
-    with tf.control_dependencies([tf.cond(finite, apply, skip)]):
-        step = tf.train.get_or_create_global_step().assign_add(1)
-    return step.op, finite, norm
-
-
-def move_averages(averages, variables, decay):
-    """Exponential moving averages of the variables, which soon forget how these began; returns the assignments."""
-    step = tf.cast(tf.train.get_or_create_global_step(), tf.float32)
-    decay = tf.minimum((1 + step) / (10 + step), decay)
-    return [
-        average.assign_sub((1 - decay) * (average - variable.read_value()))
-        for average, variable in zip(averages, variables)
-    ]

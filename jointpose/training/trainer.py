@@ -30,7 +30,7 @@ class Stop(Exception):
         self.code = code
 
 
-class Lost(Exception):
+class WorkerLost(Exception):
     """A worker has gone, or the connection to it: the message says which.  Somebody goes on."""
 
 
@@ -65,7 +65,7 @@ class Signals:
     def __exit__(self, error, *_):
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        if self.code is not None and error is not None and issubclass(error, Lost):
+        if self.code is not None and error is not None and issubclass(error, WorkerLost):
             signal.raise_signal(self.number)  # whoever goes on shall hear it, too
 
 
@@ -151,7 +151,7 @@ class Trainer:
             ) as error:  # a source of batches that raises, no memory left, ...
                 warn(
                     f'step {self.state["step"] + 1} failed, training stopped; the last checkpoint is kept: '
-                    f'{checkpoint.reason(error)}'
+                    f'{checkpoint.short_message(error)}'
                 )
                 raise Stop(1) from None
 
@@ -164,7 +164,7 @@ class Trainer:
         while True:
             done, position = divmod(state['step'], graph.steps_per_epoch)
             if position == 0 and state['epochs_logged'] < done:
-                with fft_conv.spectra(self.session, graph.spectra):
+                with fft_conv.cached_spectra(self.session, graph.spectra):
                     self.finish_epoch(done)
                 self.stop_if_asked()
             if state['step'] >= graph.total_steps:
@@ -203,7 +203,7 @@ class Trainer:
                 'norm': training.norm,
                 'rate': training.rate,
                 'outputs': training.outputs,
-                'facts': batches.facts(batch),
+                'facts': batches.without_images(batch),
             }
         )
         seconds = time.monotonic() - began
@@ -226,10 +226,10 @@ class Trainer:
             self.meter.add(losses, fetched['outputs'], fetched['facts'])
         self.samples += len(fetched['facts'].rows)
         self.state['sums'] = self.meter.state()
-        return losses[self.answer]
+        return losses[self.final_output]
 
     @property
-    def answer(self):
+    def final_output(self):
         """Name of the output whose joints count: the last."""
         return self.meter.names[-1]
 
@@ -261,7 +261,7 @@ class Trainer:
             time.process_time() - self.cpu_began,
         )
         means = {'train': self.meter.means(), 'test': self.evaluate().means()}
-        rate = means['test'][f'rate_{self.answer}']
+        rate = means['test'][f'rate_{self.final_output}']
         self.state['epochs_logged'], self.path = epoch, None
         former = self.state['best']
         if (
@@ -301,7 +301,7 @@ class Trainer:
         self.session.run(*self.graph.start_test(0, steps))
         for _ in progress.track(range(steps), steps, 'test', 'step', leave=False):
             losses, outputs, facts = self.session.run(
-                [inference.losses, inference.outputs, batches.facts(evaluation.batch)]
+                [inference.losses, inference.outputs, batches.without_images(evaluation.batch)]
             )
             meter.add({name: loss.mean() for name, loss in losses.items()}, outputs, facts)
             self.stop_if_asked()
@@ -315,7 +315,7 @@ class Trainer:
             raise Stop(1)
         log(
             f'stopped at step {self.state["step"]}, saved in {self.path}; go on with:\n'
-            f'{command_line.command_to_go_on(self.run, self.options)}',
+            f'{command_line.resume_command(self.run, self.options)}',
             sys.stderr,
         )
         raise Stop(self.signals.code)

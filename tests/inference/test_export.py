@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from jointpose import main, model, spatial_model
+from jointpose import model, run_options, spatial_model
 from jointpose.datasets import arrays, flic
 from jointpose.inference import export
 from jointpose.nn import fft_conv, layers
@@ -58,7 +58,9 @@ def random_value(name, shape, rng):
 
 def make_run(folder, *arguments):
     """A run with one checkpoint of random values: its folder, and a function inputs -> outputs of its network."""
-    options, system, *_ = main.understand(['--train', '--width', '4', '--conv', 'fft', *arguments])
+    options, system, *_ = run_options.resolve_options(
+        ['--train', '--width', '4', '--conv', 'fft', *arguments]
+    )
     rng = np.random.default_rng(0)
     graph = tf.Graph()
     with graph.as_default():
@@ -68,7 +70,7 @@ def make_run(folder, *arguments):
         )
         outputs = system.build(images, {'torso_map': torso}, options, False).outputs
         spectra, saved = (
-            fft_conv.spectra_operations(),
+            fft_conv.spectrum_ops(),
             {v.op.name: v for v in tf.global_variables()},
         )
         session = tf.Session()
@@ -104,7 +106,7 @@ def make_run(folder, *arguments):
         )
 
     def run(inputs):
-        with fft_conv.spectra(session, spectra):
+        with fft_conv.cached_spectra(session, spectra):
             found = session.run(outputs, {images: inputs['image'], torso: inputs['torso_map']})
         maps_pd, maps = found['pd'], found['sm' if options.use_sm else 'pd']
         return {'joints': heatmaps.decode(maps), 'heat_maps': maps, 'part_detector_maps': maps_pd}
@@ -336,7 +338,7 @@ def test_a_missing_converter_is_named(run, tmp_path, monkeypatch):
 
 
 def test_frames_of_the_arrays(arrays_folder):
-    options, system, *_ = main.understand(['--train', '--use_sm', '--data_augm'])
+    options, system, *_ = run_options.resolve_options(['--train', '--use_sm', '--data_augm'])
     frames, source = export.inputs_to_check(system, options, arrays_folder, 3)
     people = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
     assert source == f'3 test people of {arrays_folder}' and len(frames['image']) == 3

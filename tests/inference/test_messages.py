@@ -67,10 +67,10 @@ def test_the_product_of_the_messages_is_the_joint_map(found):
 
 @pytest.mark.parametrize('joint, sender', [(0, 1), (4, 3), (8, 0)])
 def test_a_message_is_the_senders_map_spread_by_the_prior(run, found, joint, sender):
-    weights = checkpoint.weights(checkpoint.find('', run[0]).path)
+    weights = checkpoint.read_weights(checkpoint.find('', run[0]).path)
     pair = spatial_model.PAIRS_TO_JOINTS.index((joint, sender))
     prior, bias = (
-        spatial_model.softplus_of_array(weights[f'spatial_model/{name}'][pair].astype(np.float64))
+        spatial_model.numpy_softplus(weights[f'spatial_model/{name}'][pair].astype(np.float64))
         for name in ('energies', 'biases')
     )
     senders_map = found['messages'][0, sender, sender]

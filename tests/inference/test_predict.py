@@ -485,7 +485,7 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
     image = synthetic.render(0, 2).image
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
-        with fft_conv.spectra(session, graph.spectra):
+        with fft_conv.cached_spectra(session, graph.spectra):
             (found,) = predict.Finder(session, graph, tompson, flic, options).find(
                 image, [(300.0, 200.0)]
             )
@@ -496,7 +496,7 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
             views = tompson.views(
                 view.image, crops.person_from_box((0, 0, 720, 480), 10, torso_xy), options
             )
-            batch = batches.make(tompson, [0] * len(views), options, np.ones(len(views)), views)
+            batch = batches.collate(tompson, [0] * len(views), options, np.ones(len(views)), views)
             evaluate = tompson.predictor(session, graph.evaluation, options)
             outputs, _, _ = evaluate(batches.feed(graph.evaluation.batch, batch))
     ((expected,),) = tompson.decode(outputs['sm'], options)

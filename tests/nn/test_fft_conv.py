@@ -79,7 +79,7 @@ def test_any_tiling(outputs, monkeypatch):
     monkeypatch.setattr(
         fft_conv,
         'choose_tiling',
-        lambda maps, shape, n, costs: tiling.tiling_of(shape[0], maps, outputs),
+        lambda maps, shape, n, costs: tiling.make_tiling(shape[0], maps, outputs),
     )
     arrays = draw(2, 17, 23, 9, 2, 3)
     assert_near(run(*arrays), oracle(*arrays))

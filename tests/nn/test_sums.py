@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import unordered_sums
 
-from jointpose import main
+from jointpose import run_options
 from jointpose.nn import sums
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
@@ -45,7 +45,7 @@ def test_an_unordered_sum_is_found(tf_graph):
 
 def tompson_step(arguments, devices, seed=0):
     """(Training of the three-bank network, a random batch of three frames fed to it)."""
-    options, *_ = main.understand(
+    options, *_ = run_options.resolve_options(
         ['--train', '--use_sm', '--width', '4', '--conv', 'direct', *arguments]
     )
     tf.set_random_seed(seed)

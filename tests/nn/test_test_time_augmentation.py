@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from jointpose import main
+from jointpose import run_options
 from jointpose.datasets import arrays, flic
 from jointpose.nn import test_time_augmentation
 from jointpose.systems import tompson
@@ -22,7 +22,7 @@ def test_back_matrix_is_linear_interpolation(scale):
     at = (np.arange(90) + 0.5 - 45) * scale + 45 - 0.5
     expected = scipy.ndimage.map_coordinates(np.pad(line, 1), [at + 1], order=1, mode='constant')
     np.testing.assert_allclose(
-        test_time_augmentation.back_matrix(scale, 90) @ line, expected, atol=1e-5
+        test_time_augmentation.resampling_matrix(scale, 90) @ line, expected, atol=1e-5
     )
 
 
@@ -43,12 +43,12 @@ def test_peaks_come_back_to_their_pixel(tf_graph):
             for scale in test_time_augmentation.SCALES
         ]
     )
-    mean = test_time_augmentation.combine(tf.constant(maps, tf.float32))
+    mean = test_time_augmentation.merge_views(tf.constant(maps, tf.float32))
     with tf_graph() as session:
         found = heatmaps.decode(session.run(mean))
     assert np.abs(found - xy).max() < 0.5  # pixels; a cell is 8
     for i, scale in enumerate(test_time_augmentation.SCALES):
-        down, right = (test_time_augmentation.back_matrix(scale, n) for n in (60, 90))
+        down, right = (test_time_augmentation.resampling_matrix(scale, n) for n in (60, 90))
         one = np.einsum(
             'Rr,nrck,Cc->nRCk',
             down,
@@ -66,8 +66,10 @@ def test_scales_weigh_the_same(tf_graph):
         np.random.default_rng(2).random((8, 60, 90, 2)).astype(np.float32)
         * np.arange(1, 9)[:, None, None, None]
     )
-    mean = test_time_augmentation.combine(tf.constant(maps))
-    again = test_time_augmentation.combine(tf.constant(maps / maps.sum(axis=(1, 2), keepdims=True)))
+    mean = test_time_augmentation.merge_views(tf.constant(maps))
+    again = test_time_augmentation.merge_views(
+        tf.constant(maps / maps.sum(axis=(1, 2), keepdims=True))
+    )
     with tf_graph() as session:
         one, other = session.run([mean, again])
     np.testing.assert_allclose(one, other, rtol=1e-4)
@@ -76,7 +78,7 @@ def test_scales_weigh_the_same(tf_graph):
 
 def test_views_are_the_frame_at_all_scales(arrays_folder):
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    options, system, *_ = main.understand(['--train'])
+    options, system, *_ = run_options.resolve_options(['--train'])
     batch = batches.views_batch(system, split, np.array([2, 0]), options)
     assert batch.images.shape == (16, 480, 720, 3) and list(batch.rows) == [2] * 8 + [0] * 8
     np.testing.assert_array_equal(batch.images[7], split.images[2])  # crop 1.0
@@ -122,7 +124,7 @@ def test_mirrored_frames_bring_the_same_joints_back(tf_graph, monkeypatch):
     with tf_graph() as session:
         got, by_system = session.run(
             [
-                test_time_augmentation.combine(maps, MIRRORED, flic.FLIP[:9]),
+                test_time_augmentation.merge_views(maps, MIRRORED, flic.FLIP[:9]),
                 tompson.combine(maps, None),
             ]
         )
@@ -132,7 +134,7 @@ def test_mirrored_frames_bring_the_same_joints_back(tf_graph, monkeypatch):
 
 def test_mirrored_views(arrays_folder, monkeypatch):
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    options, system, *_ = main.understand(
+    options, system, *_ = run_options.resolve_options(
         ['--train', '--use_sm', '--scales', 'single', '--flip_average']
     )
     assert system.scales_of(options) == (1.0, -1.0) and system.n_views(options) == 2
@@ -147,7 +149,9 @@ def test_mirrored_views(arrays_folder, monkeypatch):
 def test_a_single_scale_is_the_log_s(arrays_folder):
     """--scales single and the log's test figures see the same picture, 1 / 0.95 as large beside augmented training."""
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    options, system, *_ = main.understand(['--train', '--data_augm', '--scales', 'single'])
+    options, system, *_ = run_options.resolve_options(
+        ['--train', '--data_augm', '--scales', 'single']
+    )
     logged, evaluated = (
         make(system, split, np.array([3, 1]), options)
         for make in (batches.plain_batch, batches.views_batch)
@@ -163,14 +167,14 @@ def test_a_single_scale_is_the_frame_itself(arrays_folder, tf_graph):
     from jointpose.nn.tf1 import tf
 
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    options, system, *_ = main.understand(['--train', '--scales', 'single'])
+    options, system, *_ = run_options.resolve_options(['--train', '--scales', 'single'])
     batch = batches.views_batch(system, split, np.array([3, 1]), options)
     np.testing.assert_array_equal(batch.images, split.images[[3, 1]])
     np.testing.assert_array_equal(batch.joints_xy, flic.clamp_to_frame(split.joints[[3, 1]]))
     assert list(batch.rows) == [3, 1]
     maps = np.random.default_rng(3).random((3, 60, 90, 9)).astype(np.float32)
     with tf_graph() as session:
-        got = session.run(test_time_augmentation.combine(tf.constant(maps), (1.0,)))
+        got = session.run(test_time_augmentation.merge_views(tf.constant(maps), (1.0,)))
     np.testing.assert_allclose(
         got, maps / maps.sum(axis=(1, 2), keepdims=True, dtype=np.float64), rtol=1e-5
     )

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from jointpose import main
+from jointpose import run_options
 from jointpose.nn import tiling
 from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint
@@ -87,7 +87,7 @@ def test_tiles_of_inference_stay(maps, filters_shape, outputs):
 
 def test_cost_of_one_tile_by_hand():
     """9x9 maps in one tile, 5x5 filters: 13x13 inputs, 7 row frequencies, 13 column frequencies, 3 products each."""
-    tiles = tiling.tiling_of(5, (9, 9), (9, 9))
+    tiles = tiling.make_tiling(5, (9, 9), (9, 9))
     assert tiles == tiling.Tiling(5, (9, 9), (9, 9), (13, 13), (1, 1), 7)
     elements = 3 * 7 * 13
     n, c, f = 2, 3, 4
@@ -102,7 +102,7 @@ def test_the_cheapest_tiles_are_chosen():
     costs = {}
     for m1 in range(1, 18):
         for m2 in range(1, 21):
-            tiles = tiling.tiling_of(9, maps, (m1, m2))
+            tiles = tiling.make_tiling(9, maps, (m1, m2))
             costs[m1, m2] = tiling.cost(tiles, 3, 16, 24, MADE_UP)
     chosen = tiling.choose_tiling(maps, filters_shape, 3, MADE_UP)
     assert costs[chosen.outputs] == min(costs.values())
@@ -122,10 +122,10 @@ def test_larger_batches_take_smaller_tiles_not_larger_ones():
 
 def test_a_calibration_is_read_on_its_own_machine_only(own_cache):
     defaults = tiling.training_costs(tf.float32)
-    assert defaults in (tiling.USUAL['float32'], tiling.WITHOUT_AMX['float32'])
-    assert tiling.default_costs(['avx2']) == tiling.USUAL
+    assert defaults in (tiling.DEFAULT_COSTS['float32'], tiling.WITHOUT_AMX['float32'])
+    assert tiling.default_costs(['avx2']) == tiling.DEFAULT_COSTS
     stored = {
-        tiling.machine(): {'float32': MADE_UP._asdict()},
+        tiling.machine_name(): {'float32': MADE_UP._asdict()},
         'another, 2 cores': {'bfloat16': MADE_UP._asdict()},
     }
     calibrate_convolution.write(tiling.calibration_file(), stored)
@@ -163,20 +163,22 @@ def test_a_calibration_is_read_on_its_own_machine_only(own_cache):
 def test_damaged_calibrations_are_not_read(own_cache, damage):
     path = own_cache / 'joint-pose' / 'convolution.json'
     path.parent.mkdir()
-    path.write_bytes(damage.replace(b'MACHINE', tiling.machine().encode()))
+    path.write_bytes(damage.replace(b'MACHINE', tiling.machine_name().encode()))
     assert str(path) == tiling.calibration_file()
-    assert tiling.calibrated() == {}
+    assert tiling.read_calibration() == {}
 
 
 def test_a_resumed_training_says_that_its_tiles_differ(own_cache):
     """An evaluation does not, as it has costs of its own; nor do runs without tiles or of earlier versions."""
 
     def notes(state, *words):
-        options, system, *_ = main.understand(words)
+        options, system, *_ = run_options.resolve_options(words)
         options.train = '--train' in words
         found = checkpoint.Checkpoint('run/step-00000001', {'code': '', 'settings': {}, **state})
         return [
-            line for line in main.remarks(found, options, system) if 'tiled by other costs' in line
+            line
+            for line in run_options.restore_notes(found, options, system)
+            if 'tiled by other costs' in line
         ]
 
     recorded = json.loads(json.dumps(tiling.recorded_costs()))
@@ -194,7 +196,7 @@ def test_fit_finds_the_costs_that_timings_were_made_of():
         direct = 3e-11 * MADE_UP.direct * n * h * w * k * k * c * f
         timings.append(calibrate_convolution.Timing(layer, None, direct))
         for size in (8, 12, 15):
-            tiles = tiling.tiling_of(k, (h, w), (size, size))
+            tiles = tiling.make_tiling(k, (h, w), (size, size))
             seconds = 3e-11 * tiling.cost(tiles, n, c, f, MADE_UP)
             timings.append(calibrate_convolution.Timing(layer, size, seconds))
     costs, error = calibrate_convolution.fit(timings, tiling.WITHOUT_AMX['float32'], weight=0)
@@ -212,7 +214,7 @@ def test_a_calibration_is_kept_and_forgotten(own_cache, monkeypatch, capsys):
         assert 0 <= timed(layer, outputs, dtype) < 10
         if outputs is None:
             return MADE_UP.direct * n * h * w * k * k * c * f
-        return tiling.cost(tiling.tiling_of(k, (h, w), (outputs, outputs)), n, c, f, MADE_UP)
+        return tiling.cost(tiling.make_tiling(k, (h, w), (outputs, outputs)), n, c, f, MADE_UP)
 
     layers = [
         calibrate_convolution.Layer(*sizes) for sizes in ((1, 9, 9, 5, 2, 3), (2, 9, 11, 3, 4, 1))
@@ -222,12 +224,12 @@ def test_a_calibration_is_kept_and_forgotten(own_cache, monkeypatch, capsys):
     monkeypatch.setattr(calibrate_convolution, 'OUTPUTS', (3, 5, 9))
     monkeypatch.setattr('sys.argv', ['calibrate_convolution'])
     calibrate_convolution.main()
-    found = tiling.calibrated()['float32']
-    assert found.largest == 9 and found != tiling.USUAL['float32']
-    assert ('bfloat16' in tiling.calibrated()) == (
+    found = tiling.read_calibration()['float32']
+    assert found.largest == 9 and found != tiling.DEFAULT_COSTS['float32']
+    assert ('bfloat16' in tiling.read_calibration()) == (
         not BFLOAT16.isdisjoint(tiling.processor_flags())
     )
     assert 'float32: ' in capsys.readouterr().out
     monkeypatch.setattr('sys.argv', ['calibrate_convolution', '--forget'])
     calibrate_convolution.main()
-    assert tiling.calibrated() == {}
+    assert tiling.read_calibration() == {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from people import eight_people, somebody
 
-from jointpose import main
+from jointpose import run_options
 from jointpose.datasets import lsp
 from jointpose.nn.tf1 import tf
 from jointpose.systems import cpm
@@ -19,7 +19,7 @@ TRUNK = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 256, 256, 256,
 
 
 def settings(*arguments, **changes):
-    options, *_ = main.understand(['--train', '--system', 'cpm', *arguments])
+    options, *_ = run_options.resolve_options(['--train', '--system', 'cpm', *arguments])
     vars(options).update(changes)
     return options
 
@@ -257,7 +257,7 @@ def test_the_views_maps_come_back_to_the_first_view(tf_graph, flags, n):
     options = settings(*flags.split())
     views = cpm.views(image, person, options)
     assert len(views) == cpm.n_views(options) == n
-    batch = batches.make(cpm, [0] * len(views), options, [1] * len(views), views)
+    batch = batches.collate(cpm, [0] * len(views), options, [1] * len(views), views)
     maps = batch.targets['heat_maps'][..., :K]
     with tf_graph() as session:
         combined = session.run(cpm.combine(tf.constant(maps), options))
@@ -328,10 +328,10 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
             rows = [(2 * step + i) % 8 for i in (0, 1)]
             if step % 4 == 0:
                 meter = cpm.meter(options, list(training.outputs))
-            fed = batches.make(cpm, rows, options, [1, 1], [samples[row] for row in rows])
+            fed = batches.collate(cpm, rows, options, [1, 1], [samples[row] for row in rows])
             _, losses, outputs = session.run(
                 [training.step, training.losses, training.outputs], batches.feed(batch, fed)
             )
-            meter.add(losses, outputs, batches.facts(fed))
+            meter.add(losses, outputs, batches.without_images(fed))
     means = meter.means()  # of the last four steps: all eight
     assert means['rate_stage2'] > 90 and means['rate_stage2'] > means['rate_stage1'], means

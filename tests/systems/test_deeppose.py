@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from people import eight_people, somebody
 
-from jointpose import datasets, main
+from jointpose import datasets, main, run_options
 from jointpose.nn import import_weights
 from jointpose.nn.tf1 import tf
 from jointpose.systems import deeppose
@@ -28,7 +28,7 @@ ALEXNET = {
 
 
 def settings(*arguments, **changes):
-    options, *_ = main.understand(['--train', '--system', 'deeppose', *arguments])
+    options, *_ = run_options.resolve_options(['--train', '--system', 'deeppose', *arguments])
     vars(options).update(changes)
     return options
 
@@ -246,7 +246,9 @@ def test_the_first_updates_leave_the_convolutions_and_their_slots(tf_graph):
     batch = batches.placeholders(deeppose, options)
     training = towers.build_training(deeppose, batch, ['/cpu:0'], options, 100)
     image, person = somebody()
-    fed = batches.make(deeppose, [0], options, [1], [deeppose.test_sample(image, person, options)])
+    fed = batches.collate(
+        deeppose, [0], options, [1], [deeppose.test_sample(image, person, options)]
+    )
     kept = [v for v in tf.global_variables() if v.op.name not in ('global_step', 'skipped')]
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
@@ -305,7 +307,7 @@ def test_init_takes_alexnet_s_layers_but_the_classifier(tf_graph, tmp_path):
     deeppose.build(tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3]), None, options, training=False)
     with tf_graph() as session:
         main.initialise(
-            session, None, {}, None, options, main.trained_weights(deeppose, options, None)
+            session, None, {}, None, options, main.initial_weights(deeppose, options, None)
         )
         values = dict(
             zip(
@@ -344,7 +346,9 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
     batch = batches.placeholders(deeppose, options)
     training = towers.build_training(deeppose, batch, ['/cpu:0'], options, steps)
     inference = towers.build_inference(deeppose, batch, ['/cpu:0'], options)
-    fed = batches.make(deeppose, range(8), options, [person.unit for _, person in people], samples)
+    fed = batches.collate(
+        deeppose, range(8), options, [person.unit for _, person in people], samples
+    )
     meter = deeppose.meter(options, list(inference.outputs))
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
@@ -353,5 +357,7 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
         losses, outputs = session.run(
             [inference.losses, inference.outputs], batches.feed(batch, fed)
         )
-    meter.add({name: loss.mean() for name, loss in losses.items()}, outputs, batches.facts(fed))
+    meter.add(
+        {name: loss.mean() for name, loss in losses.items()}, outputs, batches.without_images(fed)
+    )
     assert meter.means()['rate_deeppose'] > 90, meter.means()

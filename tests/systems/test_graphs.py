@@ -9,7 +9,7 @@ import gpu_placement
 import pytest
 from conftest import unordered_sums
 
-from jointpose import main
+from jointpose import main, run_options
 from jointpose.nn.tf1 import tf
 from jointpose.systems import hrnet
 
@@ -40,7 +40,7 @@ def gpus(monkeypatch):
 
 
 def build_graph(name, arguments, devices):
-    options, system, *_ = main.understand(
+    options, system, *_ = run_options.resolve_options(
         [
             '--train',
             '--system',

@@ -16,7 +16,7 @@ import pytest
 from conftest import SHARED
 from people import somebody
 
-from jointpose import data, evaluate, main, systems
+from jointpose import data, evaluate, main, run_options, systems
 from jointpose.datasets import flic
 from jointpose.inference import export
 from jointpose.nn.tf1 import tf
@@ -83,7 +83,7 @@ def test_rotation_and_zoom_are_those_that_were_said(name):
         sample = system.training_sample(image, people, options, np.random.default_rng(seed))
         return affine.invert(sample.back)[:, :2]
 
-    options, system, _, _ = main.understand(
+    options, system, _, _ = run_options.resolve_options(
         ['--train', '--system', name, '--dataset', 'coco', '--data_augm']
     )
     plain = crop(0, 0, 1, 1)
@@ -116,7 +116,7 @@ def test_a_joint_without_label_may_be_anything(name):
     """Not a number in place of 0 gives the same sample and targets."""
     system = systems.load(name)
     dataset = {'spm': 'coco'}.get(name, 'flic')
-    options, *_ = main.understand(
+    options, *_ = run_options.resolve_options(
         ['--train', '--system', name, '--dataset', dataset, '--data_augm']
     )
     image, person = somebody(17 if dataset == 'coco' else flic.N_MAPS)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from jointpose import main, model
+from jointpose import model, run_options
 from jointpose.datasets import flic, synthetic
 from jointpose.inference import predict
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, tompson
 from jointpose.systems.tompson import torso_inference
-from jointpose.training import batches, towers
+from jointpose.training import batches, optimiser
 from jointpose.training import options as command_line
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops, heatmaps
@@ -18,7 +18,7 @@ SHAPE = flic.MAP_HEIGHT, flic.MAP_WIDTH
 
 
 def settings(**changes):
-    options, *_ = main.understand(['--train', '--use_sm'])
+    options, *_ = run_options.resolve_options(['--train', '--use_sm'])
     vars(options).update(changes)
     return options
 
@@ -161,7 +161,7 @@ def test_objective(changes, expected):
 )
 def test_train_only_needs_something_to_stand_on(arguments, expected, capsys):
     with pytest.raises(SystemExit):
-        main.understand(['--train', *arguments])
+        run_options.resolve_options(['--train', *arguments])
     assert expected in capsys.readouterr().err
 
 
@@ -171,16 +171,19 @@ def test_bfloat16_where_the_processor_computes_in_it(monkeypatch, there, capsys)
     monkeypatch.setattr(tompson, 'computes_bfloat16', lambda gpus: there)
     stored = command_line.settings_of(settings(precision='bfloat16'), tompson)
     options, explicit = command_line.parse(tompson, ['tompson'], ['--restore', 'run'])
-    command_line.take_over(options, explicit, stored, 'run', tompson, ['tompson'])
+    command_line.merge_restored(options, explicit, stored, 'run', tompson, ['tompson'])
     if there:
-        assert main.understand(['--train', '--precision', 'bfloat16'])[0].precision == 'bfloat16'
+        assert (
+            run_options.resolve_options(['--train', '--precision', 'bfloat16'])[0].precision
+            == 'bfloat16'
+        )
         return
     with pytest.raises(SystemExit):
-        main.understand(['--train', '--precision', 'bfloat16'])
+        run_options.resolve_options(['--train', '--precision', 'bfloat16'])
     assert '--precision bfloat16: this processor' in capsys.readouterr().err
     options, explicit = command_line.parse(tompson, ['tompson'], ['--train', '--restore', 'run'])
     with pytest.raises(InputError, match='--precision bfloat16: this processor'):
-        command_line.take_over(options, explicit, stored, 'run', tompson, ['tompson'])
+        command_line.merge_restored(options, explicit, stored, 'run', tompson, ['tompson'])
 
 
 def test_training_alone_is_in_bfloat16(tf_graph):
@@ -205,7 +208,9 @@ def test_energy_decay(tf_graph):
     decays = tompson.decays(settings(lmbd=0.1, energy_decay=0.01))
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
-        got = session.run(towers.decayed([tf.constant([1.0, 1])] * 5, variables, decays))
+        got = session.run(
+            optimiser.add_weight_decay([tf.constant([1.0, 1])] * 5, variables, decays)
+        )
     np.testing.assert_allclose(
         got, [[1.2, 0.9], [1, 1], [1, 1], [1.02, 0.99], [1.02, 0.99]], rtol=1e-6
     )
@@ -234,7 +239,7 @@ def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
             for _ in frames
         ]
         views = [view for each in zip(frames, people) for view in tompson.views(*each, options)]
-        return batches.make(tompson, [0] * len(views), options, [1] * len(views), views)
+        return batches.collate(tompson, [0] * len(views), options, [1] * len(views), views)
 
     calls = [(fed(one, other, one), True), (fed(one, third), True), (fed(third), False)]
     with tf_graph() as session:

@@ -10,7 +10,7 @@ import scipy.io
 from conftest import ROOT
 from test_pairwise_distr import brute_force
 
-from jointpose import main, pairwise_distr, spatial_model
+from jointpose import main, pairwise_distr, run_options, spatial_model
 from jointpose.datasets import arrays, flic
 from jointpose.systems import tompson
 from jointpose.training import batches
@@ -24,7 +24,7 @@ QUARTER = os.path.join(ROOT, 'pretrained', 'flic_quarter')
 
 
 def settings(*arguments):
-    return main.understand(['--train', '--use_sm', *arguments])[0]
+    return run_options.resolve_options(['--train', '--use_sm', *arguments])[0]
 
 
 def stored_split(folder, split='train'):
@@ -192,7 +192,7 @@ def restored(trained_with, *arguments):
     """Options of a call that restores a run trained with that torso."""
     settings_of_run = {**command_line.settings_of(settings(), tompson), 'torso_from': trained_with}
     options, explicit = command_line.parse(tompson, ['tompson'], ['--restore', 'run', *arguments])
-    return command_line.take_over(
+    return command_line.merge_restored(
         options, explicit, settings_of_run, 'run', tompson, ['tompson']
     ), settings_of_run
 
@@ -206,15 +206,21 @@ def test_a_restored_run_keeps_its_torso():
 
 def test_an_evaluation_may_have_another_torso_and_says_so():
     said = []
-    options, *_ = main.understand(['--restore', QUARTER, '--torso_from', 'torsobox'], said.append)
+    options, *_ = run_options.resolve_options(
+        ['--restore', QUARTER, '--torso_from', 'torsobox'], said.append
+    )
     assert options.torso_from == 'torsobox'  # that run is from before there was a choice
     assert [line for line in said if 'torso' in line] == [
         'note: --torso_from torsobox: that run was trained with joints'
     ]
     said.clear()
-    assert main.understand(['--restore', QUARTER], said.append)[0].torso_from == 'joints'
     assert (
-        main.understand(['--restore', QUARTER, '--torso_from', 'joints'], said.append)[0].torso_from
+        run_options.resolve_options(['--restore', QUARTER], said.append)[0].torso_from == 'joints'
+    )
+    assert (
+        run_options.resolve_options(['--restore', QUARTER, '--torso_from', 'joints'], said.append)[
+            0
+        ].torso_from
         == 'joints'
     )
     assert not [line for line in said if 'torso_from' in line]
@@ -232,7 +238,7 @@ def test_fine_tuning_takes_the_torso_over():
         options, explicit = command_line.parse(
             tompson, ['tompson'], ['--train', '--init', 'run', *arguments]
         )
-        command_line.take_over_network(options, explicit, stored, 'run', tompson, ['tompson'])
+        command_line.merge_initial(options, explicit, stored, 'run', tompson, ['tompson'])
         assert options.torso_from == expected
 
 
@@ -248,7 +254,7 @@ def test_fine_tuning_takes_the_torso_over():
 )
 def test_refused(arguments, expected, capsys):
     with pytest.raises(SystemExit):
-        main.understand(arguments)
+        run_options.resolve_options(arguments)
     assert expected in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ import forked
 import numpy as np
 import pytest
 
-from jointpose import main, pairwise_distr, spatial_model
+from jointpose import pairwise_distr, run_options, spatial_model
 from jointpose.datasets import arrays, flic
 from jointpose.nn import test_time_augmentation
 from jointpose.nn.tf1 import tf
@@ -44,7 +44,7 @@ def test_plain_histograms_are_ours():
 
 def test_plain_scales_are_ours_but_for_rounding(arrays_folder):
     split = arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder))
-    options, system, *_ = main.understand(['--train'])
+    options, system, *_ = run_options.resolve_options(['--train'])
     ours = batches.views_batch(system, split, np.array([3]), options).images / 255
     assert (
         np.abs(benchmark.plain_scaled(split.images[3]) - ours).mean() < 0.02
@@ -54,7 +54,7 @@ def test_plain_scales_are_ours_but_for_rounding(arrays_folder):
 def test_plain_maps_come_back(tf_graph):
     smooth = heatmaps.render_targets(np.array([[[300, 200]]]), (60, 90))[0]  # [60, 90, 1]
     smooth = np.stack([smooth] * len(test_time_augmentation.SCALES))
-    ours = test_time_augmentation.combine(tf.constant(smooth))
+    ours = test_time_augmentation.merge_views(tf.constant(smooth))
     plain = benchmark.plain_combined(smooth)
     with tf_graph() as session:
         found = session.run(ours)[0]

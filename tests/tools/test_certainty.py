@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from jointpose import main
+from jointpose import run_options
 from jointpose.utils.errors import InputError
 from tools import certainty
 
@@ -40,7 +40,7 @@ def test_the_curves_in_use_are_the_fits_of_the_fields_kept(weights, table):
     fields = certainty.read(os.path.join('report', table))
     assert min(len(values) for values in fields.values()) >= 20 and len(fields) == 4
     fitted = certainty.fit(fields['train', 'people'], fields['train', 'nobody'])
-    options = main.understand(
+    options = run_options.resolve_options(
         ['--restore', os.path.join('pretrained', weights), '--predict', 'docs/person.jpg']
     )[0]
     np.testing.assert_allclose(options.certainty, fitted, atol=0.006)

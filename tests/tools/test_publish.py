@@ -138,7 +138,7 @@ def test_half_precision(tmp_path):
         expected = value.astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(session.run(weights), expected)
         assert session.run(step) == 2**40 + 3
-        taken = checkpoint.weights(half.path)['a/weights']
+        taken = checkpoint.read_weights(half.path)['a/weights']
         np.testing.assert_array_equal(taken, expected)
         assert taken.dtype == np.float32
         weights.load(1e5 * value, session)

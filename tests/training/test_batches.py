@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jointpose import main, systems
+from jointpose import run_options, systems
 from jointpose.datasets import arrays, flic
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
@@ -18,7 +18,7 @@ def split(arrays_folder):
 
 
 def settings(seed, batch_size, *more):
-    options, *_ = main.understand(
+    options, *_ = run_options.resolve_options(
         ['--train', '--seed', str(seed), '--batch_size', str(batch_size), *more]
     )
     return options
@@ -113,7 +113,7 @@ def test_views_carry_no_targets_that_nothing_reads(name, arrays_folder, monkeypa
         'flic',
         *(['--use_sm'] if name == 'tompson' else []),
     ]
-    options, system, *_ = main.understand(words)
+    options, system, *_ = run_options.resolve_options(words)
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
     split, rows = arrays.system_samples(split, system.MOST_PEOPLE), np.arange(2)
     views = [

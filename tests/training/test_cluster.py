@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, SETTINGS
 
-from jointpose import main, model
+from jointpose import model, run_options
 from jointpose.nn import fft_conv, layers
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
@@ -49,7 +49,7 @@ WORKERS_ONLY = {'cluster': {'worker': ['a:1', 'b:2', 'c:3']}}
 def role(monkeypatch, arguments=('--train',), **environment):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return cluster.role(main.understand(list(arguments))[0])
+    return cluster.role(run_options.resolve_options(list(arguments))[0])
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_roles_by_options(monkeypatch):
 )
 def test_contradictions_are_refused(arguments, word, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main.understand(arguments)
+        run_options.resolve_options(arguments)
     assert stopped.value.code == 2 and word in capsys.readouterr().err
 
 
@@ -302,12 +302,12 @@ def test_a_byte_of_code_counts(tmp_path):
     shutil.copytree(
         cluster.PACKAGE, package, ignore=shutil.ignore_patterns('pretrained', '__pycache__')
     )
-    assert cluster.fingerprint(str(package)) == cluster.fingerprint()
+    assert cluster.code_checksum(str(package)) == cluster.code_checksum()
     for name in ('model.py', 'systems/hrnet.py'):
-        before = cluster.fingerprint(str(package))
+        before = cluster.code_checksum(str(package))
         with open(package / name, 'a') as file:
             file.write('\n')
-        assert cluster.fingerprint(str(package)) != before
+        assert cluster.code_checksum(str(package)) != before
 
 
 def test_one_chief_at_a_time(lent):
@@ -375,9 +375,9 @@ NONSENSE = [*BYTES, *(json.dumps(answer).encode() for answer in CHANGED + LACKIN
 
 @pytest.mark.parametrize('answer', NONSENSE, ids=range(len(NONSENSE)))
 def test_an_answer_that_makes_no_sense_is_refused(answer):
-    assert cluster.parsed(json.dumps(GOOD).encode()) == GOOD
+    assert cluster.parse_answer(json.dumps(GOOD).encode()) == GOOD
     with pytest.raises(ValueError):
-        cluster.parsed(answer)
+        cluster.parse_answer(answer)
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_a_worker_that_answers_nonsense_ends_its_chief_in_one_line(lent, monkeyp
         InputError, match=f'worker {hostile}: answers otherwise than this program does: '
     ):
         chief_of(hostile).gather()
-    with pytest.raises(trainer.Lost, match=f'worker {where} is gone'):
+    with pytest.raises(trainer.WorkerLost, match=f'worker {where} is gone'):
         chief.explain(tf.errors.InternalError(None, None, 'x'))
     chief.dismiss()
 
@@ -430,7 +430,7 @@ def test_what_fails_by_itself_is_no_loss(lent):
             with pytest.raises(tf.errors.InvalidArgumentError):
                 session.run(wrong)
             worker.facts['instance'] = 'restarted'
-            with pytest.raises(cluster.Lost, match=f'worker {where} is gone'):
+            with pytest.raises(cluster.WorkerLost, match=f'worker {where} is gone'):
                 session.run(wrong)
     chief.dismiss()
     assert worker.over == 'done'
@@ -456,7 +456,7 @@ def test_a_call_that_hangs_is_a_loss(lent, monkeypatch):
         with chief.session() as session:
             for _ in range(3):
                 assert not session.run(waits, {seconds: 0.1})
-            with pytest.raises(cluster.Lost, match='connection failed: '):
+            with pytest.raises(cluster.WorkerLost, match='connection failed: '):
                 session.run(waits)
             over.set()
     assert session.calls == 3 and session.longest >= 0.1
@@ -478,13 +478,13 @@ def test_a_worker_that_does_not_answer_ends_the_call(lent, monkeypatch):
         looks.append((worker, tries))
         return len(looks) < 9 or not begun.wait(60)
 
-    monkeypatch.setattr(cluster, 'present', present)
+    monkeypatch.setattr(cluster, 'is_alive', present)
     monkeypatch.setattr(cluster, 'WATCH', 0.01)
     with tf.Graph().as_default(), tf.device('/job:worker/task:0/cpu:0'):
         hangs = tf.numpy_function(hang, [], tf.bool)
         with chief.session() as session:
             for _ in range(2):
-                with pytest.raises(cluster.Lost, match=f'worker {where} is gone'):
+                with pytest.raises(cluster.WorkerLost, match=f'worker {where} is gone'):
                     session.run(hangs)
     assert looks == [(where, 3)] * 9
     over.set()
@@ -495,16 +495,18 @@ def test_a_signal_outlives_the_step_that_a_worker_failed():
     with pytest.raises(KeyboardInterrupt) as heard, trainer.Signals() as signals:
         signal.raise_signal(signal.SIGINT)
         assert signals.code == 130
-        raise cluster.Lost('worker')
-    assert isinstance(heard.value.__context__, cluster.Lost)
+        raise cluster.WorkerLost('worker')
+    assert isinstance(heard.value.__context__, cluster.WorkerLost)
     with pytest.raises(trainer.Stop), trainer.Signals():
         signal.raise_signal(signal.SIGINT)
         raise trainer.Stop(130)
 
 
 def test_the_line_to_go_on_with_names_the_machines():
-    options, *_ = main.understand(['--train', '--workers', 'a:1', 'b:2', '--min_workers', '1'])
-    words = shlex.split(command_line.command_to_go_on('models_ex/run', options))[2:]
+    options, *_ = run_options.resolve_options(
+        ['--train', '--workers', 'a:1', 'b:2', '--min_workers', '1']
+    )
+    words = shlex.split(command_line.resume_command('models_ex/run', options))[2:]
     assert words == [
         '--train',
         '--restore',
@@ -578,7 +580,7 @@ def test_a_restored_run_accepts_the_options_that_it_was_started_with(tmp_path, w
         str(whole.folder / 'models'),
     ]
     (words,) = slurm(tmp_path, tmp_path, 'whole', *said)[-1:]
-    options, _, found, _ = main.understand(['--train', *words])
+    options, _, found, _ = run_options.resolve_options(['--train', *words])
     assert os.path.dirname(found.path) == str(whole.folder / 'models' / 'whole')
     assert options.data == '/my arrays' and options.tb_details and options.tb_folder == ''
 
@@ -589,7 +591,7 @@ def test_a_restored_run_accepts_the_options_that_it_was_started_with(tmp_path, w
 def test_a_machine_is_sent_each_variable_once_and_sends_each_gradient_once(monkeypatch):
     """Counted in the graph, for a worker with three towers: what leaves a device of one machine for another."""
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
-    options, *_ = main.understand(['--train', '--width', '4', '--conv', 'direct'])
+    options, *_ = run_options.resolve_options(['--train', '--width', '4', '--conv', 'direct'])
     with tf.Graph().as_default() as graph, tf.device(cluster.HOME):
         batch = batches.placeholders(tompson, options)
         towers.build_training(

@@ -1,6 +1,6 @@
 """Training that can be trusted: every fault is injected for real, most of them into the loop around a toy network.
 
-The toy is a main.Graph with four weights; the loop, the optimiser's update, checkpoints, logs and signals are the
+The toy is a main.RunGraph with four weights; the loop, the optimiser's update, checkpoints, logs and signals are the
 project's own.  A few faults go through the command line with the network of narrow_main.py.
 """
 
@@ -31,7 +31,7 @@ from jointpose.datasets import arrays, flic
 from jointpose.evaluation.meter import Meter
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
-from jointpose.training import batches, checkpoint, runs, towers, trainer
+from jointpose.training import batches, checkpoint, optimiser, runs, towers, trainer
 from jointpose.utils.errors import InputError
 from tools import publish
 
@@ -82,7 +82,7 @@ def toy_outputs(x, weights):
 
 
 def toy_graph(faults, total=TOTAL):
-    """main.Graph of the toy.  faults: {step: function x -> x} of training batches; {'test': the same}."""
+    """main.RunGraph of the toy.  faults: {step: function x -> x} of training batches; {'test': the same}."""
 
     def make(kind, step):
         rng = np.random.default_rng([kind == 'test', step])
@@ -99,8 +99,8 @@ def toy_graph(faults, total=TOTAL):
     losses, outputs = toy_outputs(x, weights)
     losses = {name: tf.reduce_mean(loss) for name, loss in losses.items()}
     gradients = tf.gradients(losses['pd'] + losses['sm'], [weights])
-    rate = towers.learning_rate(0.1, total)
-    step, finite, norm = towers.update(
+    rate = optimiser.learning_rate(0.1, total)
+    step, finite, norm = optimiser.update(
         gradients,
         [weights],
         [(average, tf.reduce_mean(x, axis=0))],
@@ -124,9 +124,9 @@ def toy_graph(faults, total=TOTAL):
     evaluation = towers.Evaluation(
         batch._replace(rows=test_rows), towers.Inference(outputs, losses, None), None, None
     )
-    return main.Graph(
+    return main.RunGraph(
         **{
-            **dict.fromkeys(main.Graph._fields),
+            **dict.fromkeys(main.RunGraph._fields),
             'batch': batch,
             'training': update,
             'start_training': start,
@@ -175,9 +175,9 @@ def toy_trainer(run, faults=None, at=None, total=TOTAL, **options):
         graph = toy_graph(faults or {}, total)
         session.run(tf.global_variables_initializer())
         state = {}
-        if checkpoint.list_run(run):
+        if checkpoint.list_checkpoints(run):
             found = checkpoint.find(settings.model_path, run)
-            checkpoint.sweep(run)
+            checkpoint.remove_leftovers(run)
             checkpoint.restore(session, graph.saver, found)
             state = {name: found.state[name] for name in trainer.initial_state()}
         yield trainer.Trainer(
@@ -222,14 +222,16 @@ def log_of(run, kind):
 
 def names(run):
     """Step numbers of a run's checkpoints."""
-    return [checkpoint.step_of(path) for path in checkpoint.list_run(str(run))]
+    return [checkpoint.step_of(path) for path in checkpoint.list_checkpoints(str(run))]
 
 
 def assert_equal_runs(run, whole, logs=('steps', 'log')):
     """The same logs, and bit for bit the same variables in the newest checkpoint."""
     for kind in logs:
         assert log_of(run, kind) == log_of(whole, kind)
-    found, expected = (weights_of(checkpoint.list_run(str(path))[-1]) for path in (run, whole))
+    found, expected = (
+        weights_of(checkpoint.list_checkpoints(str(path))[-1]) for path in (run, whole)
+    )
     assert found.keys() == expected.keys() and len(expected) >= 7
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
@@ -367,7 +369,7 @@ def test_killed_at_any_change_of_the_file_system_in_a_save(tmp_path, monkeypatch
             found = checkpoint.find(str(tmp_path), str(run))
             assert found.state['step'] in (6, step)
             checkpoint.restore(trainer.session, trainer.graph.saver, found)
-            checkpoint.sweep(str(run))
+            checkpoint.remove_leftovers(str(run))
             checkpoint.save(trainer.session, trainer.graph.saver, str(run), state, keep)
             made = [saved for saved in range(7 - keep, 7) if saved <= step]
             assert names(run) == sorted({*made, step})[-keep:]
@@ -497,7 +499,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(whole, tmp_path, capsys, fil
 
 def test_every_byte_of_the_state_counts(whole, tmp_path):
     run = shutil.copytree(whole, tmp_path / 'run')
-    path = checkpoint.list_run(str(run))[-1]
+    path = checkpoint.list_checkpoints(str(run))[-1]
     state = checkpoint.load(path).state
     with open(os.path.join(path, checkpoint.STATE), 'rb') as file:
         content = file.read()
@@ -510,7 +512,7 @@ def test_every_byte_of_the_state_counts(whole, tmp_path):
 
 def test_nothing_usable_is_an_error_and_never_a_fresh_start(whole, tmp_path, capsys):
     run = shutil.copytree(whole, tmp_path / 'models' / 'run')
-    for path in checkpoint.list_run(str(run)):
+    for path in checkpoint.list_checkpoints(str(run)):
         DAMAGES['flipped'](os.path.join(path, DATA))
     for name in (None, 'run', str(run), 'run/step-00000012'):
         with pytest.raises(InputError, match='no usable checkpoint'):
@@ -533,7 +535,7 @@ def test_the_newest_run_is_found_however_folders_are_copied(whole, tmp_path):
         train_toy(tmp_path / 'made' / name, at={4: signal_self(signal.SIGTERM)})
     for date, name in enumerate('cab'):  # of the copies: c's is the oldest
         shutil.copytree(tmp_path / 'made' / name, tmp_path / 'copied' / name)
-        for path in checkpoint.list_run(str(tmp_path / 'copied' / name)):
+        for path in checkpoint.list_checkpoints(str(tmp_path / 'copied' / name)):
             os.utime(path, (date, date))
     (tmp_path / 'copied' / 'a file').touch()
     assert checkpoint.find(str(tmp_path / 'copied')).path == str(
@@ -570,7 +572,7 @@ def test_a_checkpoint_of_another_graph_is_refused(whole, name, shape, word):
             checkpoint.restore(session, tf.train.Saver(), found)
     with (
         tf.Graph().as_default(),
-        checkpoint.vectors_constant(found),
+        checkpoint.constant_vectors(found),
         pytest.raises(InputError, match=re.escape(word)),
     ):
         tf.get_variable(name, shape)
@@ -580,11 +582,13 @@ def test_a_checkpoint_whose_vectors_are_constants(whole):
     """In place of variables, one for all towers; of other shapes there are variables still."""
     found = checkpoint.find(str(whole.parent), 'whole')
     with tf.Graph().as_default(), tf.Session() as session:
-        with checkpoint.vectors_constant(found), tf.variable_scope('', reuse=tf.AUTO_REUSE):
+        with checkpoint.constant_vectors(found), tf.variable_scope('', reuse=tf.AUTO_REUSE):
             first, second = (tf.get_variable('weights', [4]) for _ in range(2))
             matrix = tf.get_variable('matrix', [2, 3])
         assert first is second and tf.global_variables() == [matrix]
-        np.testing.assert_array_equal(session.run(first), checkpoint.weights(found.path)['weights'])
+        np.testing.assert_array_equal(
+            session.run(first), checkpoint.read_weights(found.path)['weights']
+        )
 
 
 @pytest.mark.parametrize('name', ['lr[0.001]', 'a*b?', 'back\\slash', '[1'])
@@ -601,14 +605,16 @@ def test_a_run_in_a_path_that_is_a_pattern_goes_on_like_any_other(whole, tmp_pat
         checkpoint.find(str(whole.parent), 'whole'),
     )
     np.testing.assert_array_equal(
-        checkpoint.weights(found.path)['weights'], checkpoint.weights(plain.path)['weights']
+        checkpoint.read_weights(found.path)['weights'],
+        checkpoint.read_weights(plain.path)['weights'],
     )
-    with tf.Graph().as_default(), tf.Session() as session, checkpoint.vectors_constant(found):
+    with tf.Graph().as_default(), tf.Session() as session, checkpoint.constant_vectors(found):
         np.testing.assert_array_equal(
-            session.run(tf.get_variable('weights', [4])), checkpoint.weights(plain.path)['weights']
+            session.run(tf.get_variable('weights', [4])),
+            checkpoint.read_weights(plain.path)['weights'],
         )
     published = publish.publish(found, str(tmp_path / f'{name} published'))
-    assert checkpoint.weights(published).keys() == checkpoint.weights(plain.path).keys()
+    assert checkpoint.read_weights(published).keys() == checkpoint.read_weights(plain.path).keys()
 
 
 # ---------------------------------------------------------------- which checkpoints stay
@@ -734,7 +740,9 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path, capsys, v
 def test_neither_gradient_nor_loss_may_be_other_than_finite(tf_graph, gradient, loss):
     weights = tf.get_variable('weights', [2], initializer=tf.zeros_initializer())
     fed = tf.placeholder(tf.float32, [2]), tf.placeholder(tf.float32, [])
-    step, finite, _ = towers.update([fed[0]], [weights], [], tf.constant(0.1), 'momentum', [fed[1]])
+    step, finite, _ = optimiser.update(
+        [fed[0]], [weights], [], tf.constant(0.1), 'momentum', [fed[1]]
+    )
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         assert not session.run([finite, step], dict(zip(fed, ([1, gradient], loss))))[0]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jointpose import main
+from jointpose import main, run_options
 from jointpose.datasets import arrays, flic
 from jointpose.datasets.flic import JOINTS, MAPS
 from jointpose.nn.tf1 import tf
@@ -62,7 +62,7 @@ def build(extra):
     for split, n in (('train', 4), ('test', 2)):
         joints_xy = rng.uniform(100, 400, (n, 10, 2)).astype(np.float32)
         splits[split] = people_of(rng.integers(0, 256, (n, 480, 720, 3), np.uint8), joints_xy)
-    options, *_ = main.understand(
+    options, *_ = run_options.resolve_options(
         ['--train', '--debug', '--batch_size', '2', '--n_epochs', '1', *extra]
     )
     return main.build_graph(tompson, splits, options, ['/cpu:0']), splits, options

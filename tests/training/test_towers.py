@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from conftest import unordered_reads
 
-from jointpose import main, model
+from jointpose import model, run_options
 from jointpose.nn import fft_conv, layers
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
-from jointpose.training import batches, checkpoint, towers
+from jointpose.training import batches, checkpoint, optimiser, towers
 from jointpose.training.devices import device_names
 from jointpose.vision import crops
 
@@ -19,7 +19,7 @@ def narrow(monkeypatch):
 
 
 def settings(**changes):
-    options, *_ = main.understand(
+    options, *_ = run_options.resolve_options(
         ['--train', '--use_sm', '--width', '4', '--banks', '1', '--conv', 'direct', '--lr', '0.01']
     )
     vars(options).update(changes)
@@ -34,7 +34,7 @@ def make_batch(n, seed=0, **changes):
         np.full((n, 10), crops.VISIBLE, np.uint8),
         np.repeat(np.eye(3)[None, :2], n, axis=0),
     )
-    return batches.make(
+    return batches.collate(
         tompson, np.arange(n), settings(**changes), np.ones(n), list(zip(images, xy, visible, back))
     )
 
@@ -100,7 +100,7 @@ def test_two_towers_equal_one(n, devices, use_sm, monkeypatch):
 def test_every_sample_counts_once_whatever_the_split(tf_graph):
     batch = placeholders()
     for n, count in ((5, 2), (2, 3), (1, 4), (14, 4)):
-        parts = towers.split(batch, count)
+        parts = towers.split_batch(batch, count)
         with tf_graph() as session:
             got = session.run(parts, batches.feed(batch, make_batch(n)))
         assert sum(size for *_, size in got) == n
@@ -108,7 +108,7 @@ def test_every_sample_counts_once_whatever_the_split(tf_graph):
         assert [row for part, _, size in got for row in part.rows[:size]] == list(range(n))
         assert all(len(x) == len(part.rows) >= 1 for part, *_ in got for x in tf.nest.flatten(part))
         assert all(np.isclose(weight, size / n) for _, weight, size in got)
-        dealt = towers.deal(range(count), np.arange(n))
+        dealt = towers.feed_towers(range(count), np.arange(n))
         assert [dealt[t].tolist() for t in range(count)] == [part.rows.tolist() for part, *_ in got]
 
 
@@ -189,7 +189,7 @@ def test_a_read_in_no_order_is_found(tf_graph):
     weights = tf.get_variable('weights', [2])
     tf.train.get_or_create_global_step()
     first, second = tf.square(weights), tf.negative(weights)
-    step, finite, norm = towers.update(
+    step, finite, norm = optimiser.update(
         tf.gradients(first, weights), [weights], [], tf.constant(0.1), 'adam', []
     )
     assert unordered_reads([step, finite, norm, first]) == []
@@ -230,7 +230,7 @@ def test_train_only_changes_one_part(tf_graph, part, other):
     assert (
         len(trained & changed) > len(trained) - 2
     )  # conv6's bias has no gradient: softmax ignores it
-    assert {name + layers.AVERAGE for name in trained & changed} <= changed
+    assert {name + layers.AVERAGE_SUFFIX for name in trained & changed} <= changed
     if part == 'spatial':
         assert not [name for name in changed if name.startswith(other)]
         np.testing.assert_allclose(*maps, atol=1e-6)
@@ -302,8 +302,8 @@ def test_one_update_by_hand(tf_graph, norm_decay):
         'moving_mean', initializer=np.array([2.0], np.float32), trainable=False
     )
     raw = [tf.constant([6.0, 8.0]), tf.constant([0.0])]
-    gradients = towers.decayed(raw, [weights, bias], {'weights': 0.1})
-    step, finite, norm = towers.update(
+    gradients = optimiser.add_weight_decay(raw, [weights, bias], {'weights': 0.1})
+    step, finite, norm = optimiser.update(
         gradients,
         [weights, bias],
         [(average, tf.constant([7.0]))],
@@ -337,8 +337,8 @@ def test_learning_rates_of_parts_by_hand(tf_graph, optimizer):
         for name in ('conv1', 'fc6')
     ]
     fed = [tf.placeholder(tf.float32, [2]) for _ in variables]
-    gradients, factors = towers.own_rates(fed, variables, {'conv': (0.1, 2)})
-    op, *_ = towers.update(
+    gradients, factors = optimiser.per_variable_rates(fed, variables, {'conv': (0.1, 2)})
+    op, *_ = optimiser.update(
         gradients, variables, [], tf.constant(0.5), optimizer, [], factors=factors
     )
     expected, slots, moments = (
@@ -370,7 +370,7 @@ def test_learning_rates_of_parts_by_hand(tf_graph, optimizer):
 def test_gradients_are_not_clipped_by_default(tf_graph):
     tf.train.get_or_create_global_step()
     weights = tf.get_variable('weights', initializer=np.zeros(2, np.float32))
-    op, _, norm = towers.update(
+    op, _, norm = optimiser.update(
         [tf.constant([30.0, 40.0])], [weights], [], tf.constant(1.0), 'momentum', []
     )
     with tf_graph() as session:
@@ -384,10 +384,10 @@ def test_average_weights_by_hand(tf_graph):
     step = tf.train.get_or_create_global_step()
     weights = tf.get_variable('layer/weights', initializer=np.array([3.0, -4.0], np.float32))
     gradient = tf.placeholder(tf.float32, [2])
-    op, *_ = towers.update(
+    op, *_ = optimiser.update(
         [gradient], [weights], [], tf.constant(0.5), 'adam', [tf.constant(1.0)], average_decay=0.3
     )
-    with tf.variable_scope('', reuse=True), layers.averages_instead():
+    with tf.variable_scope('', reuse=True), layers.averaged_weights():
         average = tf.get_variable('layer/weights')
     assert average.op.name == 'layer/weights/average'
     expected = np.array([3.0, -4.0])
@@ -411,8 +411,8 @@ def test_inference_reads_the_averages_and_training_the_weights(tf_graph):
     training = towers.build_training(tompson, batch, ['/cpu:0'], options, 100)
     inference = towers.build_inference(tompson, batch, ['/cpu:0', '/cpu:0'], options)
     trainable = tf.trainable_variables()
-    averages = [v for v in tf.global_variables() if v.op.name.endswith(layers.AVERAGE)]
-    assert [v.op.name for v in averages] == [v.op.name + layers.AVERAGE for v in trainable]
+    averages = [v for v in tf.global_variables() if v.op.name.endswith(layers.AVERAGE_SUFFIX)]
+    assert [v.op.name for v in averages] == [v.op.name + layers.AVERAGE_SUFFIX for v in trainable]
     fed = batches.feed(batch, make_batch(2))
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
@@ -432,7 +432,7 @@ def test_an_update_that_is_not_finite_changes_nothing(tf_graph, bad):
     tf.train.get_or_create_global_step()
     weights = tf.get_variable('w/weights', initializer=np.ones(3, np.float32))
     poison = tf.placeholder(tf.float32, [])
-    step, finite, _ = towers.update(
+    step, finite, _ = optimiser.update(
         [weights * poison], [weights], [], tf.constant(0.1), 'adam', [tf.constant(1.0)]
     )
     with tf_graph() as session:
@@ -451,7 +451,7 @@ def test_an_update_that_is_not_finite_changes_nothing(tf_graph, bad):
 
 def test_schedule(tf_graph):
     step = tf.train.get_or_create_global_step()
-    rate = towers.learning_rate(1.0, 200)
+    rate = optimiser.learning_rate(1.0, 200)
     with tf_graph() as session:
         got = []
         for s in (0, 139, 140, 159, 160, 179, 180, 199):
@@ -484,7 +484,7 @@ def test_steps_of_one_s_own(tf_graph):
 )
 def test_cosine_and_warm_up(tf_graph, schedule, steps, expected):
     step = tf.train.get_or_create_global_step()
-    rate = towers.learning_rate(2.0, 200, schedule, warm_up=10 if schedule == 'steps' else 0)
+    rate = optimiser.learning_rate(2.0, 200, schedule, warm_up=10 if schedule == 'steps' else 0)
     with tf_graph() as session:
         got = []
         for s in steps:

@@ -12,7 +12,7 @@ import scipy.ndimage
 from conftest import PLAIN, SETTINGS, Runs, make_arrays
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jointpose import main, model, pairwise_distr, spatial_model, systems
+from jointpose import main, model, pairwise_distr, run_options, spatial_model, systems
 from jointpose.datasets import arrays
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
@@ -127,7 +127,7 @@ def test_other_arrays_are_refused_for_training_and_noted_for_evaluation(whole, t
     other = make_arrays(tmp_path, 12, '--seed', 5)
     result = whole.run('--train', '--restore', 'whole', '--data', other)
     assert result.returncode == 2 and 'was trained on' in result.stderr
-    options, _, found, _ = main.understand(
+    options, _, found, _ = run_options.resolve_options(
         ['--restore', 'whole', '--data', other, *whole.places()[2:]]
     )
     main.check_data(arrays.read_manifest(other), found, options)
@@ -279,7 +279,7 @@ def test_refused_in_one_line(whole, arguments, word):
 )
 def test_wrong_option_values_are_refused_by_argparse(arguments):
     with pytest.raises(SystemExit) as stop:
-        main.understand(arguments)
+        run_options.resolve_options(arguments)
     assert stop.value.code == 2
 
 
@@ -308,7 +308,7 @@ def test_predictions_at_a_single_scale_are_those_of_the_log(whole, monkeypatch):
     )
     found = scipy.io.loadmat(path)
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
-    options, system, newest, _ = main.understand(
+    options, system, newest, _ = run_options.resolve_options(
         [
             '--restore',
             'whole',
@@ -405,7 +405,9 @@ def test_predictions_of_held_out_people_name_them(held_out):
 
 
 def test_held_out_people_are_not_trained_on(held_out):
-    options, *_ = main.understand(['--train', '--validation', '--data', held_out.arrays_folder])
+    options, *_ = run_options.resolve_options(
+        ['--train', '--validation', '--data', held_out.arrays_folder]
+    )
     splits = main.load_splits(tompson, options, arrays.read_manifest(held_out.arrays_folder))
     assert splits['train'].rows.tolist() == sorted(set(range(21)) - set(HELD))
     assert splits['test'].rows.tolist() == HELD and {split.split for split in splits.values()} == {
@@ -415,7 +417,7 @@ def test_held_out_people_are_not_trained_on(held_out):
     for split in splits.values():
         batch = batches.plain_batch(tompson, split, np.arange(len(split.images)), options)
         np.testing.assert_array_equal(batch.images, x[split.rows])
-    plain, *_ = main.understand(['--train', '--data', held_out.arrays_folder])
+    plain, *_ = run_options.resolve_options(['--train', '--data', held_out.arrays_folder])
     splits = main.load_splits(tompson, plain, arrays.read_manifest(held_out.arrays_folder))
     assert [(len(split.rows), split.split) for split in splits.values()] == [
         (21, 'train'),

@@ -17,7 +17,7 @@ import pytest
 import scipy.io
 from tqdm import tqdm
 
-from jointpose import main, pairwise_distr, systems
+from jointpose import pairwise_distr, run_options, systems
 from jointpose.datasets import arrays
 from jointpose.evaluation import predictions
 from jointpose.nn import import_weights
@@ -245,7 +245,7 @@ def test_settings_that_no_command_line_could_give_are_refused(published, some):
     path = published(some=some)
     for arguments in (['--restore', path], ['--train', '--init', path]):
         with pytest.raises(InputError, match=f'setting {next(iter(some))} is'):
-            main.understand(arguments)
+            run_options.resolve_options(arguments)
 
 
 def test_settings_of_every_option_are_taken_as_they_were_stored(published):
@@ -272,14 +272,16 @@ def test_settings_of_every_option_are_taken_as_they_were_stored(published):
     options, explicit = command_line.parse(tompson, systems.names(), words)
     settings = json.loads(json.dumps(command_line.settings_of(options, tompson)))
     restored, _ = command_line.parse(tompson, systems.names(), ['--train', '--restore', 'x'])
-    command_line.take_over(restored, {'train', 'restore'}, settings, 'x', tompson, systems.names())
+    command_line.merge_restored(
+        restored, {'train', 'restore'}, settings, 'x', tompson, systems.names()
+    )
     assert command_line.settings_of(restored, tompson) == settings and explicit
 
 
 @pytest.mark.parametrize('system', ['../evil', 'nobody', ['tompson'], 7, None])
 def test_a_checkpoint_of_no_system_is_refused(published, system):
     with pytest.raises(InputError, match='of a system that is not here'):
-        main.understand(['--restore', published(some={'system': system})])
+        run_options.resolve_options(['--restore', published(some={'system': system})])
 
 
 @pytest.mark.parametrize(
@@ -492,7 +494,7 @@ def test_a_deleted_lock_is_noticed(tmp_path, monkeypatch):
 def test_the_line_to_go_on_with_leads_to_the_same_places(places):
     words = [word for name, value in places.items() for word in (f'--{name}', value)]
     options, _ = command_line.parse(tompson, systems.names(), ['--train', *words])
-    line = command_line.command_to_go_on('models ex/run', options)
+    line = command_line.resume_command('models ex/run', options)
     assert '\n' not in line
     program, script, *words = shlex.split(line)
     again, explicit = command_line.parse(tompson, systems.names(), words)
@@ -529,7 +531,7 @@ def test_only_gpus_that_were_asked_for_are_missed():
     for gpus, asked in (([0], False), ([0, 1], True)):
         restored = argparse.Namespace(**vars(options))
         settings = {**command_line.settings_of(options, tompson), 'gpus': gpus}
-        command_line.take_over(
+        command_line.merge_restored(
             restored, {'train', 'restore'}, settings, 'x', tompson, systems.names()
         )
         assert restored.gpus_named is asked and 'gpus_named' not in command_line.settings_of(

@@ -173,7 +173,7 @@ def test_only_our_own_leftovers_are_swept(tmp_path):
     ]
     for name in ours + others:
         (tmp_path / name).touch()
-    checkpoint.sweep(str(tmp_path))
+    checkpoint.remove_leftovers(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == sorted(others)
 
 

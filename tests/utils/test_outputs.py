@@ -102,9 +102,9 @@ def test_a_users_predictions_are_not_overwritten(tmp_path):
 def test_priors_and_figures_know_their_own(tmp_path):
     histograms = np.full((90, 120, 180), 1 / 120 / 180, np.float32)
     pairwise_distr.save(str(tmp_path / 'priors.npz'), histograms, 'abcd')
-    assert pairwise_distr.described(str(tmp_path / 'priors.npz')) == 'from arrays abcd'
+    assert pairwise_distr.describe_file(str(tmp_path / 'priors.npz')) == 'from arrays abcd'
     np.savez(tmp_path / 'other.npz', a=1)
-    assert pairwise_distr.described(str(tmp_path / 'other.npz')) is None
+    assert pairwise_distr.describe_file(str(tmp_path / 'other.npz')) is None
     pairwise_distr.draw(str(tmp_path / 'priors.png'), histograms)
     rates = {('m', joint): np.zeros(41) for joint in (*flic.JOINTS, 'mean of 9')}
     evaluate.plot(str(tmp_path / 'curves.png'), rates, 'title', 'lhip-rsho')

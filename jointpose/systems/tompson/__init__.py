@@ -34,7 +34,7 @@ from jointpose.nn import layers, test_time_augmentation
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, Sought
 from jointpose.systems.tompson import people_search, torso_inference
-from jointpose.training import batches, towers
+from jointpose.training import batches, optimiser, towers
 from jointpose.training.devices import computes_bfloat16
 from jointpose.training.options import group
 from jointpose.utils.cli import (
@@ -61,7 +61,7 @@ LINEAR_SCALE = (
 AT_ONCE = 8  # views that are looked at together
 RADIUS = 10  # of the rates in log and TensorBoard, % of ||lhip - rsho||
 
-DEFAULTS, SCHEDULE = {}, towers.SCHEDULE
+DEFAULTS, SCHEDULE = {}, optimiser.SCHEDULE
 FIXED = ('width', 'use_sm', 'banks', 'no_batch_norm', 'loss', 'self_connections', 'unary')
 FIXED_IN_TRAINING = (
     'data_augm',
@@ -409,7 +409,7 @@ def test_sample(image, person, options):
     (zoomed,) = zooms(image, person, (scale,))
     return zoomed._replace(
         back=affine.compose(
-            invert(test_time_augmentation.view(scale, (WIDTH, HEIGHT))), zoomed.back
+            invert(test_time_augmentation.view_matrix(scale, (WIDTH, HEIGHT))), zoomed.back
         )
     )
 
@@ -596,7 +596,7 @@ def foreign(weights):
 
 def combine(maps, options):
     """Maps [n * S, 60, 90, 9] of S zooms a frame -> their mean in the frame, [n, 60, 90, 9]."""
-    return test_time_augmentation.combine(maps, scales_of(options), flic.FLIP[:N_JOINTS])
+    return test_time_augmentation.merge_views(maps, scales_of(options), flic.FLIP[:N_JOINTS])
 
 
 # --- results ------------------------------------------------------------------------------------------------------
@@ -612,14 +612,14 @@ def predictor(session, evaluation, options):
         inference.networks[0].parts[1],
     )
     priors = spatial and torso_inference.priors(session.run(spatial.energies))
-    look = test_time_augmentation.once(
+    look = test_time_augmentation.cached_by_frame(
         lambda images: session.run(inference.outputs['pd'], {batch.images: images}),
         n_views(options),
     )
 
     def run(feed=None, given=True):
         values, torso_xy = session.run(batch, feed), None
-        seen = {**batches.feed(batch, values), **towers.deal(detectors, look(values.images))}
+        seen = {**batches.feed(batch, values), **towers.feed_towers(detectors, look(values.images))}
         if spatial and (options.infer_torso or not given):
             torso_xy = torso_inference.infer(session.run(evaluation.combined['pd'], seen), priors)
             seen[batch.targets['torso_map']] = torso_inference.torso_maps(
@@ -762,5 +762,5 @@ def pictures(variables):
             spatial_model.PAIRS_TO_JOINTS, variables.get(name, ())
         ):
             label = f'{flic.MAPS[joint]} given {flic.MAPS[condjoint]}'
-            values = spatial_model.softplus_of_array(values)
+            values = spatial_model.numpy_softplus(values)
             yield f'{kind}/{label.replace(" ", "_")}', drawing.map_image(values, label)

@@ -55,7 +55,7 @@ def priors(energies):
     energies: [81 or more, 120, 180], the spatial model's variable, zero displacement at [60, 90].
     """
     pairs = [spatial_model.PAIRS_TO_JOINTS.index((joint, flic.N_JOINTS)) for joint in WITNESSES]
-    values = spatial_model.softplus_of_array(energies[pairs].astype(np.float64))
+    values = spatial_model.numpy_softplus(energies[pairs].astype(np.float64))
     values /= values.max(axis=(1, 2), keepdims=True)
     return Priors(values, np.conj(np.fft.rfft2(values)))
 
