@@ -242,7 +242,7 @@ def _skeleton_keys():
     order = [joint for left in JOINTS[:3] + JOINTS[6:7] for joint in (left, 'r' + left[1:])] + [
         'nose'
     ]
-    truth, *found = _line_keys()
+    truth, *found = skeleton_line_keys()
     return [
         *(
             Line2D([], [], color=JOINT_COLOURS[joint], marker='s', linestyle='', label=joint)
@@ -253,7 +253,8 @@ def _skeleton_keys():
     ]
 
 
-def _line_keys():
+def skeleton_line_keys():
+    """Legend entries of the lines that `skeletons` draws."""
     return [
         Line2D([], [], color=GROUND_TRUTH, linewidth=1, marker='o', markersize=3, label='truth'),
         Line2D([], [], color=SIDE_COLOURS['l'], linewidth=3, label='found, left'),
@@ -301,7 +302,11 @@ def poses(path, images, found, true, captions, title):
         axis.remove()
     figure.suptitle(title, color='w')
     figure.legend(
-        handles=_line_keys(), loc='outside lower center', ncols=4, frameon=False, labelcolor='w'
+        handles=skeleton_line_keys(),
+        loc='outside lower center',
+        ncols=4,
+        frameon=False,
+        labelcolor='w',
     )
     save(figure, path)
 
