@@ -127,10 +127,10 @@ def predict_pictures(options, system, found):
         with tf.Session(config=session_config(options.gpus, optimised=False)) as session:
             checkpoint.restore(session, graph.saver, found)
             with fft_conv.cached_spectra(session, graph.spectra):
-                finder = predict.Finder(
+                finder = predict.PoseEstimator(
                     session, graph, system, datasets.load(options.dataset), options
                 )
-                return predict.write_poses(finder, chosen, options, found)
+                return predict.predict_sources(finder, chosen, options, found)
 
 
 def check_data(manifest, found, options):

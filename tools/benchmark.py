@@ -3,9 +3,9 @@
     python -m tools.benchmark                        # everything at full size: 40 minutes on 2 busy cores
     python -m tools.benchmark --quick                # a minute: small sizes, one repetition; growth: data.py only
     python -m tools.benchmark --pieces spatial step  # only these
-    python -m tools.benchmark --pieces --tf1_python PATH --torch_python PATH     # only beside these (sides.py)
+    python -m tools.benchmark --pieces --tf1_python PATH --torch_python PATH     # only beside these (baselines.py)
 
-"Plain" is what the public reference (joint-cnn-mrf, 2018) does, written anew below and in side_tf1.py: tf.nn.conv2d
+"Plain" is what the public reference (joint-cnn-mrf, 2018) does, written anew below and in baseline_tf1.py: tf.nn.conv2d
 everywhere, the heat map as the filter, tf.map_fn for augmentation, Python loops over scales, people and pairs, float32
 arrays in memory.
 Times are medians of wall-clock seconds over 5 rounds after a warm-up; rows whose round takes more than 50 s have 3
@@ -48,7 +48,7 @@ from jointpose.utils import cli
 from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
 from jointpose.vision.heatmaps import cell_index, render_targets
-from tools import side_tf1
+from tools import baseline_tf1
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TRAIN = 3987  # people of FLIC's training set
@@ -154,8 +154,8 @@ def timed_kept(key):
     return timed(KEPT[key])
 
 
-class Side:
-    """The training step of another program (sides.py); calling it returns the Time of one."""
+class Baseline:
+    """The training step of another program (baselines.py); calling it returns the Time of one."""
 
     def __init__(self, python, *arguments):
         self.python, self.errors = python, tempfile.TemporaryFile('w+')  # noqa: SIM115
@@ -164,7 +164,7 @@ class Side:
         }  # ours set some
         try:
             self.process = subprocess.Popen(
-                [python, os.path.join(ROOT, 'tools', 'sides.py'), *map(str, arguments)],
+                [python, os.path.join(ROOT, 'tools', 'baselines.py'), *map(str, arguments)],
                 text=True,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -358,7 +358,7 @@ def bench_tf1(sizes, folder, python):
             training_step(folder, width, batch_size, precision=precision)
             for precision in precisions()
         ]
-        with Side(python, 'tf1', int(64 * width), batch_size) as other:
+        with Baseline(python, 'tf1', int(64 * width), batch_size) as other:
             (*times, plain), runs = measure(sizes.repeats, *ours, other)
         for precision, own in zip(precisions(), times):
             yield Row(
@@ -378,7 +378,7 @@ def bench_torch(sizes, folder, python):
             ours = training_step(
                 folder, width, batch_size, use_sm=False, augmented=False, precision=kind
             )
-            with Side(python, 'torch', int(64 * width), batch_size, kind) as other:
+            with Baseline(python, 'torch', int(64 * width), batch_size, kind) as other:
                 times, runs = measure(sizes.repeats, ours, other)
             yield Row(
                 f'part detector, training step, beside PyTorch, both in {kind}',
@@ -433,7 +433,7 @@ def spatial_step(batch_size, gradient, joints=None):
         else:
             energies = tf.get_variable('energies', [pairs, *pairwise_distr.SHAPE])
             biases = tf.get_variable('biases', [pairs, MAP_HEIGHT, MAP_WIDTH])
-            logits = side_tf1.spatial_model(maps.read_value(), energies, biases, joints)
+            logits = baseline_tf1.spatial_model(maps.read_value(), energies, biases, joints)
         fetch = (
             tf.gradients(tf.nn.l2_loss(logits), [maps, energies, biases]) if gradient else [logits]
         )
@@ -506,7 +506,7 @@ def plain_augmentation_step(folder, batch_size):
         places = [tf.placeholder(tf.float32, array.shape) for array in (images, maps)]
         result = [
             tensor.op
-            for tensor in tf.map_fn(lambda sample: side_tf1.augment(*sample), tuple(places))
+            for tensor in tf.map_fn(lambda sample: baseline_tf1.augment(*sample), tuple(places))
         ]
         session = tf.Session()
     return lambda: session.run(result, dict(zip(places, (images, maps))))

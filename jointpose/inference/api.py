@@ -111,7 +111,7 @@ class Model:
             stack.callback(session.close)
             checkpoint.restore(session, graph.saver, found)
             stack.enter_context(fft_conv.cached_spectra(session, graph.spectra))
-            self.finder = predict.Finder(session, graph, system, body, options)
+            self.finder = predict.PoseEstimator(session, graph, system, body, options)
             # Called by close(), or else before the session goes by itself, without which the spectra cannot be freed.
             self.close_once = weakref.finalize(self, close_in, os.getpid(), stack.pop_all())
 

@@ -180,7 +180,9 @@ def inputs_to_check(system, options, folder, n):
         source = f'{len(people.images)} test people of {given}'
     else:
         drawn = [synthetic.render(0, index) for index in range(n)]
-        people = [predict.stranger(system, options, one.image, torso_of(one)) for one in drawn]
+        people = [
+            predict.whole_image_person(system, options, one.image, torso_of(one)) for one in drawn
+        ]
         batch = batches.collate(
             system,
             range(n),

@@ -74,7 +74,7 @@ SEARCH_SECONDS = 0.5  # of a video: how often the whole of its picture is search
 Graph = collections.namedtuple('Graph', 'evaluation spectra saver')
 
 
-class Found(NamedTuple):
+class Result(NamedTuple):
     """One person found in a picture."""
 
     joints_xy: np.ndarray  # [k, 2] (x, y), pixels of the picture
@@ -169,7 +169,7 @@ def build_graph(system, options, found=None):
     return Graph(evaluation, fft_conv.spectrum_ops(), tf.train.Saver())
 
 
-def stranger(system, options, image, points_xy=None):
+def whole_image_person(system, options, image, points_xy=None):
     """A crops.Person of whom nothing is known but that the picture shows them; or the system's number of such people.
 
     points_xy: where all points are said to be, pixels.
@@ -185,7 +185,7 @@ def stranger(system, options, image, points_xy=None):
     )
 
 
-class Finder:
+class PoseEstimator:
     """Finds poses by a restored graph.  body: the data set's module, whose joints the system finds."""
 
     def __init__(self, session, graph, system, body, options):
@@ -210,7 +210,7 @@ class Finder:
             ]
             anybody = points_xy is None and boxes_xy is None
             return sorted(found, key=lambda person: -person.score) if anybody else found
-        people = [stranger(system, options, image)]
+        people = [whole_image_person(system, options, image)]
         if boxes_xy is not None and system.MOST_PEOPLE is None:
             people = [
                 crops.person_from_box((x, y, x + width, y + height), system.n_points(options))
@@ -234,7 +234,7 @@ class Finder:
         system = self.system
         maps = system.maps({}, {name: answer}).get(name)
         stride = 1 if maps is None else system.input_size(self.options)[0] / maps.shape[1]
-        return Found(
+        return Result(
             joints_xy=transform_points(back, pose.joints_xy),
             scores=pose.scores,
             score=sought.score if sought else pose.score,
@@ -272,7 +272,7 @@ class Search:
 # --- what is written ----------------------------------------------------------------------------------------------
 
 
-def write_poses(finder, found, options, origin):
+def predict_sources(finder, found, options, origin):
     """Finds and writes all poses of the Sources `found`; returns 0, 1 if a picture could not be read or written, or
     that of a signal.
 

@@ -39,7 +39,7 @@ def duplicates(people, body):
 
 
 def is_same(one, other, body):
-    """Whether two Found are one person."""
+    """Whether two Results are one person."""
     if one.low_score or other.low_score:
         return False
     distances = np.linalg.norm(np.subtract(one.joints_xy, other.joints_xy), axis=1)
@@ -51,7 +51,7 @@ def is_same(one, other, body):
 def remarks(prompts, people, first, threshold):
     """{index of a prompt: a line about its person}: those without a person, and those that mean an earlier one's.
 
-    people: one Found a prompt; first: of `duplicates`.
+    people: one Result a prompt; first: of `duplicates`.
     """
     said = {}
     for i, (prompt, person) in enumerate(zip(prompts, people)):

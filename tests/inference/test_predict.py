@@ -379,7 +379,7 @@ def test_poses_are_drawn_on_any_size(shape):
     image = np.zeros((*shape, 3), np.uint8)
     xy = np.random.default_rng(0).uniform(-0.5, 1.5, (9, 2)) * shape[::-1]
     drawn = drawing.draw_poses(
-        image, [predict.Found(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None, None)], flic
+        image, [predict.Result(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None, None)], flic
     )
     factor = drawn.shape[0] // shape[0]
     assert drawn.shape == (shape[0] * factor, shape[1] * factor, 3) and max(drawn.shape) >= 640
@@ -486,7 +486,7 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         with fft_conv.cached_spectra(session, graph.spectra):
-            (found,) = predict.Finder(session, graph, tompson, flic, options).find(
+            (found,) = predict.PoseEstimator(session, graph, tompson, flic, options).find(
                 image, [(300.0, 200.0)]
             )
             view = people_search.around(

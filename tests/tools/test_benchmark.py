@@ -16,7 +16,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.training import batches
 from jointpose.utils.errors import InputError
 from jointpose.vision import augmentation, heatmaps
-from tools import benchmark, side_tf1
+from tools import baseline_tf1, benchmark
 
 
 def test_plain_messages_are_ours(tf_graph):
@@ -25,7 +25,7 @@ def test_plain_messages_are_ours(tf_graph):
     maps = tf.constant(rng.random((10, 2, 6, 8)), tf.float32)
     ours = spatial_model.messages(spatial_model.softplus(energies), maps)
     plain = [
-        side_tf1.message(energies[i], maps[v])[:, 1:, 1:]
+        baseline_tf1.message(energies[i], maps[v])[:, 1:, 1:]
         for i, (_, v) in enumerate(spatial_model.PAIRS_TO_JOINTS)
     ]
     with tf_graph() as session:
@@ -69,7 +69,7 @@ def test_plain_maps_come_back(tf_graph):
 def test_plain_augmentation_keeps_shapes_and_range(arrays_folder, tf_graph):
     split = arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder))
     targets = heatmaps.render_targets(flic.clamp_to_frame(split.joints[:1]), (60, 90))
-    image, maps = side_tf1.augment(
+    image, maps = baseline_tf1.augment(
         tf.constant(split.images[0] / 255, tf.float32), tf.constant(targets[0])
     )
     with tf_graph() as session:
@@ -144,30 +144,30 @@ def test_help():
     assert done.returncode == 0 and '--quick' in done.stdout and 'spatial' in done.stdout
 
 
-def test_a_side_knows_what_ours_knows():
+def test_a_baseline_has_the_constants_of_the_project():
     """It cannot import our modules, under Python 3.7."""
     for module, names in (
         (flic, ('HEIGHT', 'WIDTH', 'FLIP')),
         (heatmaps, ('STRIDE',)),
-        (augmentation, ('FLIP_PROBABILITY', 'BRIGHTNESS', 'CONTRAST', 'CROP')),
+        (augmentation, ('FLIP_PROBABILITY', 'BRIGHTNESS', 'CONTRAST', 'CROP_FRACTION')),
     ):
-        assert all(getattr(side_tf1, name) == getattr(module, name) for name in names)
+        assert all(getattr(baseline_tf1, name) == getattr(module, name) for name in names)
     assert (
-        flic.N_JOINTS == side_tf1.JOINTS
-        and augmentation.DEFAULT_RANGES.rotation == side_tf1.ROTATION
+        flic.N_JOINTS == baseline_tf1.JOINTS
+        and augmentation.DEFAULT_RANGES.rotation == baseline_tf1.ROTATION
     )
-    assert tuple(side_tf1.PAIRS) == spatial_model.PAIRS_TO_JOINTS
+    assert tuple(baseline_tf1.PAIRS) == spatial_model.PAIRS_TO_JOINTS
 
 
-def test_a_side_is_another_process_s(monkeypatch, tmp_path):
+def test_a_baseline_runs_in_another_process(monkeypatch, tmp_path):
     (tmp_path / 'tools').mkdir()
-    shutil.copy(os.path.join(forked.ROOT, 'tools', 'sides.py'), tmp_path / 'tools')
-    (tmp_path / 'tools' / 'side_own.py').write_text(
+    shutil.copy(os.path.join(forked.ROOT, 'tools', 'baselines.py'), tmp_path / 'tools')
+    (tmp_path / 'tools' / 'baseline_own.py').write_text(
         'def training_step(width, batch_size, word):\n    assert (width, batch_size, word) == (4, 2, "x"), "so not"\n'
         '    return lambda: sum(range(10 ** 5))\n'
     )
     monkeypatch.setattr(benchmark, 'ROOT', str(tmp_path))
-    with benchmark.Side(sys.executable, 'own', 4, 2, 'x') as side:
+    with benchmark.Baseline(sys.executable, 'own', 4, 2, 'x') as side:
         (_, other), runs = benchmark.measure(2, lambda: None, side)
     assert runs == 2 and other.wall > 0 and side.process.returncode == 0
     for python, arguments, reason in (
@@ -175,4 +175,4 @@ def test_a_side_is_another_process_s(monkeypatch, tmp_path):
         ('/nowhere/python', (), 'No such file'),
     ):
         with pytest.raises(InputError, match=f'{python}: {reason}'):
-            benchmark.Side(python, *arguments)
+            benchmark.Baseline(python, *arguments)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jointpose.datasets import flic
-from jointpose.inference.predict import Found
+from jointpose.inference.predict import Result
 from jointpose.vision import drawing, text_labels
 
 BODY = np.array(
@@ -16,7 +16,7 @@ BODY = np.array(
 
 
 def person(x, y, size=1.0, score=0.9, low_score=False):
-    return Found(
+    return Result(
         size * BODY + (x, y), np.full(9, 0.9), score, np.array([x, y]), None, None, None, low_score
     )
 

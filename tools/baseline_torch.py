@@ -4,6 +4,11 @@ Random frames and targets that stay in memory; channels last, which oneDNN likes
 TensorFlow's SAME, at the same cost.
 """
 
+if __name__ == '__main__':
+    # Not a script: baselines.py runs it.  Said here, since the imports below may fail.
+    print(__doc__)
+    raise SystemExit
+
 import torch
 from torch import nn
 from torch.nn import functional

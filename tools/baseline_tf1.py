@@ -5,12 +5,17 @@ Runs under TensorFlow 1.15 and Python 3.7, too, hence by itself: a side of bench
 `jointpose.nn.tf1`, where it is imported first, sets TensorFlow up for both.
 """
 
+if __name__ == '__main__':
+    # Not a script: baselines.py runs it.  Said here, since the imports below may fail.
+    print(__doc__)
+    raise SystemExit
+
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 HEIGHT, WIDTH, STRIDE, JOINTS = 480, 720, 8, 9  # jointpose.datasets.flic's, like FLIP
 FLIP = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)
-FLIP_PROBABILITY, BRIGHTNESS, CONTRAST, ROTATION, CROP = (
+FLIP_PROBABILITY, BRIGHTNESS, CONTRAST, ROTATION, CROP_FRACTION = (
     0.5,
     32,
     (0.8, 1.2),
@@ -37,7 +42,7 @@ def augment(image, maps):
 
 
 def warp(x, angle, corner):
-    """[h, w, k] rotated around its middle, then CROP of its sides cut at `corner` (shares) and enlarged again."""
+    """[h, w, k] rotated around its middle, then CROP_FRACTION of its sides cut at `corner` (shares) and enlarged again."""
     h, w = x.shape.as_list()[:2]
     cos, sin, zero = tf.cos(angle), tf.sin(angle), tf.zeros([])
     matrix = tf.stack(
@@ -53,7 +58,7 @@ def warp(x, angle, corner):
         ]
     )
     x = projected(x[None], matrix[None])
-    size = [int(CROP * h), int(CROP * w)]
+    size = [int(CROP_FRACTION * h), int(CROP_FRACTION * w)]
     top, left = (
         tf.cast(corner[i] * (full - cut + 1), tf.int32)
         for i, (full, cut) in enumerate(zip((h, w), size))

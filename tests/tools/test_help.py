@@ -1,0 +1,24 @@
+"""`python -m tools.NAME --help` answers for every command of tools/, PyTorch installed or not."""
+
+import glob
+import os
+
+import forked
+import pytest
+from conftest import ROOT
+
+
+def commands():
+    """Names of the modules in tools/ that can be started; the others are imported by them."""
+    for path in sorted(glob.glob(os.path.join(ROOT, 'tools', '*.py'))):
+        with open(path, encoding='utf-8') as file:
+            if "if __name__ == '__main__':" in file.read():
+                yield os.path.basename(path)[: -len('.py')]
+
+
+@pytest.mark.parametrize('name', list(commands()))
+def test_help_of_every_command(name):
+    done = forked.run(['-m', f'tools.{name}', '--help'], cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert 'Traceback' not in done.stderr
