@@ -1,6 +1,5 @@
 """Run folders: opened by one process at a time, never overwritten, never rewound."""
 
-import contextlib
 import os
 
 from jointpose.nn.tf1 import tf
@@ -37,18 +36,6 @@ def open_run(options, found):
 def lock(run, option='--run'):
     """One process at a time trains in a run's folder; the lock ends with the process."""
     LOCKS[run] = folders.Lock(run, option)
-
-
-def keep_lock(run):
-    """Takes a lock anew whose file somebody has deleted; returns whether it was gone.  InputError: another process was
-    faster.  Runs that this process has not locked are left alone, and what cannot be written is found out elsewhere."""
-    if run not in LOCKS:
-        return False
-    with contextlib.suppress(OSError):
-        if not LOCKS[run].is_there():
-            LOCKS[run].take()
-            return True
-    return False
 
 
 def refuse_to_rewind(found):

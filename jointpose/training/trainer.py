@@ -12,7 +12,7 @@ import time
 
 from jointpose.nn import fft_conv
 from jointpose.nn.tf1 import tf
-from jointpose.training import batches, checkpoint, runs
+from jointpose.training import batches, checkpoint
 from jointpose.training import options as command_line
 from jointpose.utils import files, progress, terminal
 from jointpose.utils.errors import InputError
@@ -326,7 +326,6 @@ class Trainer:
 
     def save(self):
         """Writes a checkpoint; returns whether that worked.  If not, training goes on and tries again."""
-        self.check_lock()
         try:
             self.path = checkpoint.save(
                 self.session, self.graph.saver, self.run, self.state, self.options.keep
@@ -337,15 +336,6 @@ class Trainer:
             return False
         self.saved_at = time.monotonic()
         return True
-
-    def check_lock(self):
-        """Somebody may have deleted the lock's file; two processes must not write into one folder."""
-        try:
-            if runs.keep_lock(self.run):
-                warn(f'{self.run}: its lock was deleted, and is made anew')
-        except InputError as error:
-            warn(f'training stopped, nothing was saved since the last checkpoint: {error}')
-            raise Stop(1) from None
 
 
 def epoch_line(epoch, means, img_per_s, eta):

@@ -1,4 +1,4 @@
-"""What every script has: a parser, types of its options, and one line and an exit code for whatever is wrong."""
+"""The command line of every script: its parser, its option types, its errors and exit codes."""
 
 import argparse
 import contextlib
@@ -9,16 +9,19 @@ import itertools
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
 
 import cv2
 
 from jointpose import __version__
-from jointpose.utils import signals
 from jointpose.utils.errors import InputError
 from jointpose.utils.terminal import PrintableStream, printable
 
-# Errors that no option causes, and how others than OSErrors say that there is no memory.
-MACHINES_FAULTS = {
+MAX_NUMBER = 2**31  # the product of two integers below it fits into 64 bits
+
+# Errors of the machine that no option can cause.
+MACHINE_ERRNOS = {
     errno.EIO,
     errno.ENOMEM,
     errno.ENOSPC,
@@ -28,97 +31,122 @@ MACHINES_FAULTS = {
     errno.EAGAIN,
     errno.ESTALE,
 }
-NO_MEMORY = (
+
+# How libraries say that memory has run out, where they raise something else than OSError.
+OUT_OF_MEMORY = (
     "can't start new thread",
     'Insufficient memory',
     'failed to map segment',
     'OOM when allocating',
     'annot allocate memory',
 )
-PRINT_USAGE_ERRORS = contextvars.ContextVar(
-    'PRINTED', default=True
-)  # whether a wrong command line is; raised it always is
+
+# Whether a parser prints its usage errors.  It raises them in either case.
+PRINT_USAGE_ERRORS = contextvars.ContextVar('PRINT_USAGE_ERRORS', default=True)
 
 
 class UsageError(SystemExit):
-    """A wrong command line, exit code 2; as text, what is wrong with it."""
+    """A wrong command line: its text is the message, its exit code 2."""
 
-    def __init__(self, message):
+    def __init__(self, message: str):
         super().__init__(message)
         self.code = 2
 
 
-def run_script(main):
-    """Runs `main()`; an InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
+# --- running a script ---------------------------------------------------------------------------
 
-    What main prints is made printable: nothing from a file, or its name, moves the cursor.
+
+def run_script(main: Callable[[], int | None]) -> NoReturn:
+    """Runs `main()` and exits with the code that it returns.
+
+    Errors that a user can cause or has to solve are printed in one line, without a traceback. Exit
+    codes: 2 for an InputError, 130 for Ctrl-C, 1 where the machine lacks memory or disk space.
+    Standard output is made printable, so no file name can send escape sequences to the terminal.
     """
-    cv2.setNumThreads(1)  # a script works at several pictures at once instead
+    cv2.setNumThreads(1)  # scripts process several images at once instead
     try:
-        with signals.announced(), contextlib.redirect_stdout(PrintableStream(sys.stdout)):
+        with contextlib.redirect_stdout(PrintableStream(sys.stdout)):
             sys.exit(main())
     except InputError as error:
-        sys.exit(_complain(error, 2))
+        sys.exit(_print_error(error, 2))
     except KeyboardInterrupt:
-        sys.exit(_complain('interrupted', 130))
+        sys.exit(_print_error('interrupted', 130))
     except Exception as error:
-        if (reason := _machines_fault(error)) is None:
+        reason = _machine_error(error)
+        if reason is None:
             raise
-        sys.exit(_complain(reason, 1))
+        sys.exit(_print_error(reason, 1))
 
 
-def _machines_fault(error):
-    """What the machine lacks, where that is why an exception was raised, in the system's words; None of any other."""
-    if isinstance(error, OSError) and error.errno in MACHINES_FAULTS:
+def _machine_error(error: Exception) -> str | None:
+    """Returns what the machine lacks, or None if the exception has another cause."""
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRNOS:
         return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
-    no_memory = isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
-    return f'out of memory: {str(error) or type(error).__name__}' if no_memory else None
+    out_of_memory = any(words in str(error) for words in OUT_OF_MEMORY)
+    if isinstance(error, MemoryError) or out_of_memory:
+        return f'out of memory: {str(error) or type(error).__name__}'
+    return None
 
 
-def _complain(message, code):
-    program = os.path.basename(sys.argv[0])
-    print(f'{program}: error: {printable(" ".join(str(message).split()))}', file=sys.stderr)
+def _print_error(message: object, code: int) -> int:
+    """Prints `SCRIPT: error: MESSAGE` in one line; returns the exit code."""
+    script = os.path.basename(sys.argv[0])
+    line = ' '.join(str(message).split())
+    print(f'{script}: error: {printable(line)}', file=sys.stderr)
     return code
 
 
-def closest_name(word, names):
-    """The name that a word begins or resembles; None if there is none."""
-    longer = [name for name in names if word and name.startswith(word)]
-    near = longer or difflib.get_close_matches(word, names, 1)
-    return near[0] if near else None
+# --- misspelt names -----------------------------------------------------------------------------
 
 
-def did_you_mean(word, names):
-    """'; did you mean NAME?', or '' if no name is near."""
-    near = closest_name(word, names)
-    return f'; did you mean {near}?' if near else ''
+def closest_name(word: str, names: Iterable[str]) -> str | None:
+    """Returns the name that begins with a word or resembles it most, or None."""
+    names = list(names)
+    completions = [name for name in names if word and name.startswith(word)]
+    candidates = completions or difflib.get_close_matches(word, names, 1)
+    return candidates[0] if candidates else None
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Returns '; did you mean NAME?', or '' if no name is close."""
+    name = closest_name(word, names)
+    return f'; did you mean {name}?' if name else ''
+
+
+# --- parser -------------------------------------------------------------------------------------
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a description as it is, the defaults there are, and a usage of one line."""
+    """Keeps the description as written, appends defaults, and shortens the usage to one line."""
 
     def add_usage(self, usage, actions, groups, prefix=None):
         if usage is None:
-            needed = [action for action in actions if action.required or not action.option_strings]
-            words = [self._words(action) for action in needed]
-            usage = ' '.join(['%(prog)s', '[options]', *words])
+            required = [
+                self._usage_of(action)
+                for action in actions
+                if action.required or not action.option_strings
+            ]
+            usage = ' '.join(['%(prog)s', '[options]', *required])
         super().add_usage(usage, actions, groups, prefix)
 
-    def _words(self, action):
+    def _usage_of(self, action: argparse.Action) -> str:
         if not action.option_strings:
             return self._format_args(action, self._get_default_metavar_for_positional(action))
         value = self._format_args(action, self._get_default_metavar_for_optional(action))
         return f'{action.option_strings[0]} {value}'
 
-    def _get_help_string(self, action):
-        silent = action.default in (None, False, '') or '(default' in action.help
-        return action.help if silent else super()._get_help_string(action)
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        has_no_default = action.default in (None, False, '')
+        if has_no_default or '(default' in action.help:
+            return action.help
+        return super()._get_help_string(action)
 
 
 class Parser(argparse.ArgumentParser):
-    """Shows a script's docstring, which begins with examples; says in one line what is wrong with a command.
+    """An argument parser with --version and one-line errors that suggest what was meant.
 
-    Options have to be written in full: argparse's abbreviations would turn some typing errors into other options.
+    Options have to be written in full: argparse would take some misspelt options for abbreviations
+    of others.
     """
 
     def __init__(self, formatter_class=HelpFormatter, **keywords):
@@ -131,34 +159,41 @@ class Parser(argparse.ArgumentParser):
                 help='show the version and exit',
             )
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(self, args: Sequence[str] | None = None, namespace=None):
         self._refuse_unknown_options(sys.argv[1:] if args is None else args)
         return super().parse_args(args, namespace)
 
-    def _refuse_unknown_options(self, words):
+    def _refuse_unknown_options(self, words: Sequence[str]) -> None:
         known = self._option_string_actions
+        known_names = [option.strip('-') for option in known]
         for word in itertools.takewhile(lambda word: word != '--', words):
-            name = word.partition('=')[0]
-            if name not in known and self._looks_like_an_option(word):
-                near = closest_name(name.strip('-'), [option.strip('-') for option in known])
-                self.error(f'unknown option {name}' + (f'; did you mean --{near}?' if near else ''))
+            option = word.partition('=')[0]
+            if option in known or not self._looks_like_option(word):
+                continue
+            name = closest_name(option.strip('-'), known_names)
+            hint = f'; did you mean --{name}?' if name else ''
+            self.error(f'unknown option {option}{hint}')
 
-    def _looks_like_an_option(self, word):
-        """What argparse would take for one: not `-`, not a negative number, not a text with spaces."""
-        number = self._negative_number_matcher.match(word)
-        return word.startswith('-') and len(word) > 1 and ' ' not in word and not number
+    def _looks_like_option(self, word: str) -> bool:
+        """argparse's own rule: `-`, negative numbers and words with spaces are values."""
+        if not word.startswith('-') or word == '-' or ' ' in word:
+            return False
+        return not self._negative_number_matcher.match(word)
 
-    def _check_value(self, action, value):
-        """argparse's check of `choices`."""
-        if action.choices is not None and value not in action.choices:
-            names = [str(choice) for choice in action.choices]
-            raise argparse.ArgumentError(
-                action,
-                f'must be one of {", ".join(names)}, got {value!r}{did_you_mean(str(value), names)}',
-            )
+    def _check_value(self, action: argparse.Action, value) -> None:
+        """Replaces argparse's check of `choices`, for a message that suggests a name."""
+        if action.choices is None or value in action.choices:
+            return
+        names = [str(choice) for choice in action.choices]
+        hint = did_you_mean(str(value), names)
+        raise argparse.ArgumentError(
+            action, f'must be one of {", ".join(names)}, got {value!r}{hint}'
+        )
 
-    def error(self, message):
-        message = re.sub(r'^argument (.*?): must ', r'\1 must ', ' '.join(message.split()))
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError with argparse's message in one line."""
+        message = ' '.join(message.split())
+        message = re.sub(r'^argument (.*?): must ', r'\1 must ', message)
         message = re.sub(r'^argument (.*?): ', r'\1: ', message)
         error = UsageError(f'{self.prog}: error: {printable(message)} (--help lists the options)')
         if PRINT_USAGE_ERRORS.get():
@@ -166,45 +201,47 @@ class Parser(argparse.ArgumentParser):
         raise error
 
 
-def positive_int(text):
-    """argparse type: an integer >= 1."""
+# --- option types, for add_argument(type=...) ---------------------------------------------------
+
+
+def positive_int(text: str) -> int:
+    """Reads an integer >= 1."""
     return _bounded(int, text, 1, 'an integer >= 1')
 
 
-def nonnegative_int(text):
-    """argparse type: an integer >= 0."""
+def nonnegative_int(text: str) -> int:
+    """Reads an integer >= 0."""
     return _bounded(int, text, 0, 'an integer >= 0')
 
 
-def positive_float(text):
-    """argparse type: a finite number > 0."""
+def positive_float(text: str) -> float:
+    """Reads a finite number > 0."""
     return _bounded(float, text, sys.float_info.min, 'a number > 0')
 
 
-def nonnegative_float(text):
-    """argparse type: a finite number >= 0."""
+def nonnegative_float(text: str) -> float:
+    """Reads a finite number >= 0."""
     return _bounded(float, text, 0, 'a number >= 0')
 
 
-def finite_float(text):
-    """argparse type: a finite number."""
+def finite_float(text: str) -> float:
+    """Reads a finite number."""
     return _bounded(float, text, -sys.float_info.max, 'a finite number')
 
 
-def fraction(text):
-    """argparse type: a number >= 0 and < 1."""
-    return _bounded(float, text, 0, 'a number >= 0 and < 1', 1)
+def fraction(text: str) -> float:
+    """Reads a number >= 0 and < 1."""
+    return _bounded(float, text, 0, 'a number >= 0 and < 1', end=1)
 
 
-def _bounded(
-    kind, text, least, wanted, end=2**31
-):  # of two numbers below it the product fits 64 bits
+def _bounded(kind: type, text: str, minimum: float, expected: str, end: int = MAX_NUMBER):
+    """Reads a number >= minimum and < end; `expected` describes it in the error."""
     try:
         value = kind(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f'must be {wanted}, got {text!r}') from None
+        raise argparse.ArgumentTypeError(f'must be {expected}, got {text!r}') from None
     if value >= end > 1:
         raise argparse.ArgumentTypeError(f'must be < {end}, got {text}')
-    if not least <= value < end:  # NaN and infinity too
-        raise argparse.ArgumentTypeError(f'must be {wanted}, got {text}')
+    if not minimum <= value < end:  # NaN fails this comparison, too
+        raise argparse.ArgumentTypeError(f'must be {expected}, got {text}')
     return value

@@ -1,5 +1,8 @@
-"""The error that a user can cause."""
+"""The exception for errors that a user can correct."""
 
 
 class InputError(Exception):
-    """Bad input or option: the message names file or option and the reason, in one line."""
+    """Bad input or a bad option: one line that names the file or option and the reason.
+
+    Scripts print it without a traceback and end with exit code 2.
+    """

@@ -1,4 +1,4 @@
-"""Output folders: one process at a time writes there, what killed ones left is swept, new content is staged."""
+"""Output folders: locked by one process at a time, cleared of partial files, replaced as a whole."""
 
 import contextlib
 import errno
@@ -9,130 +9,128 @@ import shutil
 import socket
 import sys
 import time
+from collections.abc import Iterable, Iterator
 
-from jointpose.utils import files
 from jointpose.utils.errors import InputError
+from jointpose.utils.files import HOST_ID, check_is_file, temporary_path
 from jointpose.utils.terminal import printable
 
-LOCK_NAME = 'lock'  # the file's name; it says who holds the lock
-HOLDER = 'process '  # how its content begins, so that a user's own file `lock` is left alone
+LOCK_NAME = 'lock'  # the lock file, which names its holder
+HOLDER_PREFIX = 'process '  # how its content begins, to tell it from a user's file of that name
+MAX_HOLDER = 300  # bytes that are read of it
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 DAY = 24 * 3600  # seconds
-warned = set()  # folders whose file system has no locks
+
+warned = set()  # folders whose file system has been reported to have no locks
 
 
-# --- locks --------------------------------------------------------------------------------------------------------
+# --- locks --------------------------------------------------------------------------------------
 
 
 class Lock:
-    """A folder's lock, held until `release` or until this process ends, however it ends.  Readers need none.
+    """A lock on a folder, held until `release` or the end of this process.
 
-    It is an flock on FOLDER/lock.  The kernel frees it with the process, so a file that a killed process has left
-    there means nothing.  InputError: another process holds it, or the folder cannot be written to.
-
-    option: what an error names beside the folder.
+    It is an flock on FOLDER/lock. The kernel releases it with the process, so a file that a killed
+    process has left behind does not count. Reading the folder needs no lock.
     """
 
-    def __init__(self, folder, option):
-        self.folder, self.option = folder, option
+    def __init__(self, folder: str, option: str):
+        """Takes the lock, or raises InputError if another process holds it.
+
+        option: the option that an error names along with the folder.
+        """
+        self.folder = folder
+        self.option = option
         self.path = os.path.join(folder, LOCK_NAME)
-        self.file = None
         try:
-            self.take()
+            check_is_file(self.path)
+            self.file = self._take()
         except OSError as error:
             raise InputError(
                 f'{option} {folder}: cannot be written to: {error.strerror}'
             ) from error
 
-    def take(self):
-        """Takes the lock, anew if its file is gone.  Raises OSError, or InputError if another process holds it."""
-        files.check_is_file(self.path)
-        former = self.file
-        while not self._try():
-            pass
-        if former is not None:
-            os.close(former)
-
-    def _try(self):
-        """Whether the file that was locked is still the one at its path: its holder removes it in the end."""
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            self._lock(file)
-            if not self._is_at_path(file):
+    def _take(self) -> int:
+        """Returns the descriptor of the locked file."""
+        while True:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                self._flock(file)
+                # A holder deletes the file when it ends, perhaps after it was opened here.
+                if self._is_at_path(file):
+                    _write_holder(file)
+                    return file
+            except BaseException:
                 os.close(file)
-                return False
-            if _is_ours(file):
-                os.ftruncate(file, 0)
-                os.pwrite(
-                    file,
-                    f'{HOLDER}{os.getpid()} on {socket.gethostname()} ({program()})\n'.encode(),
-                    0,
-                )
-        except BaseException:
+                raise
             os.close(file)
-            raise
-        self.file = file
-        return True
 
-    def _lock(self, file):
+    def _flock(self, file: int) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = _holder(file) or 'another process'
             raise InputError(
-                f'{self.option} {self.folder}: {holder} writes there: wait until it has ended, or name '
-                'another folder'
+                f'{self.option} {self.folder}: {holder} is writing there: wait until it has '
+                'ended, or name another folder'
             ) from None
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
-            if self.folder not in warned:
-                warned.add(self.folder)
-                print(
-                    printable(
-                        f'warning: {self.folder}: its file system has no locks ({error.strerror}): take '
-                        'care that no other process writes there'
-                    ),
-                    file=sys.stderr,
-                )
+            self._warn_of_no_locks(error)
 
-    def is_there(self):
-        """Whether the lock's file is there still: somebody may have deleted it, and another process made its own."""
-        return self._is_at_path(self.file)
+    def _warn_of_no_locks(self, error: OSError) -> None:
+        if self.folder in warned:
+            return
+        warned.add(self.folder)
+        message = (
+            f'warning: {self.folder}: its file system has no locks ({error.strerror}): make sure '
+            'that no other process writes there'
+        )
+        print(printable(message), file=sys.stderr)
 
-    def _is_at_path(self, file):
+    def _is_at_path(self, file: int) -> bool:
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(file))
         except FileNotFoundError:
             return False
 
-    def release(self):
+    def release(self) -> None:
         with contextlib.suppress(OSError):
-            if _is_ours(self.file) and self.is_there():
+            if _is_lock_file(self.file) and self._is_at_path(self.file):
                 os.unlink(self.path)
         with contextlib.suppress(OSError):
-            fcntl.flock(self.file, fcntl.LOCK_UN)  # of processes forked meanwhile, too
+            fcntl.flock(self.file, fcntl.LOCK_UN)  # closing is not enough if a fork has it open
         os.close(self.file)
 
 
-def _holder(file):
-    """Who holds a lock, by its file's content; '' where that does not say."""
-    content = os.pread(file, 300, 0).decode(errors='replace').strip()
-    return content if content.startswith(HOLDER) else ''
+def _write_holder(file: int) -> None:
+    """Names this process in the lock file; a user's own file of that name is not changed."""
+    if not _is_lock_file(file):
+        return
+    script = os.path.basename(sys.argv[0])
+    holder = f'{HOLDER_PREFIX}{os.getpid()} on {socket.gethostname()} ({script})\n'
+    os.ftruncate(file, 0)
+    os.pwrite(file, holder.encode(), 0)
 
 
-def _is_ours(file):
+def _holder(file: int) -> str:
+    """The process that a lock file names, or '' if it names none."""
+    content = os.pread(file, MAX_HOLDER, 0).decode(errors='replace').strip()
+    return content if content.startswith(HOLDER_PREFIX) else ''
+
+
+def _is_lock_file(file: int) -> bool:
     return os.fstat(file).st_size == 0 or _holder(file) != ''
 
 
-def program():
-    return os.path.basename(sys.argv[0])
-
-
 @contextlib.contextmanager
-def locked(folder, option):
-    """Within it this process alone writes in the folder, which is made if need be, and goes if it stays empty."""
-    new = not os.path.isdir(folder)
+def locked(folder: str, option: str) -> Iterator[None]:
+    """Holds the lock of a folder inside the block; raises InputError if another process has it.
+
+    The folder is created if necessary, and then deleted again if the block leaves it empty.
+    """
+    is_new = not os.path.isdir(folder)
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
@@ -142,45 +140,52 @@ def locked(folder, option):
         yield
     finally:
         lock.release()
-        if new:
-            with contextlib.suppress(OSError):  # stays if it holds anything
+        if is_new:
+            with contextlib.suppress(OSError):  # not empty
                 os.rmdir(folder)
 
 
-# --- leftovers ----------------------------------------------------------------------------------------------------
+# --- partial files ------------------------------------------------------------------------------
 
 
-def stale_partials(folder, names):
-    """Paths in `folder` of files or folders, whose names match `names`, that killed processes left half-written.
+def stale_partials(folder: str, names: str) -> list[str]:
+    """Returns the paths of partial files and folders whose writers have been killed.
 
-    Other programs' files are left alone, whatever their endings; .mp4 is what videos.writer adds.
+    names: a regular expression of the final names. Files of other programs do not match, whatever
+        they end in.
     """
-    ours = re.compile(rf'({names})\.(?P<pid>\d+)(-(?P<host>[0-9a-f]{{8}}))?\.partial(\.mp4)?')
-    found = [(os.path.join(folder, name), ours.fullmatch(name)) for name in os.listdir(folder)]
-    return [
-        path
-        for path, match in found
-        if match and is_abandoned(path, int(match['pid']), match['host'])
-    ]
+    # '.mp4' is appended by media/videos.py.
+    partial = re.compile(rf'({names})\.(?P<pid>\d+)(-(?P<host>[0-9a-f]{{8}}))?\.partial(\.mp4)?')
+    found = []
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        match = partial.fullmatch(name)
+        if match and is_abandoned(path, int(match['pid']), match['host']):
+            found.append(path)
+    return found
 
 
-def is_abandoned(path, pid, host):
-    """Whether nobody writes the file any more.
+def is_abandoned(path: str, pid: int, host: str | None) -> bool:
+    """Returns whether no process writes this partial file any more.
 
-    The lock of the folder says so, too, but not every file system has locks, and the one who wrote the file may have
-    had none.  So its process must be gone; of another host's nothing is known, and numbers of processes come again:
-    then nothing may have been written for a day.  host: None in names of earlier versions: taken for this one.
+    The folder's lock is no proof: some file systems have no locks. So the process must have ended.
+    That is unknown for a process on another host, and process IDs are reused: otherwise a file
+    counts as abandoned when nothing has been written to it for a day.
+
+    host: HOST_ID of the writer; None in names of earlier versions, which stands for this host.
     """
-    if host in (None, files.HOST_ID) and not is_running(pid):
+    if host in (None, HOST_ID) and not is_running(pid):
         return True
     with contextlib.suppress(FileNotFoundError):
         return time.time() - os.stat(path).st_mtime > DAY
     return False
 
 
-def is_running(pid):
-    """Whether another process of this number runs here.  Of this one's own number are only its predecessors' files:
-    it has written nothing yet."""
+def is_running(pid: int) -> bool:
+    """Returns whether another process with this ID runs on this host.
+
+    This process's own ID does not count: it has written nothing yet, so its predecessor has.
+    """
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -190,29 +195,40 @@ def is_running(pid):
     return pid != os.getpid()
 
 
-# --- new content --------------------------------------------------------------------------------------------------
+# --- new content --------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def staging(out, replaced=()):
-    """Yields a folder within the folder `out`; what it holds moves up when the block ends without an error, and takes
-    the place of what is there by the names `replaced`.  Else `out` is as it was."""
+def staging(out: str, replaced: Iterable[str] = ()) -> Iterator[str]:
+    """Yields a temporary folder whose content is moved to the folder `out` at the end.
+
+    If the block raises an error, `out` stays as it was.
+
+    replaced: names in `out` that are deleted at the end, whether or not the block has written
+        something of that name.
+    """
     with locked(out, '--out'):
-        partial = files.temporary_path(os.path.join(out, 'staging'))
+        staged = temporary_path(os.path.join(out, 'staging'))
         try:
             for path in stale_partials(out, 'staging'):
                 shutil.rmtree(path)
-            os.mkdir(partial)
-            yield partial
-            written = os.listdir(partial)
-            for name in sorted({*replaced, *written}):
-                if os.path.lexists(os.path.join(out, name)):
-                    os.rename(os.path.join(out, name), os.path.join(partial, f'{name}.old'))
-                if name in written:
-                    os.rename(os.path.join(partial, name), os.path.join(out, name))
+            os.mkdir(staged)
+            yield staged
+            _move_up(staged, out, replaced)
         except OSError as error:
             raise InputError(
                 f'--out {out}: cannot be written: {error.strerror or error}'
             ) from error
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(staged, ignore_errors=True)
+
+
+def _move_up(staged: str, out: str, replaced: Iterable[str]) -> None:
+    """Moves former content from `out` to `staged`, and new content from `staged` to `out`."""
+    written = os.listdir(staged)
+    for name in sorted({*replaced, *written}):
+        final = os.path.join(out, name)
+        if os.path.lexists(final):
+            os.rename(final, os.path.join(staged, f'{name}.old'))
+        if name in written:
+            os.rename(os.path.join(staged, name), final)

@@ -1,17 +1,18 @@
-"""Log lines, printed between progress bars."""
+"""Log lines that do not break progress bars."""
 
 import contextlib
 import sys
+from typing import TextIO
 
 from tqdm import tqdm
 
 from jointpose.utils.terminal import printable
 
 
-def log(message, file=None):
-    """Prints a line beside the progress bars, on standard output unless another `file` is given.
+def log(message: object, file: TextIO | None = None) -> None:
+    """Prints a line above the progress bars, to standard output or to `file`.
 
-    A full disk or a closed pipe costs the line, not the run.
+    If the disk is full or the pipe closed, the line is lost and the run continues.
     """
     stream = file or sys.stdout
     with contextlib.suppress(OSError):
@@ -19,6 +20,6 @@ def log(message, file=None):
         stream.flush()
 
 
-def warn(message):
-    """Prints a warning on standard error."""
+def warn(message: object) -> None:
+    """Prints `warning: MESSAGE` to standard error, as `log` does."""
     log(f'warning: {message}', sys.stderr)

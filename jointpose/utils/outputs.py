@@ -1,20 +1,25 @@
-"""Result files: an earlier one of this project's is replaced, with a word on what it was; another's file never is."""
+"""Output files: an earlier result is replaced and named, a file of anything else never is."""
 
 import contextlib
 import datetime
 import os
+from collections.abc import Callable
 
-from jointpose.utils import files
 from jointpose.utils.errors import InputError
+from jointpose.utils.files import temporary_path
 
-NEAR = 4096  # bytes from either end of a file within which its mark is
+MARK_RANGE = 4096  # bytes from each end of a file in which its mark is looked for
+
+# path -> a description of the earlier result there, or None if the file is something else
+Describe = Callable[[str], str | None]
 
 
-def check_destination(path, option, describe):
-    """Whether a result can go to `path`, found out before the work begins; InputError names the option if not.
+def check_destination(path: str, option: str, describe: Describe) -> str:
+    """Checks before the work begins that a result can be written; raises InputError.
 
-    describe: path -> what an earlier result there was, None of a file that is none of this project's.
-    Returns that description, '' if there is nothing to be replaced.
+    Returns the description of the result that will be replaced, or '' if there is none.
+
+    option: the option that an error names.
     """
     folder = os.path.dirname(path) or '.'
     if os.path.isdir(path):
@@ -23,23 +28,33 @@ def check_destination(path, option, describe):
         raise InputError(
             f'{option} {path}: cannot be written: {folder} is not a folder that can be written to'
         )
-    former = ''
-    if os.path.lexists(path):
-        if not os.path.isfile(path):
-            raise InputError(f'{option} {path}: not a file')
-        former = describe(path) if os.path.getsize(path) else ''
-        if former is None:
-            raise InputError(
-                f'{option} {path}: is there, and is no such result of an earlier call: it is left as it '
-                'is; name another file'
-            )
-    try_to_write(path, option)
+    former = _existing_result(path, option, describe)
+    _try_to_write(path, option)
     return former
 
 
-def try_to_write(path, option):
-    """InputError if no file can be made there: a name too long, a file system mounted read-only, no space."""
-    temporary = files.temporary_path(path)
+def _existing_result(path: str, option: str, describe: Describe) -> str:
+    if not os.path.lexists(path):
+        return ''
+    if not os.path.isfile(path):
+        raise InputError(f'{option} {path}: not a file')
+    if os.path.getsize(path) == 0:
+        return ''
+    former = describe(path)
+    if former is None:
+        raise InputError(
+            f'{option} {path}: exists and is not an earlier result: it is not replaced; name '
+            'another file'
+        )
+    return former
+
+
+def _try_to_write(path: str, option: str) -> None:
+    """Creates and deletes a temporary file; raises InputError if that fails.
+
+    The name may be too long, the disk full, or the file system read-only.
+    """
+    temporary = temporary_path(path)
     try:
         open(temporary, 'xb').close()
     except OSError as error:
@@ -49,25 +64,29 @@ def try_to_write(path, option):
             os.unlink(temporary)
 
 
-def replacement_note(path, former):
-    """What to say of a result that takes an earlier one's place; '' where there was none."""
+def replacement_note(path: str, former: str) -> str:
+    """Returns the line about a result that is replaced, or '' if there was none."""
     return f'{path}: replaces that {former}' if former else ''
 
 
-def describe_by_date(mark):
-    """`describe` of files that hold these bytes near one of their ends."""
+def describe_by_date(mark: bytes) -> Describe:
+    """Returns a `describe` that recognises results by their mark and names their date."""
 
-    def describe(path):
+    def describe(path: str) -> str | None:
         if not has_mark(path, mark):
             return None
-        return f'of {datetime.datetime.fromtimestamp(os.path.getmtime(path)):%Y-%m-%d %H:%M}'
+        modified = datetime.datetime.fromtimestamp(os.path.getmtime(path))
+        return f'of {modified:%Y-%m-%d %H:%M}'
 
     return describe
 
 
-def has_mark(path, mark):
-    """Whether the bytes `mark` are near one of a file's ends.  A pipe is not waited for.  Raises OSError."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 'rb') as file:
-        start = file.read(NEAR)
-        file.seek(max(0, os.fstat(file.fileno()).st_size - NEAR))
-        return mark in start or mark in file.read(NEAR)
+def has_mark(path: str, mark: bytes) -> bool:
+    """Returns whether a file holds the bytes `mark` near its start or end; raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe must not block
+    with open(descriptor, 'rb') as file:
+        if mark in file.read(MARK_RANGE):
+            return True
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - MARK_RANGE))
+        return mark in file.read(MARK_RANGE)

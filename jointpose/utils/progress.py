@@ -1,65 +1,82 @@
-"""How far a long step has come: a bar in a terminal; elsewhere, as in a job's log, a line now and then."""
+"""The progress of long steps: a bar in a terminal, a line now and then in a log file."""
 
 import contextlib
 import sys
 import time
+from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-EVERY = 30  # seconds between two lines of a log
+LOG_SECONDS = 30  # minimum time between two lines
 
 
-def bar(total, what, unit, initial=0, leave=True):
-    """A context with update(n), set_postfix(...) and n, the count so far, as tqdm's bars have them.
+def bar(total: int | None, title: str, unit: str, initial: int = 0, leave: bool = True):
+    """Returns a context manager with tqdm's update(n), set_postfix(...) and n, the count so far.
 
-    total: how many there are in all, None if that is not known.  leave: whether a finished bar stays on the screen.
+    Args:
+        total: None if it is unknown.
+        title: what is being done, e.g. 'epoch 3'.
+        unit: what is counted, e.g. 'step'.
+        initial: the count to start from.
+        leave: whether a finished bar stays on the screen.
     """
     if sys.stderr.isatty():
         return tqdm(
-            total=total, desc=what, unit=unit, initial=initial, leave=leave, dynamic_ncols=True
+            total=total,
+            desc=title,
+            unit=unit,
+            initial=initial,
+            leave=leave,
+            dynamic_ncols=True,
         )
-    return LogLines(total, what, unit, initial)
+    return LogLines(total, title, unit, initial)
 
 
-def track(items, total, what, unit, leave=True):
-    """Yields the items, and shows how many have been taken."""
-    with bar(total, what, unit, leave=leave) as shown:
+def track(
+    items: Iterable, total: int | None, title: str, unit: str, leave: bool = True
+) -> Iterator:
+    """Yields the items and shows how many have been taken."""
+    with bar(total, title, unit, leave=leave) as shown:
         for item in items:
             yield item
             shown.update()
 
 
 class LogLines:
-    """What stands for a bar where nobody watches: a line on stderr at most every EVERY seconds."""
+    """Replaces a bar where standard error is no terminal: a line every LOG_SECONDS at most."""
 
-    def __init__(self, total, what, unit, initial=0):
-        self.total, self.what, self.unit = total, what, unit
-        self.n = self.initial = initial
-        self.began = self.printed = time.monotonic()
+    def __init__(self, total: int | None, title: str, unit: str, initial: int = 0):
+        self.total = total
+        self.title = title
+        self.unit = unit
+        self.initial = initial
+        self.n = initial
+        self.started = time.monotonic()
+        self.printed = self.started
 
-    def update(self, n=1):
+    def update(self, n: int = 1) -> None:
         self.n += n
         now = time.monotonic()
-        if now - self.printed >= EVERY and self.n != self.total:
-            self.printed = now
-            with contextlib.suppress(OSError):  # a full disk or a closed pipe costs the line alone
-                print(self.line(now - self.began), file=sys.stderr, flush=True)
+        if now - self.printed < LOG_SECONDS or self.n == self.total:
+            return
+        self.printed = now
+        with contextlib.suppress(OSError):  # a full disk or a closed pipe costs only the line
+            print(self.line(now - self.started), file=sys.stderr, flush=True)
 
-    def line(self, seconds):
-        """'epoch 3: 120 of 285 step, 42 %, 02:31 left' after so many seconds."""
+    def line(self, seconds: float) -> str:
+        """Returns the line after so many seconds: 'epoch 3: 120 of 285 step, 42 %, 02:31 left'."""
         if not self.total:
-            return f'{self.what}: {self.n} {self.unit}'
-        left = seconds * (self.total - self.n) / max(1, self.n - self.initial)
-        return (
-            f'{self.what}: {self.n} of {self.total} {self.unit}, {100 * self.n // self.total} %, '
-            f'{tqdm.format_interval(left)} left'
-        )
+            return f'{self.title}: {self.n} {self.unit}'
+        percent = 100 * self.n // self.total
+        done = max(1, self.n - self.initial)
+        left = tqdm.format_interval(seconds * (self.total - self.n) / done)
+        return f'{self.title}: {self.n} of {self.total} {self.unit}, {percent} %, {left} left'
 
-    def set_postfix(self, **_):
-        """Bars alone show further figures."""
+    def set_postfix(self, **_) -> None:
+        """Does nothing: only bars show further values."""
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_) -> None:
         return None

@@ -1,10 +1,11 @@
-"""Imported by scripts before anything else: the process is this project's alone.  nn/tf1.py sets TensorFlow up for
-all of it, and a package that is missing is said in one line.
+"""Imported by each script before anything else, for its side effects.
 
     if __name__ == '__main__':
         import jointpose.utils.startup                   # noqa: F401
 
-Without it, e.g. where somebody's program says `import poses`, TensorFlow and the process stay as that program has them.
+The import tells nn/tf1.py that this process is the project's own, so TensorFlow may be configured
+for the whole process. It also replaces the traceback of a missing package by one line. A program
+that says `import poses` does not import this module and keeps its own configuration.
 """
 
 import sys

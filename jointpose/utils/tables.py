@@ -1,25 +1,38 @@
 """Tables in Markdown."""
 
+from collections.abc import Iterable
+
 from jointpose.utils.terminal import printable
 
+MIN_WIDTH = 3  # characters: Markdown's rule under a column's header
 
-def markdown(header, rows, left=1):
-    """Padded so that it reads well in a terminal too; the first `left` columns to the left, the others to the right."""
-    header, *rows = ([plain(cell) for cell in row] for row in (header, *rows))
-    widths = [max(3, *map(len, column)) for column in zip(header, *rows)]
-    rule = [
-        ('-' * width if i < left else '-' * (width - 1) + ':') for i, width in enumerate(widths)
+
+def markdown(header: Iterable, rows: Iterable[Iterable], left: int = 1) -> str:
+    """Returns a table that is padded to read well in a terminal, too.
+
+    left: how many columns, from the first, are aligned left. The others are aligned right.
+    """
+    cells = [[cell_text(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(MIN_WIDTH, *map(len, column)) for column in zip(*cells)]
+    cells.insert(1, _rule(widths, left))
+    return '\n'.join(_line(row, widths, left) for row in cells)
+
+
+def _rule(widths: list[int], left: int) -> list[str]:
+    """The cells of the line below the header; a colon marks a column as aligned right."""
+    aligned_left = ['-' * width for width in widths[:left]]
+    aligned_right = ['-' * (width - 1) + ':' for width in widths[left:]]
+    return aligned_left + aligned_right
+
+
+def _line(row: list[str], widths: list[int], left: int) -> str:
+    padded = [
+        cell.ljust(width) if column < left else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(row, widths))
     ]
-    lines = [
-        [
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths))
-        ]
-        for row in (header, rule, *rows)
-    ]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    return f'| {" | ".join(padded)} |'
 
 
-def plain(cell):
-    """A cell's text in one line, without what would end the cell."""
+def cell_text(cell: object) -> str:
+    """Returns a cell's text in one line, with the characters escaped that would end the cell."""
     return printable(cell).replace('\n', '\\n').replace('|', '\\|')

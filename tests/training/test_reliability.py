@@ -6,7 +6,6 @@ project's own.  A few faults go through the command line with the network of nar
 
 import argparse
 import contextlib
-import fcntl
 import itertools
 import json
 import os
@@ -677,7 +676,7 @@ def test_leftovers_are_swept(whole, tmp_path):
     assert sorted(os.listdir(run)) == sorted([*before, 'step-00000012.backup', 'step-00000013'])
 
 
-# ---------------------------------------------------------------- clocks and locks
+# ---------------------------------------------------------------- clocks
 
 
 def test_saves_go_on_when_the_clock_goes_back(tmp_path, monkeypatch):
@@ -687,28 +686,6 @@ def test_saves_go_on_when_the_clock_goes_back(tmp_path, monkeypatch):
     monkeypatch.setattr(time, 'time', lambda: next(earlier))
     assert train_toy(tmp_path / 'run', save_minutes=1e-3, keep=99) is None
     assert names(tmp_path / 'run') == list(range(TOTAL + 1))
-
-
-def test_a_lock_deleted_under_a_training_is_made_anew_or_ends_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runs, 'LOCKS', {})
-    run, others = tmp_path / 'run', []
-    run.mkdir()
-
-    def take():
-        (run / 'lock').unlink()
-        others.append(open(run / 'lock', 'a'))  # noqa: SIM115 (stays open)
-        fcntl.flock(others[0], fcntl.LOCK_EX)
-
-    runs.lock(str(run))
-    assert train_toy(run, at={4: (run / 'lock').unlink, 7: take}, save_minutes=0) == 1
-    warnings = capsys.readouterr().err.splitlines()
-    assert (
-        len(warnings) == 2
-        and 'its lock was deleted' in warnings[0]
-        and 'writes there' in warnings[1]
-    )
-    assert names(run)[-1] == 6
-    others[0].close()
 
 
 # ---------------------------------------------------------------- numbers

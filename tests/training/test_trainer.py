@@ -142,7 +142,7 @@ def test_one_process_at_a_time_trains_in_a_folder(whole):
     with open(folder / 'lock', 'a') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = whole.run('--train', *SETTINGS, '--run', 'busy')
-    assert result.returncode == 2 and 'another process writes there' in result.stderr
+    assert result.returncode == 2 and 'another process is writing there' in result.stderr
 
 
 @pytest.fixture(scope='module')

@@ -378,21 +378,6 @@ def wait_until(condition, process, patience=300):
         time.sleep(0.01)
 
 
-def test_ctrl_c_is_heard_while_the_main_thread_is_in_a_long_call():
-    code = (
-        'import hashlib; from jointpose.utils import cli; '
-        'cli.run_script(lambda: (print("on", flush=True), hashlib.pbkdf2_hmac("sha256", b"", b"", 2 ** 31 - 1)))'
-    )
-    process = forked.start(['-c', code], env={**os.environ, 'PYTHONPATH': forked.ROOT})
-    try:
-        wait_until(lambda: os.pread(process.output.fileno(), 9, 0), process)
-        process.send_signal(signal.SIGINT)
-        wait_until(lambda: b'Ctrl-C heard' in os.pread(process.errors.fileno(), 999, 0), process)
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def looping(saved, ignored):
     """Exit code of a script that draws a bar and says lines until a signal comes; `saved`: file that it writes then."""
     sys.stdout, sys.stderr = (open(stream, 'w', closefd=False) for stream in (1, 2))  # noqa: SIM115
@@ -468,23 +453,6 @@ def test_workers_end_with_their_parent(tmp_path):
 
 
 # ---------------------------------------------------------------- runs
-
-
-def test_a_deleted_lock_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, 'LOCKS', {})
-    run = str(tmp_path)
-    assert not runs.keep_lock(run)  # was never taken
-    runs.lock(run)
-    assert not runs.keep_lock(run)
-    (tmp_path / 'lock').unlink()
-    assert runs.keep_lock(run) and not runs.keep_lock(run) and (tmp_path / 'lock').exists()
-    first = runs.LOCKS.pop(run)
-    (tmp_path / 'lock').unlink()
-    runs.lock(run)  # somebody else
-    other, runs.LOCKS[run] = runs.LOCKS[run], first
-    with pytest.raises(InputError, match='writes there'):
-        runs.keep_lock(run)
-    other.release()
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,8 @@ def test_a_lock_whose_file_its_holder_removes_meanwhile_is_not_one_on_nothing(
         fcntl, 'flock', lambda *args: (monkeypatch.undo(), first.release(), flock(*args))
     )
     second = folders.Lock(str(tmp_path), '--out')
-    assert second.is_there()
-    with pytest.raises(InputError, match='writes there'):
+    assert second._is_at_path(second.file)
+    with pytest.raises(InputError, match='is writing there'):
         folders.Lock(str(tmp_path), '--out')
     second.release()
 
@@ -117,7 +117,7 @@ def test_a_users_own_file_of_the_locks_name_stays_as_it_is(tmp_path):
     (tmp_path / folders.LOCK_NAME).write_text('combination: 1234')
     with (
         folders.locked(str(tmp_path), '--out'),
-        pytest.raises(InputError, match='another process writes there'),
+        pytest.raises(InputError, match='another process is writing there'),
     ):
         folders.Lock(str(tmp_path), '--out')
     assert (tmp_path / folders.LOCK_NAME).read_text() == 'combination: 1234'

@@ -34,7 +34,7 @@ def test_only_what_bears_the_mark_is_replaced(tmp_path):
             str(tmp_path / f'marked{ending}'), '--out', describe
         ).startswith('of 2023-11-')
         with pytest.raises(
-            InputError, match=f'--out .*plain{ending}: is there, and is no such result'
+            InputError, match=f'--out .*plain{ending}: exists and is not an earlier result'
         ):
             outputs.check_destination(str(tmp_path / f'plain{ending}'), '--out', describe)
     (tmp_path / 'result.png').touch()
@@ -89,7 +89,7 @@ def test_a_users_predictions_are_not_overwritten(tmp_path):
     ):
         with pytest.raises(
             InputError,
-            match=r'--predictions .*: is there, and is no such result of an earlier call',
+            match=r'--predictions .*: exists and is not an earlier result',
         ):
             predictions.check_output(options_of(tmp_path / name, dataset))
     assert predictions.check_output(options_of(tmp_path / 'own.mat')) == 'of run first, 4 people'
