@@ -18,7 +18,7 @@ from jointpose import spatial_model
 from jointpose.datasets import flic
 from jointpose.utils import cli
 from jointpose.vision import heatmaps
-from jointpose.vision.palette import DARK, MODELS
+from jointpose.vision.palette import BACKGROUND, MODEL_COLOURS
 from tools import drawn_people, figures
 from tools.report import hits
 
@@ -36,7 +36,7 @@ DIMMED = 0.35  # brightness of a picture below its heat maps
 def draw_people(path: str, scenes, all_maps) -> None:
     """One row a person: the picture with its torso point, and both models' maps and skeletons over it."""
     size = (10.5, 0.6 + 2.5 * len(scenes))
-    figure = Figure(figsize=size, facecolor=DARK, layout='constrained')
+    figure = Figure(figsize=size, facecolor=BACKGROUND, layout='constrained')
     axes = figure.subplots(len(scenes), 3, squeeze=False)
     for row, scene, maps in zip(axes, scenes, all_maps):
         true_xy = scene.joints_xy[: flic.N_JOINTS]
@@ -167,7 +167,7 @@ def draw_votes(path: str, scene, maps) -> None:
     names, votes = _votes(scene, maps)
     figure = Figure(figsize=(8, 3.6), layout='constrained')
     axis = figure.subplots()
-    colours = [MODELS[0] if vote < 0 else MODELS[1] for vote in votes]
+    colours = [MODEL_COLOURS[0] if vote < 0 else MODEL_COLOURS[1] for vote in votes]
     axis.barh(range(len(names)), votes, color=colours)
     axis.set(yticks=range(len(names)), yticklabels=names)
     axis.invert_yaxis()
