@@ -1,6 +1,6 @@
 """Draws the figures of README.md and docs/method.md on drawn people, with a pretrained model.
 
-python -m tools.method_figures                             # docs/figures/, with pretrained/flic
+    python -m tools.method_figures                             # docs/figures/, with pretrained/flic
 
 people.jpg          pictures, the part detector's heat maps and joints, the joint model's
 part_detector.png   the layers of the part detector
