@@ -43,7 +43,7 @@ def scene(index: int, person: int) -> Scene:
     picture = synthetic.render(SEED, index)
     columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
     own_sides = picture.people[person][:, columns].T.astype(np.float32)
-    joints_xy, _ = flic.observer_sides(own_sides[None])
+    joints_xy, _ = flic.to_observer_sides(own_sides[None])
     return Scene(picture.image, flic.add_torso(joints_xy)[0])
 
 
@@ -54,9 +54,9 @@ def run(weights: str, drawn: Scene) -> Maps:
     torso_map = heatmaps.render_targets(torso_xy, (flic.MAP_HEIGHT, flic.MAP_WIDTH))
     detector, normalised, logits = _run_graph(values, drawn.image[None], torso_map)
 
-    unary = spatial_model.softplus_of_array(normalised[0].astype(np.float64))
-    priors = spatial_model.softplus_of_array(values['spatial_model/energies'].astype(np.float64))
-    biases = spatial_model.softplus_of_array(values['spatial_model/biases'].astype(np.float64))
+    unary = _softplus(normalised[0].astype(np.float64))
+    priors = _softplus(values['spatial_model/energies'].astype(np.float64))
+    biases = _softplus(values['spatial_model/biases'].astype(np.float64))
     terms = _messages(priors, unary) + biases
     _check(unary, terms, logits[0])
     return Maps(detector[0], _softmax(logits[0]), unary, priors, terms)
@@ -64,12 +64,12 @@ def run(weights: str, drawn: Scene) -> Maps:
 
 def _load_weights(weights):
     """{name of a variable: its value}; averages of the weights take the place of the weights."""
-    from jointpose.nn.layers import AVERAGE
+    from jointpose.nn.layers import AVERAGE_SUFFIX
     from jointpose.training import checkpoint
 
     found = checkpoint.find('', weights, '--restore')
-    values = checkpoint.weights(found.path)
-    return {name.removesuffix(AVERAGE): value for name, value in values.items()}
+    values = checkpoint.read_weights(found.path)
+    return {name.removesuffix(AVERAGE_SUFFIX): value for name, value in values.items()}
 
 
 def _run_graph(values, image, torso_map):
@@ -89,6 +89,10 @@ def _run_graph(values, image, torso_map):
         for variable in tf.global_variables():
             variable.load(values[variable.op.name], session)
         return session.run([detector.heat_maps, normalised, joint_model.logits])
+
+
+def _softplus(x):
+    return np.logaddexp(0, spatial_model.BETA * x) / spatial_model.BETA
 
 
 def _messages(priors, unary):
