@@ -8,9 +8,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { noBrowser, openBrowser, serve } from './browser.mjs';
 
+const AXE = fileURLToPath(import.meta.resolve('axe-core/axe.min.js'));
 const BUILT = process.env.PAGE ?? 'build/page';
 const CASES = process.env.CASES ?? 'build/page_test';
 const LIMIT = 0.5;                          // pixels between the page's joints and TensorFlow's
@@ -153,6 +154,15 @@ describe('the page', { skip: noBrowser(), timeout: 10 * SLOW }, () => {
     await page.click('#camera');
     await idle(page);
     assert.equal(await page.getAttribute('#camera', 'aria-pressed'), 'false');
+  });
+
+  test('axe finds no fault with the page', async () => {
+    await page.evaluate(readFileSync(AXE, 'utf8'));
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), [], colorScheme);
+    }
   });
 
   test('every control and canvas has a name', async () => {

@@ -1,12 +1,20 @@
 """The page's files: priors as they are stored, and what the text says beside what README says."""
 
+import json
 import os
 import re
+import sys
 import zlib
 
+import cv2
 import numpy as np
+import page_cases
+import pytest
 from conftest import ROOT
 
+from jointpose.inference import export
+from jointpose.utils.files import InputError
+from jointpose.vision.crops import fit_to_frame
 from tools import build_page
 
 
@@ -69,3 +77,45 @@ def test_the_page_names_no_other_host():
 
 def test_the_lock_names_no_registry():
     assert 'resolved' not in text_of('page', 'package-lock.json')
+
+
+@pytest.mark.long
+def test_the_two_halves_of_the_model_find_tensorflows_joints(tmp_path, monkeypatch):
+    """The page's folder, with a stand-in for onnxruntime-web; its networks run in Python."""
+    onnxruntime = pytest.importorskip('onnxruntime', reason='requirements-export.txt')
+    pytest.importorskip('tf2onnx', reason='requirements-export.txt')
+    monkeypatch.chdir(ROOT)
+    runtime = tmp_path / 'runtime'
+    runtime.mkdir()
+    for name in (build_page.RUNTIME_SCRIPT, build_page.RUNTIME_BINARY):
+        (runtime / name).write_bytes(b'stand-in')
+    monkeypatch.setattr(build_page, 'RUNTIME', str(runtime))
+    for main, words in (
+        (export.main, ['--restore', 'pretrained/flic', '--messages', '--out', tmp_path]),
+        (build_page.main, ['--model', tmp_path / 'messages.onnx', '--out', tmp_path / 'page']),
+        (build_page.main, ['--model', tmp_path / 'messages.onnx', '--out', tmp_path / 'page']),
+    ):
+        monkeypatch.setattr(sys, 'argv', ['', *map(str, words)])
+        main()
+    page_cases.write_cases(str(tmp_path / 'cases'))
+    detector, spatial = (
+        onnxruntime.InferenceSession(tmp_path / 'page' / 'model' / name)
+        for name in ('detector.onnx', 'spatial_model.onnx')
+    )
+    for case in json.loads((tmp_path / 'cases' / 'cases.json').read_text()):
+        picture = cv2.imread(str(tmp_path / 'cases' / case['file']))[..., ::-1]
+        frame, _ = fit_to_frame(picture, (480, 720))
+        maps, joints = detector.run(
+            ['part_detector_maps', 'part_detector_joints'], {'image': frame[None]}
+        )
+        np.testing.assert_allclose(joints[0], case['detector'], atol=0.01)
+        torso_xy = np.array([case['torso']], np.float32)
+        (joints,) = spatial.run(['joints'], {'part_detector_maps': maps, 'torso_xy': torso_xy})
+        np.testing.assert_allclose(joints[0], case['joints'], atol=0.01)
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path):
+    (tmp_path / 'letter.txt').write_text('mine')
+    with pytest.raises(InputError, match='holds something other than a page'):
+        build_page.clear(str(tmp_path))
+    assert (tmp_path / 'letter.txt').exists()
