@@ -16,7 +16,7 @@ import numpy as np
 
 from jointpose import datasets, run_options
 from jointpose.datasets import arrays
-from jointpose.inference import predict
+from jointpose.inference import inputs, pose_estimator, predict
 from jointpose.nn import fft_conv, import_weights, tiling
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches, checkpoint, cluster, runs, summaries, towers, trainer
@@ -121,16 +121,16 @@ def run_on(machines, system, splits, options, run, manifest, start, found, train
 
 def predict_pictures(options, system, found):
     """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
-    chosen = predict.find_sources(options, system)
+    chosen = inputs.find_sources(options, system)
     with folders.locked(options.out, '--out'):
-        graph = predict.build_graph(system, options, found)
+        graph = pose_estimator.build_graph(system, options, found)
         with tf.Session(config=session_config(options.gpus, optimised=False)) as session:
             checkpoint.restore(session, graph.saver, found)
             with fft_conv.cached_spectra(session, graph.spectra):
-                finder = predict.PoseEstimator(
+                estimator = pose_estimator.PoseEstimator(
                     session, graph, system, datasets.load(options.dataset), options
                 )
-                return predict.predict_sources(finder, chosen, options, found)
+                return predict.predict_sources(estimator, chosen, options, found)
 
 
 def check_data(manifest, found, options):

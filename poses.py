@@ -1,4 +1,4 @@
-"""`import poses`: another name of the package's Python interface, jointpose/inference/api.py."""
+"""`import poses`: the earlier name of the Python interface, which is now `import jointpose`."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""A program of somebody else's that uses TensorFlow 2 beside poses, for the tests:
+"""Somebody else's program, which uses both TensorFlow 2 and this package, for the tests:
 
     python beside_tensorflow_2.py FIRST PICTURE OUT
 
-FIRST, 'tensorflow' or 'poses', is imported first.  Fails where `import poses` changed anything for the program; OUT.npy
+FIRST, 'tensorflow' or 'jointpose', is imported first.  Fails where the interface changed anything for the program; OUT.npy
 gets the joints of PICTURE's first person, found three times: at once, by a thread beside TensorFlow 2, and once more
 after it.
 """
@@ -83,10 +83,10 @@ def state(tf):
     return {**tensorflow_state(tf), **process_state()}
 
 
-def import_poses_first():
-    """What `import tensorflow` would not have done, `import poses` has not done."""
+def import_interface_first():
+    """What `import tensorflow` would not have done, the interface has not done."""
     before = process_state()
-    importlib.import_module('poses')
+    importlib.import_module('jointpose').load  # noqa: B018
     after = process_state()
     for ours in ('TF_ENABLE_ONEDNN_OPTS', 'TF_USE_LEGACY_KERAS', 'TF_CPP_MIN_LOG_LEVEL'):
         assert after['environment'].get(ours) == before['environment'].get(ours), ours
@@ -95,8 +95,8 @@ def import_poses_first():
     assert after == before, (after, before)
 
 
-if first == 'poses':
-    import_poses_first()
+if first == 'jointpose':
+    import_interface_first()
 import tensorflow as tf  # noqa: E402
 
 expected = state(tf)
@@ -107,10 +107,10 @@ assert {
     expected
 )
 assert expected['shapes'] is not tf.compat.v1.Dimension
-poses = importlib.import_module('poses')
-image = poses.read(picture)
+jointpose = importlib.import_module('jointpose')
+image = jointpose.read(picture)
 with (
-    poses.load('pretrained/flic', '--scales', 'single', '--zooms', '1') as find,
+    jointpose.load('pretrained/flic', '--scales', 'single', '--zooms', '1') as find,
     concurrent.futures.ThreadPoolExecutor(1) as pool,
     tempfile.TemporaryDirectory() as folder,
 ):
@@ -121,7 +121,7 @@ with (
     # From a function that is being traced, where the graph is TensorFlow's.
     tf.function(lambda: found.append(find(image)) or tf.constant(0))()
 try:
-    poses.load('pretrained/flic', '--no_such_option')
+    jointpose.load('pretrained/flic', '--no_such_option')
 except ValueError as error:
     assert 'no_such_option' in str(error)
 assert state(tf) == expected, (state(tf), expected)

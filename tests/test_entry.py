@@ -49,3 +49,18 @@ def test_the_interface_is_lazy():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match='nothing'):
         jointpose.nothing  # noqa: B018
+
+
+def test_the_interface_is_exactly_its_public_names():
+    from jointpose.inference import api
+
+    assert sorted(jointpose.__all__) == sorted(api.__all__) == ['Model', 'Result', 'load', 'read']
+    for name in jointpose.__all__:
+        assert getattr(jointpose, name) is getattr(api, name) and name in dir(jointpose)
+        assert getattr(jointpose, name).__doc__
+
+
+def test_import_poses_is_the_same_interface():
+    import poses
+
+    assert poses.load is jointpose.load

@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from jointpose import datasets, main, model, run_options, systems
 from jointpose.datasets import arrays
-from jointpose.inference import predict
+from jointpose.inference import pose_estimator
 from jointpose.nn import fft_conv
 from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint
@@ -158,7 +158,7 @@ def test_training_starts_from_weights_that_fit(narrow, untrained, arrays_folder,
     results = []
     for more in (['--init', str(untrained / 'models_ex' / 'pd')], ['--width', '4', '--banks', '1']):
         with tf.Graph().as_default():
-            options, values = started([*joint, *more], predict.build_graph)
+            options, values = started([*joint, *more], pose_estimator.build_graph)
             assert options.width == 4
             results.append(values)
     (found, plain), said = results, capsys.readouterr().out
@@ -178,7 +178,7 @@ def test_the_published_weights_are_a_start(tf_graph, arrays_folder, capsys):
     )
     options, values = started(
         ['--train', '--init', os.path.join(ROOT, 'pretrained', 'flic'), '--data', arrays_folder],
-        predict.build_graph,
+        pose_estimator.build_graph,
     )
     assert ' 0 do not' in capsys.readouterr().out
     assert (options.width, options.use_sm) == (8, True)

@@ -127,7 +127,7 @@ def restored(run, scales):
 
     split: an arrays.Split; scales: 'single' or 'multi', zooms of the frame whose maps are averaged, as main.py's.
     """
-    from jointpose.inference import predict
+    from jointpose.inference import pose_estimator
     from jointpose.nn import fft_conv
     from jointpose.nn.tf1 import tf
     from jointpose.training import batches, checkpoint
@@ -138,7 +138,7 @@ def restored(run, scales):
         raise InputError(f'--run {run}: trained without the spatial model')
     with tf.Graph().as_default():
         tf.train.get_or_create_global_step()  # restored too
-        graph = predict.build_graph(system, options)
+        graph = pose_estimator.build_graph(system, options)
         evaluation = graph.evaluation
 
         def maps_of(split, row):

@@ -1,23 +1,26 @@
-"""Poses from Python, no graph in sight.
+"""The package's Python interface: poses from arrays, without graphs or sessions.
 
-    import poses
-    model = poses.load('pretrained/flic_quarter')       # seconds; the first call computes what later ones share
-    for person in model(image):                         # uint8 [h, w, 3] RGB, as poses.read('picture.jpg') gives it
+    import jointpose
+    model = jointpose.load('pretrained/flic_quarter')  # seconds
+    for person in model(jointpose.read('picture.jpg')):
         print(person.score, dict(zip(model.joints, person.joints_xy)), person.scores)
 
-A person has joints_xy float [k, 2] (x, y) pixels of the picture, scores [k] and score, the person's; torso_xy [2], or
-None where the system has none.  What these mean is in docs/pictures.md; options are main.py's.
+The first call of a model takes longest: it computes what later calls share.  docs/pictures.md says
+what the scores mean; options are those of main.py.
 
-A program that uses TensorFlow 2, too, keeps it as it is: a model has a graph and a session of its own.  If this is the
-program's first import of TensorFlow, oneDNN is turned on for the whole process, as TF_ENABLE_ONEDNN_OPTS=1 would; set
-that variable to say otherwise.  Threads may share a model: they take turns.  Processes load one each, and are started
-by multiprocessing's 'spawn': in a process that is forked after `load` TensorFlow would wait for ever.
+A program that also uses TensorFlow 2 keeps it as it is: a model has its own graph and session.  If
+this is the program's first import of TensorFlow, oneDNN is turned on for the whole process, as by
+TF_ENABLE_ONEDNN_OPTS=1; set that variable to change it.
+
+Threads may share a model and take turns.  Each process loads its own, and has to be started by
+multiprocessing's 'spawn': in a process forked after `load`, TensorFlow would wait for ever.
 """
 
 import contextlib
 import os
 import threading
 import weakref
+from collections.abc import Sequence
 
 from jointpose.utils import packages
 
@@ -25,7 +28,8 @@ try:
     import numpy as np
 
     from jointpose import datasets, run_options
-    from jointpose.inference import predict
+    from jointpose.inference import pose_estimator, prompts
+    from jointpose.inference.pose_estimator import Result
     from jointpose.media import images
     from jointpose.nn import fft_conv
     from jointpose.nn.tf1 import tf
@@ -39,118 +43,163 @@ except ModuleNotFoundError as error:
         raise ModuleNotFoundError(words, name=error.name) from error
     raise
 
-read = images.read_image
-sessions_of = None  # the process that has run TensorFlow for us
+__all__ = ['Model', 'Result', 'load', 'read']
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # has pretrained/
+
+Points = Sequence[Sequence[float]] | np.ndarray
+Boxes = Sequence[Sequence[float]] | np.ndarray
+
+process_of_sessions = None  # id of the process that has run TensorFlow
 
 
-def load(checkpoint_path, *options):
-    """The Model of a run or checkpoint; options: further words of main.py's command line, '--scales', 'single' ...
+def read(path: str | os.PathLike) -> np.ndarray:
+    """The RGB picture of a file, uint8 [h, w, 3], rotated as its EXIF orientation says.
 
-    A path that is not there from the current folder is looked for in the package, where pretrained/ is.  ValueError
-    says which option is wrong, jointpose.utils.errors.InputError what is wrong with the checkpoint.
+    Raises:
+        jointpose.media.images.UnreadableMedia: says what is wrong with the file.
     """
-    checkpoint_path = os.fspath(checkpoint_path)
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    beside = os.path.join(package, checkpoint_path)
-    checkpoint_path = (
-        beside
-        if os.path.exists(beside) and not os.path.exists(checkpoint_path)
-        else checkpoint_path
-    )
-    words = ['--restore', checkpoint_path, '--predict', images.STDIN, *map(str, options)]
+    return images.read_image(path)
+
+
+def load(checkpoint_path: str | os.PathLike, *options: object) -> 'Model':
+    """The Model of a run or checkpoint.
+
+    Args:
+        checkpoint_path: folder of either.  One that is not found from the current folder is looked
+            for in the package, which has pretrained/.
+        options: more words of main.py's command line: '--scales', 'single' ...
+
+    Raises:
+        ValueError: an option is wrong.
+        jointpose.utils.errors.InputError: the checkpoint cannot be used.
+    """
+    path = os.fspath(checkpoint_path)
+    packaged = os.path.join(PACKAGE, path)
+    if os.path.exists(packaged) and not os.path.exists(path):
+        path = packaged
+    words = ['--restore', path, '--predict', images.STDIN, *map(str, options)]
     printed = cli.PRINT_USAGE_ERRORS.set(False)
     try:
-        understood = run_options.resolve_options(words, say=lambda remark: None)
+        resolved = run_options.resolve_options(words, say=lambda note: None)
     except SystemExit as end:  # of the command line's parser, which must not end a notebook
         raise ValueError(str(end)) from None
     finally:
         cli.PRINT_USAGE_ERRORS.reset(printed)
-    return Model(*understood[:3])
-
-
-def of_numbers(values, width, name):
-    """What a call was given as a list of points or boxes, perhaps an array -> [(float, ...), ...], or None."""
-    if values is None:
-        return None
-    values = np.asarray(values, float)  # ValueError of what are no numbers
-    if values.size and values.shape[1:] != (width,):
-        raise ValueError(
-            f'{name}: a list of {width} numbers each is meant, not an array of shape {values.shape}'
-        )
-    return [tuple(row) for row in values.tolist()]
-
-
-def close_in(process, stack):
-    """Frees what a model has, in the process that made it."""
-    if process == os.getpid():
-        stack.close()
-
-
-def check_process():
-    """RuntimeError in a fork of the process that has run TensorFlow, whose threads are not in the fork."""
-    global sessions_of
-    sessions_of = sessions_of or os.getpid()
-    if sessions_of != os.getpid():
-        raise RuntimeError(
-            'this process was forked from one that had loaded poses, and TensorFlow would wait here for '
-            "ever: start it by multiprocessing.get_context('spawn'), or fork before poses.load"
-        )
+    options_of_run, system, found, _ = resolved
+    return Model(options_of_run, system, found)
 
 
 class Model:
-    """model(image) -> people.  joints: their names.  A context, or closed by close()."""
+    """A restored network: model(image) returns the people of a picture.
 
-    def __init__(self, options, system, found):
+    It is a context manager; otherwise close() frees its memory.
+
+    joints: names of the k joints, in the order of a Result's joints_xy and scores.
+    """
+
+    joints: list[str]
+
+    def __init__(self, options, system, found: checkpoint.Checkpoint):
         check_process()
         body = datasets.load(options.dataset)
         self.joints = [coco_name(joint) for joint in body.JOINTS]
         self.lock = threading.Lock()
         with contextlib.ExitStack() as stack, tf.Graph().as_default() as self.graph:
-            graph = predict.build_graph(system, options, found)
+            graph = pose_estimator.build_graph(system, options, found)
             session = tf.Session(config=session_config(options.gpus, optimised=False))
             stack.callback(session.close)
             checkpoint.restore(session, graph.saver, found)
             stack.enter_context(fft_conv.cached_spectra(session, graph.spectra))
-            self.finder = predict.PoseEstimator(session, graph, system, body, options)
-            # Called by close(), or else before the session goes by itself, without which the spectra cannot be freed.
+            self.estimator = pose_estimator.PoseEstimator(session, graph, system, body, options)
+            # Called by close(), or else before the session goes, so that the spectra can be freed.
             self.close_once = weakref.finalize(self, close_in, os.getpid(), stack.pop_all())
 
-    def __call__(self, image, torsos=None, boxes=None):
-        """The people of an RGB picture, uint8 [h, w, 3], the highest score first; or one for each of `torsos`,
-        [(x, y), ...], or of `boxes`, [(x, y, width, height), ...], pixels, with low_score where there is probably
-        nobody.  ValueError says what is wrong with the arguments."""
+    def __call__(
+        self, image: np.ndarray, torsos: Points | None = None, boxes: Boxes | None = None
+    ) -> list[Result]:
+        """The people of a picture: all of them, the highest score first, or one for each prompt.
+
+        Args:
+            image: RGB, uint8 [h, w, 3].
+            torsos: point prompts [(x, y), ...], pixels, about the middle of shoulders and hips.
+            boxes: box prompts [(x, y, width, height), ...], pixels.
+
+        Returns:
+            Results; that of a prompt has low_score where there is probably nobody.
+
+        Raises:
+            ValueError: an argument is wrong.
+        """
         check_process()
-        if (
-            not isinstance(image, np.ndarray)
-            or image.dtype != np.uint8
-            or image.ndim != 3
-            or (image.shape[2] != 3 or not image.size)
-        ):
-            raise ValueError(
-                'the picture is no array uint8 [height, width, 3] of RGB, as poses.read makes it'
-            )
+        check_image(image)
         if torsos is not None and boxes is not None:
-            raise ValueError('either torsos or boxes say who is meant')
-        if torsos is not None and not self.finder.seek:
-            raise ValueError(
-                'this model is asked by boxes: it has no spatial model, which torsos are for'
-            )
-        torsos, boxes = of_numbers(torsos, 2, 'torsos'), of_numbers(boxes, 4, 'boxes')
+            raise ValueError('give either torsos or boxes, not both')
+        if torsos is not None and not self.estimator.detect:
+            raise ValueError('torsos need a spatial model, which this model does not have')
+        points_xy = to_tuples(torsos, 2, 'torsos')
+        boxes_xy = to_tuples(boxes, 4, 'boxes')
         try:
-            predict.check_inside(image, torsos, boxes, 'the picture')
+            prompts.check_inside(image, points_xy, boxes_xy, 'the picture')
         except InputError as error:
             raise ValueError(str(error)) from None
-        with (
-            self.lock,
-            self.graph.as_default(),
-        ):  # outside of a graph TensorFlow 2's tensors cannot be fed
-            return self.finder.find(image, torsos, boxes)
+        # Within its own graph: TensorFlow 2's tensors cannot be fed.
+        with self.lock, self.graph.as_default():
+            return self.estimator.predict(image, points_xy, boxes_xy)
 
-    def close(self):
+    def close(self) -> None:
+        """Frees the session and what it keeps; the model cannot be called any more."""
         self.close_once()
 
-    def __enter__(self):
+    def __enter__(self) -> 'Model':
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_) -> None:
         self.close()
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raises ValueError unless it is an RGB picture, uint8 [h, w, 3]."""
+    is_picture = (
+        isinstance(image, np.ndarray)
+        and image.dtype == np.uint8
+        and image.ndim == 3
+        and image.shape[2] == 3
+        and image.size > 0
+    )
+    if not is_picture:
+        raise ValueError(
+            'the picture must be an array uint8 [height, width, 3] of RGB, as jointpose.read '
+            'returns it'
+        )
+
+
+def to_tuples(values: Points | Boxes | None, width: int, name: str) -> list[tuple] | None:
+    """Points or boxes -> [(float, ...), ...], or None; ValueError if they are not `width` wide."""
+    if values is None:
+        return None
+    array = np.asarray(values, float)  # ValueError of anything but numbers
+    if array.size and array.shape[1:] != (width,):
+        raise ValueError(f'{name}: must be [n, {width}] numbers, got shape {list(array.shape)}')
+    return [tuple(row) for row in array.tolist()]
+
+
+def close_in(process: int, stack: contextlib.ExitStack) -> None:
+    """Closes a model's stack, but only in the process that made it."""
+    if process == os.getpid():
+        stack.close()
+
+
+def check_process() -> None:
+    """Raises RuntimeError in a fork of the process that has run TensorFlow.
+
+    TensorFlow's threads are not in the fork.
+    """
+    global process_of_sessions
+    process_of_sessions = process_of_sessions or os.getpid()
+    if process_of_sessions != os.getpid():
+        raise RuntimeError(
+            'this process was forked from one that had loaded a model, and TensorFlow would wait '
+            "here for ever: start it by multiprocessing.get_context('spawn'), or fork before "
+            'jointpose.load'
+        )

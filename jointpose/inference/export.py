@@ -38,7 +38,7 @@ import numpy as np
 
 from jointpose import datasets, systems
 from jointpose.datasets import arrays, flic, synthetic
-from jointpose.inference import messages, predict
+from jointpose.inference import messages, pose_estimator
 from jointpose.nn import fft_conv
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches, checkpoint, towers
@@ -181,7 +181,8 @@ def inputs_to_check(system, options, folder, n):
     else:
         drawn = [synthetic.render(0, index) for index in range(n)]
         people = [
-            predict.whole_image_person(system, options, one.image, torso_of(one)) for one in drawn
+            pose_estimator.whole_image_person(system, options, one.image, torso_of(one))
+            for one in drawn
         ]
         batch = batches.collate(
             system,

@@ -1,7 +1,7 @@
-"""What --predict writes: poses.json and coco_results.json, as they grow, and never over somebody else's files.
+"""The files that --predict writes; a user's own file of the same name is never replaced.
 
-What is written bears MARK, a JPEG as a comment, a video in a box of its own, poses.json in its head, coco_results.json
-in its first person.  A file of the same name without it is a user's, and left as it is.
+Each file bears MARK: a JPEG as a comment, a video in a box of its own, poses.json in its head,
+coco_results.json in its first person.  A file without it is a user's.
 """
 
 import contextlib
@@ -9,50 +9,54 @@ import json
 import os
 import re
 import time
+from typing import Any
 
 import numpy as np
 
+from jointpose.inference import result_entries
+from jointpose.inference.result_entries import Entry
+from jointpose.media.sources import Source
 from jointpose.utils import files, folders, outputs
 from jointpose.utils.errors import InputError
 from jointpose.vision import drawing
-from jointpose.vision.joints import coco_name
 
-POSES, RESULTS = 'poses.json', 'coco_results.json'
+POSES = 'poses.json'
+RESULTS = 'coco_results.json'
 OURS = r'(?s:.+)_pose\.(jpg|mp4)|(?s:.+)_maps\.jpg|poses\.json|coco_results\.json'
-MARK = b'pose found by main.py --predict'
-WRITING = 0.02  # share of the time that writing the documents may take
-NOT_FOUND = 0.1  # a joint with a lower score is not found: v = 0
+MARK = result_entries.MARK.encode()
+EMPTY = 2  # bytes of a coco_results.json without people: []
+WRITING_SHARE = 0.02  # of the time, at most, for writing the documents
 
 
-# --- files --------------------------------------------------------------------------------------------------------
+# --- files of earlier calls -----------------------------------------------------------------------
 
 
-def check_ours(path):
-    """InputError if there is a file that this module did not write."""
+def check_ours(path: str) -> None:
+    """Raises InputError if there is a file that --predict did not write."""
     try:
-        ours = outputs.has_mark(path, MARK) or os.path.getsize(path) == 2  # nobody was found: []
+        ours = outputs.has_mark(path, MARK) or os.path.getsize(path) == EMPTY
     except FileNotFoundError:
         return
     except OSError as error:
         raise InputError(f'{path}: cannot be written: {error.strerror}') from error
     if not ours:
-        raise InputError(
-            f'{path}: is there, and not from an earlier --predict: it is left as it is'
-        )
+        raise InputError(f'{path}: exists and is not from an earlier --predict; it is kept')
 
 
-def write_picture(path, image):
+def write_image(path: str, image: np.ndarray) -> None:
+    """Writes an RGB image; InputError if a user's file is in the way."""
     check_ours(path)
     drawing.write_image(path, image, MARK)
 
 
-def remove_stale(out, source):
-    """Removes what an earlier call wrote about a source; InputError names what is in the way."""
-    names = [f'{source.name}_{kind}' for kind in ('pose.jpg', 'maps.jpg', 'pose.mp4')]
+def remove_stale(out: str, source: Source) -> None:
+    """Removes what an earlier call wrote about a source; InputError names a file in the way."""
+    names = [f'{source.name}_{ending}' for ending in ('pose.jpg', 'maps.jpg', 'pose.mp4')]
     if source.is_video:
         frame = re.compile(re.escape(source.name) + r'_\d{6,}_(pose|maps)\.jpg')
         names += [name for name in os.listdir(out) if frame.fullmatch(name)]
-    for path in (os.path.join(out, name) for name in names):
+    for name in names:
+        path = os.path.join(out, name)
         try:
             if os.path.lexists(path):
                 check_ours(path)
@@ -61,85 +65,91 @@ def remove_stale(out, source):
             raise InputError(f'{path}: cannot be removed: {error.strerror}') from error
 
 
-def sweep(out):
-    """Removes what killed processes left half-written."""
+def remove_partials(out: str) -> None:
+    """Removes files that killed processes left half-written."""
     for path in folders.stale_partials(out, OURS):
         with contextlib.suppress(OSError):
             os.unlink(path)
 
 
-# --- documents ----------------------------------------------------------------------------------------------------
+# --- the documents --------------------------------------------------------------------------------
 
 
-class Results:
-    """Both documents of one folder.
+class ResultFiles:
+    """poses.json and coco_results.json of one folder, as they grow.
 
-    head: info and categories of poses.json.  numbers: {file's name: its image_id}, of others they count on.
-    Both files are written anew after each picture, but no more often than takes WRITING of the time: a process that is
-    killed leaves all but the last pictures, and a long video is not written anew for each of its frames.
+    Both are rewritten after a picture, but writing takes at most WRITING_SHARE of the time.  So a
+    process that is killed loses the last pictures at most, and a long video is not rewritten for
+    each of its frames.
+
+    head: info and categories of poses.json.
+    image_ids: {file_name of a picture: its id}; other pictures are numbered from 1.
     """
 
-    def __init__(self, out, head, numbers=None):
-        self.paths = [os.path.join(out, name) for name in (POSES, RESULTS)]
-        for path in self.paths:
-            check_ours(path)
-        self.former = former_of(self.paths[0])  # what is replaced
-        sweep(out)
+    def __init__(self, out: str, head: dict[str, Any], image_ids: dict[str, int] | None = None):
+        self.poses_path = os.path.join(out, POSES)
+        self.results_path = os.path.join(out, RESULTS)
+        check_ours(self.poses_path)
+        check_ours(self.results_path)
+        self.replaced = describe_poses(self.poses_path)
+        remove_partials(out)
         self.document = {
             'info': head['info'],
             'images': [],
             'categories': head['categories'],
             'annotations': [],
         }
-        self.numbers = numbers or {}
-        self.lines = {
-            'images': [],
-            'annotations': [],
-            'results': [],
-        }  # of the files: each entry is encoded once
-        self.due = 0  # when to write again, by time.monotonic
+        self.image_ids = image_ids or {}
+        # JSON of each entry, which is encoded once.
+        self.image_lines = []
+        self.annotation_lines = []
+        self.result_lines = []
+        self.next_write = 0.0  # by time.monotonic
 
-    def add(self, image, people):
-        """image: of poses.json, without its id.  people: its annotations, without those that are counted."""
-        images, annotations = self.document['images'], self.document['annotations']
-        id_ = self.numbers.get(image['file_name'], len(images) + 1)
-        images.append({'id': id_, **image})
-        self.lines['images'].append(json.dumps(images[-1]))
+    def add(self, image: Entry, people: list[Entry]) -> None:
+        """Adds a picture, without its id, and its people, as result_entries.annotation has them."""
+        images = self.document['images']
+        image_id = self.image_ids.get(image['file_name'], len(images) + 1)
+        images.append({'id': image_id, **image})
+        self.image_lines.append(json.dumps(images[-1]))
         for person in people:
-            keypoints = person.pop('guesses')
-            annotations.append(
-                {'id': len(annotations) + 1, 'image_id': id_, 'category_id': 1, **person}
-            )
-            first = {} if self.lines['results'] else {'description': MARK.decode()}
-            result = {
-                **first,
-                'image_id': id_,
-                'category_id': 1,
-                'keypoints': keypoints,
-                'score': person['score'],
-            }
-            self.lines['annotations'].append(json.dumps(annotations[-1]))
-            self.lines['results'].append(json.dumps(result))
-        if time.monotonic() >= self.due:
+            self._add_person(image_id, person)
+        if time.monotonic() >= self.next_write:
             self.write()
 
-    def write(self):
+    def _add_person(self, image_id, person):
+        keypoints = person.pop('guesses')
+        annotations = self.document['annotations']
+        ids = {'image_id': image_id, 'category_id': 1}
+        annotations.append({'id': len(annotations) + 1, **ids, **person})
+        self.annotation_lines.append(json.dumps(annotations[-1]))
+        mark = {} if self.result_lines else {'description': result_entries.MARK}
+        result = {**mark, **ids, 'keypoints': keypoints, 'score': person['score']}
+        self.result_lines.append(json.dumps(result))
+
+    def write(self) -> None:
+        """Writes both files, each atomically."""
         began = time.monotonic()
         parts = {
             'info': json.dumps(self.document['info'], indent=1),
-            'images': array_of(self.lines['images']),
+            'images': json_list(self.image_lines),
             'categories': json.dumps(self.document['categories']),
-            'annotations': array_of(self.lines['annotations']),
+            'annotations': json_list(self.annotation_lines),
         }
         poses = ',\n'.join(f'"{name}": {text}' for name, text in parts.items())
-        for path, text in zip(self.paths, (f'{{{poses}}}\n', array_of(self.lines['results']))):
-            with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
-                file.write(text)
+        write_text(self.poses_path, f'{{{poses}}}\n')
+        write_text(self.results_path, json_list(self.result_lines))
         ended = time.monotonic()
-        self.due = ended + (ended - began) / WRITING
+        self.next_write = ended + (ended - began) / WRITING_SHARE
 
 
-def former_of(path):
+def write_text(path: str, text: str) -> None:
+    """Writes a text file atomically."""
+    with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+        file.write(text)
+
+
+def describe_poses(path: str) -> str:
     """What an earlier poses.json holds, in words; '' if there is none that can be read."""
     with (
         contextlib.suppress(OSError, ValueError, KeyError, TypeError),
@@ -151,58 +161,6 @@ def former_of(path):
     return ''
 
 
-def array_of(lines):
+def json_list(lines: list[str]) -> str:
     """JSON of a list, an entry a line."""
     return '[' + ',\n'.join(lines) + ']'
-
-
-def head(body, info):
-    """info and categories.  body: the data set's module; info: what else is to be said."""
-    return {
-        'info': {
-            'description': f'{MARK.decode()}: COCO key points with scores (inference/predict.py)',
-            **info,
-            'coordinates': 'x right, y down, pixels of the picture as shown; pixel i covers [i, i+1)',
-            'visibility': '2: within the picture, 1: beyond its edge, 0: not found (score below '
-            f'{NOT_FOUND}; x = y = 0)',
-            'sides': body.SIDES,
-        },
-        'categories': [
-            {
-                'id': 1,
-                'name': 'person',
-                'supercategory': 'person',
-                'keypoints': [coco_name(joint) for joint in body.JOINTS],
-                'skeleton': [[a + 1, b + 1] for a, b in body.LIMBS],
-            }
-        ],
-    }
-
-
-def person(joints_xy, scores, score, shape, **more):
-    """One annotation.  joints_xy [k, 2] pixels of the picture of `shape` (height, width); scores [k].
-
-    `guesses` are the key points of coco_results.json: evaluations do not look at v there, and want every joint.
-    """
-    xy = np.round(np.asarray(joints_xy, float), 2)
-    seen = np.where(((xy >= 0) & (xy < shape[1::-1])).all(axis=1), 2, 1)
-    found = np.where(np.asarray(scores) < NOT_FOUND, 0, seen)
-    there = xy[found > 0] if found.any() else xy
-    (left, top), (right, bottom) = there.min(axis=0).tolist(), there.max(axis=0).tolist()
-    box = [left, top, round(right - left, 2), round(bottom - top, 2)]
-    return {
-        'iscrowd': 0,
-        'keypoints': flat(xy * (found > 0)[:, None], found),
-        'num_keypoints': int((found > 0).sum()),
-        'scores': [round(float(one), 4) for one in scores],
-        'score': round(float(score), 4),
-        'bbox': box,
-        'area': round(box[2] * box[3], 2),
-        **more,
-        'guesses': flat(xy, found),
-    }
-
-
-def flat(xy, v):
-    """[k, 2], [k] -> [x1, y1, v1, x2, ...]."""
-    return [number for (x, y), flag in zip(xy.tolist(), v.tolist()) for number in (x, y, flag)]

@@ -1,106 +1,146 @@
-"""People through a video: who is the same from frame to frame, and joints that do not tremble.
+"""Tracks people through a video and smooths their joints.
 
-Each person found is the one of the frames before whose middle was nearest, all pairs by the least sum of distances
-(Kuhn 1955), if within REACH of their size; somebody lost for up to PATIENCE frames is waited for.  Joints are smoothed
-by the One Euro filter (Casiez, Roussel and Vogel, CHI 2012): a low pass whose cutoff rises with the speed,
+People of a frame are assigned to tracks by the least sum of distances between their middles (Kuhn
+1955), if within REACH of their size.  A track is kept for PATIENCE frames without its person.
 
-    cutoff = MIN_CUTOFF + BETA * |smoothed speed|,      alpha = 1 / (1 + 1 / (2 pi cutoff elapsed)),
+Joints are smoothed by the One Euro filter (Casiez, Roussel and Vogel, CHI 2012), a low pass whose
+cutoff rises with the speed:
 
-where `elapsed` is the time since the frame before, so that a video of variable frame rate is smoothed alike;
-speeds in sizes (`size_of`) a second, so that people near and far are treated alike: what rests is calmed, what is fast
-does not lag.
+    cutoff = MIN_CUTOFF + BETA * |smoothed speed|,      alpha = 1 / (1 + 1 / (2 pi cutoff elapsed))
+
+`elapsed` is the time since the frame before, so the frame rate does not matter.  Speeds are in
+sizes (`size_of`) a second, so distance from the camera does not matter.  Joints at rest are calmed,
+and fast ones do not lag.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-REACH, PATIENCE = 1.0, 12
-MIN_CUTOFF, BETA, SPEED_CUTOFF = 1.0, 1.5, 1.0  # hertz, hertz per size a second, hertz
-SHORTEST = 0.001  # seconds between frames: a speed is divided by them
+REACH = 1.0  # of a person's size
+PATIENCE = 12  # frames
+MIN_CUTOFF = 1.0  # hertz
+BETA = 1.5  # hertz per size a second
+SPEED_CUTOFF = 1.0  # hertz
+MIN_ELAPSED = 0.001  # seconds between frames: a speed is divided by them
+
+
+class Tracked(NamedTuple):
+    """One person of a frame."""
+
+    track: int  # number of the track, from 1
+    joints_xy: np.ndarray  # [k, 2] smoothed
 
 
 class Track:
-    """One person.  id: from 1.  filter: OneEuro.  middle [2]: of the pose last seen; unseen: frames since."""
+    """One person of a video."""
 
-    def __init__(self, id_):
-        self.id, self.filter, self.middle, self.unseen = id_, OneEuro(), None, 0
+    def __init__(self, number: int):
+        self.number = number
+        self.filter = OneEuro()
+        self.middle = None  # [2], of the last pose
+        self.unseen = 0  # frames since
 
 
-class Tracks:
-    """The people of one video."""
+class Tracker:
+    """The tracks of one video."""
 
     def __init__(self):
-        self.tracks, self.known = [], 0
+        self.tracks = []
+        self.count = 0  # of tracks so far
 
-    def follow(self, poses_xy, time):
-        """Joints of the next frame's people, list of [k, 2] -> [(track's number, smoothed joints [k, 2]), ...].
+    def update(self, poses_xy: Sequence[np.ndarray], time: float) -> list[Tracked]:
+        """Assigns the next frame's people to tracks and smooths them.
 
-        time: when the frame is shown, seconds.
+        Args:
+            poses_xy: joints [k, 2] of each person.
+            time: when the frame is shown, seconds.
         """
         sizes = [size_of(xy) for xy in poses_xy]
-        owners = self.assign([middle_of(xy) for xy in poses_xy], sizes)
+        tracks = self.assign([middle_of(xy) for xy in poses_xy], sizes)
         for track in self.tracks:
             track.unseen += 1
-        found = []
-        for xy, size, track in zip(poses_xy, sizes, owners):
+        tracked = []
+        for xy, size, track in zip(poses_xy, sizes, tracks):
             if track is None:
-                self.known += 1
-                track = Track(self.known)
-                self.tracks.append(track)
+                track = self.new_track()
             elif track.unseen > 1:
                 track.filter = OneEuro()
-            track.middle, track.unseen = middle_of(xy), 0
-            found.append((track.id, track.filter(xy, size, time)))
+            track.middle = middle_of(xy)
+            track.unseen = 0
+            tracked.append(Tracked(track.number, track.filter(xy, size, time)))
         self.tracks = [track for track in self.tracks if track.unseen <= PATIENCE]
-        return found
+        return tracked
 
-    def assign(self, middles, sizes):
-        """The Track of each person, None of a new one."""
+    def new_track(self) -> Track:
+        """Starts a track."""
+        self.count += 1
+        track = Track(self.count)
+        self.tracks.append(track)
+        return track
+
+    def assign(self, middles: list[np.ndarray], sizes: list[float]) -> list[Track | None]:
+        """The Track of each person; None: they are new."""
         from scipy.optimize import linear_sum_assignment  # pictures start without it
 
-        owners = [None] * len(middles)
-        if self.tracks and middles:
-            far = np.linalg.norm(
-                np.array(middles)[:, None] - [track.middle for track in self.tracks], axis=-1
-            )
-            far /= np.array(sizes)[:, None]
-            for person, track in zip(*linear_sum_assignment(np.minimum(far, 2 * REACH))):
-                if far[person, track] <= REACH:
-                    owners[person] = self.tracks[track]
-        return owners
+        assigned = [None] * len(middles)
+        if not self.tracks or not middles:
+            return assigned
+        last_middles = [track.middle for track in self.tracks]
+        distances = np.linalg.norm(np.array(middles)[:, None] - last_middles, axis=-1)
+        distances /= np.array(sizes)[:, None]
+        costs = np.minimum(distances, 2 * REACH)
+        for person, track in zip(*linear_sum_assignment(costs)):
+            if distances[person, track] <= REACH:
+                assigned[person] = self.tracks[track]
+        return assigned
 
 
 class OneEuro:
-    """Smooths a sequence of arrays, each of its own time."""
+    """Smooths a sequence of arrays."""
 
     def __init__(self):
-        self.value, self.speed, self.time = None, 0.0, None
+        self.value = None
+        self.speed = 0.0
+        self.time = None
 
-    def __call__(self, value, size, time):
-        """The next value [..., 2] -> smoothed.  size: the length by which speeds are measured; time: seconds."""
+    def __call__(self, value: np.ndarray, size: float, time: float) -> np.ndarray:
+        """The next value [..., 2], smoothed.
+
+        Args:
+            size: the length by which speeds are measured, in the values' units.
+            time: seconds.
+        """
         value = np.asarray(value, np.float64)
         if self.value is None:
-            self.value, self.time = value, time
+            self.value = value
+            self.time = time
             return value
-        elapsed = max(time - self.time, SHORTEST)
+        elapsed = max(time - self.time, MIN_ELAPSED)
         speed = (value - self.value) / elapsed
         self.speed = self.speed + alpha(SPEED_CUTOFF, elapsed) * (speed - self.speed)
-        fast = np.linalg.norm(self.speed, axis=-1, keepdims=True) / size
-        self.value = self.value + alpha(MIN_CUTOFF + BETA * fast, elapsed) * (value - self.value)
+        magnitude = np.linalg.norm(self.speed, axis=-1, keepdims=True) / size
+        weight = alpha(MIN_CUTOFF + BETA * magnitude, elapsed)
+        self.value = self.value + weight * (value - self.value)
         self.time = time
         return self.value
 
 
-def alpha(cutoff, elapsed):
-    """The weight of a new value in a low pass of that cutoff, hertz, so many seconds after the last."""
+def alpha(cutoff: float | np.ndarray, elapsed: float) -> float | np.ndarray:
+    """The weight of a new value in a low pass of that cutoff, hertz, after `elapsed` seconds."""
     return 1 / (1 + 1 / (2 * np.pi * cutoff * elapsed))
 
 
-def middle_of(xy):
-    """The median joint: one astray does not move it."""
+def middle_of(xy: np.ndarray) -> np.ndarray:
+    """The median of the joints, which one stray joint does not move."""
     return np.median(xy, axis=0)
 
 
-def size_of(xy):
-    """A length that goes with the person's size, at least 1 pixel: the median distance of the joints from their middle,
-    about half of a torso's length."""
-    return max(1.0, 2 * float(np.median(np.linalg.norm(xy - middle_of(xy), axis=-1))))
+def size_of(xy: np.ndarray) -> float:
+    """Twice the median distance of the joints from their middle, at least 1 pixel.
+
+    This is about half of a torso's length.
+    """
+    distances = np.linalg.norm(xy - middle_of(xy), axis=-1)
+    return max(1.0, 2 * float(np.median(distances)))

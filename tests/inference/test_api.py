@@ -64,7 +64,7 @@ def test_python_and_command_line_find_the_same(untrained, tmp_path, monkeypatch)
             (image, {'boxes': [(20, 5, 0, 90)]}),
             (image, {'torsos': [(9, 9)], 'boxes': [(5, 5, 9, 9)]}),
         ):
-            with pytest.raises(ValueError, match=r'uint8|outside the picture|either|numbers each'):
+            with pytest.raises(ValueError, match=r'uint8|outside the picture|either|must be \[n'):
                 find(wrong, **named)
     assert len(found) == len(expected) == 2 and find.joints[0] == 'left_shoulder'
     for one, other in zip(found, expected):
@@ -93,14 +93,14 @@ def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(api, 'load', lambda path: load(path, '--scales', 'single', '--zooms', '1'))
     for cell in cells:
         exec(''.join(cell['source']), names)
-    assert len(names['people']) == 1 and names['find'].joints[-1] == 'nose'
+    assert len(names['people']) == 1 and names['model'].joints[-1] == 'nose'
     for person in (*names['people'], names['clicked'], names['boxed']):
         assert np.linalg.norm(person.torso_xy - (263, 321)) < 20
     assert 'person, score 0.' in capsys.readouterr().out
     assert cv2.imread(str(tmp_path / 'person_pose.png')).shape == (480, 720, 3)
 
 
-@pytest.mark.parametrize('first', ['poses', pytest.param('tensorflow', marks=pytest.mark.long)])
+@pytest.mark.parametrize('first', ['jointpose', pytest.param('tensorflow', marks=pytest.mark.long)])
 def test_tensorflow_2_of_the_same_process_stays_as_it_is(first, tmp_path):
     """In a process of its own; and the joints are those that are found where TensorFlow is as the scripts have it."""
     ours = (
@@ -176,12 +176,12 @@ def test_prompts_of_the_person_on_the_example(tmp_path):
 
 def test_a_process_forked_after_a_load_is_told_so(monkeypatch):
     """TensorFlow would wait there for ever, as for threads that are not in a fork."""
-    monkeypatch.setattr(api, 'sessions_of', None)
+    monkeypatch.setattr(api, 'process_of_sessions', None)
     api.check_process()
     api.check_process()
     with (
         concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('fork')) as pool,
-        pytest.raises(RuntimeError, match='forked from one that had loaded poses'),
+        pytest.raises(RuntimeError, match='forked from one that had loaded a model'),
     ):
         pool.submit(api.load, 'pretrained/flic').result(timeout=60)
 
@@ -219,10 +219,10 @@ def test_installed_it_brings_its_weights(tmp_path):
         check=True,
     )
     script = """
-import poses, sys
-assert poses.__file__.startswith(sys.argv[1]), poses.__file__
-with poses.load('pretrained/flic', '--scales', 'single', '--zooms', '1') as find:
-    print(*find(poses.read(sys.argv[2]))[0].torso_xy)
+import jointpose, sys
+assert jointpose.__file__.startswith(sys.argv[1]), jointpose.__file__
+with jointpose.load('pretrained/flic', '--scales', 'single', '--zooms', '1') as find:
+    print(*find(jointpose.read(sys.argv[2]))[0].torso_xy)
 """
     done = subprocess.run(
         [sys.executable, '-c', script, tmp_path / 'site', os.path.join(ROOT, 'docs', 'person.jpg')],

@@ -33,9 +33,9 @@ def test_a_list_goes_by_the_names_numbers(tmp_path):
             ],
         )
     )
-    assert detections.of(found, '000000000785.jpg') == [(5, 6, 7, 8), (1, 2, 30, 40)]
-    assert detections.of(found, '3.png') == detections.of(found, '4.png') == []
-    assert detections.number(found, 'me.jpg') is None
+    assert detections.boxes_in(found, '000000000785.jpg') == [(5, 6, 7, 8), (1, 2, 30, 40)]
+    assert detections.boxes_in(found, '3.png') == detections.boxes_in(found, '4.png') == []
+    assert detections.image_id(found, 'me.jpg') is None
 
 
 def test_a_document_goes_by_its_files(tmp_path):
@@ -49,10 +49,10 @@ def test_a_document_goes_by_its_files(tmp_path):
             },
         )
     )
-    assert detections.number(found, 'me.jpg') == 7 and detections.of(found, 'me.jpg') == [
+    assert detections.image_id(found, 'me.jpg') == 7 and detections.boxes_in(found, 'me.jpg') == [
         (1, 2, 3, 4)
     ]
-    assert detections.number(found, '7.jpg') is None
+    assert detections.image_id(found, '7.jpg') is None
 
 
 def test_crowds_and_names_of_two_pictures_say_nothing(tmp_path):
@@ -70,7 +70,9 @@ def test_crowds_and_names_of_two_pictures_say_nothing(tmp_path):
             },
         )
     )
-    assert detections.number(found, 'me.jpg') is None and detections.of(found, 'you.jpg') == []
+    assert (
+        detections.image_id(found, 'me.jpg') is None and detections.boxes_in(found, 'you.jpg') == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,8 +155,10 @@ def document(categories, *annotations):
 )
 def test_which_category_is_person(tmp_path, content, expected, said):
     found = detections.read(written(tmp_path, content))
-    assert detections.of(found, 'me.jpg' if isinstance(content, dict) else '1.jpg') == expected
-    assert re.search(said, '; '.join(found.said)) if said else not found.said
+    assert (
+        detections.boxes_in(found, 'me.jpg' if isinstance(content, dict) else '1.jpg') == expected
+    )
+    assert re.search(said, '; '.join(found.messages)) if said else not found.messages
 
 
 def test_a_list_of_categories_0_and_1_is_refused(tmp_path):
@@ -186,8 +190,8 @@ def test_what_is_left_out_is_counted(tmp_path):
             ],
         )
     )
-    assert detections.of(found, '1.jpg') == [BOX]
-    assert found.said == [
+    assert detections.boxes_in(found, '1.jpg') == [BOX]
+    assert found.messages == [
         '1 box of people; left out: 3 without a box of positive size in pixels ([2], [3], [4]); '
         '1 of groups (iscrowd) ([5]); 1 with a score below 0.5 ([1])'
     ]
@@ -195,8 +199,8 @@ def test_what_is_left_out_is_counted(tmp_path):
 
 def test_fractions_of_the_picture_are_no_boxes(tmp_path):
     found = detections.read(written(tmp_path, [detection(1, 1, box=(0.25, 0.1, 0.5, 0.9))]))
-    assert detections.of(found, '1.jpg') == []
-    assert found.said == [
+    assert detections.boxes_in(found, '1.jpg') == []
+    assert found.messages == [
         '0 boxes of people; left out: 1 without a box of positive size in pixels ([0])'
     ]
 
@@ -213,7 +217,7 @@ def test_fractions_of_the_picture_are_no_boxes(tmp_path):
 )
 def test_numbers_in_names(tmp_path, file, id_):
     assert (
-        detections.number(detections.read(written(tmp_path, [detection(397133, 1)])), file) == id_
+        detections.image_id(detections.read(written(tmp_path, [detection(397133, 1)])), file) == id_
     )
 
 
@@ -221,7 +225,10 @@ def test_a_documents_images_without_endings(tmp_path):
     content = document([(1, 'person')], detection(1, 1))
     content['images'][0]['file_name'] = 'set/me'
     found = detections.read(written(tmp_path, content))
-    assert detections.of(found, 'me.jpg') == [BOX] and detections.number(found, 'you.jpg') is None
+    assert (
+        detections.boxes_in(found, 'me.jpg') == [BOX]
+        and detections.image_id(found, 'you.jpg') is None
+    )
 
 
 def test_poses_of_our_own_and_annotated_ones_have_boxes(tmp_path):
@@ -231,7 +238,7 @@ def test_poses_of_our_own_and_annotated_ones_have_boxes(tmp_path):
         'category_id': 1,
         'keypoints': [30, 40, 0.9, 50, 90, 0.2, 70, 60, 1, 0, 0, 0],
     }
-    found = detections.of(detections.read(written(tmp_path, [pose])), '1.jpg')
+    found = detections.boxes_in(detections.read(written(tmp_path, [pose])), '1.jpg')
     assert found == [pytest.approx((26, 35, 48, 60))]
 
 
@@ -258,33 +265,33 @@ def test_a_picture_is_found_by_name_or_number(tmp_path, image, file, name):
     one = {**detection(image, 1), 'file_name': file}
     found = detections.read(written(tmp_path, [one, detection(99, 1, box=OTHER)]))
     assert (
-        detections.of(found, name) == [BOX]
-        and detections.of(found, 'you.jpg') == []
-        and detections.of(found, '99.jpg') == [OTHER]
+        detections.boxes_in(found, name) == [BOX]
+        and detections.boxes_in(found, 'you.jpg') == []
+        and detections.boxes_in(found, '99.jpg') == [OTHER]
     )
 
 
 def test_numbers_of_pictures(tmp_path):
     """The file's own where all are different numbers, none where any is a name."""
     of_numbers = detections.read(written(tmp_path, [detection(7, 1)]))
-    assert detections.numbers(of_numbers, ['007.jpg', '8.jpg']) == {'007.jpg': 7, '8.jpg': 8}
-    assert detections.numbers(of_numbers, ['7.jpg', '7.png']) == {}
+    assert detections.image_ids(of_numbers, ['007.jpg', '8.jpg']) == {'007.jpg': 7, '8.jpg': 8}
+    assert detections.image_ids(of_numbers, ['7.jpg', '7.png']) == {}
     with pytest.raises(InputError, match=r'does not say which of its images me.jpg is; it has 7$'):
-        detections.numbers(of_numbers, ['7.jpg', 'me.jpg'])
+        detections.image_ids(of_numbers, ['7.jpg', 'me.jpg'])
     of_names = detections.read(written(tmp_path, [detection('me', 1)]))
-    assert detections.numbers(of_names, ['me.jpg', 'you.jpg']) == {}
+    assert detections.image_ids(of_names, ['me.jpg', 'you.jpg']) == {}
     with pytest.raises(
         InputError, match=r'does not say which of its images you.jpg is; it has me$'
     ):
-        detections.numbers(of_names, ['you.jpg', 'them.jpg'])
+        detections.image_ids(of_names, ['you.jpg', 'them.jpg'])
     of_two = detections.read(written(tmp_path, [detection('me', 0.1), detection('you', 1)]))
-    assert detections.names(of_two) == 'you' and detections.names(of_numbers) == '7'
+    assert detections.known_images(of_two) == 'you' and detections.known_images(of_numbers) == '7'
     listed = detections.read(written(tmp_path, document([(1, 'person')])))
-    assert detections.numbers(listed, ['me.jpg']) == {'me.jpg': 1}
+    assert detections.image_ids(listed, ['me.jpg']) == {'me.jpg': 1}
     with pytest.raises(
         InputError, match=r'does not say which of its images 1.jpg is; it has me.jpg$'
     ):
-        detections.numbers(listed, ['me.jpg', '1.jpg'])
+        detections.image_ids(listed, ['me.jpg', '1.jpg'])
 
 
 def test_absent_and_unreadable_files(tmp_path):
@@ -299,10 +306,10 @@ def test_cocos_own_sample():
         pytest.skip(f'the sample of COCO is not at {folder} (set POSE_SHARED)')
     found = detections.read(os.path.join(folder, 'test_coco_det_AP_H_56.json'))
     n = {
-        name: len(detections.of(found, name))
+        name: len(detections.boxes_in(found, name))
         for name in os.listdir(folder)
         if name.endswith('.jpg')
     }
     assert n['000000000785.jpg'] == 1 and all(n.values())
     document = detections.read(os.path.join(folder, 'test_coco.json'))
-    assert len(detections.of(document, '000000000785.jpg')) == 1
+    assert len(detections.boxes_in(document, '000000000785.jpg')) == 1

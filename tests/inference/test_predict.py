@@ -16,7 +16,16 @@ from tqdm import tqdm
 
 from jointpose import model, systems
 from jointpose.datasets import flic, synthetic
-from jointpose.inference import predict, result_files
+from jointpose.inference import (
+    inputs,
+    pose_estimator,
+    predict,
+    prompts,
+    rendering,
+    result_entries,
+    result_files,
+    video_detection,
+)
 from jointpose.media import frames, images, sources
 from jointpose.nn import fft_conv
 from jointpose.systems import tompson
@@ -121,7 +130,7 @@ def test_maps_lie_over_their_picture():
     ).astype(np.float32)
     to_picture = affine.invert(matrix)
     to_picture[:, :2] *= 8
-    sheet = predict.map_sheet(image, maps, flic.JOINTS, to_picture)
+    sheet = rendering.map_sheet(image, maps, flic.JOINTS, to_picture)
     assert sheet.shape == (3 * 480, 3 * 320, 3)
     tile = sheet[480:960, 320:640].sum(axis=2).astype(float)  # relb
     tile[:30] = 0  # its caption
@@ -269,21 +278,21 @@ def test_names_do_not_collide(files, names):
 def test_boxes_are_of_their_picture(box, fine):
     image = shapes(50, 70)
     if fine:
-        predict.check_inside(image, None, [(1, 1, 5, 5), box], 'a.png')
+        prompts.check_inside(image, None, [(1, 1, 5, 5), box], 'a.png')
     else:
         with pytest.raises(InputError, match=r'--boxes: .* is outside a\.png, which is 70x50'):
-            predict.check_inside(image, None, [(1, 1, 5, 5), box], 'a.png')
+            prompts.check_inside(image, None, [(1, 1, 5, 5), box], 'a.png')
 
 
 def test_folders_are_listed_by_name(tmp_path):
     for name in ('b.PNG', 'a.jpeg', '.hidden.jpg', 'notes.txt', 'c.tif'):
         (tmp_path / name).write_bytes(b'')
-    found = predict.find_sources(
+    found = inputs.find_sources(
         options_of('--predict', tmp_path, '--out', tmp_path / 'out'), tompson
     )
     assert [source.name for source in found] == ['a', 'b', 'c'] and (tmp_path / 'out').is_dir()
     with pytest.raises(InputError, match='pictures themselves'):
-        predict.find_sources(options_of('--predict', tmp_path, '--out', f'{tmp_path}/.'), tompson)
+        inputs.find_sources(options_of('--predict', tmp_path, '--out', f'{tmp_path}/.'), tompson)
 
 
 def test_refused_paths_and_torsos(tmp_path):
@@ -299,17 +308,17 @@ def test_refused_paths_and_torsos(tmp_path):
         ((tmp_path, '--torso', '10,10'), 'is a folder'),
     ]:
         with pytest.raises(InputError, match=message):
-            predict.find_sources(options_of('--out', out, '--predict', *arguments), tompson)
+            inputs.find_sources(options_of('--out', out, '--predict', *arguments), tompson)
     without = options_of('--predict', picture, '--out', out, '--torso', '1,1')
     without.use_sm = False
     with pytest.raises(InputError, match='no spatial model'):
-        predict.find_sources(without, tompson)
+        inputs.find_sources(without, tompson)
     written(tmp_path / 'file', b'')
     with pytest.raises(InputError):
-        predict.find_sources(
+        inputs.find_sources(
             options_of('--predict', picture, '--out', tmp_path / 'file' / 'below'), tompson
         )
-    assert predict.find_sources(
+    assert inputs.find_sources(
         options_of('--predict', picture, '--out', out, '--torso', '69.5,0'), tompson
     )
 
@@ -379,7 +388,9 @@ def test_poses_are_drawn_on_any_size(shape):
     image = np.zeros((*shape, 3), np.uint8)
     xy = np.random.default_rng(0).uniform(-0.5, 1.5, (9, 2)) * shape[::-1]
     drawn = drawing.draw_poses(
-        image, [predict.Result(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None, None)], flic
+        image,
+        [pose_estimator.Result(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None, None)],
+        flic,
     )
     factor = drawn.shape[0] // shape[0]
     assert drawn.shape == (shape[0] * factor, shape[1] * factor, 3) and max(drawn.shape) >= 640
@@ -462,7 +473,7 @@ def check_coco(poses):
     for person in poses['annotations']:
         points, found = (
             np.array(person['keypoints']).reshape(9, 3),
-            np.array(person['scores']) >= result_files.NOT_FOUND,
+            np.array(person['scores']) >= result_entries.NOT_FOUND,
         )
         inside = ((points[:, :2] >= 0) & (points[:, :2] < sizes[person['image_id']])).all(axis=1)
         np.testing.assert_array_equal(points[:, 2], np.where(found, np.where(inside, 2, 1), 0))
@@ -481,12 +492,12 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
 
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
     options = options_of('--predict', 'x', '--width', '4', '--scales', scales)
-    graph = predict.build_graph(tompson, options)
+    graph = pose_estimator.build_graph(tompson, options)
     image = synthetic.render(0, 2).image
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         with fft_conv.cached_spectra(session, graph.spectra):
-            (found,) = predict.PoseEstimator(session, graph, tompson, flic, options).find(
+            (found,) = pose_estimator.PoseEstimator(session, graph, tompson, flic, options).predict(
                 image, [(300.0, 200.0)]
             )
             view = people_search.around(
@@ -613,12 +624,12 @@ def test_videos(untrained, tmp_path, name, code):
 
 
 class Crowd:
-    """A finder of people who come and go: people[i] at frame i + 1.  Whoever was `before` is found if still there."""
+    """An estimator of people who come and go: people[i] at frame i + 1.  Whoever was `before` is found if still there."""
 
     def __init__(self, people):
         self.people, self.searched = people, []
 
-    def find(self, number, points_xy, boxes_xy, before):
+    def predict(self, number, points_xy, boxes_xy, before):
         there = self.people[number - 1]
         if before is None:
             self.searched.append(number)
@@ -627,30 +638,38 @@ class Crowd:
 
 def test_a_video_is_searched_now_and_then():
     """Every half second, here six frames, and after somebody was lost: whoever comes is seen half a second later."""
-    finder = Crowd([*8 * ['ab'], *6 * ['b'], *6 * ['bc']])
-    search = predict.Search(finder, 12)
+    estimator = Crowd([*8 * ['ab'], *6 * ['b'], *6 * ['bc']])
+    search = video_detection.VideoDetector(estimator, 12)
     found = [''.join(search(number, number)) for number in range(1, 21)]
-    assert finder.searched == [1, 7, 10, 13, 19]
+    assert estimator.searched == [1, 7, 10, 13, 19]
     assert found == [*8 * ['ab'], *10 * ['b'], *2 * ['bc']]
-    finder.searched = []
-    picture, boxes_too = predict.Search(finder, None), predict.Search(finder, 12)
+    estimator.searched = []
+    picture, boxes_too = (
+        video_detection.VideoDetector(estimator, None),
+        video_detection.VideoDetector(estimator, 12),
+    )
     assert [''.join(picture(number, number)) for number in (1, 1)] == ['ab', 'ab']
     assert [''.join(boxes_too(number, number, None, ['a box'])) for number in (1, 2)] == [
         'ab',
         'ab',
     ]
-    assert finder.searched == [1, 1, 1, 2]
+    assert estimator.searched == [1, 1, 1, 2]
 
 
 def test_frames_of_a_variable_rate_are_searched_by_their_times():
-    finder, timing = Crowd(100 * ['a']), frames.Timing(12, False, 6)
-    search, video = predict.Search(finder, 12), sources.Source('a.mp4', 'a', True)
+    estimator = Crowd(100 * ['a'])
+    timing = frames.Timing(12, False, 6)
+    search = video_detection.VideoDetector(estimator, 12)
+    video = sources.Source('a.mp4', 'a', True)
     for number, seconds in enumerate([0, 0.1, 0.2, 2.0, 2.1, 3.5], 1):
-        number = predict.count_at(video, timing, number, seconds)
+        number = video_detection.constant_rate_number(video, timing, number, seconds)
         search(number, number)
-    assert finder.searched == [1, 25, 43]
-    assert predict.count_at(sources.Source(0, 'camera0', True), timing, 2, 9.0) == 2
-    assert predict.count_at(video, timing._replace(constant=True), 2, 9.0) == 2
+    assert estimator.searched == [1, 25, 43]
+    assert (
+        video_detection.constant_rate_number(sources.Source(0, 'camera0', True), timing, 2, 9.0)
+        == 2
+    )
+    assert video_detection.constant_rate_number(video, timing._replace(constant=True), 2, 9.0) == 2
 
 
 def test_videos_that_cannot_be_read(tmp_path, monkeypatch):
@@ -679,7 +698,7 @@ Signals = collections.namedtuple('Signals', 'code')
 class Nobody:
     body = flic
 
-    def find(self, *_):
+    def predict(self, *_):
         return []
 
 
@@ -687,10 +706,10 @@ def test_a_video_that_breaks_off_is_annotated_up_to_there(tmp_path):
     write_video(tmp_path / 'whole.avi', 12, 'MJPG')
     content = (tmp_path / 'whole.avi').read_bytes()
     path = written(tmp_path / 'cut.avi', content[: len(content) // 2])
-    document = result_files.Results(str(tmp_path), result_files.head(flic, {}))
+    document = result_files.ResultFiles(str(tmp_path), result_entries.head(flic, {}))
     options = options_of('--predict', path, '--out', tmp_path)
     with pytest.raises(images.UnreadableMedia, match=r'cut\.avi: ends after \d of 12 frames'):
-        predict.write_source(
+        predict.predict_source(
             Nobody(),
             sources.Source(path, 'cut', True),
             options,
@@ -711,9 +730,9 @@ def test_the_annotated_video_keeps_the_pace(tmp_path):
     ]
     path = str(tmp_path / 'a.gif')
     shown[0].save(path, save_all=True, append_images=shown[1:], duration=[40, 200, 80])
-    document = result_files.Results(str(tmp_path), result_files.head(flic, {}))
+    document = result_files.ResultFiles(str(tmp_path), result_entries.head(flic, {}))
     (source,), _ = sources.find([path], str(tmp_path / 'out'))
-    predict.write_source(
+    predict.predict_source(
         Nobody(),
         source,
         options_of('--predict', path, '--out', tmp_path),

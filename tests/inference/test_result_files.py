@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jointpose.datasets import coco, flic, lsp, mpii
-from jointpose.inference import result_files
+from jointpose.inference import result_entries, result_files
 from jointpose.media import images, sources
 from jointpose.utils.errors import InputError
 from jointpose.vision.joints import coco_name
@@ -22,7 +22,9 @@ SCORES = np.array([0.9, 0.8, 0.05, 0.9, 0.8, 0.7, 0.6, 0.5, 0.99])
 
 
 def document(folder, numbers=None):
-    return result_files.Results(str(folder), result_files.head(flic, {'unreadable': []}), numbers)
+    return result_files.ResultFiles(
+        str(folder), result_entries.head(flic, {'unreadable': []}), numbers
+    )
 
 
 def read(folder, name):
@@ -62,7 +64,7 @@ def test_pycocotools_reads_both_files(tmp_path):
     written = document(tmp_path, {'000000000785.jpg': 785})
     for name in ('000000000785.jpg', 'b.jpg'):
         people = [
-            result_files.person(XY, SCORES, 0.7, (100, 60), torso=None, torso_source=None)
+            result_entries.annotation(XY, SCORES, 0.7, (100, 60), torso=None, torso_source=None)
         ] * (1 + (name == 'b.jpg'))
         written.add(
             {'file_name': name, 'width': 60, 'height': 100}, [dict(person) for person in people]
@@ -84,10 +86,10 @@ def test_pycocotools_reads_both_files(tmp_path):
 def test_files_are_whole_after_each_picture(tmp_path):
     written = document(tmp_path)
     for i in range(20):
-        written.due = 0  # a network takes longer than writing
+        written.next_write = 0  # a network takes longer than writing
         written.add(
             {'file_name': str(i), 'width': 60, 'height': 100},
-            [result_files.person(XY, SCORES, 0.7, (100, 60), torso=None)],
+            [result_entries.annotation(XY, SCORES, 0.7, (100, 60), torso=None)],
         )
         assert [image['file_name'] for image in read(tmp_path, result_files.POSES)['images']] == [
             *map(str, range(i + 1))
@@ -113,7 +115,7 @@ def test_a_long_video_is_not_written_anew_for_each_frame(tmp_path, monkeypatch):
         clock[0] += 0.1
         written.add({'file_name': str(i), 'width': 60, 'height': 100}, [])
     n, writing = len(writes) // 2, clock[0] - 200
-    assert n > 5 and writing < 1.2 * result_files.WRITING * clock[0], (n, writing, clock[0])
+    assert n > 5 and writing < 1.2 * result_files.WRITING_SHARE * clock[0], (n, writing, clock[0])
     written.write()
     assert read(tmp_path, result_files.POSES) == written.document
 
@@ -122,7 +124,7 @@ def test_others_files_stay(tmp_path):
     image = np.zeros((20, 30, 3), np.uint8)
     source = sources.Source('a.jpg', 'a', False)
     for name in ('a_pose.jpg', 'a_maps.jpg'):
-        result_files.write_picture(str(tmp_path / name), image)
+        result_files.write_image(str(tmp_path / name), image)
     assert np.array_equal(
         images.read_image(str(tmp_path / 'a_pose.jpg')), image
     )  # the mark hurts nobody
@@ -130,7 +132,7 @@ def test_others_files_stay(tmp_path):
     assert os.listdir(tmp_path) == []
     for name in ('a_pose.jpg', 'a_pose.mp4', result_files.POSES):
         (tmp_path / name).write_bytes(b'my own')
-        with pytest.raises(InputError, match=f'{name}: is there, and not from'):
+        with pytest.raises(InputError, match=f'{name}: exists and is not from'):
             document(tmp_path) if name == result_files.POSES else result_files.remove_stale(
                 str(tmp_path), source
             )
@@ -144,7 +146,7 @@ def test_others_files_stay(tmp_path):
     document(tmp_path).write()  # its own it replaces
     os.mkfifo(tmp_path / 'pipe')
     with pytest.raises(InputError, match='pipe'):
-        result_files.write_picture(str(tmp_path / 'pipe'), image)
+        result_files.write_image(str(tmp_path / 'pipe'), image)
 
 
 def test_each_document_is_known_by_itself(tmp_path):
@@ -155,7 +157,7 @@ def test_each_document_is_known_by_itself(tmp_path):
             written.add(
                 {'file_name': 'a.jpg', 'width': 60, 'height': 100},
                 [
-                    result_files.person(XY, SCORES, 0.7, (100, 60), torso=None)
+                    result_entries.annotation(XY, SCORES, 0.7, (100, 60), torso=None)
                     for _ in range(n_people)
                 ],
             )
@@ -164,14 +166,14 @@ def test_each_document_is_known_by_itself(tmp_path):
             os.unlink(tmp_path / gone)
             document(tmp_path)
     (tmp_path / result_files.RESULTS).write_text('[{"image_id": 1}]')
-    with pytest.raises(InputError, match='not from an earlier'):
+    with pytest.raises(InputError, match='is not from an earlier'):
         document(tmp_path)
 
 
 def test_frames_of_an_earlier_call_go(tmp_path):
     image = np.zeros((20, 30, 3), np.uint8)
     for name in ('v_000001_pose.jpg', 'v_000001_maps.jpg', 'v_12_pose.jpg', 'w_000001_pose.jpg'):
-        result_files.write_picture(str(tmp_path / name), image)
+        result_files.write_image(str(tmp_path / name), image)
     result_files.remove_stale(str(tmp_path), sources.Source('v.mp4', 'v', True))
     assert sorted(os.listdir(tmp_path)) == ['v_12_pose.jpg', 'w_000001_pose.jpg']
 

@@ -28,19 +28,19 @@ def test_one_euro_against_its_equations():
 
 
 def test_what_rests_is_calmed_and_what_moves_does_not_lag():
-    rng, tracks = np.random.default_rng(1), tracking.Tracks()
+    rng, tracks = np.random.default_rng(1), tracking.Tracker()
     noisy = [POSE + rng.normal(0, 2, POSE.shape) for _ in range(60)]
-    calm = [tracks.follow([pose], i / 25)[0][1] for i, pose in enumerate(noisy)]
+    calm = [tracks.update([pose], i / 25)[0][1] for i, pose in enumerate(noisy)]
     assert np.std(calm[20:], axis=0).mean() < 0.6 * np.std(noisy[20:], axis=0).mean()
-    tracks, shift = tracking.Tracks(), np.array([12.0, 0])  # 300 pixels a second
-    found = [tracks.follow([POSE + i * shift], i / 25)[0][1] for i in range(40)]
+    tracks, shift = tracking.Tracker(), np.array([12.0, 0])  # 300 pixels a second
+    found = [tracks.update([POSE + i * shift], i / 25)[0][1] for i in range(40)]
     assert np.abs(found[-1] - (POSE + 39 * shift)).max() < 12
 
 
 def test_people_keep_their_numbers():
     """Two that pass each other at a distance and are listed in changing order; one is away for a while, a third
     comes."""
-    tracks, seen = tracking.Tracks(), []
+    tracks, seen = tracking.Tracker(), []
     for i in range(30):
         people = {'a': POSE + (5 * i, 0), 'b': POSE + (400 - 5 * i, 300)}
         if 10 <= i < 15:
@@ -48,7 +48,7 @@ def test_people_keep_their_numbers():
         if i > 20:
             people['c'] = POSE + (900, 0)
         names = sorted(people, reverse=i % 2 == 0)
-        found = tracks.follow([people[name] for name in names], i / 25)
+        found = tracks.update([people[name] for name in names], i / 25)
         seen.append({name: number for name, (number, _) in zip(names, found)})
     for name in 'abc':
         assert len({one[name] for one in seen if name in one}) == 1
@@ -56,11 +56,11 @@ def test_people_keep_their_numbers():
 
 
 def test_somebody_long_gone_is_somebody_new():
-    tracks = tracking.Tracks()
-    ((first, _),) = tracks.follow([POSE], 0)
+    tracks = tracking.Tracker()
+    ((first, _),) = tracks.update([POSE], 0)
     for i in range(tracking.PATIENCE + 1):
-        assert tracks.follow([], 1 + i) == []
-    ((second, _),) = tracks.follow([POSE], 20)
+        assert tracks.update([], 1 + i) == []
+    ((second, _),) = tracks.update([POSE], 20)
     assert first != second
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from jointpose import model, run_options
 from jointpose.datasets import flic, synthetic
-from jointpose.inference import predict
+from jointpose.inference import pose_estimator
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, tompson
 from jointpose.systems.tompson import torso_inference
@@ -229,7 +229,7 @@ def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
     monkeypatch.setattr(model, 'build', counted)
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
     options = settings(width=4, gpus_named=False, scales='single', conv='direct')
-    evaluation = predict.build_graph(tompson, options).evaluation
+    evaluation = pose_estimator.build_graph(tompson, options).evaluation
     rng = np.random.default_rng(0)
     one, other, third = (synthetic.render(0, index).image for index in range(3))
 

@@ -194,7 +194,7 @@ def test_leftovers_of_processes_that_may_be_alive_stay_for_a_day(tmp_path):
     def left():
         for name in names:
             (tmp_path / name).touch()
-        result_files.sweep(str(tmp_path))
+        result_files.remove_partials(str(tmp_path))
         return set(os.listdir(tmp_path))
 
     assert left() == {name for name, swept in names.items() if not swept}
@@ -204,7 +204,7 @@ def test_leftovers_of_processes_that_may_be_alive_stay_for_a_day(tmp_path):
         tmp_path / f'poses.json.{NOBODY}-{other}.partial',
         times=(0, time.time() - 1.1 * folders.DAY),
     )
-    result_files.sweep(str(tmp_path))
+    result_files.remove_partials(str(tmp_path))
     assert os.listdir(tmp_path) == []
 
 

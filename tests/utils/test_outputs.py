@@ -11,7 +11,7 @@ from scipy.io import savemat
 from jointpose import evaluate, pairwise_distr
 from jointpose.datasets import flic
 from jointpose.evaluation import predictions
-from jointpose.inference import export, result_files
+from jointpose.inference import export, result_entries, result_files
 from jointpose.utils import outputs
 from jointpose.utils.errors import InputError
 from jointpose.vision import drawing
@@ -135,9 +135,9 @@ def test_an_export_replaces_exports_alone(tmp_path):
 
 def test_what_predict_replaces_is_said(tmp_path):
     for former in ('', 'of 1 picture by run/step-1'):
-        written = result_files.Results(
-            str(tmp_path), result_files.head(flic, {'checkpoint': 'run/step-1'})
+        written = result_files.ResultFiles(
+            str(tmp_path), result_entries.head(flic, {'checkpoint': 'run/step-1'})
         )
-        assert written.former == former
+        assert written.replaced == former
         written.add({'file_name': 'a.jpg', 'width': 60, 'height': 100}, [])
         written.write()

@@ -80,12 +80,12 @@ def test_what_is_imported_late_and_in_another_process_is_said_too(tmp_path):
     assert done.returncode == 1 and line.startswith('evaluate.py: error: scipy is not installed')
 
 
-def test_import_poses_raises_the_same_words(tmp_path):
+def test_the_interface_raises_the_same_words(tmp_path):
     code = f"""
 import sys
 sys.path[0], sys.modules['cv2'] = {ROOT!r}, None
 try:
-    import poses
+    from jointpose import load
 except ImportError as error:
     print(error, error.name, sys.excepthook is sys.__excepthook__)
 """

@@ -1,0 +1,168 @@
+"""Finds people and their joints in one picture, by a restored network.
+
+`main.py --predict` (predict.py) and the Python interface (api.py) share this.
+"""
+
+import contextlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jointpose.nn import fft_conv
+from jointpose.nn.tf1 import tf
+from jointpose.training import batches, checkpoint, towers
+from jointpose.training.devices import device_names
+from jointpose.utils.log import log
+from jointpose.vision import crops
+from jointpose.vision.affine import compose, transform_points
+
+
+class Graph(NamedTuple):
+    """The graph of the evaluation, to be fed with the views of one picture."""
+
+    evaluation: towers.Evaluation
+    spectra: Any  # see fft_conv.spectra
+    saver: tf.train.Saver
+
+
+class Result(NamedTuple):
+    """One person found in a picture."""
+
+    joints_xy: np.ndarray  # [k, 2] (x, y), pixels of the picture
+    scores: np.ndarray  # [k], 0..1, one a joint
+    score: float  # the person's, 0..1
+    torso_xy: np.ndarray | None  # [2], pixels of the picture
+    maps: np.ndarray | None  # [h, w, k] score maps
+    matrix: np.ndarray | None  # [2, 3], from their cells to the picture
+    sought: tuple | None  # systems.Sought, where the system detects people
+    low_score: bool = False  # a prompt's person scores below --threshold: probably nobody is there
+
+
+def build_graph(system, options, found=None) -> Graph:
+    """The graph of the evaluation alone.
+
+    Args:
+        found: the Checkpoint that will be restored into it; None if other values will be.
+    """
+    batch = batches.placeholders(system, options)
+    devices = device_names(options.gpus, log, options.gpus_named)
+    with checkpoint.constant_vectors(found) if found else contextlib.nullcontext():
+        evaluation = towers.build_evaluation(system, batch, devices, options)
+    return Graph(evaluation, fft_conv.spectrum_ops(), tf.train.Saver())
+
+
+def whole_image_person(system, options, image, points_xy=(0, 0)) -> crops.Person:
+    """The crops.Person of an unannotated picture: their box is the whole picture.
+
+    A system that takes several people of a picture gets as many copies of this person.
+
+    Args:
+        image: uint8 [h, w, 3].
+        points_xy: where all points are said to be, pixels.
+    """
+    height, width = image.shape[:2]
+    box = (0, 0, width, height)
+    person = crops.person_from_box(box, system.n_points(options), points_xy)
+    if system.MOST_PEOPLE is None:
+        return person
+    repeated = [np.repeat(np.asarray(part)[None], system.MOST_PEOPLE, axis=0) for part in person]
+    return crops.Person(*repeated)
+
+
+class PoseEstimator:
+    """Finds people and their joints in pictures.
+
+    session has the restored variables of `graph`; `body` is the data set whose joints are found.
+    """
+
+    def __init__(self, session: tf.Session, graph: Graph, system, body, options):
+        self.graph = graph
+        self.system = system
+        self.body = body
+        self.options = options
+        self.output_name = list(graph.evaluation.combined)[-1]
+        self.detect = None  # finds people anywhere in a picture, or at prompts
+        self.run = None  # runs the network on prepared views
+        if system.takes_anchor(options):
+            self.detect = system.seeker(session, graph.evaluation, options)
+        else:
+            self.run = system.predictor(session, graph.evaluation, options)
+
+    def predict(
+        self,
+        image: np.ndarray,
+        points_xy: list | None = None,
+        boxes_xy: list | None = None,
+        previous: list[Result] | None = None,
+    ) -> list[Result]:
+        """The people of a picture; without prompts, the highest score first.
+
+        Args:
+            image: RGB uint8 [h, w, 3].
+            points_xy: point prompts [(x, y), ...] on torsos, pixels; one Result each.
+            boxes_xy: box prompts [(x, y, width, height), ...], pixels; one Result each.
+            previous: Results of a video's frame before; if the system detects people, only these
+                are looked for, near where they were.
+        """
+        if self.detect:
+            return self._detect(image, points_xy, boxes_xy, previous)
+        results = []
+        for person in self._people_to_crop(image, boxes_xy):
+            results += self._estimate(image, person)
+        return results
+
+    def _detect(self, image, points_xy, boxes_xy, previous):
+        """Results of a system that detects people itself."""
+        before = previous and [person.sought for person in previous]
+        candidates = self.detect(image, points_xy, boxes_xy, before)
+        results = [self._result_of_candidate(candidate) for candidate in candidates]
+        if points_xy is None and boxes_xy is None:
+            results.sort(key=lambda person: -person.score)
+        return results
+
+    def _people_to_crop(self, image, boxes_xy):
+        """The crops.Persons to estimate: one a box if the system crops people, else one."""
+        system = self.system
+        if boxes_xy is None or system.MOST_PEOPLE is not None:
+            return [whole_image_person(system, self.options, image)]
+        n_points = system.n_points(self.options)
+        return [
+            crops.person_from_box((x, y, x + width, y + height), n_points)
+            for x, y, width, height in boxes_xy
+        ]
+
+    def _estimate(self, image, person):
+        """Results in the crop of a crops.Person; several of a system that takes whole pictures."""
+        views = self.system.views(image, person, self.options)
+        n = len(views)
+        batch = batches.collate(self.system, [0] * n, self.options, [person.unit] * n, views, False)
+        outputs, _, back = self.run(batches.feed(self.graph.evaluation.batch, batch), True)
+        output = outputs[self.output_name]
+        poses = self.system.decode(output, self.options)[0]
+        return [self._result(pose, output, back[0]) for pose in poses]
+
+    def _result_of_candidate(self, candidate):
+        """The Result of a systems.Sought."""
+        pose = self.system.decode(candidate.output, self.options)[0][0]
+        return self._result(pose, candidate.output, candidate.back)._replace(
+            score=candidate.score,
+            torso_xy=transform_points(candidate.back, candidate.anchor_xy),
+            sought=candidate,
+            low_score=candidate.score < self.options.threshold,
+        )
+
+    def _result(self, pose, output, to_image):
+        """The Result of a decoded Pose; to_image [2, 3]: from decode's pixels to the picture's."""
+        maps = self.system.maps({}, {self.output_name: output}).get(self.output_name)
+        stride = 1
+        if maps is not None:
+            stride = self.system.input_size(self.options)[0] / maps.shape[1]
+        return Result(
+            joints_xy=transform_points(to_image, pose.joints_xy),
+            scores=pose.scores,
+            score=pose.score,
+            torso_xy=None,
+            maps=None if maps is None else maps[0],
+            matrix=compose(np.diag([stride, stride, 1])[:2], to_image),
+            sought=None,
+        )

@@ -1,0 +1,90 @@
+"""Pictures of the people found: annotated images and videos, and sheets of heat maps."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from jointpose.inference import result_files
+from jointpose.inference.inputs import report_problem
+from jointpose.media import videos
+from jointpose.media.frames import Timing
+from jointpose.media.sources import Source
+from jointpose.utils.errors import InputError
+from jointpose.vision import drawing
+from jointpose.vision.affine import compose
+from jointpose.vision.palette import rgb, side_colour
+
+MAP_TILE = 480  # pixels, the longer side of a picture under a heat map
+MAP_COLUMNS = 3
+
+
+def draw_people(image: np.ndarray, people: list, entries: list[dict], body) -> np.ndarray:
+    """The picture with its people, each once, and with the numbers of poses.json.
+
+    Args:
+        people: Results.
+        entries: of each, the fields `person`, `track` and `duplicate` of poses.json.
+    """
+    shown = []
+    numbers = []
+    for person, entry in zip(people, entries):
+        if not entry.get('duplicate'):
+            shown.append(person)
+            numbers.append(entry.get('track', entry['person']))
+    return drawing.draw_poses(image, shown, body, numbers)
+
+
+def write_images(path: str, image, drawn, people: list, body, options) -> None:
+    """Writes PATH_pose.jpg and, with --overlay, PATH_maps.jpg: the first person's maps.
+
+    image: the picture; drawn: with its people.
+    """
+    result_files.write_image(f'{path}_pose.jpg', drawn)
+    if not options.overlay or not people:
+        return
+    person = people[0]
+    if person.maps is None:
+        raise InputError(f'--overlay: {options.system} has no heat maps')
+    sheet = map_sheet(image, person.maps, body.JOINTS, person.matrix)
+    result_files.write_image(f'{path}_maps.jpg', sheet)
+
+
+@contextlib.contextmanager
+def annotated_video(
+    source: Source, shape: Sequence[int], timing: Timing, out: str
+) -> Iterator[Callable]:
+    """Yields show(RGB uint8 [h, w, 3], seconds), which writes NAME_pose.mp4 at the video's pace."""
+    path = os.path.join(out, f'{source.name}_pose.mp4')
+    size = shape[1::-1]
+    with videos.writer(path, size, timing.rate, result_files.MARK, report_problem) as write:
+        video = videos.ConstantRateWriter(write, timing.rate, timing.constant)
+        yield video.show
+        is_whole = video.shown == timing.count
+        video.close(timing.end if is_whole else None)
+
+
+def map_sheet(
+    image: np.ndarray, maps: np.ndarray, joints: Sequence[str], matrix: np.ndarray
+) -> np.ndarray:
+    """The heat maps over the picture, side by side, RGB uint8.
+
+    Args:
+        image: RGB uint8 [h, w, 3].
+        maps: [rows, columns, m].
+        matrix: [2, 3], from cells to the picture's pixels.
+    """
+    height, width = image.shape[:2]
+    scale = MAP_TILE / max(height, width)
+    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    to_tile = np.array([[size[0] / width, 0, 0], [0, size[1] / height, 0]])
+    matrix = compose(matrix, to_tile)
+    matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV's pixel i is the point i
+    tiles = []
+    for j, name in enumerate(drawing.map_titles(maps, joints)):
+        warped = cv2.warpAffine(np.ascontiguousarray(maps[..., j]), matrix, size)
+        tiles.append(drawing.heat_map_tile(small, warped, name, rgb(side_colour(name))))
+    return drawing.tile_grid(tiles, min(MAP_COLUMNS, len(tiles)))
