@@ -47,7 +47,7 @@ demo-short:
 bench: $(VENV)/stamp
 	$(RUN) -m tools.benchmark
 
-# README's rates and their intervals, from report/predictions and FLIC's arrays (DATA=FOLDER names these): seconds.
+# The rates of report/rates.md and their intervals, from report/predictions and FLIC's arrays (DATA=FOLDER names these): seconds.
 tables: $(VENV)/stamp
 	$(RUN) -m tools.rate_tables --data $(DATA)
 

@@ -7,7 +7,7 @@ DETECTOR, JOINT_MODEL = 'part detector', 'joint model'
 WHY = """The joint model finds fewer wrists than its detector here. A few dozen updates leave the spatial model near its
 priors, and these say least about wrists: seen from its other joints, a drawn person's wrist scatters by 0.6 torso
 lengths (shoulders: 0.35; FLIC's wrists: 0.36). On FLIC, trained to the end, the joint model is ahead by 5.6 points
-(README, Results)."""
+(report/rates.md)."""
 
 
 def rates(path, row_name):

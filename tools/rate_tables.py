@@ -1,4 +1,4 @@
-"""README's detection rates, recomputed from the stored joints of FLIC's test people.
+"""The detection rates of report/rates.md, recomputed from the stored joints of FLIC's test people.
 
     make tables                                                 runs  python -m tools.rate_tables: prints both tables
     python -m tools.rate_tables --store predictions.mat NAME    keeps what main.py found, for the rows of that NAME
@@ -31,10 +31,10 @@ QUARTER, EIGHTH = 'pretrained/flic_quarter', 'pretrained/flic'
 
 
 class Row(NamedTuple):
-    """One of README's rows of our own."""
+    """A row of report/rates.md that is our own."""
 
     weights: str
-    label: str  # README's first cell
+    label: str  # the row's first cell
     options: str  # main.py's, by which the joints were found
     name: str  # of the stored file
     output: str  # 'sm': joint model, 'pd': part detector
@@ -42,21 +42,21 @@ class Row(NamedTuple):
 
 ROWS = (
     Row(QUARTER, '**joint model**, a quarter of the width', '--flip_average', 'quarter_flip', 'sm'),
-    Row(QUARTER, 'the same without the mirrored frame', '', 'quarter', 'sm'),
-    Row(QUARTER, 'the same at one scale', '--scales single', 'quarter_single', 'sm'),
+    Row(QUARTER, 'no flip test', '', 'quarter', 'sm'),
+    Row(QUARTER, 'one scale, no flip test', '--scales single', 'quarter_single', 'sm'),
     Row(
         QUARTER,
-        "the same, torso from FLIC's box",
+        "one scale, torso from FLIC's box, no flip test",
         '--scales single --torso_from torsobox',
         'quarter_single_torsobox',
         'sm',
     ),
-    Row(QUARTER, 'torso not given but inferred', '--infer_torso', 'quarter_inferred', 'sm'),
+    Row(QUARTER, 'torso inferred, no flip test', '--infer_torso', 'quarter_inferred', 'sm'),
     Row(QUARTER, 'part detector alone', '--flip_average', 'quarter_flip', 'pd'),
     Row(EIGHTH, '**joint model**, an eighth of the width', '--flip_average', 'eighth_flip', 'sm'),
-    Row(EIGHTH, 'the same without the mirrored frame', '', 'eighth', 'sm'),
-    Row(EIGHTH, 'the same at one scale', '--scales single', 'eighth_single', 'sm'),
-    Row(EIGHTH, 'torso not given but inferred', '--infer_torso', 'eighth_inferred', 'sm'),
+    Row(EIGHTH, 'no flip test', '', 'eighth', 'sm'),
+    Row(EIGHTH, 'one scale, no flip test', '--scales single', 'eighth_single', 'sm'),
+    Row(EIGHTH, 'torso inferred, no flip test', '--infer_torso', 'eighth_inferred', 'sm'),
     Row(EIGHTH, 'part detector alone', '', 'eighth', 'pd'),
 )
 
@@ -132,7 +132,7 @@ def groups():
 
 
 def cells(errors):
-    """README's cells of a row, without bold print: ['80.9', ...]."""
+    """The cells of a row, without bold print: ['80.9', ...]."""
     rates = detection_rate(errors, RADIUS)
     return [f'{rates[group].mean():.1f}' for group in groups()]
 

@@ -1,4 +1,4 @@
-"""The page's files: priors as they are stored, and what the text says beside what README says."""
+"""The page's files: priors as they are stored, and what the text says beside what the report says."""
 
 import json
 import os
@@ -50,13 +50,13 @@ def test_the_first_priors_are_those_of_flic(monkeypatch):
     assert peaks[lhip, lsho][0] > 5
 
 
-def test_the_rates_are_readmes():
+def test_the_rates_are_those_of_the_report():
     rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', text_of('page', 'index.html'), re.DOTALL)
-    readme = text_of('README.md').replace('*', '')
+    report = text_of('report', 'rates.md').replace('*', '')
     assert len(rows) == 5
     for row in rows:
         rates = re.findall(r'<td>([\d.]+)</td>', row)
-        assert len(rates) == 6 and ' | '.join(rates) in readme, row
+        assert len(rates) == 6 and ' | '.join(rates) in report, row
 
 
 def test_the_page_names_no_other_host():

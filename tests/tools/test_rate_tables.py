@@ -1,4 +1,4 @@
-"""rate_tables.py: README's cells against the stored joints, and what is stored at all."""
+"""rate_tables.py: the cells of report/rates.md against the stored joints; README's against these."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def recomputed(real_arrays):
     }
 
 
-def readme_rows(text):
+def page_rows(text):
     """{(weights, label): {'rates': [cells], 'people': [...], 'films': [...]}} of the table of rates."""
     _, _, table = text.partition('| CPU seconds a person |')
     table = table.partition('\n\n')[0]
@@ -78,18 +78,31 @@ def numbers(cells):
     return [[float(number) for number in re.findall(r'[\d.]+', cell)] for cell in cells]
 
 
+def text_of(*path):
+    with open(os.path.join(ROOT, *path), encoding='utf-8') as file:
+        return file.read()
+
+
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row.name}-{row.output}')
-def test_readme_has_the_cells_that_come_out(row, recomputed):
-    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as file:
-        printed = readme_rows(file.read())[row.weights, row.label]
+def test_the_page_has_the_cells_that_come_out(row, recomputed):
+    printed = page_rows(text_of('report', 'rates.md'))[row.weights, row.label]
     if (row.weights, row.label) not in recomputed:
         pytest.skip(
-            f"{rate_tables.FOLDER}/{row.name}.npz is missing: README's row is not recomputed"
+            f"{rate_tables.FOLDER}/{row.name}.npz is missing: the page's row is not recomputed"
         )
     expected = recomputed[row.weights, row.label]
     assert printed.pop('rates') == expected['rates']
     for over, cells in printed.items():  # NumPy's draws may change with its version
         assert np.allclose(numbers(cells), numbers(expected[over]), atol=0.11)
+
+
+def test_readme_has_the_rates_of_the_page():
+    """Every row of README with six rates is a row of report/rates.md."""
+    page = text_of('report', 'rates.md').replace('*', '')
+    rates = re.findall(r'((?: \| \d\d\.\d){6})', text_of('README.md').replace('*', ''))
+    assert len(rates) >= 5
+    for row in rates:
+        assert row in page, row
 
 
 def test_the_test_reads_rates_and_intervals_of_the_row_above():
@@ -99,7 +112,7 @@ def test_the_test_reads_rates_and_intervals_of_the_row_above():
         '| 95 % interval over films | | | | 72.0 to 79.4 | 0 to 2 |\n'
         '| two | | | | 3 | 4 |\n| two | `c` | | | 5 | 6 |\n\n| other | table |\n'
     )
-    assert readme_rows(text) == {
+    assert page_rows(text) == {
         ('a', '**one**'): {'rates': ['80.9', '1'], 'films': ['72.0 to 79.4', '0 to 2']},
         ('a', 'two'): {'rates': ['3', '4']},
         ('c', 'two'): {'rates': ['5', '6']},
