@@ -1,6 +1,6 @@
 """The people of a file in COCO's form (annotations/coco_json.py), with their joints in a data set's order.
 
-Key points are found by their names in the file's categories, whatever their order; joints.joint_of says which spellings
+Key points are found by their names in the file's categories, whatever their order; joints.joint_from_name says which spellings
 are understood.  A category is of people if shoulders and hips are among its key points, or more than half of the joints
 asked for; of several those named person, if any is.  Joints that it lacks are unlabelled.  A file without any names
 is taken to have COCO's seventeen key points in COCO's order, if everybody has seventeen; that is said.

@@ -26,9 +26,12 @@ from jointpose.utils import cli, outputs
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops
 from jointpose.vision.affine import transform_points
-from jointpose.vision.drawing import TRUTH_COLOUR, draw_skeleton, tile_grid, write_image, write_text
+from jointpose.vision.drawing import TRUTH_COLOUR, draw_skeleton
+from jointpose.vision.image_files import write_image
 from jointpose.vision.joints import side_of
+from jointpose.vision.map_images import tile_grid
 from jointpose.vision.palette import rgb, side_colour
+from jointpose.vision.text_labels import write_text
 
 MARK = b'people drawn by show.py'
 TILE = (360, 240)  # width, height of one person's picture on the sheet

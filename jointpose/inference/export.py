@@ -188,7 +188,7 @@ def inputs_to_check(system, options, folder, n):
             system,
             range(n),
             plain,
-            [person.unit for person in people],
+            [person.norm_length for person in people],
             [system.test_sample(one.image, person, plain) for one, person in zip(drawn, people)],
         )
         source = f'{n} people of synthetic.py'

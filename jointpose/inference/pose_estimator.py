@@ -135,7 +135,9 @@ class PoseEstimator:
         """Results in the crop of a crops.Person; several of a system that takes whole pictures."""
         views = self.system.views(image, person, self.options)
         n = len(views)
-        batch = batches.collate(self.system, [0] * n, self.options, [person.unit] * n, views, False)
+        batch = batches.collate(
+            self.system, [0] * n, self.options, [person.norm_length] * n, views, False
+        )
         outputs, _, back = self.run(batches.feed(self.graph.evaluation.batch, batch), True)
         output = outputs[self.output_name]
         poses = self.system.decode(output, self.options)[0]

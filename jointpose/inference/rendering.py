@@ -13,7 +13,7 @@ from jointpose.media import videos
 from jointpose.media.frames import Timing
 from jointpose.media.sources import Source
 from jointpose.utils.errors import InputError
-from jointpose.vision import drawing
+from jointpose.vision import drawing, map_images
 from jointpose.vision.affine import compose
 from jointpose.vision.palette import rgb, side_colour
 
@@ -84,7 +84,7 @@ def map_sheet(
     matrix = compose(matrix, to_tile)
     matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV's pixel i is the point i
     tiles = []
-    for j, name in enumerate(drawing.map_titles(maps, joints)):
+    for j, name in enumerate(map_images.map_titles(maps, joints)):
         warped = cv2.warpAffine(np.ascontiguousarray(maps[..., j]), matrix, size)
-        tiles.append(drawing.heat_map_tile(small, warped, name, rgb(side_colour(name))))
-    return drawing.tile_grid(tiles, min(MAP_COLUMNS, len(tiles)))
+        tiles.append(map_images.heat_map_tile(small, warped, name, rgb(side_colour(name))))
+    return map_images.tile_grid(tiles, min(MAP_COLUMNS, len(tiles)))

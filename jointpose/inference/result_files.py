@@ -18,7 +18,7 @@ from jointpose.inference.result_entries import Entry
 from jointpose.media.sources import Source
 from jointpose.utils import files, folders, outputs
 from jointpose.utils.errors import InputError
-from jointpose.vision import drawing
+from jointpose.vision import image_files
 
 POSES = 'poses.json'
 RESULTS = 'coco_results.json'
@@ -46,7 +46,7 @@ def check_ours(path: str) -> None:
 def write_image(path: str, image: np.ndarray) -> None:
     """Writes an RGB image; InputError if a user's file is in the way."""
     check_ours(path)
-    drawing.write_image(path, image, MARK)
+    image_files.write_image(path, image, MARK)
 
 
 def remove_stale(out: str, source: Source) -> None:

@@ -35,7 +35,7 @@ crops.Sample of input_size, with the way back to the picture (vision/crops.py ha
     training_sample(image, person, options, rng) -> Sample                     augmented
     test_sample(image, person, options) -> Sample                              nothing random
     views(image, person, options) -> [Sample]                                  whose outputs the evaluation averages,
-    n_views(options)                                                           so many; `back` of the first is that of
+    n_views(options)                                                           so many; `to_image` of the first is that of
                                                                                what `combine` makes of them all
     encode(joints_xy [n, k, 2], visible [n, k], options)                       targets; what is 0 in `visible` has no
         -> {name: float32 [n, ...]}                                            label: a mask may be a target, too

@@ -28,7 +28,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.systems import Network
 from jointpose.training import towers
 from jointpose.utils.cli import positive_float
-from jointpose.vision import crops, drawing, heatmaps
+from jointpose.vision import crops, heatmaps, map_images
 
 DATASETS = ('lsp', 'mpii', 'flic', 'coco')
 MOST_PEOPLE = None
@@ -324,4 +324,4 @@ def maps(targets, outputs):
 
 
 def pictures(variables):
-    yield 'network/conv1_1_filters', drawing.filter_grid(variables['conv1_1/weights'])
+    yield 'network/conv1_1_filters', map_images.filter_grid(variables['conv1_1/weights'])

@@ -29,7 +29,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.systems import Network
 from jointpose.training import towers
 from jointpose.utils.cli import nonnegative_int, positive_float
-from jointpose.vision import crops, drawing
+from jointpose.vision import crops, map_images
 
 DATASETS = ('lsp', 'mpii', 'flic', 'coco')
 MOST_PEOPLE = None
@@ -291,4 +291,4 @@ def maps(targets, outputs):
 
 
 def pictures(variables):
-    yield 'network/conv1_filters', drawing.filter_grid(variables['conv1/weights'])
+    yield 'network/conv1_filters', map_images.filter_grid(variables['conv1/weights'])

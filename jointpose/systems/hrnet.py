@@ -28,7 +28,7 @@ from jointpose.nn.sums import ordered_sum
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, flip_of, joints_of
 from jointpose.training import towers
-from jointpose.vision import crops, drawing, heatmaps
+from jointpose.vision import crops, heatmaps, map_images
 
 DATASETS, MOST_PEOPLE = ('mpii', 'coco', 'lsp', 'flic'), None
 OUTPUTS = {'hrnet': 'HRNet'}
@@ -353,4 +353,4 @@ def maps(targets, outputs):
 
 
 def pictures(variables):
-    yield 'network/stem_filters', drawing.filter_grid(variables['stem/conv1/weights'])
+    yield 'network/stem_filters', map_images.filter_grid(variables['stem/conv1/weights'])

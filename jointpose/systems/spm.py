@@ -27,7 +27,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, flip_of, hrnet, joints_of
 from jointpose.training import optimiser, towers
 from jointpose.utils.cli import fraction
-from jointpose.vision import affine, crops, drawing, heatmaps
+from jointpose.vision import affine, crops, heatmaps, map_images
 
 DATASETS, MOST_PEOPLE = ('coco', 'flic'), 30
 OUTPUTS = {'spm': 'SPM'}
@@ -344,4 +344,4 @@ def maps(targets, outputs):
 
 
 def pictures(variables):
-    yield 'stem/filters', drawing.filter_grid(variables['stem/conv1/weights'])
+    yield 'stem/filters', map_images.filter_grid(variables['stem/conv1/weights'])

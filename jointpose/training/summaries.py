@@ -50,7 +50,7 @@ from jointpose.nn.layers import AVERAGE_SUFFIX
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches
 from jointpose.utils.log import warn
-from jointpose.vision.drawing import map_titles, overlay_maps
+from jointpose.vision.map_images import map_titles, overlay_maps
 
 N_PEOPLE = 4  # of each split, but no more than a batch
 N_BINS = 60  # of a histogram

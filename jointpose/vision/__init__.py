@@ -1,1 +1,1 @@
-"""Geometry, crops, heat maps and drawing, in NumPy and OpenCV."""
+"""Geometry, augmentation, crops, heat maps and drawing, in NumPy and OpenCV."""

@@ -1,19 +1,18 @@
-"""Augmentation of frame and joints together: one affine matrix, one warp of the uint8 picture, one look-up table.
+"""Random augmentation of an image and its joints together.
 
-Random flip (left and right joints swapped), brightness, contrast, rotation and crop, composed into a single 2x3
-matrix; the joints go through the same matrix and the targets are rendered from them, so that no heat map is ever
-warped.  Everything is a function of the Generator given: equal seeds, equal pictures.
-
-Coordinates are (x right, y down), continuous: pixel i covers [i, i+1).  A matrix maps source to destination:
-[x', y'] = matrix @ [x, y, 1].  A frame's size is (width, height).
+Flip (which exchanges left and right joints), rotation, crop, zoom and shift are composed into one
+2x3 matrix (vision/affine.py), through which image and joints go once. Heat maps are rendered from
+the transformed joints, so no heat map is ever warped. Brightness, contrast and colour are one
+look-up table. The result depends only on the random generator: equal seeds, equal images.
 """
 
-import collections
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from jointpose.vision.affine import (
+    Size,
     compose,
     mirror,
     rotate,
@@ -24,84 +23,118 @@ from jointpose.vision.affine import (
 )
 
 FLIP_PROBABILITY = 0.5
-BRIGHTNESS = 32  # added, +- grey levels of 255
-CONTRAST = (0.8, 1.2)  # factor around each channel's mean, as tf.image.adjust_contrast
-CROP_FRACTION = 0.95  # share of the frame's sides that is kept, at a random place
-DROPOUT_BOX_SIDES = (16, 80)  # sides of a dropout box, pixels
+BRIGHTNESS = 32  # maximum change, grey levels of 255
+CONTRAST = (0.8, 1.2)  # factor about each channel's mean, as in tf.image.adjust_contrast
+CROP_FRACTION = 0.95  # of the image's sides; the place is random
+DROPOUT_BOX_SIDES = (16, 80)  # minimum and maximum, pixels
 
-# What main.py can set.  rotation: +- degrees (the reference's code has 20, its text 10).  zoom: least and largest.
-# shift: +- pixels.  colour: each channel's factor is 1 +- this.  dropout_boxes: how many.
-Ranges = collections.namedtuple(
-    'Ranges', 'rotation zoom shift colour dropout_boxes', defaults=(10, (1, 1), 0, 0, 0)
-)
+
+class Ranges(NamedTuple):
+    """The ranges that main.py's options set."""
+
+    rotation: float = 10  # maximum, degrees; the reference's code has 20, its text 10
+    zoom: tuple[float, float] = (1, 1)  # minimum and maximum
+    shift: float = 0  # maximum along each axis, pixels
+    colour: float = 0  # maximum change of each channel's factor from 1
+    dropout_boxes: int = 0  # how many
+
+
 DEFAULT_RANGES = Ranges()
 
 
-def ranges_from_options(options):
-    """The Ranges that main.py's options stand for."""
+class Parameters(NamedTuple):
+    """The random choices for one sample."""
+
+    mirrored: bool
+    matrix: np.ndarray  # [2, 3], from the image to the augmented one
+    brightness: float  # added, grey levels of 255
+    contrast: float  # factor about each channel's mean
+    gains: np.ndarray  # [3], factor of each channel
+
+
+def ranges_from_options(options) -> Ranges:
+    """Returns the Ranges that main.py's options set."""
     values = {name: getattr(options, name) for name in Ranges._fields}
-    return Ranges(**{**values, 'zoom': tuple(values['zoom'])})
+    values['zoom'] = tuple(values['zoom'])
+    return Ranges(**values)
 
 
-def crop_to_frame(left, top, size):
-    """Cuts CROP of each side at (left, top), shares of the room there is, and enlarges it to the frame."""
+def augment(
+    image: np.ndarray,
+    joints_xy: np.ndarray,
+    flip,
+    rng: np.random.Generator,
+    ranges: Ranges = DEFAULT_RANGES,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Augments one training sample.
+
+    Args:
+        image: uint8 [h, w, 3].
+        joints_xy: float32 [k, 2], pixels.
+        flip: [k]; joint i of a mirrored image was joint flip[i].
+    Returns:
+        The image and the joints of the same shapes, and the 2x3 matrix that was applied. A joint
+        that leaves the image keeps its position outside, and its heat map will be empty.
+    """
+    parameters = draw_parameters(rng, image.shape[1::-1], ranges)
+    joints_xy = transform_points(parameters.matrix, joints_xy)
+    if parameters.mirrored:
+        joints_xy = joints_xy[list(flip)]
+    image = adjust_colours(image, parameters.brightness, parameters.contrast, parameters.gains)
+    image = warp_image(image, parameters.matrix)
+    image = drop_boxes(image, ranges.dropout_boxes, rng)
+    return image, joints_xy, parameters.matrix
+
+
+def draw_parameters(
+    rng: np.random.Generator, size: Size, ranges: Ranges = DEFAULT_RANGES
+) -> Parameters:
+    """Draws the random choices for one image of that size."""
+    # The order of the draws is part of what a seed means.
+    mirrored = rng.random() < FLIP_PROBABILITY
+    brightness = rng.uniform(-BRIGHTNESS, BRIGHTNESS)
+    contrast = rng.uniform(*CONTRAST)
+    rotation = rotate(rng.uniform(-ranges.rotation, ranges.rotation), size)
+    crop = crop_to_frame(*rng.random(2), size)
+    log_zoom = rng.uniform(*np.log(ranges.zoom))
+    zooming = zoom(np.exp(log_zoom), size)  # about the centre, as in the evaluation
+    shift = translate(*rng.uniform(-ranges.shift, ranges.shift, 2))
+    gains = rng.uniform(1 - ranges.colour, 1 + ranges.colour, 3)
+    matrix = compose(rotation, crop, zooming, shift)
+    if mirrored:
+        matrix = compose(mirror(size), rotation, crop, zooming, shift)
+    return Parameters(mirrored, matrix, brightness, contrast, gains)
+
+
+def crop_to_frame(left: float, top: float, size: Size) -> np.ndarray:
+    """Returns the matrix that crops CROP_FRACTION of each side and enlarges it to the full size.
+
+    left, top: the crop's place, 0 to 1 from the leftmost or topmost to the last possible one.
+    """
     room = (1 - CROP_FRACTION) * np.array(size)
     shift = -np.array([left, top]) * room / CROP_FRACTION
     return np.array([[1 / CROP_FRACTION, 0, shift[0]], [0, 1 / CROP_FRACTION, shift[1]]])
 
 
-def adjust_colours(image, brightness, contrast, gains=1):
-    """uint8 -> uint8 [h, w, 3]: ((v + brightness - mean) * contrast + mean) * gains per channel, clipped."""
+def adjust_colours(image: np.ndarray, brightness: float, contrast: float, gains=1) -> np.ndarray:
+    """Changes brightness, contrast and the factors of the channels: uint8 [h, w, 3] -> the same.
+
+    Each channel becomes ((v + brightness - mean) * contrast + mean) * gain, clipped, where mean is
+    the channel's mean after the change of brightness.
+    """
     mean = np.array(cv2.mean(image)[:3]) + brightness  # [3]
     levels = np.arange(256)[:, None] + brightness  # [256, 1]
-    table = np.clip(((levels - mean) * contrast + mean) * gains, 0, 255)  # [256, 3]
-    return cv2.LUT(image, np.rint(table).astype(np.uint8)[None])
+    contrasted = (levels - mean) * contrast + mean  # [256, 3]
+    table = np.rint(np.clip(contrasted * gains, 0, 255)).astype(np.uint8)
+    return cv2.LUT(image, table[None])
 
 
-def draw_parameters(rng, size, ranges=DEFAULT_RANGES):
-    """Draws one sample's parameters: (mirrored, 2x3 matrix, brightness in grey levels, contrast factor, gains [3])."""
-    mirrored = rng.random() < FLIP_PROBABILITY
-    brightness, contrast = rng.uniform(-BRIGHTNESS, BRIGHTNESS), rng.uniform(*CONTRAST)
-    turn, cut = (
-        rotate(rng.uniform(-ranges.rotation, ranges.rotation), size),
-        crop_to_frame(*rng.random(2), size),
-    )
-    scale = zoom(
-        np.exp(rng.uniform(*np.log(ranges.zoom))), size
-    )  # around the centre, as at evaluation
-    move = translate(*rng.uniform(-ranges.shift, ranges.shift, 2))
-    gains = rng.uniform(1 - ranges.colour, 1 + ranges.colour, 3)
-    matrix = compose(*([mirror(size)] if mirrored else []), turn, cut, scale, move)
-    return mirrored, matrix, brightness, contrast, gains
-
-
-def drop_boxes(image, n, rng):
-    """Coarse dropout: fills n random rectangles of a uint8 picture, whatever they hide, with noise; returns it."""
+def drop_boxes(image: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Coarse dropout: fills n random rectangles of a uint8 image with noise, in place."""
     for _ in range(n):
         height, width = rng.integers(*DROPOUT_BOX_SIDES, 2, endpoint=True)
-        top, left = (
-            rng.integers(room, endpoint=True)
-            for room in np.subtract(image.shape[:2], (height, width))
-        )
-        image[top : top + height, left : left + width] = rng.integers(
-            256, size=(height, width, 3), dtype=np.uint8
-        )
+        top = rng.integers(image.shape[0] - height, endpoint=True)
+        left = rng.integers(image.shape[1] - width, endpoint=True)
+        noise = rng.integers(256, size=(height, width, 3), dtype=np.uint8)
+        image[top : top + height, left : left + width] = noise
     return image
-
-
-def augment(image, joints_xy, flip, rng, ranges=DEFAULT_RANGES):
-    """One training sample.  image uint8 [h, w, 3], joints_xy float32 [k, 2] pixels -> the same, augmented, and the 2x3
-    matrix that they went through.
-
-    flip: in a mirrored picture point i is where point flip[i] was.  A joint that leaves the frame keeps its position
-    outside; its target map will be empty.
-    """
-    mirrored, matrix, *light = draw_parameters(rng, image.shape[1::-1], ranges)
-    joints_xy = transform_points(matrix, joints_xy)
-    if mirrored:
-        joints_xy = joints_xy[list(flip)]
-    return (
-        drop_boxes(warp_image(adjust_colours(image, *light), matrix), ranges.dropout_boxes, rng),
-        joints_xy,
-        matrix,
-    )

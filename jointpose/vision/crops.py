@@ -1,109 +1,183 @@
-"""One person of a picture, the crop that a system sees of somebody, and the way back.
+"""A person in an image, the crop of the image that a system sees, and the way back.
 
-Coordinates are (x right, y down), continuous: pixel i covers [i, i+1).  Matrices are 2x3, as vision/augmentation.py has
-them.  Where a system takes a whole picture as one sample (MOST_PEOPLE, systems/__init__.py), every array of a Person
-and of a Sample but `image` and `back` begins with an axis of its people, padded with people of whom nothing is visible.
+Coordinates are (x right, y down) and continuous: pixel i covers [i, i + 1). Matrices are those of
+vision/affine.py. Shapes: k joints.
+
+Some systems take a whole image with all its people as one sample (systems/__init__.py). There,
+every array of a Person and a Sample except `image` and `to_image` has a first axis for people,
+padded with people without a visible joint.
 """
 
-import collections
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from jointpose.vision.affine import compose, invert, transform_points, translate, warp_image
+from jointpose.vision.affine import (
+    Size,
+    compose,
+    invert,
+    rotation_matrix,
+    transform_points,
+    translate,
+    warp_image,
+)
 
-UNLABELLED, HIDDEN, VISIBLE = 0, 1, 2
+# Values of `visible`.
+UNLABELLED = 0
+HIDDEN = 1
+VISIBLE = 2
 
-# joints_xy float32 [k, 2] pixels of the picture, anything, even NaN, where not labelled.  visible uint8 [k].  box
-# float32 [4], x1 y1 x2 y2.  centre float32 [2] and scale float32 []: MPII's, the person is about 200 * scale pixels
-# high.  unit float32 []: the length that errors are measured by (the data set's module says which), pixels.  file: the
-# picture's.
-Person = collections.namedtuple('Person', 'joints_xy visible box centre scale unit file')
-# What a system makes of it: image uint8 [h, w, 3]; joints_xy float32 [k, 2] pixels of it, left and right as it shows
-# them; visible uint8 [k]; back [2, 3]: from the pixels in which the system's `decode` finds joints to the picture's.
-Sample = collections.namedtuple('Sample', 'image joints_xy visible back')
+SCALE_PIXELS = 200  # MPII's `scale` is a length in units of so many pixels
 
 
-def person_from_row(split, row):
-    """The Person in one row of an arrays.Split."""
+class Person(NamedTuple):
+    """An annotated person, in pixels of the image."""
+
+    joints_xy: np.ndarray  # float32 [k, 2]; any value, even NaN, where a joint is unlabelled
+    visible: np.ndarray  # uint8 [k]: UNLABELLED, HIDDEN or VISIBLE
+    box: np.ndarray  # float32 [4]: x1, y1, x2, y2
+    centre: np.ndarray  # float32 [2], MPII's
+    scale: np.ndarray  # float32 [], MPII's: the person is about 200 * scale pixels high
+    norm_length: np.ndarray  # float32 [], by which errors are divided; see the data set's module
+    file: str  # name of the image
+
+
+class Sample(NamedTuple):
+    """What a system sees of a person."""
+
+    image: np.ndarray  # uint8 [h, w, 3]
+    joints_xy: np.ndarray  # float32 [k, 2], pixels of `image`; left and right as it shows them
+    visible: np.ndarray  # uint8 [k]
+    to_image: np.ndarray  # [2, 3], from the pixels of the system's `decode` to the whole image's
+
+
+# --- people -------------------------------------------------------------------------------------
+
+
+def person_from_row(split, row: int) -> Person:
+    """Returns the Person in one row of an arrays.Split."""
     record = split.people[row]
-    return Person(split.joints[row], *(record[name] for name in Person._fields[1:]))
+    return Person(
+        joints_xy=split.joints[row],
+        visible=record['visible'],
+        box=record['box'],
+        centre=record['centre'],
+        scale=record['scale'],
+        norm_length=record['unit'],
+        file=record['file'],
+    )
 
 
-def person_from_box(box, n_points, points_xy=(0, 0)):
-    """A Person of whom nothing is known but the box: on pictures without annotations.
+def person_from_box(box, n_points: int, points_xy=(0, 0)) -> Person:
+    """Returns a Person of whom only the box is known, for images without annotations.
 
-    points_xy: where all points are said to be, pixels.
+    Args:
+        box: x1, y1, x2, y2, pixels.
+        points_xy: the position of all joints, pixels.
     """
     box = np.asarray(box, np.float32)
-    points = np.broadcast_to(np.asarray(points_xy, np.float32), (n_points, 2))
+    centre, scale = centre_and_scale(box)
     return Person(
-        points, np.zeros(n_points, np.uint8), box, *centre_and_scale(box), np.float32(1), ''
+        joints_xy=np.broadcast_to(np.asarray(points_xy, np.float32), (n_points, 2)),
+        visible=np.zeros(n_points, np.uint8),
+        box=box,
+        centre=centre,
+        scale=scale,
+        norm_length=np.float32(1),
+        file='',
     )
 
 
-def centre_and_scale(box):
-    """MPII's measures of boxes [..., 4]: their middle [..., 2], and their longer side in units of 200 pixels [...]."""
-    first, last = box[..., :2], box[..., 2:]
-    return (first + last) / 2, (last - first).max(axis=-1) / 200
+def centre_and_scale(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns MPII's measures of boxes [..., 4]: centres [..., 2] and scales [...]."""
+    first = box[..., :2]
+    last = box[..., 2:]
+    return (first + last) / 2, (last - first).max(axis=-1) / SCALE_PIXELS
 
 
-def crop_matrix(centre, extent, size, degrees=0, mirrored=False):
-    """The 2x3 matrix from a picture to a crop of it.
+# --- crops --------------------------------------------------------------------------------------
 
-    centre: what comes to the crop's middle, pixels of the picture.  extent: (width, height) of what is cut out there;
-    size: those of the crop.  Where their proportions differ, the crop is stretched.  degrees: clockwise as seen, about
-    the middle; the picture turns under the cut.  mirrored: left and right exchanged, before it turns.
+
+def crop_matrix(
+    centre, extent, size: Size, degrees: float = 0, mirrored: bool = False
+) -> np.ndarray:
+    """Returns the 2x3 matrix from an image to a crop of it.
+
+    Args:
+        centre: the point of the image that becomes the crop's centre, pixels.
+        extent: (width, height) of the area that is cropped, pixels of the image.
+        size: (width, height) of the crop. It is stretched if the proportions differ.
+        degrees: how far the image is rotated about the centre, clockwise as seen.
+        mirrored: whether left and right are exchanged, before the rotation.
     """
-    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    turn = np.array([[cos, -sin, 0], [sin, cos, 0]])
+    x, y = centre
     flip = np.diag([-1.0 if mirrored else 1.0, 1.0])
     zoom = np.diag(np.asarray(size, float) / extent)
-    x, y = centre
     return compose(
-        translate(-x, -y), _linear(flip), turn, _linear(zoom), translate(size[0] / 2, size[1] / 2)
+        translate(-x, -y),
+        _linear(flip),
+        _linear(rotation_matrix(degrees)),
+        _linear(zoom),
+        translate(size[0] / 2, size[1] / 2),
     )
 
 
-def _linear(matrix):
+def _linear(matrix: np.ndarray) -> np.ndarray:
+    """A 2x2 matrix as a 2x3 one without a shift."""
     return np.column_stack([matrix, [0, 0]])
 
 
-def crop_person(image, person, matrix, size, flip=None):
-    """The Sample that a matrix makes of a picture, uint8 [h, w, 3], and a Person in it; outside the picture is black.
+def crop_person(
+    image: np.ndarray, person: Person, matrix: np.ndarray, size: Size, flip=None
+) -> Sample:
+    """Returns the Sample that a matrix makes of an image and a Person in it.
 
-    size: (width, height) of the crop.  flip: if the matrix mirrors, in a mirrored picture point i is where point
-    flip[i] was.
+    Args:
+        image: uint8 [h, w, 3]. What lies outside of it is black in the crop.
+        size: (width, height) of the crop.
+        flip: [k], if the matrix mirrors: joint i of the crop was joint flip[i].
     """
-    joints_xy, visible = transform_points(matrix, person.joints_xy), person.visible
+    joints_xy = transform_points(matrix, person.joints_xy)
+    visible = person.visible
     if flip is not None:
-        joints_xy, visible = joints_xy[..., list(flip), :], visible[..., list(flip)]
+        joints_xy = joints_xy[..., list(flip), :]
+        visible = visible[..., list(flip)]
     return Sample(warp_image(image, matrix, size), joints_xy, visible, invert(matrix))
 
 
-# --- whole pictures -----------------------------------------------------------------------------------------------
+# --- whole images -------------------------------------------------------------------------------
 
 
-def letterbox(width, height, frame):
-    """The 2x3 matrix that puts a picture of that size into the middle of a frame (height, width), as large as it goes
-    in, rounded to whole pixels; and its size there, (width, height)."""
-    scale = min(frame[1] / width, frame[0] / height)
-    size = tuple(max(1, round(scale * side)) for side in (width, height))
-    left, top = (frame[1] - size[0]) // 2, (frame[0] - size[1]) // 2
-    return np.array([[size[0] / width, 0, left], [0, size[1] / height, top]]), size
+def letterbox(width: int, height: int, frame: tuple[int, int]) -> tuple[np.ndarray, Size]:
+    """Fits an image of that size into the centre of a frame (height, width), undistorted.
+
+    Returns the 2x3 matrix from image to frame, and the image's (width, height) there, which is
+    rounded to whole pixels.
+    """
+    frame_height, frame_width = frame
+    scale = min(frame_width / width, frame_height / height)
+    new_width = max(1, round(scale * width))
+    new_height = max(1, round(scale * height))
+    left = (frame_width - new_width) // 2
+    top = (frame_height - new_height) // 2
+    matrix = np.array([[new_width / width, 0, left], [0, new_height / height, top]])
+    return matrix, (new_width, new_height)
 
 
-def fit_to_frame(image, frame):
-    """RGB uint8 [h, w, 3] -> (uint8 [*frame, 3], the matrix from picture to frame)."""
+def fit_to_frame(image: np.ndarray, frame: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Resizes an image to a frame (height, width) and fills what remains with black.
+
+    uint8 [h, w, 3] -> uint8 [*frame, 3], and the 2x3 matrix from image to frame.
+    """
     matrix, (width, height) = letterbox(*image.shape[1::-1], frame)
     if image.shape[:2] == tuple(frame):
         return image, matrix
-    if image.shape[:2] != (height, width):  # both interpolations map pixel edges to pixel edges
-        shrinks = width < image.shape[1]
-        image = cv2.resize(
-            image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        )
+    if image.shape[:2] != (height, width):
+        # Both interpolations map the edges of pixels to edges of pixels.
+        interpolation = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
+        image = cv2.resize(image, (width, height), interpolation=interpolation)
     left, top = matrix[:, 2].astype(int)
-    black = np.zeros((*frame, 3), np.uint8)
-    black[top : top + height, left : left + width] = image
-    return black, matrix
+    framed = np.zeros((*frame, 3), np.uint8)
+    framed[top : top + height, left : left + width] = image
+    return framed, matrix

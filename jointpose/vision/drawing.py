@@ -1,251 +1,232 @@
-"""Pictures of results: skeletons, heat maps, filters; RGB uint8 in, new RGB uint8 out.
+"""Skeletons drawn on images: RGB uint8 [h, w, 3] in, a new image out.
 
-`body` is a data set's module: its JOINTS and LIMBS.
+`body` is a data set's module, of which JOINTS and LIMBS are used.
 """
-
-import binascii
-import os
 
 import cv2
 import numpy as np
 
-from jointpose.utils import files
 from jointpose.vision import palette
-from jointpose.vision.palette import joint_colours, rgb, side_colour
-from jointpose.vision.text_labels import ABOVE, LEFT, RIGHT, Labels, write_text
+from jointpose.vision.palette import rgb, side_colour
+from jointpose.vision.text_labels import ABOVE, LEFT, RIGHT, Labels
 
-LETTERS = 0.45  # OpenCV's font scale on heat maps
-LEGIBLE = 640  # least long side of a picture with people drawn on it
-SCREEN = 720  # pixels of a long side on which the least sizes below can be seen
-THICKNESS, THINNEST = 0.04, 1.25  # of limbs, in a person's size; at least so many pixels of SCREEN
-TEXT, SMALLEST, LARGEST = (
-    0.006,
-    0.4,
-    0.8,
-)  # font scale of a pixel of a person's size; its range on SCREEN
-ROOM, ROOM_OF_SEVERAL = 26, 50  # size from which a person's joints are named, pixels of SCREEN
-DASH = 4  # widths of a line
-SIZE = 360, 240  # width and height of TensorBoard's pictures, pixels
-WEAK = 0.3  # score below which a joint is drawn weakly
-OPACITY = 0.8  # of a map's peak over the frame
-TRUTH_COLOUR, TRUNK = rgb(palette.GROUND_TRUTH), rgb(palette.SIDE_COLOURS[''])
+WEAK = 0.3  # score below which a joint is drawn as a ring
+
+# Sizes in pixels of an image whose longer side is SCREEN.  People's sizes are `median_limb`.
+SCREEN = 720
+MIN_THICKNESS = 1.25  # of limbs
+MIN_FONT_SCALE = 0.4  # OpenCV's
+MAX_FONT_SCALE = 0.8
+NAMED_SIZE = 26  # size from which a single person's joints are named
+NAMED_SIZE_IN_GROUP = 50  # the same where there are several people
+
+# Sizes in units of a person's size.
+THICKNESS = 0.04  # of limbs
+FONT_SCALE = 0.006
+
+MIN_SIDE = 640  # the longer side of an image with people drawn on it, pixels
+DASH = 4  # length in widths of the line
+FIXED_POINT = 4  # fractional bits of the coordinates that OpenCV is given
+
+TRUTH_COLOUR = rgb(palette.GROUND_TRUTH)
+TORSO_COLOUR = rgb(palette.SIDE_COLOURS[''])
+
+
+# --- one skeleton -------------------------------------------------------------------------------
 
 
 def draw_skeleton(
-    image, joints_xy, body, width=3, colour=None, weak=(), visible=None, dashed=False
-):
-    """Draws limbs and joints into a copy of an RGB picture; joints_xy: [k, 2] pixels of that picture.
+    image: np.ndarray,
+    joints_xy: np.ndarray,
+    body,
+    width: int = 3,
+    colour: tuple[int, int, int] | None = None,
+    weak=(),
+    visible: np.ndarray | None = None,
+    dashed: bool = False,
+) -> np.ndarray:
+    """Draws a person's limbs and joints.
 
-    weak: indices of joints that are drawn as rings, and whose limbs are thin.  visible [k]: 0 leaves a joint and its
-    limbs out.  dashed: all joints are rings, all limbs are thin and dashed.
+    Args:
+        joints_xy: [k, 2], pixels of the image.
+        width: of limbs, pixels.
+        colour: RGB; by default limbs have the colour of their side and joints are white.
+        weak: indices of joints that are drawn as rings on thin limbs.
+        visible: [k]; joints with 0 and their limbs are left out.
+        dashed: draws all joints as rings, and all limbs thin and dashed.
     """
     image = np.ascontiguousarray(image).copy()
-    far = 2 * max(image.shape)
+    far = 2 * max(image.shape)  # keeps coordinates within OpenCV's range
     shown = np.ones(len(joints_xy), bool) if visible is None else np.asarray(visible) > 0
     points = np.clip(np.where(shown[:, None], joints_xy, 0), -far, far)
     thin = max(1, round(width / 3))
-    for a, b in (limb for limb in body.LIMBS if shown[list(limb)].all()):
-        limb = colour or rgb(side_colour(body.JOINTS[a], body.JOINTS[b]))
-        thickness = thin if dashed or {a, b} & set(weak) else width
+    weak = set(weak)
+    for a, b in body.LIMBS:
+        if not (shown[a] and shown[b]):
+            continue
+        limb_colour = colour or rgb(side_colour(body.JOINTS[a], body.JOINTS[b]))
+        thickness = thin if dashed or {a, b} & weak else width
         for first, last in dashes(points[a], points[b], DASH * width if dashed else None):
-            cv2.line(image, sixteenths(first), sixteenths(last), limb, thickness, cv2.LINE_AA, 4)
+            _draw_line(image, first, last, limb_colour, thickness)
     for joint in np.flatnonzero(shown).tolist():
-        kind = thin if dashed or joint in weak else -1
-        cv2.circle(
-            image,
-            sixteenths(points[joint]),
-            16 * (width + 1),
-            colour or TRUTH_COLOUR,
-            kind,
-            cv2.LINE_AA,
-            4,
-        )
+        is_ring = dashed or joint in weak
+        _draw_circle(image, points[joint], width + 1, colour or TRUTH_COLOUR, thin, is_ring)
     return image
 
 
-def dashes(first, last, length=None):
-    """[(xy, xy), ...]: the parts of a line that are drawn; length: of a dash and a gap, pixels, None: all of it."""
+def _draw_line(image: np.ndarray, first, last, colour, thickness: int) -> None:
+    cv2.line(
+        image,
+        _fixed_point(first),
+        _fixed_point(last),
+        colour,
+        thickness,
+        cv2.LINE_AA,
+        FIXED_POINT,
+    )
+
+
+def _draw_circle(image: np.ndarray, xy, radius: int, colour, thickness: int, is_ring: bool) -> None:
+    cv2.circle(
+        image,
+        _fixed_point(xy),
+        radius << FIXED_POINT,
+        colour,
+        thickness if is_ring else cv2.FILLED,
+        cv2.LINE_AA,
+        FIXED_POINT,
+    )
+
+
+def _fixed_point(xy) -> tuple[int, int]:
+    """A point in the units in which OpenCV draws with fractions of pixels."""
+    x, y = np.asarray(xy).tolist()
+    return round(x * (1 << FIXED_POINT)), round(y * (1 << FIXED_POINT))
+
+
+def dashes(first: np.ndarray, last: np.ndarray, length: float | None = None) -> list[tuple]:
+    """Returns the ends [(xy, xy), ...] of the dashes of a line.
+
+    length: of a dash, and of the gap after it, pixels; None: the whole line.
+    """
     if length is None:
         return [(first, last)]
-    n = max(1, round(float(np.linalg.norm(last - first)) / (2 * length)))
-    starts = np.arange(n)[:, None] / n
-    return list(zip(first + starts * (last - first), first + (starts + 0.5 / n) * (last - first)))
+    line = last - first
+    n = max(1, round(float(np.linalg.norm(line)) / (2 * length)))
+    starts = np.arange(n)[:, None] / n  # [n, 1], fractions of the line
+    ends = starts + 0.5 / n
+    return list(zip(first + starts * line, first + ends * line))
 
 
-def sixteenths(xy):
-    """A point as OpenCV takes it with a shift of 4: whole 1/16 pixels."""
-    return tuple(round(16 * v) for v in np.asarray(xy).tolist())
+# --- all people found in an image ---------------------------------------------------------------
 
 
-def draw_poses(image, people, body, numbers=None):
-    """Each person's skeleton, number and score, a cross at the torso, and, of people who are not small, the joints'
-    names and scores.
+def draw_poses(image: np.ndarray, people, body, numbers=None) -> np.ndarray:
+    """Draws each person's skeleton, number and score, and a cross at the torso.
 
-    Lines, dots and letters go with each person's size, but are never too small to be seen when the whole picture fits
-    a screen.  A small picture is enlarged by a whole number.  Joints with a score below WEAK are rings on thin limbs;
-    people with low_score are thin and dashed.
+    The names and scores of joints are added for people who are not small. Sizes follow each
+    person's size, but stay visible when the whole image fits on a screen; a small image is enlarged
+    by a whole number. Joints with a score below WEAK are rings on thin limbs. People with low_score
+    are thin and dashed.
 
     Args:
-        image: RGB uint8 [h, w, 3].
-        people: with joints_xy [k, 2], pixels of it; scores [k], 0..1; score; torso_xy [2] or None; low_score.
-        numbers: what is written at each person; by default they are counted from 1.
-    Returns:
-        a new picture.
+        people: objects with joints_xy [k, 2] in pixels of the image; scores [k], 0 to 1; score;
+            torso_xy [2] or None; low_score.
+        numbers: one for each person; by default they are counted from 1.
     """
-    factor = -(-LEGIBLE // max(image.shape[:2]))
+    if numbers is None:
+        numbers = range(1, len(people) + 1)
+    factor = -(-MIN_SIDE // max(image.shape[:2]))  # rounded up
     image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    unit = max(image.shape[:2]) / SCREEN
+    unit = max(image.shape[:2]) / SCREEN  # pixels in one of SCREEN
     sizes = [factor * median_limb(person, body) for person in people]
-    for person, size in sorted(zip(people, sizes), key=lambda pair: not pair[0].low_score):
-        image = draw_person(
-            image, person, body, factor, max(1, round(max(THICKNESS * size, THINNEST * unit)))
-        )
-    placed = Labels(image)
-    room = unit * (ROOM if len(people) == 1 else ROOM_OF_SEVERAL)
-    for person, size, number in zip(people, sizes, numbers or range(1, len(people) + 1)):
-        label_person(placed, person, number, factor, size, font_scale(size, unit))
+    image = _draw_people(image, people, sizes, body, factor, unit)
+    labels = Labels(image)
+    for person, size, number in zip(people, sizes, numbers):
+        label_person(labels, person, number, factor, size, font_scale(size, unit))
+    named_size = unit * (NAMED_SIZE if len(people) == 1 else NAMED_SIZE_IN_GROUP)
     for person, size in zip(people, sizes):
-        if size >= room and not person.low_score:
-            label_joints(placed, person, body.JOINTS, factor, font_scale(size, unit))
-    placed.draw(image)
+        if size >= named_size and not person.low_score:
+            label_joints(labels, person, body.JOINTS, factor, font_scale(size, unit))
+    labels.draw(image)
     return image
 
 
-def median_limb(person, body):
-    """Median length of a person's limbs, pixels of their picture: about 0.6 torsos.  Of the limbs between joints that
-    are not weak, if there are three or more."""
-    ends = np.asarray(person.joints_xy, float)[np.array(body.LIMBS)]  # [limbs, 2, 2]
-    clear = (np.asarray(person.scores)[np.array(body.LIMBS)] >= WEAK).all(axis=1)
+def _draw_people(image: np.ndarray, people, sizes, body, factor: int, unit: float) -> np.ndarray:
+    """Draws the skeletons, those with a low score first, so that the others cover them."""
+    by_score = sorted(zip(people, sizes), key=lambda pair: not pair[0].low_score)
+    for person, size in by_score:
+        width = max(1, round(max(THICKNESS * size, MIN_THICKNESS * unit)))
+        image = draw_person(image, person, body, factor, width)
+    return image
+
+
+def median_limb(person, body) -> float:
+    """Returns the median length of a person's limbs, pixels: about 0.6 torsos.
+
+    Limbs between joints that are not weak are used alone if there are three or more.
+    """
+    limbs = np.array(body.LIMBS)  # [limbs, 2]
+    ends = np.asarray(person.joints_xy, float)[limbs]  # [limbs, 2, 2]
     lengths = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
-    return float(np.median(lengths[clear] if clear.sum() >= 3 else lengths))
+    is_clear = (np.asarray(person.scores)[limbs] >= WEAK).all(axis=1)
+    if is_clear.sum() >= 3:
+        lengths = lengths[is_clear]
+    return float(np.median(lengths))
 
 
-def font_scale(size, unit):
-    return float(np.clip(TEXT * size, SMALLEST * unit, LARGEST * unit))
+def font_scale(size: float, unit: float) -> float:
+    """Returns OpenCV's font scale for a person of that size; unit: pixels in one of SCREEN."""
+    return float(np.clip(FONT_SCALE * size, MIN_FONT_SCALE * unit, MAX_FONT_SCALE * unit))
 
 
-def draw_person(image, person, body, factor, width):
-    """A skeleton, and a cross at the torso; factor: pixels of this picture in one of the person's."""
-    weak = np.flatnonzero(np.asarray(person.scores) < WEAK).tolist()
+def draw_person(image: np.ndarray, person, body, factor: int, width: int) -> np.ndarray:
+    """Draws a skeleton and a cross at the torso; factor: how much the image has been enlarged."""
     image = draw_skeleton(
         image,
         factor * np.asarray(person.joints_xy),
         body,
         width,
-        weak=weak,
+        weak=np.flatnonzero(np.asarray(person.scores) < WEAK).tolist(),
         dashed=person.low_score,
     )
     if person.torso_xy is not None:
-        at = np.rint(factor * np.asarray(person.torso_xy)).astype(int).tolist()
-        cv2.drawMarker(
-            image, at, TRUNK, cv2.MARKER_CROSS, 5 * width, max(1, round(width / 2)), cv2.LINE_AA
-        )
+        _draw_cross(image, factor * np.asarray(person.torso_xy), width)
     return image
 
 
-def label_person(placed, person, number, factor, size, scale):
-    """A person's number and score above the head; of low score above the torso, where somebody was looked for."""
-    joints_xy = np.asarray(person.joints_xy, float)
-    top = person.torso_xy if person.low_score else joints_xy[joints_xy[:, 1].argmin()]
-    above = factor * np.asarray(top) - (0, (0.2 if person.low_score else 0.5) * size)
-    placed.add(f'{number}: {person.score:.2f}', above, scale, TRUTH_COLOUR, ABOVE)
+def _draw_cross(image: np.ndarray, xy: np.ndarray, width: int) -> None:
+    cv2.drawMarker(
+        image,
+        np.rint(xy).astype(int).tolist(),
+        TORSO_COLOUR,
+        cv2.MARKER_CROSS,
+        5 * width,
+        max(1, round(width / 2)),
+        cv2.LINE_AA,
+    )
 
 
-def label_joints(placed, person, joints, factor, scale):
-    """Names and scores of a person's joints, each on the joint's own side."""
-    for name, xy, score in zip(joints, factor * np.asarray(person.joints_xy, float), person.scores):
+def label_person(labels: Labels, person, number, factor: int, size: float, scale: float) -> None:
+    """Adds a person's number and score above the head.
+
+    A person with a low score is labelled above the torso's position: the head may be wrong.
+    """
+    if person.low_score:
+        xy = np.asarray(person.torso_xy)
+        distance = 0.2 * size
+    else:
+        joints_xy = np.asarray(person.joints_xy, float)
+        xy = joints_xy[joints_xy[:, 1].argmin()]
+        distance = 0.5 * size
+    above = factor * xy - (0, distance)
+    labels.add(f'{number}: {person.score:.2f}', above, scale, TRUTH_COLOUR, ABOVE)
+
+
+def label_joints(labels: Labels, person, joints, factor: int, scale: float) -> None:
+    """Adds the names and scores of a person's joints, each on the joint's own side."""
+    joints_xy = factor * np.asarray(person.joints_xy, float)
+    for name, xy, score in zip(joints, joints_xy, person.scores):
         side = LEFT if name[0] == 'r' else RIGHT
         beside = xy + (18 * scale * side, 0)
-        placed.add(f'{name} {score:.2f}', beside, scale, rgb(side_colour(name)), side)
-
-
-def map_titles(maps, joints):
-    """Names of maps [..., m]: the joints', or numbers where they are not one a joint."""
-    return joints if maps.shape[-1] == len(joints) else tuple(map(str, range(maps.shape[-1])))
-
-
-def heat_map_tile(image, heat, caption, colour):
-    """A heat map over its picture in grey: RGB uint8 [h, w, 3], float [h, w], scaled by its own peak."""
-    tile = tinted(image, np.clip(heat / max(heat.max(), 1e-12), 0, 1)[..., None], np.array(colour))
-    write_text(tile, caption, (6, 18), 0.5, colour)
-    return tile
-
-
-def tinted(image, strength, tint):
-    """A picture in grey under a colour: RGB uint8 [h, w, 3]; strength [h, w, 1], 0..1; tint: RGB [3] or [h, w, 3]."""
-    grey, opacity = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], OPACITY * strength
-    return np.rint((1 - opacity) * grey + opacity * tint).astype(np.uint8)
-
-
-def tile_grid(tiles, columns):
-    """Tiles in rows, the last one filled with black."""
-    tiles = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
-    return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
-
-
-def write_image(path, image, comment=b''):
-    """RGB -> .jpg or .png, by the path's ending, atomically.  comment: bytes that the file holds near its start."""
-    _, encoded = cv2.imencode(os.path.splitext(path)[1], image[..., ::-1])
-    content = encoded.tobytes()
-    if comment and content.startswith(b'\x89PNG'):  # its chunk comes after the header's
-        chunk = b'tEXtComment\0' + comment
-        chunk = (
-            (len(chunk) - 4).to_bytes(4, 'big') + chunk + binascii.crc32(chunk).to_bytes(4, 'big')
-        )
-        content = content[:33] + chunk + content[33:]
-    elif comment:  # its segment comes right after the start of the picture's
-        content = (
-            content[:2]
-            + b'\xff\xfe'
-            + (len(comment) + 2).to_bytes(2, 'big')
-            + comment
-            + content[2:]
-        )
-    with files.atomic_write(path) as partial, open(partial, 'wb') as file:
-        file.write(content)
-
-
-def overlay_maps(image, maps, joints, shown):
-    """Heat maps of `joints` over their frame in grey: uint8 [h, w, 3], float [60, 90, 9] -> uint8 [240, 360, 3].
-
-    shown: indices of k of the joints, each in its colour.  Each map is scaled by its own peak: a flat one covers
-    everything.
-    """
-    colours = np.array([rgb(joint_colours(joints)[joints[i]]) for i in shown], np.float32)  # [k, 3]
-    maps = np.maximum(np.nan_to_num(maps[..., list(shown)]), 0)  # [60, 90, k]
-    maps = maps / np.maximum(maps.max(axis=(0, 1)), 1e-12)
-    maps = cv2.resize(maps.astype(np.float32), SIZE).reshape(*SIZE[::-1], -1)  # [240, 360, k]
-    tint = maps @ colours / np.maximum(maps.sum(axis=-1, keepdims=True), 1e-12)  # [240, 360, 3]
-    picture = tinted(
-        cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA),
-        maps.max(axis=-1, keepdims=True),
-        tint,
-    )
-    for line, joint in enumerate(shown):
-        write_text(picture, joints[joint], (6, 16 + 15 * line), LETTERS, colours[line].tolist())
-    return picture
-
-
-def map_image(values, caption):
-    """[h, w] -> uint8 [240, 360, 3], dark at the least and bright at the largest value; a caption says both."""
-    low, high = values.min(), values.max()
-    levels = np.rint(255 * (values - low) / max(high - low, 1e-12)).astype(np.uint8)
-    image = cv2.applyColorMap(
-        cv2.resize(levels, SIZE, interpolation=cv2.INTER_NEAREST), cv2.COLORMAP_VIRIDIS
-    )
-    write_text(image, f'{caption}  {low:.3g} .. {high:.3g}', (6, 16), LETTERS, (255, 255, 255))
-    return image[..., ::-1]
-
-
-def filter_grid(weights):
-    """[size, size, 3, F] -> uint8 RGB, about 240 square: the F filters side by side, 0 is grey."""
-    size, _, _, n = weights.shape
-    side = int(np.ceil(n**0.5))
-    tiles = np.zeros((side * side, size + 1, size + 1, 3))
-    tiles[:n, :size, :size] = weights.transpose(3, 0, 1, 2) / max(np.abs(weights).max(), 1e-12)
-    grid = tiles.reshape(side, side, size + 1, size + 1, 3).swapaxes(1, 2)
-    grid = grid.reshape(side * (size + 1), side * (size + 1), 3)
-    factor = max(1, SIZE[1] // len(grid))
-    return (
-        np.rint(127.5 * (1 + grid)).astype(np.uint8).repeat(factor, axis=0).repeat(factor, axis=1)
-    )
+        labels.add(f'{name} {score:.2f}', beside, scale, rgb(side_colour(name)), side)

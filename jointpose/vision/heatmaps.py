@@ -1,138 +1,189 @@
-"""Heat maps: joints -> targets, maps -> joints.
+"""Heat maps: rendered from joints for training, decoded to joints afterwards.
 
-A heat map's cells are STRIDE pixels wide: cell (row r, column c) covers x in [8c, 8c+8), y in [8r, 8r+8) and its centre
-is (8c+4, 8r+4).  Image coordinates are (x right, y down) in pixels; names say `row_col` where that order holds.
+A cell of a heat map is STRIDE pixels wide: cell (row r, column c) covers x in [8c, 8c + 8) and y
+in [8r, 8r + 8), and its centre is (8c + 4, 8r + 4). Image coordinates are (x right, y down) in
+pixels. Names say `row_col` or `col_row` where an array holds cells in that order. Shapes: n
+samples, k joints, maps of h rows and w columns.
 """
 
 import numpy as np
 
 STRIDE = 8  # pixels
-CONFIDENCE_RADIUS = 2  # cells around the peak
+CONFIDENCE_RADIUS = 2  # cells
+OUTSIDE = -1e6  # pixels: where a joint that is NaN is put
 
-_BINOMIAL = np.array([0, 1, 2, 1, 0]) / 4  # at -2 .. 2 cells from its centre
-
-
-def cell_index(joints_xy):
-    """[..., 2] pixels -> [..., 2] int (row, col) of the cell that holds each; outside the frame: outside the map."""
-    return np.floor_divide(np.asarray(joints_xy)[..., ::-1], STRIDE).astype(np.int64)
+# The binomial 1/4 1/2 1/4 around its centre, with the zeros that end it.
+_BINOMIAL_CELLS = np.arange(-2, 3)
+_BINOMIAL = np.array([0, 1, 2, 1, 0]) / 4
 
 
-def cell_centre(row_col):
-    """[..., 2] (row, col), fractions allowed -> [..., 2] (x, y) pixels of the cell's centre."""
+# --- pixels and cells ---------------------------------------------------------------------------
+
+
+def cell_index(joints_xy) -> np.ndarray:
+    """Returns the cell of each joint: [..., 2] pixels -> int [..., 2] (row, column).
+
+    A joint outside the image gets a cell outside the map.
+    """
+    row_col = np.asarray(joints_xy)[..., ::-1]
+    return np.floor_divide(row_col, STRIDE).astype(np.int64)
+
+
+def cell_centre(row_col) -> np.ndarray:
+    """Returns the centres of cells: [..., 2] (row, column) -> [..., 2] (x, y) pixels.
+
+    Fractions are allowed.
+    """
     return np.asarray(row_col)[..., ::-1] * STRIDE + STRIDE / 2
 
 
-def to_cells(joints_xy):
-    """[..., 2] pixels -> [..., 2] (column, row), in cells with fractions, as `gaussians` has them."""
+def to_cells(joints_xy) -> np.ndarray:
+    """Converts [..., 2] pixels to [..., 2] (column, row) with fractions.
+
+    The centre of cell (0, 0) is (0, 0), as in `render_gaussians`.
+    """
     return np.asarray(joints_xy) / STRIDE - 0.5
 
 
-def render_targets(joints_xy, shape, subcell=False):
-    """Target heat maps: the 3x3 binomial [1 2 1] x [1 2 1] / 16 around each joint's cell, cut at the border.
+# --- joints to maps -----------------------------------------------------------------------------
 
-    joints_xy: [n, k, 2] pixels.  shape: rows and columns of a map.  Returns float32 [n, rows, columns, k].  A joint
-    outside the frame, or not a number, leaves its map zero.
-    subcell: the binomial's centre is the joint itself, not its cell's: each of its values is split bilinearly between
-    the cells it lies on, so that the map's mean is the joint.
+
+def render_targets(joints_xy, shape: tuple[int, int], subcell: bool = False) -> np.ndarray:
+    """Renders the 3x3 binomial [1 2 1] x [1 2 1] / 16 around each joint's cell.
+
+    Args:
+        joints_xy: [n, k, 2] pixels. A joint outside the image, or NaN, leaves its map zero.
+        shape: (h, w).
+        subcell: centres the binomial on the joint instead of on its cell. Each of its values is
+            then split bilinearly between the cells that it lies on, so the map's mean is the joint.
+    Returns:
+        float32 [n, h, w, k], cut off at the border.
     """
     height, width = shape
-    joints_xy = np.nan_to_num(joints_xy, nan=-1e6)
-    row, col = np.moveaxis(cell_index(joints_xy)[..., None], -2, 0)  # each [n, k, 1]
-    inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+    joints_xy = np.nan_to_num(joints_xy, nan=OUTSIDE)
+    row, column = np.moveaxis(cell_index(joints_xy)[..., None], -2, 0)  # each [n, k, 1]
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     if subcell:
-        col, row = np.moveaxis(to_cells(joints_xy)[..., None], -2, 0)
-    down = _bump(row, height) * inside  # [n, k, rows]
-    right = _bump(col, width)  # [n, k, columns]
-    return np.einsum('nkr,nkc->nrck', down, right)
+        column, row = np.moveaxis(to_cells(joints_xy)[..., None], -2, 0)
+    vertical = _binomial(row, height) * inside  # [n, k, h]
+    horizontal = _binomial(column, width)  # [n, k, w]
+    return np.einsum('nkr,nkc->nrck', vertical, horizontal)
 
 
-def _bump(centre, length):
-    """[..., 1] cells -> float32 [..., length]: 1/4 1/2 1/4 around the centre, linear in between."""
-    return np.interp(np.arange(length) - centre, np.arange(-2, 3), _BINOMIAL).astype(np.float32)
+def _binomial(centre: np.ndarray, length: int) -> np.ndarray:
+    """The binomial along one axis, linear between cells: [..., 1] cells -> float32 [..., length]."""
+    distance = np.arange(length) - centre
+    return np.interp(distance, _BINOMIAL_CELLS, _BINOMIAL).astype(np.float32)
 
 
-def render_gaussians(col_row, shape, sigma, reach=np.inf):
-    """Target heat maps exp(-d^2 / 2 sigma^2), d a cell's distance from the joint, so that a peak on a cell is 1.
+def render_gaussians(
+    col_row, shape: tuple[int, int], sigma: float, reach: float = np.inf
+) -> np.ndarray:
+    """Renders exp(-d^2 / 2 sigma^2), where d is a cell's distance from the joint.
 
-    col_row: [n, k, 2] in cells, cell (0, 0)'s centre being (0, 0); fractions and places outside the map are allowed.
-    shape: rows and columns of a map.  sigma: cells.  reach: cells along each axis beyond which a map is 0.
-    Returns float32 [n, rows, columns, k].
+    Args:
+        col_row: [n, k, 2] cells; the centre of cell (0, 0) is (0, 0). Fractions and places outside
+            the map are allowed.
+        shape: (h, w).
+        sigma: cells.
+        reach: distance along each axis beyond which a map is 0, cells.
+    Returns:
+        float32 [n, h, w, k].
     """
-
-    def bump(centre, length):
-        distance = np.arange(length) - centre[..., None]  # [n, k, length]
-        return np.exp(-(distance**2) / (2 * sigma**2)) * (np.abs(distance) <= reach)
-
-    right, down = (
-        bump(centre, length)
-        for centre, length in zip(np.moveaxis(np.asarray(col_row, np.float64), -1, 0), shape[::-1])
-    )
-    return np.einsum('nkr,nkc->nrck', down, right).astype(np.float32)
+    height, width = shape
+    column, row = np.moveaxis(np.asarray(col_row, np.float64), -1, 0)  # each [n, k]
+    horizontal = _gaussian(column, width, sigma, reach)  # [n, k, w]
+    vertical = _gaussian(row, height, sigma, reach)  # [n, k, h]
+    return np.einsum('nkr,nkc->nrck', vertical, horizontal).astype(np.float32)
 
 
-def peaks(maps):
-    """Cell of each map's highest value: [n, h, w, k] -> (rows, columns), each int [n, k]."""
+def _gaussian(centre: np.ndarray, length: int, sigma: float, reach: float) -> np.ndarray:
+    """The Gaussian along one axis: [n, k] cells -> [n, k, length]."""
+    distance = np.arange(length) - centre[..., None]
+    return np.exp(-(distance**2) / (2 * sigma**2)) * (np.abs(distance) <= reach)
+
+
+# --- maps to joints -----------------------------------------------------------------------------
+
+
+def peaks(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (rows, columns), each int [n, k], of the highest values of maps [n, h, w, k]."""
     n, _, width, k = maps.shape
-    return np.divmod(np.moveaxis(maps, -1, 1).reshape(n, k, -1).argmax(axis=-1), width)
+    flat = np.moveaxis(maps, -1, 1).reshape(n, k, -1)
+    return np.divmod(flat.argmax(axis=-1), width)
 
 
-def decode_quarter_cell(maps):
-    """Peak of each map, moved by a quarter of a cell along each axis towards the higher neighbour (Newell et al. 2016):
-    [n, h, w, k] -> float32 [n, k, 2] (column, row), in cells as of `gaussians`.  At the border it is not moved."""
-    n, height, width, k = maps.shape
-    row, col = peaks(maps)
-    sample, joint = np.ogrid[:n, :k]
+def decode(maps, subcell: bool = True) -> np.ndarray:
+    """Returns the position of each map's peak: [n, h, w, k] -> float32 [n, k, 2] (x, y) pixels.
 
-    def move(index, length, along):
-        after, before = (along(np.clip(index + i, 0, length - 1)) for i in (1, -1))
-        return 0.25 * np.sign(after - before) * ((index > 0) & (index < length - 1))
-
-    right = move(col, width, lambda at: maps[sample, row, at, joint])
-    down = move(row, height, lambda at: maps[sample, at, col, joint])
-    return np.stack([col + right, row + down], axis=-1).astype(np.float32)
-
-
-def decode(heat_maps, subcell=True):
-    """Peak of each map in pixels: float [n, 60, 90, k] -> float32 [n, k, 2] (x, y).
-
-    subcell: moves the peak from its cell's centre to the vertex of the parabola through the logarithms of the
-    cell and its two neighbours along each axis (exact for a Gaussian), by at most half a cell.
+    subcell: moves the peak to the vertex of the parabola through the logarithms of its cell and of
+        the two neighbours along each axis, by at most half a cell. That is exact for a Gaussian. A
+        peak at the border stays at its cell's centre.
     """
-    heat_maps = np.asarray(heat_maps, np.float64)
-    maps = np.moveaxis(heat_maps, -1, 1)  # [n, k, 60, 90]
-    n, k, height, width = maps.shape
-    row, col = peaks(heat_maps)  # each [n, k]
-    peak = np.stack([row, col], axis=-1).astype(np.float64)
+    maps = np.asarray(maps, np.float64)
+    row, column = peaks(maps)  # each [n, k]
+    row_col = np.stack([row, column], axis=-1).astype(np.float64)
     if subcell:
+        n, height, width, k = maps.shape
         sample, joint = np.ogrid[:n, :k]
-        for axis, (index, length) in enumerate(((row, height), (col, width))):
-            at = [np.clip(index + i, 0, length - 1) for i in (-1, 0, 1)]
-            three = np.stack(
-                [
-                    maps[(sample, joint, i, col) if axis == 0 else (sample, joint, row, i)]
-                    for i in at
-                ]
-            )
-            log = np.log(np.maximum(three, 1e-12 * three[1] + 1e-300))  # [3, n, k]
-            peak[..., axis] += _vertex(*log) * ((index > 0) & (index < length - 1))
-    return cell_centre(peak).astype(np.float32)
+        in_column = [maps[sample, at, column, joint] for at in _neighbours(row, height)]
+        in_row = [maps[sample, row, at, joint] for at in _neighbours(column, width)]
+        row_col[..., 0] += _subcell_offset(*in_column) * _is_inside(row, height)
+        row_col[..., 1] += _subcell_offset(*in_row) * _is_inside(column, width)
+    return cell_centre(row_col).astype(np.float32)
 
 
-def _vertex(before, at, after):
-    """Where the parabola through (-1, before), (0, at), (1, after) peaks, for a peak at 0: within +-0.5."""
-    bend = np.minimum(before - 2 * at + after, -1e-12)
-    return np.clip((before - after) / (2 * bend), -0.5, 0.5)
+def _neighbours(index: np.ndarray, length: int) -> list[np.ndarray]:
+    """The indices before, at and after an index along an axis, cut off at the border."""
+    return [np.clip(index + step, 0, length - 1) for step in (-1, 0, 1)]
 
 
-def peak_confidence(maps):
-    """Share of each map's mass within CONFIDENCE_RADIUS cells of its peak: [60, 90, k] -> [k], in 0..1."""
-    radius, (rows, columns) = CONFIDENCE_RADIUS, peaks(maps[None])
+def _is_inside(index: np.ndarray, length: int) -> np.ndarray:
+    """Whether an index has both neighbours."""
+    return (index > 0) & (index < length - 1)
+
+
+def _subcell_offset(before: np.ndarray, at: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where the parabola through three logarithms has its vertex, from -0.5 to 0.5 cells."""
+    floor = 1e-12 * at + 1e-300
+    log_before = np.log(np.maximum(before, floor))
+    log_at = np.log(np.maximum(at, floor))
+    log_after = np.log(np.maximum(after, floor))
+    curvature = np.minimum(log_before - 2 * log_at + log_after, -1e-12)
+    return np.clip((log_before - log_after) / (2 * curvature), -0.5, 0.5)
+
+
+def decode_quarter_cell(maps: np.ndarray) -> np.ndarray:
+    """Returns each map's peak, moved towards the higher neighbour along each axis.
+
+    It is moved by a quarter of a cell (Newell et al. 2016), and not at the border.
+    [n, h, w, k] -> float32 [n, k, 2] (column, row), in cells as in `render_gaussians`.
+    """
+    n, height, width, k = maps.shape
+    row, column = peaks(maps)
+    sample, joint = np.ogrid[:n, :k]
+    above, _, below = (maps[sample, at, column, joint] for at in _neighbours(row, height))
+    left, _, right = (maps[sample, row, at, joint] for at in _neighbours(column, width))
+    column_offset = 0.25 * np.sign(right - left) * _is_inside(column, width)
+    row_offset = 0.25 * np.sign(below - above) * _is_inside(row, height)
+    return np.stack([column + column_offset, row + row_offset], axis=-1).astype(np.float32)
+
+
+def peak_confidence(maps: np.ndarray) -> np.ndarray:
+    """Returns the fraction of each map's sum that lies near its peak: [h, w, k] -> [k], 0 to 1.
+
+    Near means within CONFIDENCE_RADIUS cells along each axis.
+    """
+    rows, columns = peaks(maps[None])
     near = [
-        maps[
-            max(row - radius, 0) : row + radius + 1,
-            max(column - radius, 0) : column + radius + 1,
-            j,
-        ].sum()
-        for j, (row, column) in enumerate(zip(rows[0], columns[0]))
+        _window(maps[..., joint], row, column).sum()
+        for joint, (row, column) in enumerate(zip(rows[0], columns[0]))
     ]
     return np.minimum(near / np.maximum(maps.sum(axis=(0, 1)), 1e-12), 1)
+
+
+def _window(one_map: np.ndarray, row: int, column: int) -> np.ndarray:
+    """The cells within CONFIDENCE_RADIUS of a cell."""
+    top = max(row - CONFIDENCE_RADIUS, 0)
+    left = max(column - CONFIDENCE_RADIUS, 0)
+    return one_map[top : row + CONFIDENCE_RADIUS + 1, left : column + CONFIDENCE_RADIUS + 1]

@@ -1,7 +1,14 @@
-"""Names of joints: those of the data sets ('lsho', 'rank', 'nose'), and how COCO and label tools spell them."""
+"""Names of joints.
 
+Data sets write 'lsho', 'rank', 'nose': a side and the first letters of a part, or a part without a
+side. COCO writes 'left_shoulder', and labelling tools write many other forms.
+"""
+
+import itertools
 import re
+from collections.abc import Iterator
 
+# {short name of a part: COCO's}
 PARTS = {
     'sho': 'shoulder',
     'elb': 'elbow',
@@ -12,7 +19,8 @@ PARTS = {
     'eye': 'eye',
     'ear': 'ear',
 }
-# COCO's seventeen key points, in the order of its files.
+
+# COCO's key points, in the order of its files.
 COCO_JOINTS = (
     'nose',
     'leye',
@@ -36,33 +44,36 @@ COCO_JOINTS = (
 TORSO_JOINTS = ('lsho', 'rsho', 'lhip', 'rhip')
 
 
-def side_of(*joints):
-    """'l', 'r' or '': the side that all these joints' names begin with."""
-    first = {joint[0] for joint in joints}
-    return first.pop() if first in ({'l'}, {'r'}) else ''
+def side_of(*joints: str) -> str:
+    """Returns 'l' or 'r' if all these joints are on that side, else ''."""
+    sides = {joint[0] for joint in joints}
+    return sides.pop() if sides in ({'l'}, {'r'}) else ''
 
 
-def coco_name(joint):
-    """'lsho' -> 'left_shoulder', as COCO spells it; what has no side stays as it is."""
-    side, part = {'l': 'left_', 'r': 'right_'}.get(joint[0]), PARTS.get(joint[1:])
-    return side + part if side and part else joint
-
-
-def spellings():
-    """{spelling in small letters, without anything between them: COCO's joint}."""
-    found = {'nose': 'nose'}
-    for side in ('left', 'right'):
-        for short, part in PARTS.items():
-            for a_side in (side, side[0]):
-                for a_part in (short, part):
-                    found[a_side + a_part] = found[a_part + a_side] = side[0] + short
-    return found
-
-
-SPELLINGS = spellings()
+def coco_name(joint: str) -> str:
+    """Returns a joint's name in COCO's form: 'lsho' -> 'left_shoulder', 'nose' -> 'nose'."""
+    side = {'l': 'left', 'r': 'right'}.get(joint[0])
+    part = PARTS.get(joint[1:])
+    return f'{side}_{part}' if side and part else joint
 
 
 def joint_from_name(name: str) -> str | None:
-    """'Left Shoulder', 'leftShoulder', 'l-shoulder', 'shoulder_left' or 'LSHO' -> 'lsho'; None if it is no joint of
-    COCO's, as 'neck' is none."""
-    return SPELLINGS.get(re.sub(r'[\W_]', '', str(name).lower()))
+    """Returns the joint that a name stands for, however it is written.
+
+    'Left Shoulder', 'leftShoulder', 'l-shoulder', 'shoulder_left' and 'LSHO' all give 'lsho'; a
+    joint that COCO lacks, such as 'neck', gives None.
+    """
+    return _SPELLINGS.get(re.sub(r'[\W_]', '', str(name).lower()))
+
+
+def _spellings() -> Iterator[tuple[str, str]]:
+    """Pairs of a spelling, in lower case and without separators, and its joint."""
+    yield 'nose', 'nose'
+    for side, (short, part) in itertools.product(('left', 'right'), PARTS.items()):
+        joint = side[0] + short
+        for written_side, written_part in itertools.product((side, side[0]), (short, part)):
+            yield written_side + written_part, joint
+            yield written_part + written_side, joint
+
+
+_SPELLINGS = dict(_spellings())

@@ -205,7 +205,7 @@ def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
     sample = cpm.test_sample(image, person, settings())
     assert sample.image.shape == (SIDE, SIDE, 3)
     first, last = transform_points(
-        np.linalg.inv([*sample.back, [0, 0, 1]])[:2], person.box.reshape(2, 2)
+        np.linalg.inv([*sample.to_image, [0, 0, 1]])[:2], person.box.reshape(2, 2)
     )
     assert np.isclose((last - first).max(), 200, atol=0.01)
     np.testing.assert_allclose((first + last) / 2, SIDE / 2, atol=0.01)
@@ -214,7 +214,7 @@ def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
 def test_what_lies_outside_the_picture_is_black():
     image, person = somebody()
     sample = cpm.test_sample(np.full_like(image, 255), person, settings())
-    corner = transform_points(sample.back, np.array([[0.5, 0.5]]))[0]
+    corner = transform_points(sample.to_image, np.array([[0.5, 0.5]]))[0]
     assert (
         (corner < 0).any()
         and not sample.image[0, 0].any()
@@ -227,13 +227,15 @@ def test_training_samples_stay_within_the_published_ranges():
     options, zooms, angles, mirrored = settings('--data_augm'), [], [], 0
     for seed in range(60):
         sample = cpm.training_sample(image, person, options, np.random.default_rng(seed))
-        linear = np.linalg.inv(sample.back[:, :2])
+        linear = np.linalg.inv(sample.to_image[:, :2])
         mirrored += np.linalg.det(linear) < 0
         zooms.append(np.sqrt(abs(np.linalg.det(linear))) * float(person.scale))
         angles.append(np.degrees(np.arctan2(linear[1, 0], linear[1, 1])))
         flip = lsp.FLIP if np.linalg.det(linear) < 0 else range(K)
         np.testing.assert_allclose(
-            transform_points(sample.back, sample.joints_xy)[list(flip)], person.joints_xy, atol=1e-3
+            transform_points(sample.to_image, sample.joints_xy)[list(flip)],
+            person.joints_xy,
+            atol=1e-3,
         )
     assert 0.7 <= min(zooms) < 0.8 and 1.2 < max(zooms) <= 1.3
     assert np.abs(angles).max() <= 40.001 and min(angles) < -30 and max(angles) > 30
@@ -264,7 +266,7 @@ def test_the_views_maps_come_back_to_the_first_view(tf_graph, flags, n):
     assert combined.shape == (1, CELLS, CELLS, K)
     ((pose,),) = cpm.decode(combined, options)
     np.testing.assert_allclose(
-        transform_points(views[0].back, pose.joints_xy), person.joints_xy, atol=1.5
+        transform_points(views[0].to_image, pose.joints_xy), person.joints_xy, atol=1.5
     )
 
 

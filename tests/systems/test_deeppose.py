@@ -202,14 +202,15 @@ def test_crops_have_the_published_extensions(dataset, least, most):
     for seed in range(100):
         sample = deeppose.training_sample(image, person, options, np.random.default_rng(seed))
         assert sample.joints_xy.min() > -1e-3 and sample.joints_xy.max() < SIDE + 1e-3
-        ratios.append(np.abs(np.diag(sample.back)) * SIDE / sides)
+        ratios.append(np.abs(np.diag(sample.to_image)) * SIDE / sides)
         shifts.append(
-            (transform_points(sample.back, np.array([[SIDE / 2, SIDE / 2]]))[0] - middle) / sides
+            (transform_points(sample.to_image, np.array([[SIDE / 2, SIDE / 2]]))[0] - middle)
+            / sides
         )
-        order = flip if sample.back[0, 0] < 0 else range(len(flip))
-        mirrored += sample.back[0, 0] < 0
+        order = flip if sample.to_image[0, 0] < 0 else range(len(flip))
+        mirrored += sample.to_image[0, 0] < 0
         np.testing.assert_allclose(
-            transform_points(sample.back, sample.joints_xy)[order], person.joints_xy, atol=1e-3
+            transform_points(sample.to_image, sample.joints_xy)[order], person.joints_xy, atol=1e-3
         )
     ratios, shifts = np.array(ratios), np.array(shifts)
     width = most - least
@@ -225,7 +226,7 @@ def test_crops_have_the_published_extensions(dataset, least, most):
     plain = deeppose.training_sample(
         image, person, settings('--dataset', dataset), np.random.default_rng(0)
     )
-    np.testing.assert_allclose(np.diag(plain.back) * SIDE / sides, most, rtol=1e-5)
+    np.testing.assert_allclose(np.diag(plain.to_image) * SIDE / sides, most, rtol=1e-5)
 
 
 # --- learning rates, another program's weights --------------------------------------------------------------------
@@ -347,7 +348,7 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
     training = towers.build_training(deeppose, batch, ['/cpu:0'], options, steps)
     inference = towers.build_inference(deeppose, batch, ['/cpu:0'], options)
     fed = batches.collate(
-        deeppose, range(8), options, [person.unit for _, person in people], samples
+        deeppose, range(8), options, [person.norm_length for _, person in people], samples
     )
     meter = deeppose.meter(options, list(inference.outputs))
     with tf_graph() as session:

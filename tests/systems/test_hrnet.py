@@ -245,7 +245,7 @@ def test_augmentation_is_of_the_published_ranges():
     zooms, turns, mirrors = [], [], []
     for i in range(400):
         sample = hrnet.training_sample(image, person, options, np.random.default_rng(i))
-        forward = affine.invert(sample.back)
+        forward = affine.invert(sample.to_image)
         scale, mirror = (
             np.sqrt(abs(np.linalg.det(forward[:, :2]))),
             np.linalg.det(forward[:, :2]) < 0,

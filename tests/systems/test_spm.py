@@ -171,15 +171,17 @@ def test_sample_is_of_the_whole_picture(augmented):
         sample = spm.training_sample(
             image, people, settings(data_augm=augmented), np.random.default_rng(seed)
         )
-        mirrors.append(bool(np.linalg.det(sample.back[:, :2]) < 0))
+        mirrors.append(bool(np.linalg.det(sample.to_image[:, :2]) < 0))
         joints_xy = people.joints_xy[:, list(coco.FLIP)] if mirrors[-1] else people.joints_xy
         assert sample.image.shape == (384, 384, 3) and sample.joints_xy.shape == (4, K, 2)
         np.testing.assert_allclose(
-            sample.joints_xy @ sample.back[:, :2].T + sample.back[:, 2], joints_xy, atol=0.01
+            sample.joints_xy @ sample.to_image[:, :2].T + sample.to_image[:, 2],
+            joints_xy,
+            atol=0.01,
         )
         if not augmented:
             np.testing.assert_allclose(
-                sample.back, [[600 / 384, 0, 0], [0, 600 / 384, -150]], atol=1e-6
+                sample.to_image, [[600 / 384, 0, 0], [0, 600 / 384, -150]], atol=1e-6
             )
     assert any(mirrors) == augmented and not all(mirrors)
 

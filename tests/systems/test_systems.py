@@ -81,7 +81,7 @@ def test_rotation_and_zoom_are_those_that_were_said(name):
     def crop(seed, rotation, *zoom):
         options.rotation, options.zoom = rotation, zoom
         sample = system.training_sample(image, people, options, np.random.default_rng(seed))
-        return affine.invert(sample.back)[:, :2]
+        return affine.invert(sample.to_image)[:, :2]
 
     options, system, _, _ = run_options.resolve_options(
         ['--train', '--system', name, '--dataset', 'coco', '--data_augm']

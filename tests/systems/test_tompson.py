@@ -116,7 +116,7 @@ def test_a_mirrored_person_lacks_the_other_side_s_label():
         tompson.training_sample(image, person, options, np.random.default_rng(seed))
         for seed in range(20)
     ]
-    mirrored = [np.linalg.det(sample.back[:, :2]) < 0 for sample in samples]
+    mirrored = [np.linalg.det(sample.to_image[:, :2]) < 0 for sample in samples]
     samples += tompson.views(image, person, options)
     mirrored += [scale < 0 for scale in tompson.scales_of(options)]
     assert {True, False} == set(mirrored)

@@ -87,7 +87,7 @@ def test_the_torso_goes_with_flip_rotation_zoom_and_shift():
         for seed in range(12)
     ]
     assert (
-        len({np.linalg.det(sample.back[:, :2]) < 0 for sample in samples}) == 2
+        len({np.linalg.det(sample.to_image[:, :2]) < 0 for sample in samples}) == 2
     )  # mirrored ones, and others
     assert np.ptp([sample.joints_xy[TORSO, 0] for sample in samples]) > 100
     for sample in samples:

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from jointpose.inference import export
-from jointpose.utils.files import InputError
+from jointpose.utils.errors import InputError
 from jointpose.vision.crops import fit_to_frame
 from tools import build_page
 

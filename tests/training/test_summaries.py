@@ -16,7 +16,6 @@ from jointpose.datasets.flic import JOINTS, MAPS
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
 from jointpose.training import batches, summaries
-from jointpose.vision import drawing, palette
 
 BANKS = ('full', 'half', 'quarter')
 LAYERS = [f'conv{i}_{bank}' for bank in BANKS for i in (1, 2, 3, 4)] + ['conv5']  # with batch norm
@@ -393,23 +392,6 @@ def test_numbers_that_are_not_finite_are_left_out():
     assert list(summaries.describe('x', np.float32([np.nan]))) == []
 
 
-def test_overlay_paints_the_cell_in_the_joints_colour():
-    frame = np.full((480, 720, 3), 100, np.uint8)
-    maps = np.zeros((60, 90, 9), np.float32)
-    maps[30, 70, 5], maps[40, 50, 2] = 1e-3, 0.9
-    both, one = (drawing.overlay_maps(frame, maps, JOINTS, shown) for shown in (range(9), [2]))
-    assert both.shape == (240, 360, 3)
-    assert (both[:, 100:] != 100).any(axis=-1).nonzero()[
-        0
-    ].min() >= 116  # beside the names, only around the cells
-    for image, row, col, joint in ((both, 30, 70, 5), (both, 40, 50, 2), (one, 40, 50, 2)):
-        pixel = image[4 * row + 1 : 4 * row + 3, 4 * col + 1 : 4 * col + 3].mean(axis=(0, 1)) - 100
-        toward = np.array(palette.rgb(palette.joint_colours(JOINTS)[JOINTS[joint]])) - 100.0
-        assert pixel @ toward > 0.95 * np.linalg.norm(pixel) * np.linalg.norm(toward) > 0
-    assert (one[4 * 30 : 4 * 31, 4 * 70 : 4 * 71] == 100).all()
-    assert (drawing.overlay_maps(frame, np.full_like(maps, np.nan), JOINTS, [2])[40:] == 100).all()
-
-
 def test_pictures_are_rgb():
     image = np.zeros((4, 5, 3), np.uint8)
     image[..., 0] = 200
@@ -417,22 +399,3 @@ def test_pictures_are_rgb():
     assert (
         cv2.imdecode(np.frombuffer(code, np.uint8), cv2.IMREAD_COLOR) == [0, 0, 200]
     ).all()  # OpenCV's BGR
-
-
-def test_heat_image_is_brightest_at_the_peak_and_legible_when_flat():
-    values = np.zeros((120, 180))
-    values[90, 20] = 2.0
-    image = drawing.map_image(values, 'lsho given lelb').astype(int).sum(axis=-1)
-    assert (image[40:] == image[40:].max()).nonzero()[0].tolist() == [140, 140, 141, 141]
-    assert drawing.map_image(np.full((60, 90), 0.14), 'flat').shape == (240, 360, 3)
-
-
-def test_filter_grid_shows_zero_grey_and_filters_in_order():
-    weights = np.zeros((5, 5, 3, 16), np.float32)
-    weights[0, 1, 0, 6] = 0.5  # red, second row of tiles, third column
-    weights[2, 2, :, 9] = -0.5  # black
-    image = drawing.filter_grid(weights)
-    assert image.shape == (240, 240, 3)
-    assert image[60 * 1 + 5, 60 * 2 + 15].tolist() == [255, 128, 128]
-    assert image[60 * 2 + 25, 60 * 1 + 25].tolist() == [0, 0, 0]
-    assert (image == 128).all(axis=-1).sum() == 240 * 240 - 2 * 100

@@ -14,7 +14,7 @@ from jointpose.evaluation import predictions
 from jointpose.inference import export, result_entries, result_files
 from jointpose.utils import outputs
 from jointpose.utils.errors import InputError
-from jointpose.vision import drawing
+from jointpose.vision import image_files
 
 MARK = b'made by this test'
 describe = outputs.describe_by_date(MARK)
@@ -25,8 +25,8 @@ def test_only_what_bears_the_mark_is_replaced(tmp_path):
     assert outputs.check_destination(path, '--out', describe) == ''
     for ending in ('.png', '.jpg'):
         image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
-        drawing.write_image(str(tmp_path / f'marked{ending}'), image, MARK)
-        drawing.write_image(str(tmp_path / f'plain{ending}'), image)
+        image_files.write_image(str(tmp_path / f'marked{ending}'), image, MARK)
+        image_files.write_image(str(tmp_path / f'plain{ending}'), image)
         same = [cv2.imread(str(tmp_path / f'{name}{ending}')) for name in ('marked', 'plain')]
         np.testing.assert_array_equal(*same)  # the mark hurts nobody
         os.utime(tmp_path / f'marked{ending}', (0, 1.7e9))

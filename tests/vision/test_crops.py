@@ -65,7 +65,7 @@ def test_joints_stay_on_what_they_are_of(mirrored):
         joint = mpii.JOINTS.index(shown.get(name, name))
         np.testing.assert_allclose(sample.joints_xy[joint], centre, atol=0.1)
         assert sample.visible[joint] == visible[mpii.JOINTS.index(name)]
-        in_picture = sample.back @ [*sample.joints_xy[joint], 1]
+        in_picture = sample.to_image @ [*sample.joints_xy[joint], 1]
         np.testing.assert_allclose(in_picture, spots[channel], atol=1e-3)
 
 

@@ -45,7 +45,7 @@ from jointpose.utils.cli import (
     positive_float,
 )
 from jointpose.utils.log import log
-from jointpose.vision import affine, augmentation, drawing, heatmaps
+from jointpose.vision import affine, augmentation, heatmaps, map_images
 from jointpose.vision.affine import invert
 from jointpose.vision.crops import Sample, fit_to_frame
 
@@ -408,8 +408,8 @@ def test_sample(image, person, options):
     scale = single_scale(options)
     (zoomed,) = zooms(image, person, (scale,))
     return zoomed._replace(
-        back=affine.compose(
-            invert(test_time_augmentation.view_matrix(scale, (WIDTH, HEIGHT))), zoomed.back
+        to_image=affine.compose(
+            invert(test_time_augmentation.view_matrix(scale, (WIDTH, HEIGHT))), zoomed.to_image
         )
     )
 
@@ -752,7 +752,7 @@ def pictures(variables):
         if f'conv1_{bank}/weights' in variables:
             yield (
                 f'network/conv1_{bank}_filters',
-                drawing.filter_grid(variables[f'conv1_{bank}/weights']),
+                map_images.filter_grid(variables[f'conv1_{bank}/weights']),
             )
     for kind, name in (
         ('priors', 'spatial_model/energies'),
@@ -763,4 +763,4 @@ def pictures(variables):
         ):
             label = f'{flic.MAPS[joint]} given {flic.MAPS[condjoint]}'
             values = spatial_model.numpy_softplus(values)
-            yield f'{kind}/{label.replace(" ", "_")}', drawing.map_image(values, label)
+            yield f'{kind}/{label.replace(" ", "_")}', map_images.map_image(values, label)
