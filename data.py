@@ -45,30 +45,18 @@ from jointpose.utils.errors import InputError
 from jointpose.vision.joints import coco_name
 
 ROWS_A_JOB = 16  # bounds a worker's resident memory: 16 frames are 17 MB
-SETS = {
-    'flic': 'flic',
-    'lsp': 'lsp',
-    'parse': 'lsp',
-    'mpii': 'mpii',
-    'coco': 'coco',
-}  # who reads what
 NAMED = 5  # pictures that are named where there are many
 MOST_NAMED = 20  # pictures in both splits that are named
 NEARLY_ALL = 0.8  # of the people from behind: a fault of the labels, probably
-OURS = '|'.join(
-    map(
-        re.escape,
-        [
-            arrays.MANIFEST,
-            *(
-                arrays.file_name(kind, split, name)
-                for name in datasets.NAMES
-                for kind in datasets.load(name).LAYOUT
-                for split in arrays.SPLITS
-            ),
-        ],
-    )
-)
+
+
+def our_files():
+    """A regular expression of the names of all files that data.py writes."""
+    names = [arrays.MANIFEST]
+    for dataset in datasets.names():
+        for kind in datasets.load(dataset).layout:
+            names += [arrays.file_name(kind, split, dataset) for split in arrays.SPLITS]
+    return '|'.join(map(re.escape, names))
 
 
 def decode(path):
@@ -168,9 +156,12 @@ def write_split(folder, split, people, frames, workers):
     frames: a function of each person, without arguments, that returns their frame.
     """
     n = len(people.file)
-    final = {kind: os.path.join(folder, arrays.file_name(kind, split)) for kind in flic.LAYOUT}
+    final = {
+        kind: os.path.join(folder, arrays.file_name(kind, split))
+        for kind in datasets.load('flic').layout
+    }
     partial = {kind: files.temporary_path(path) for kind, path in final.items()}
-    for kind, (dtype, shape) in flic.LAYOUT.items():
+    for kind, (dtype, shape) in datasets.load('flic').layout.items():
         numpy_files.create_npy(partial[kind], dtype, (n,) + shape)
     np.lib.format.open_memmap(partial['joints'], mode='r+')[:] = people.joints_xy
     np.lib.format.open_memmap(partial['people'], mode='r+')[:] = np.rec.fromarrays(
@@ -202,7 +193,7 @@ def write_arrays(folder, write, facts):
     written = {}
     try:
         os.makedirs(folder, exist_ok=True)
-        for stale in folders.stale_partials(folder, OURS):
+        for stale in folders.stale_partials(folder, our_files()):
             os.unlink(stale)
         for split in arrays.SPLITS:
             written.update(write(split))
@@ -232,7 +223,7 @@ def former_arrays(folder, source):
     """The manifest of the arrays that new ones of `source` take the place of, None where there are none.
 
     InputError: they are of another source, or somebody else's manifest.json is there; these would be lost.
-    source: the data set's name (SETS), 'own' or 'flic_plus'.
+    source: the data set's name (--dataset), 'own' or 'flic_plus'.
     """
     path = os.path.join(folder, arrays.MANIFEST)
     if not os.path.lexists(path):
@@ -342,8 +333,8 @@ def doubtful_sides(backward):
     ]
 
 
-def report_annotated(splits, joints, root):
-    """The counts that a reader can check against the set's; joints: their names; root: the pictures' folder."""
+def report_annotated(splits, data_set, root):
+    """The counts that a reader can check against the set's; root: the pictures' folder."""
     lines = []
     for split, part in splits.items():
         visible, crowd = part.people['visible'], part.people['crowd']
@@ -360,8 +351,8 @@ def report_annotated(splits, joints, root):
     lines += [overlap.report(pairs, MOST_NAMED), *overlap.warning(pairs)]
     backward = {}
     for split, part in splits.items():
-        labelled = flic.torso_labelled(part.people['visible'], joints)
-        backward[split] = flic.faces_backward(part.joints[labelled], joints)
+        labelled = data_set.torso_labelled(part.people['visible'])
+        backward[split] = data_set.faces_backward(part.joints[labelled])
     return '\n'.join(lines + doubtful_sides(backward))
 
 
@@ -369,7 +360,7 @@ def parse_options():
     parser = cli.Parser(description=__doc__)
     parser.add_argument(
         '--dataset',
-        choices=SETS,
+        choices=datasets.readers(),
         default='flic',
         help='data set; PARSE has the form of LSP: '
         'main.py --dataset lsp --data arrays_parse (default: %(default)s)',
@@ -436,6 +427,7 @@ def parse_options():
         help='number of processes that decode pictures (default: all cores, here %(default)s)',
     )
     options = parser.parse_args()
+    data_set = datasets.load(datasets.readers()[options.dataset])
     kind = 'own' if options.coco else 'plus' if options.rows else options.dataset
     options.out = options.out or arrays.default_folder(kind)
     if options.coco and (
@@ -457,7 +449,7 @@ def parse_options():
     if options.rows:
         options.meta = [*options.meta, options.test]
     n = len(options.meta or ())
-    most = {'flic': 2 if options.coco or options.rows else 1, 'lsp': n}.get(options.dataset, 2)
+    most = 2 if options.coco or options.rows else data_set.max_annotation_files or n
     if n > most or len(options.images or ()) not in (0, 1, n):
         parser.error(
             f'--meta takes up to {most} FILE, --images one FOLDER per FILE or one for all; got {n} and '
@@ -485,15 +477,9 @@ def sources(options):
     """(paths of annotations, folders of pictures, one for each): those given, or drawn ones."""
     if not options.synthetic:
         return options.meta, options.images * (len(options.meta) // len(options.images))
-    from jointpose.datasets import synthetic, synthetic_sets
-
-    name = SETS[options.dataset]
+    name = datasets.readers()[options.dataset]
     folder = os.path.join(options.out, f'synthetic_{name.upper()}')
-    if name == 'flic':
-        synthetic.write_flic(folder, options.synthetic, options.seed)
-        return [os.path.join(folder, 'examples.mat')], [os.path.join(folder, 'images')]
-    metas, images = synthetic_sets.write(name, folder, options.synthetic, options.seed)
-    return metas, [images] * len(metas)
+    return datasets.load(name).write_synthetic(folder, options.synthetic, options.seed)
 
 
 def main():
@@ -514,9 +500,9 @@ def make_arrays(options):
         **({'source': source} if source != 'flic' else {}),
         **({'rows': os.path.basename(options.rows)} if options.rows else {}),
     }
-    manifest = (make_frames if options.dataset == 'flic' else make_annotated)(
-        metas, images, options, settings
-    )
+    data_set = datasets.load(datasets.readers()[options.dataset])
+    make = make_annotated if data_set.frame_size is None else make_frames
+    manifest = make(metas, images, options, settings)
     size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
     print(
         f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB{replaces(former, manifest)}'
@@ -577,7 +563,10 @@ def read_flic(options, metas, images):
 
 def check_space(folder, n):
     """Says how large the arrays of n people in FLIC's frames become; refuses what the disk has no room for."""
-    bytes_each = sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in flic.LAYOUT.values())
+    bytes_each = sum(
+        dtype.itemsize * int(np.prod(shape))
+        for dtype, shape in datasets.load('flic').layout.values()
+    )
     existing = os.path.abspath(folder)
     while not os.path.isdir(existing):
         existing = os.path.dirname(existing)
@@ -594,8 +583,9 @@ def check_space(folder, n):
 
 def make_annotated(metas, images, options, settings):
     """The arrays of a set whose pictures stay where they are; returns their manifest."""
-    name = SETS[options.dataset]
-    root, splits = datasets.load(name).read(metas, images)
+    name = datasets.readers()[options.dataset]
+    data_set = datasets.load(name)
+    root, splits = data_set.read(metas, images)
     splits = {
         split: check_pictures(part, root, options.workers, options.skip_missing, split)
         for split, part in splits.items()
@@ -603,13 +593,13 @@ def make_annotated(metas, images, options, settings):
     check_both(
         {split: part.people['visible'].any(axis=1).sum() for split, part in splits.items()},
         metas,
-        tenths=name in ('mpii', 'coco'),
+        tenths=data_set.tenth_is_test,
     )
     for part in splits.values():
-        records.check_joints(part.joints, metas[0])
-    print(report_annotated(splits, datasets.load(name).JOINTS, root))
-    for part in splits.values() if name == 'coco' else ():
-        for line in records.label_warnings(part):
+        data_set.check_joints(part.joints, metas[0])
+    print(report_annotated(splits, data_set, root))
+    for part in splits.values():
+        for line in data_set.label_warnings(part):
             print(line)
     facts = {
         'dataset': name,

@@ -3,7 +3,7 @@
     python evaluate.py predictions.mat                                    what main.py wrote
     python evaluate.py --predictions NewellARXIV16.mat --normaliser torsobox          another system's file
 
-Of LSP, MPII and COCO, where --data holds their arrays, it prints the tables of evaluation/metrics_tables.py.  Of FLIC, which
+Of LSP, MPII and COCO, where --data holds their arrays, it prints the tables of metrics/tables.py.  Of FLIC, which
 all that follows is about, it prints one Markdown table and writes `curves.png` and `curves.csv` (see --out).  The truth
 is read from the arrays of data.py (--data): exact pixel coordinates, never heat maps.
 
@@ -14,7 +14,7 @@ is the prediction, g the truth, and the normaliser of each person is one of
     torsobox    the diagonal of the annotated torso box, published as PCK@0.2 at radius 20
 AUC is the exact area under that rate over the radii 0..20 in % of the full area: 100 * mean(max(0, 1 - error / 20)).
 `shoulder`, `elbow`, `wrist` and `hip` are the means of left and right; the last row is the mean over the joints scored.
-`--intervals` adds a table of bootstrap 95 % intervals (evaluation/intervals.py), over people and over the films that they
+`--intervals` adds a table of bootstrap 95 % intervals (metrics/intervals.py), over people and over the films that they
 are from: a file's name without its last number.
 
 Sides.  The arrays hold the sides of people seen from behind swapped: "left" is always the joint on the picture's right.
@@ -50,8 +50,9 @@ from jointpose.datasets.arrays import (
     read_manifest,
 )
 from jointpose.datasets.flic import JOINTS, N_JOINTS, check_joints, swap_sides
-from jointpose.evaluation import intervals, metrics_tables, predictions
-from jointpose.evaluation.metrics import (
+from jointpose.evaluation import predictions
+from jointpose.metrics import intervals
+from jointpose.metrics.key_points import (
     MAX_RADIUS,
     area_under_curve,
     detection_rate,
@@ -63,7 +64,7 @@ from jointpose.utils.errors import InputError
 from jointpose.utils.files import atomic_write, load_json
 from jointpose.utils.tables import markdown
 from jointpose.utils.terminal import printable
-from jointpose.vision import palette
+from jointpose.vision import joints, palette
 from jointpose.vision.joints import side_of
 
 KINDS = {
@@ -463,7 +464,7 @@ def main():
     path = args.predictions if third_party else args.predictions_mat
     args.data = args.data or default_folder('flic' if third_party else predictions.dataset_of(path))
     manifest = read_manifest(args.data)
-    if manifest['dataset'] != 'flic':
+    if not datasets.load(manifest['dataset']).has_rate_curves:
         return print_tables(args, manifest, path)
     found = (
         third_party_predictions(path, args.key, args.joints, manifest['counts']['test'])
@@ -528,7 +529,7 @@ def read_results(path, pictures):
     Pictures go by file_name, where a result has it, else by image_id: the picture's id or, as Ultralytics writes it,
     its name without ending.  The only category is taken for person, whatever its id; of several it is 1.
     """
-    results, k, ids = load_json(path), len(datasets.load('coco').JOINTS), ids_of(pictures)
+    results, k, ids = load_json(path), len(joints.COCO_JOINTS), ids_of(pictures)
     if not isinstance(results, list):
         raise InputError('not a list of results')
     for row, result in enumerate(results):
@@ -592,27 +593,26 @@ def picture_of(result, ids):
 
 
 def print_tables(args, manifest, path):
-    """Of a data set that is measured otherwise (evaluation/metrics_tables.py)."""
+    """Of a data set that is measured otherwise (metrics/tables.py)."""
     dataset = manifest['dataset']
     if args.flics_own:
         raise InputError(f'--{args.flics_own[0]} goes with FLIC, but {args.data} holds {dataset}')
-    if dataset == 'coco':
+    data_set = datasets.load(dataset)
+    if data_set.multi_person:
         pictures, everybody = (
             load_array(args.data, 'pictures', 'test', manifest),
             load_split(args.data, 'test', manifest),
         )
         results = read_results(path, pictures)
         with_results = {result['image_id'] for result in results}
-        made = [metrics_tables.precision_table(pictures, everybody, results)]
+        made = data_set.result_tables(pictures, everybody, results)
         print(
             f'test split, {len(pictures)} pictures, {len(pictures) - len(with_results)} of them without results\n'
         )
     else:
         found = predictions.read(path, manifest)
         people = load_split(args.data, found.split, manifest)
-        made = metrics_tables.tables(
-            dataset, found.models, people.joints[found.rows], people.people[found.rows]
-        )
+        made = data_set.tables(found.models, people.joints[found.rows], people.people[found.rows])
         print(f'{found.split} split, {len(found.rows)} people\n')
     print('\n\n'.join(markdown(header, rows) for _, header, rows in made))
 

@@ -106,7 +106,7 @@ def test_labels_of_every_set_are_looked_at(tmp_path):
     names, boxes = [f'{i}.jpg' for i in range(8)], np.tile([0, 0, 9, 9], (8, 1))
     part = records.make_annotated(names, np.arange(8), xy, visible, box=boxes)
     splits = {'train': part, 'test': records.keep_pictures(part, np.arange(8) < 6)}
-    text = data.report_annotated(splits, lsp.JOINTS, str(tmp_path))
+    text = data.report_annotated(splits, lsp.Lsp(), str(tmp_path))
     assert '6 of 7 train and 6 of 6 test people seem to be seen from behind' in text
     assert 'frames in both splits: 6' in text and 'warning: 6 pictures are' in text
 
@@ -268,7 +268,9 @@ def numbered_split(n, frames=False):
         np.full((n, 10, 2), 8.0, np.float32) * row[:, None, None],
     )
     people['row'] = row
-    return arrays.Split(images, joints_xy, flic.people(people, joints_xy), row, 'train')
+    return arrays.Split(
+        images, joints_xy, flic.Flic().complete_people(people, joints_xy), row, 'train'
+    )
 
 
 @pytest.mark.parametrize('n', [100, 137, 999, 1000, 3987])

@@ -19,7 +19,8 @@ import pytest
 import scipy.io
 from conftest import ROOT
 
-from jointpose.datasets import synthetic, synthetic_sets
+from jointpose import datasets
+from jointpose.datasets import synthetic
 
 PAGES = ['README.md', *sorted(glob.glob('docs/*.md', root_dir=ROOT))]
 SHORT = 'docs/datasets.md'  # run by `make test`, too
@@ -74,11 +75,11 @@ def belongings(tmp_path_factory):
     synthetic.write_flic(str(folder / 'FLIC'), 20, 0)
     write_flic_full(folder)
     for name in ('lsp', 'lspet'):
-        synthetic_sets.write('lsp', str(folder / name), 12, 0)
-    synthetic_sets.write('mpii', str(folder / 'mpii'), 16, 0)
+        datasets.load('lsp').write_synthetic(str(folder / name), 12, 0)
+    datasets.load('mpii').write_synthetic(str(folder / 'mpii'), 16, 0)
     for name in ('train.json', 'valid.json'):
         (folder / 'mpii' / name).rename(folder / name)
-    synthetic_sets.write('coco', str(folder / 'coco'), 40, 0)
+    datasets.load('coco').write_synthetic(str(folder / 'coco'), 40, 0)
     for name in ('train', 'val'):
         (folder / 'coco' / f'{name}.json').rename(folder / f'person_keypoints_{name}2017.json')
         (folder / f'{name}2017').symlink_to('coco/images')

@@ -133,8 +133,10 @@ def annotated(joints_xy, visible, joints):
 def pictures(shared):
     """All Pictures of the measurement."""
     folder = os.path.join(shared, '{}', '').format
-    lspet_root, lspet = lsp.read([folder('lspet') + 'joints.mat'], [folder('lspet') + 'images'])
-    parse_root, parse = lsp.read([folder('parse') + 'labels.mat'], [folder('parse')])
+    lspet_root, lspet = lsp.Lsp().read(
+        [folder('lspet') + 'joints.mat'], [folder('lspet') + 'images']
+    )
+    parse_root, parse = lsp.Lsp().read([folder('parse') + 'labels.mat'], [folder('parse')])
     for i in (*range(0, 240, 16), *range(500, 1000, 16)):
         yield of_row(
             'tuned' if i < 500 else 'held out', 'LSP-extended', lspet['train'], i, lspet_root

@@ -60,7 +60,7 @@ def main():
     parser.add_argument('parse', help="PARSE's folder: labels.mat, im0001.jpg ...")
     parser.add_argument('--out', required=True, help='folder for train.json and test.json')
     options = parser.parse_args()
-    _, splits = lsp.read([os.path.join(options.parse, 'labels.mat')], [options.parse])
+    _, splits = lsp.Lsp().read([os.path.join(options.parse, 'labels.mat')], [options.parse])
     os.makedirs(options.out, exist_ok=True)
     for split, part in splits.items():
         content = coco(part, options.parse)

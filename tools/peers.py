@@ -28,7 +28,7 @@ import numpy as np
 from jointpose import evaluate
 from jointpose.datasets import arrays, flic
 from jointpose.evaluation import predictions
-from jointpose.evaluation.metrics import detection_rate
+from jointpose.metrics.key_points import detection_rate
 from jointpose.utils import files, progress
 from jointpose.utils.cli import Parser, positive_int, run_script
 from jointpose.utils.errors import InputError

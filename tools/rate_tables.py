@@ -16,9 +16,10 @@ import numpy as np
 from jointpose import evaluate
 from jointpose.datasets import flic
 from jointpose.datasets.arrays import read_manifest
-from jointpose.evaluation import intervals, predictions
-from jointpose.evaluation.metrics import detection_rate
+from jointpose.evaluation import predictions
 from jointpose.evaluation.predictions import TITLES
+from jointpose.metrics import intervals
+from jointpose.metrics.key_points import detection_rate
 from jointpose.utils import files
 from jointpose.utils.cli import Parser, run_script
 from jointpose.utils.errors import InputError

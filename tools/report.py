@@ -338,7 +338,11 @@ def drawn_people(n=N_DRAWN, seed=DRAWN_SEED):
     joints_xy, _ = flic.to_observer_sides(np.stack(true))  # as data.py does
     joints_xy = flic.add_torso(joints_xy)
     return arrays.Split(
-        np.stack(images), joints_xy, flic.people(stored, joints_xy), np.arange(n), 'test'
+        np.stack(images),
+        joints_xy,
+        flic.Flic().complete_people(stored, joints_xy),
+        np.arange(n),
+        'test',
     )
 
 

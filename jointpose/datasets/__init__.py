@@ -1,24 +1,59 @@
-"""Data sets: names and geometry of the joints, and the readers, one module each (flic.py); their arrays on disk.
+"""Data sets: a file each, behind the interface of base.py; what they share; their arrays on disk."""
 
-Every data set has a module, found by its name (`--dataset flic`), with
-    JOINTS      names of the joints that are predicted; a side's begin with l or r, no other does
-    POINTS      names of the points that the arrays hold, JOINTS first
-    FLIP        in a mirrored picture point i is where point FLIP[i] was
-    LIMBS       pairs of joints to draw a line between
-    SIDES       which side is left, in words
-    LAYOUT      {kind: (dtype, shape of one)} of the arrays that data.py writes (arrays.py)
-    MEASURE     name of the rate in logs and TensorBoard
-    RADIUS      errors up to RADIUS * unit count as hits there; arrays.py says what a person's unit is
-    UNCOUNTED   joints that the mean over the joints leaves out
-    people(stored, joints_xy)     the stored people with all the fields that a crops.Person has
-    check_joints(joints_xy, path)                           InputError where joints cannot be
-"""
+from __future__ import annotations
 
+import functools
 import importlib
+import inspect
+import pkgutil
+import typing
 
-NAMES = ('flic', 'lsp', 'mpii', 'coco')
+if typing.TYPE_CHECKING:
+    from jointpose.datasets.base import DataSet
 
 
-def load(name):
-    """The data set's module."""
-    return importlib.import_module(f'jointpose.datasets.{name}')
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Returns the names of all data sets: those of the modules here that define one."""
+    modules = [module.name for module in pkgutil.iter_modules(__path__)]
+    return tuple(sorted(name for name in modules if _class_in(name)))
+
+
+@functools.cache
+def load(name: str) -> DataSet:
+    """Returns the data set of this name.
+
+    Raises:
+        TypeError: its class lacks attributes or methods, which are listed.
+    """
+    found = _class_in(name)
+    if found is None:
+        raise ValueError(f'datasets/{name}.py defines no DataSet with name = {name!r}')
+    if missing := found.missing():
+        raise TypeError(f'datasets/{name}.py: {found.__name__} lacks {", ".join(missing)}')
+    return found()
+
+
+@functools.cache
+def readers() -> dict[str, str]:
+    """Returns {value of data.py --dataset: name of the data set that reads it}."""
+    found = {}
+    for name in names():
+        for source in (name, *load(name).same_form):
+            found[source] = name
+    return found
+
+
+def _class_in(name):
+    """Returns the subclass of DataSet that a module of this room defines under its own name, or None."""
+    from jointpose.datasets.base import DataSet
+
+    module = importlib.import_module(f'jointpose.datasets.{name}')
+    for value in vars(module).values():
+        if (
+            inspect.isclass(value)
+            and issubclass(value, DataSet)
+            and value.__dict__.get('name') == name
+        ):
+            return value
+    return None

@@ -60,7 +60,7 @@ def person_dtype(k, width=FILE_WIDTH):
 
 
 def picture_layout(k):
-    """The LAYOUT of a data set of pictures of any size."""
+    """The layout of the arrays of a data set of pictures of any size."""
     return {
         'pictures': (picture_dtype(), ()),
         'joints': (np.dtype(np.float32), (k, 2)),
@@ -112,14 +112,16 @@ def check_types(manifest):
         if kind in manifest
     ]
     sums = [*manifest['checksums'].items(), *manifest['spots'].items()]
+    known = manifest['dataset'] in datasets.names()
     sound = {
         'id': isinstance(manifest['id'], str),
         'settings': isinstance(manifest['settings'], dict),
         'counts': 'counts' in manifest
         and all(type(count) is int and count >= 0 for count in counts),
         'checksums': all(isinstance(crc, str) for _, crc in sums),
-        'dataset': manifest['dataset'] in datasets.NAMES,
-        'images': manifest['dataset'] == 'flic'
+        'dataset': known,
+        'images': not known
+        or datasets.load(manifest['dataset']).frame_size is not None
         or (isinstance(manifest['images'], str) and manifest['images']),
     }
     for name, good in sound.items():
@@ -134,13 +136,13 @@ def load_split(folder, split, manifest, verify=False):
     size are decoded when they are asked for.
     """
     name = manifest['dataset']
-    body = datasets.load(name)
-    stored = {kind: load_array(folder, kind, split, manifest, verify) for kind in body.LAYOUT}
+    data_set = datasets.load(name)
+    stored = {kind: load_array(folder, kind, split, manifest, verify) for kind in data_set.layout}
     stored = {
         kind: Frames(array) if kind == 'x' else np.array(array) for kind, array in stored.items()
     }
-    body.check_joints(stored['joints'], os.path.join(folder, file_name('joints', split, name)))
-    people = body.people(stored['people'], stored['joints'])
+    data_set.check_joints(stored['joints'], os.path.join(folder, file_name('joints', split, name)))
+    people = data_set.complete_people(stored['people'], stored['joints'])
     images = (
         stored['x']
         if 'x' in stored
@@ -314,7 +316,7 @@ def load_array(folder, kind, split, manifest, verify=False):
     """Opens one array: a read-only memory map, checked as `load_split` says."""
     name = file_name(kind, split, manifest['dataset'])
     path = os.path.join(folder, name)
-    dtype, shape = datasets.load(manifest['dataset']).LAYOUT[kind]
+    dtype, shape = datasets.load(manifest['dataset']).layout[kind]
     count = manifest['pictures' if kind == 'pictures' else 'counts'][split]
     array = open_npy(path, dtype, (count,) + shape)
     sums, sum_of = (

@@ -11,45 +11,112 @@ unit is the root of the area of the person's segment, by which OKS is normalised
 import numpy as np
 
 from jointpose.annotations import coco_json, coco_people, picture_names
-from jointpose.datasets import arrays, records
+from jointpose.datasets import records
+from jointpose.datasets.base import PictureDataSet
+from jointpose.metrics.average_precision import precision_table
 from jointpose.vision import joints
 
-POINTS = JOINTS = joints.COCO_JOINTS
-FLIP = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+JOINTS = joints.COCO_JOINTS
 LIMBS = (
-    (15, 13),
-    (13, 11),
-    (16, 14),
-    (14, 12),
-    (11, 12),
-    (5, 11),
-    (6, 12),
-    (5, 6),
-    (5, 7),
-    (6, 8),
-    (7, 9),
-    (8, 10),
-    (1, 2),
-    (0, 1),
-    (0, 2),
-    (1, 3),
-    (2, 4),
-    (3, 5),
-    (4, 6),
+    ('lank', 'lkne'),
+    ('lkne', 'lhip'),
+    ('rank', 'rkne'),
+    ('rkne', 'rhip'),
+    ('lhip', 'rhip'),
+    ('lsho', 'lhip'),
+    ('rsho', 'rhip'),
+    ('lsho', 'rsho'),
+    ('lsho', 'lelb'),
+    ('rsho', 'relb'),
+    ('lelb', 'lwri'),
+    ('relb', 'rwri'),
+    ('leye', 'reye'),
+    ('nose', 'leye'),
+    ('nose', 'reye'),
+    ('leye', 'lear'),
+    ('reye', 'rear'),
+    ('lear', 'lsho'),
+    ('rear', 'rsho'),
 )
-LAYOUT = arrays.picture_layout(len(JOINTS))
-SIDES = "left is the person's own left"
-MEASURE, RADIUS, UNCOUNTED = 'PCK@0.1', 0.1, ()
-people, check_joints = records.people, records.check_joints
 
 
-def read(metas, folders):
-    """See annotations.py."""
-    root, inner = records.common_root(folders)
-    parts = [read_json(path, folder, prefix) for path, folder, prefix in zip(metas, folders, inner)]
-    return root, dict(zip(arrays.SPLITS, parts)) if len(parts) == 2 else records.split_by_tenths(
-        records.concatenated(parts)
+class Coco(PictureDataSet):
+    """COCO's person key points."""
+
+    name = 'coco'
+    joints = JOINTS
+    limbs = LIMBS
+    normaliser = None
+    rate_name = 'PCK@0.1'
+    hit_radius = 0.1
+    multi_person = True
+
+    def read(self, metas, folders):
+        """See PictureDataSet."""
+        root, inner = records.common_root(folders)
+        parts = [read_json(*part) for part in zip(metas, folders, inner)]
+        return root, records.as_splits(parts)
+
+    def label_warnings(self, part):
+        return records.label_warnings(part)
+
+    def result_tables(self, pictures, split, results, evaluated=None):
+        return [precision_table(JOINTS, pictures, split, results, evaluated)]
+
+    def write_synthetic(self, folder, n, seed):
+        """Writes train.json and val.json: COCO's annotations of person key points."""
+        from jointpose.datasets import synthetic_sets
+
+        images = synthetic_sets.make_image_folder(folder)
+        parts = {'train.json': empty_document(), 'val.json': empty_document()}
+        for drawn in synthetic_sets.draw_pictures(images, n, seed, '{:012d}.jpg', people=4):
+            add_drawn(parts['val.json' if drawn.index % 5 == 1 else 'train.json'], drawn)
+        return synthetic_sets.write_json_files(folder, parts), [images, images]
+
+
+def empty_document():
+    """Returns COCO's form of annotations without pictures."""
+    category = {
+        'id': 1,
+        'name': 'person',
+        'keypoints': list(JOINTS),
+        'skeleton': [[JOINTS.index(a) + 1, JOINTS.index(b) + 1] for a, b in LIMBS],
+    }
+    return {'images': [], 'annotations': [], 'categories': [category]}
+
+
+def add_drawn(document, drawn):
+    """Adds a synthetic_sets.DrawnPicture to a document in COCO's form."""
+    image_id = drawn.index + 1
+    height, width = drawn.size
+    document['images'].append(
+        {'id': image_id, 'file_name': drawn.file, 'height': height, 'width': width}
     )
+    for body in drawn.bodies:
+        if body.mask.any():  # else people nearer cover all of this one
+            id_ = 1000 * image_id + len(document['annotations'])
+            document['annotations'].append(drawn_annotation(body, id_, image_id))
+
+
+def drawn_annotation(body, id_, image_id):
+    """Returns the annotation of a synthetic_sets.Body."""
+    from jointpose.datasets import synthetic_sets
+
+    xy, visible = synthetic_sets.joints_of(body, JOINTS)
+    rows = np.flatnonzero(body.mask.any(axis=1))
+    columns = np.flatnonzero(body.mask.any(axis=0))
+    left, top = int(columns[0]), int(rows[0])
+    points = np.column_stack([xy, visible]).ravel()
+    return {
+        'id': id_,
+        'image_id': image_id,
+        'category_id': 1,
+        'iscrowd': 0,
+        'bbox': [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+        'area': float(body.mask.sum()),
+        'num_keypoints': int((visible > 0).sum()),
+        'keypoints': [round(float(value), 2) for value in points],
+    }
 
 
 @records.reports_path

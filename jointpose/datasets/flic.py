@@ -14,26 +14,22 @@ import os
 import numpy as np
 
 from jointpose.datasets.arrays import with_fields
+from jointpose.datasets.base import DataSet
 from jointpose.utils.errors import InputError
 from jointpose.utils.mat_files import load_mat
 from jointpose.vision.crops import UNLABELLED, VISIBLE, centre_and_scale
 from jointpose.vision.heatmaps import STRIDE
-from jointpose.vision.joints import TORSO_JOINTS
 
 HEIGHT, WIDTH = 480, 720
 MAP_HEIGHT, MAP_WIDTH = HEIGHT // STRIDE, WIDTH // STRIDE
 
 JOINTS = ('lsho', 'lelb', 'lwri', 'rsho', 'relb', 'rwri', 'lhip', 'rhip', 'nose')
-MAPS = POINTS = JOINTS + (
+MAPS = JOINTS + (
     'torso',
 )  # the tenth map says which of several people is meant; given, not predicted
 N_JOINTS, N_MAPS = len(JOINTS), len(MAPS)
 TORSO_CORNERS = (0, 3, 6, 7)  # lsho rsho lhip rhip: torso = their mean
-FLIP = (3, 4, 5, 0, 1, 2, 7, 6, 8, 9)  # in a mirrored picture joint i is where joint FLIP[i] was
-LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (0, 3), (0, 6), (3, 7), (6, 7), (8, 0), (8, 3))
 NORMALISER = ('lhip', 'rsho')  # rates are in % of the distance between these two
-SIDES = "left is the person's own left if seen from the front: people seen from behind come out exchanged"
-MEASURE, RADIUS, UNCOUNTED = 'detection rate at radius 10', 0.1, ()
 PAIRS = tuple(
     (j, v) for j in range(N_MAPS) for v in range(N_MAPS) if v != j
 )  # 90 x (joint, condjoint)
@@ -45,18 +41,83 @@ MAX_NAME = 80  # characters of a picture's name
 PERSON_DTYPE = np.dtype(
     [('file', f'U{MAX_NAME}'), ('torsobox', '<f4', 4), ('backward', '?'), ('row', '<i4')]
 )
-LAYOUT = {
-    'x': (np.dtype(np.uint8), (HEIGHT, WIDTH, 3)),
-    'joints': (np.dtype(np.float32), (N_MAPS, 2)),
-    'people': (PERSON_DTYPE, ()),
-}
-
 # n people: file [n] str, joints_xy [n, 10, 2] float32 pixels (sides swapped where backward), torsobox [n, 4],
 # backward [n] bool, split [n] 'train' | 'test' | '', row [n] in examples.mat, picture [n] str: path of the file that
 # shows them (of what `read_annotations` returns, the name alone).
 Annotations = collections.namedtuple(
     'Annotations', 'file joints_xy torsobox backward split row picture'
 )
+
+
+class Flic(DataSet):
+    """FLIC, FLIC-plus and custom people cut out as FLIC's are: frames of one size, stored in the arrays."""
+
+    name = 'flic'
+    joints = JOINTS
+    anchor = 'torso'
+    limbs = (
+        ('lsho', 'lelb'),
+        ('lelb', 'lwri'),
+        ('rsho', 'relb'),
+        ('relb', 'rwri'),
+        ('lsho', 'rsho'),
+        ('lsho', 'lhip'),
+        ('rsho', 'rhip'),
+        ('lhip', 'rhip'),
+        ('nose', 'lsho'),
+        ('nose', 'rsho'),
+    )
+    normaliser = NORMALISER
+    side_convention = "left is the person's own left if seen from the front: people seen from behind come out exchanged"
+    frame_size = (HEIGHT, WIDTH)
+    rate_name = 'detection rate at radius 10'
+    hit_radius = 0.1
+    has_rate_curves = True
+    max_annotation_files = 1
+    tenth_is_test = False
+
+    @property
+    def layout(self):
+        return {
+            'x': (np.dtype(np.uint8), (HEIGHT, WIDTH, 3)),
+            'joints': (np.dtype(np.float32), (N_MAPS, 2)),
+            'people': (PERSON_DTYPE, ()),
+        }
+
+    def complete_people(self, stored, joints_xy):
+        """Derives the upper body's box from the torsobox, and the unit, the normaliser's length."""
+        first = stored['torsobox'][:, :2]
+        last = stored['torsobox'][:, 2:]
+        middle = np.tile((first + last) / 2, 2)
+        height = (last - first)[:, 1:]
+        box = middle + height * UPPER_BODY
+        centre, scale = centre_and_scale(box)
+        return with_fields(
+            stored,
+            visible=visibility(joints_xy),
+            box=box,
+            unit=np.linalg.norm(normaliser(joints_xy), axis=-1),
+            centre=centre,
+            scale=scale,
+            area=np.prod(box[:, 2:] - box[:, :2], axis=-1),
+            crowd=np.zeros(len(stored), bool),
+            picture=np.unique(stored['file'], return_inverse=True)[1],
+        )
+
+    def check_joints(self, joints_xy, path):
+        check_joints(joints_xy, path)
+
+    def write_synthetic(self, folder, n, seed):
+        """Writes examples.mat and images/, as FLIC's."""
+        from jointpose.datasets import synthetic
+
+        synthetic.write_flic(folder, n, seed)
+        return [os.path.join(folder, 'examples.mat')], [os.path.join(folder, 'images')]
+
+
+FLIP = Flic().flip
+LIMBS = Flic().limb_indices
+LAYOUT = Flic().layout
 
 
 def pair_name(joint, condjoint, names=MAPS):
@@ -84,28 +145,10 @@ def swap_sides(joints_xy):
     return joints_xy[..., list(FLIP[: joints_xy.shape[-2]]), :]
 
 
-def faces_backward(joints_xy, joints=JOINTS):
-    """[..., k, 2] -> bool [...]: whether people are seen from behind.
-
-    They are if shoulders and hips both cross: the person's own left lies left of the right in the picture.  All of
-    FLIC's people with crossed hips have crossed shoulders, too.  Elsewhere, one of the two often crosses by itself, of
-    people who twist, bend or stand in profile, and most of them face the camera.  Unlabelled joints (NaN) do not cross.
-
-    joints: the names of the k joints.
-    """
-    x = dict(zip(joints, np.moveaxis(joints_xy[..., 0], -1, 0)))
-    return (x['lsho'] < x['rsho']) & (x['lhip'] < x['rhip'])
-
-
-def torso_labelled(visible, joints=JOINTS):
-    """Labels [n, k] (crops.NOT_LABELLED ...) -> bool [n]: whether both shoulders and both hips have one."""
-    return (visible[:, [joints.index(joint) for joint in TORSO_JOINTS]] > 0).all(axis=1)
-
-
 def to_observer_sides(joints_xy):
     """Person-centric joints [n, 9, 2] -> (observer-centric joints [n, 9, 2], backward bool [n]): left and right of
     people seen from behind are exchanged."""
-    backward = faces_backward(joints_xy)
+    backward = Flic().faces_backward(joints_xy)
     return np.where(backward[:, None, None], swap_sides(joints_xy), joints_xy), backward
 
 
@@ -118,25 +161,6 @@ def normaliser(joints_xy, joints=NORMALISER):
     """[..., k, 2] -> [..., 2]: the first of two joints minus the second, whose distance rates are in % of."""
     end, beginning = (joints_xy[..., JOINTS.index(joint), :] for joint in joints)
     return end - beginning
-
-
-def people(stored, joints_xy):
-    """Stored people [n] (PERSON_DTYPE) -> with the fields of crops.Person and what arrays.by_picture goes by; unit is the
-    length of NORMALISER."""
-    first, last = stored['torsobox'][:, :2], stored['torsobox'][:, 2:]
-    middle, height = np.tile((first + last) / 2, 2), (last - first)[:, 1:]
-    box = middle + height * UPPER_BODY
-    unit = np.linalg.norm(normaliser(joints_xy), axis=-1)
-    return with_fields(
-        stored,
-        visible=visibility(joints_xy),
-        box=box,
-        unit=unit,
-        **dict(zip(('centre', 'scale'), centre_and_scale(box))),
-        area=np.prod(box[:, 2:] - box[:, :2], axis=-1),
-        crowd=np.zeros(len(stored), bool),
-        picture=np.unique(stored['file'], return_inverse=True)[1],
-    )
 
 
 def visibility(joints_xy):

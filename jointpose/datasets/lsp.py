@@ -18,7 +18,9 @@ import os
 import numpy as np
 
 from jointpose.datasets import arrays, records
+from jointpose.datasets.base import PictureDataSet
 from jointpose.media.sources import IMAGE_ENDINGS
+from jointpose.metrics.tables import pck_table, pcp_table
 from jointpose.utils.errors import InputError
 from jointpose.utils.mat_files import load_mat
 from jointpose.vision.crops import HIDDEN, UNLABELLED, VISIBLE
@@ -39,39 +41,74 @@ JOINTS = (
     'neck',
     'head',
 )
-POINTS = JOINTS
-FLIP = (5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13)
 LIMBS = (
-    (0, 1),
-    (1, 2),
-    (2, 3),
-    (3, 4),
-    (4, 5),
-    (6, 7),
-    (7, 8),
-    (8, 9),
-    (9, 10),
-    (10, 11),
-    (8, 12),
-    (9, 12),
-    (12, 13),
-    (2, 8),
-    (3, 9),
+    ('rank', 'rkne'),
+    ('rkne', 'rhip'),
+    ('rhip', 'lhip'),
+    ('lhip', 'lkne'),
+    ('lkne', 'lank'),
+    ('rwri', 'relb'),
+    ('relb', 'rsho'),
+    ('rsho', 'lsho'),
+    ('lsho', 'lelb'),
+    ('lelb', 'lwri'),
+    ('rsho', 'neck'),
+    ('lsho', 'neck'),
+    ('neck', 'head'),
+    ('rhip', 'rsho'),
+    ('lhip', 'lsho'),
 )
-LAYOUT = arrays.picture_layout(len(JOINTS))
-SIDES = "left is the person's own left"
-TORSO = ('lsho', 'rhip')
-MEASURE, RADIUS, UNCOUNTED = 'PCK@0.2', 0.2, ()
-people, check_joints = records.people, records.check_joints
+NORMALISER = ('lsho', 'rhip')
+HEAD_SEGMENT = (
+    'neck',
+    'head',
+)  # there are no head boxes: its length is the unit of PCKh, as deeppose_tf's
 
 
-def read(metas, folders):
-    """See annotations.py; several files are joined."""
-    root, inner = records.common_root(folders)
-    parts = [read_one(meta, root, folder) for meta, folder in zip(metas, inner)]
-    return root, {
-        split: records.concatenated([part[split] for part in parts]) for split in arrays.SPLITS
-    }
+class Lsp(PictureDataSet):
+    """LSP, LSP-extended and PARSE."""
+
+    name = 'lsp'
+    same_form = ('parse',)
+    joints = JOINTS
+    limbs = LIMBS
+    normaliser = NORMALISER
+    rate_name = 'PCK@0.2'
+    hit_radius = 0.2
+    max_annotation_files = None
+    tenth_is_test = False
+
+    def read(self, metas, folders):
+        """See PictureDataSet; several files are joined."""
+        root, inner = records.common_root(folders)
+        parts = [read_one(meta, root, folder) for meta, folder in zip(metas, inner)]
+        splits = {}
+        for split in arrays.SPLITS:
+            splits[split] = records.concatenated([part[split] for part in parts])
+        return root, splits
+
+    def tables(self, found, joints_xy, people):
+        visible = people['visible']
+        neck, head = map(JOINTS.index, HEAD_SEGMENT)
+        head_length = records.distance(joints_xy, visible, neck, head)
+        return [
+            pck_table(self, 'PCK', people['unit'], found, joints_xy, visible),
+            pck_table(self, 'PCKh', head_length, found, joints_xy, visible),
+            pcp_table(self, found, joints_xy, visible),
+        ]
+
+    def write_synthetic(self, folder, n, seed):
+        """Writes joints.mat, 3 x 14 x n: x, y, 1 where hidden."""
+        from jointpose.datasets import synthetic, synthetic_sets
+
+        images = synthetic_sets.make_image_folder(folder)
+        people = []
+        for drawn in synthetic_sets.draw_pictures(images, n, seed, 'im{:04d}.jpg', length=150):
+            xy, visible = synthetic_sets.joints_of(drawn.bodies[0], JOINTS)
+            people.append(np.column_stack([xy, visible == HIDDEN]))
+        path = os.path.join(folder, 'joints.mat')
+        synthetic.save_mat(path, {'joints': np.stack(people).transpose(2, 1, 0)})
+        return [path], [images]
 
 
 @records.reports_path
@@ -100,7 +137,7 @@ def read_one(path, root, folder):
         xy,
         visible,
         box=records.box_of(xy, visible),
-        unit=records.distance(xy, visible, *map(JOINTS.index, TORSO)),
+        unit=records.distance(xy, visible, *map(JOINTS.index, NORMALISER)),
     )
     train = np.arange(len(xy)) < n_train
     return {

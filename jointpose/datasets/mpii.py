@@ -19,7 +19,9 @@ import numpy as np
 
 from jointpose.annotations import picture_names
 from jointpose.annotations.coco_json import is_nowhere
-from jointpose.datasets import arrays, records
+from jointpose.datasets import records
+from jointpose.datasets.base import PictureDataSet
+from jointpose.metrics.tables import pck_table
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import load_json
 from jointpose.utils.mat_files import load_mat
@@ -43,47 +45,78 @@ JOINTS = (
     'lelb',
     'lwri',
 )
-POINTS = JOINTS
-FLIP = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
 LIMBS = (
-    (0, 1),
-    (1, 2),
-    (2, 6),
-    (6, 3),
-    (3, 4),
-    (4, 5),
-    (6, 7),
-    (7, 8),
-    (8, 9),
-    (10, 11),
-    (11, 12),
-    (12, 7),
-    (7, 13),
-    (13, 14),
-    (14, 15),
+    ('rank', 'rkne'),
+    ('rkne', 'rhip'),
+    ('rhip', 'pelvis'),
+    ('pelvis', 'lhip'),
+    ('lhip', 'lkne'),
+    ('lkne', 'lank'),
+    ('pelvis', 'thorax'),
+    ('thorax', 'neck'),
+    ('neck', 'head'),
+    ('rwri', 'relb'),
+    ('relb', 'rsho'),
+    ('rsho', 'thorax'),
+    ('thorax', 'lsho'),
+    ('lsho', 'lelb'),
+    ('lelb', 'lwri'),
 )
-LAYOUT = arrays.picture_layout(len(JOINTS))
-SIDES = "left is the person's own left"
-MEASURE, RADIUS, UNCOUNTED = 'PCKh@0.5', 0.5, ('pelvis', 'thorax')
-people, check_joints = records.people, records.check_joints
-FIELDS = 'image', 'joints', 'joints_vis', 'center', 'scale'  # of HRNet's form
+FIELDS = ('image', 'joints', 'joints_vis', 'center', 'scale')  # of HRNet's form
 HEAD = ('head', 'neck')
 HEAD_SIZE = 0.6  # of the head box's diagonal
 HEAD_LINE = 0.8  # the distance between HEAD's joints, of the same
 
 
-def read(metas, folders):
-    """See annotations.py."""
-    root, inner = records.common_root(folders)
-    parts = [
-        read_json(path, folder, prefix)
-        if path.lower().endswith('.json')
-        else read_mat(path, prefix)
-        for path, folder, prefix in zip(metas, folders, inner)
-    ]
-    return root, dict(zip(arrays.SPLITS, parts)) if len(parts) == 2 else records.split_by_tenths(
-        records.concatenated(parts)
-    )
+class Mpii(PictureDataSet):
+    """MPII Human Pose."""
+
+    name = 'mpii'
+    joints = JOINTS
+    limbs = LIMBS
+    normaliser = HEAD
+    rate_name = 'PCKh@0.5'
+    hit_radius = 0.5
+    uncounted_joints = ('pelvis', 'thorax')
+
+    def read(self, metas, folders):
+        """See PictureDataSet; a .json is taken for HRNet's form, any other file for the official one."""
+        root, inner = records.common_root(folders)
+        parts = []
+        for path, folder, prefix in zip(metas, folders, inner):
+            is_json = path.lower().endswith('.json')
+            parts.append(read_json(path, folder, prefix) if is_json else read_mat(path, prefix))
+        return root, records.as_splits(parts)
+
+    def tables(self, found, joints_xy, people):
+        return [pck_table(self, 'PCKh', people['unit'], found, joints_xy, people['visible'])]
+
+    def write_synthetic(self, folder, n, seed):
+        """Writes train.json and valid.json, lists of people as HRNet's."""
+        from jointpose.datasets import synthetic_sets
+
+        images = synthetic_sets.make_image_folder(folder)
+        parts = {'train.json': [], 'valid.json': []}
+        for drawn in synthetic_sets.draw_pictures(images, n, seed, '{:09d}.jpg', people=2):
+            part = parts['valid.json' if drawn.index % 5 == 1 else 'train.json']
+            part += [drawn_person(drawn.file, body) for body in drawn.bodies]
+        return synthetic_sets.write_json_files(folder, parts), [images, images]
+
+
+def drawn_person(file, body):
+    """Returns a synthetic_sets.Body on a picture in HRNet's form."""
+    from jointpose.datasets import synthetic_sets
+
+    xy, visible = synthetic_sets.joints_of(body, JOINTS)
+    first = xy.min(axis=0)
+    last = xy.max(axis=0)
+    return {
+        'image': file,
+        'joints': np.where(visible[:, None] > 0, xy, -1).round(4).tolist(),
+        'joints_vis': (visible > 0).astype(int).tolist(),
+        'center': ((first + last) / 2).round(1).tolist(),
+        'scale': round(1.15 * float((last - first).max()) / 200, 6),
+    }
 
 
 @records.reports_path

@@ -12,6 +12,7 @@ import os
 import numpy as np
 
 from jointpose.annotations.coco_json import listed
+from jointpose.datasets import arrays
 from jointpose.datasets.arrays import FILE_WIDTH, person_dtype, picture_dtype
 from jointpose.utils.errors import InputError
 from jointpose.vision.crops import centre_and_scale
@@ -22,11 +23,6 @@ BEYOND_BOX = 0.2  # likewise a box; those derived from key points reach a tenth 
 
 # The arrays of one split (arrays.py): pictures [m] (arrays.picture_dtype), joints float32 [n, k, 2], people person_dtype(k) [n].
 Annotated = collections.namedtuple('Annotated', 'pictures joints people')
-
-
-def people(stored, joints_xy):
-    """They are stored with all that a crops.Person has."""
-    return stored
 
 
 def check_joints(joints_xy, path):
@@ -186,6 +182,13 @@ def split_by_tenths(part):
     _, first, picture = np.unique(part.pictures['file'], return_index=True, return_inverse=True)
     test = first[picture] % 10 == 1
     return {'train': keep_pictures(part, ~test), 'test': keep_pictures(part, test)}
+
+
+def as_splits(parts):
+    """{'train', 'test'} of one Annotated of each annotation file: two are these, one is split by tenths."""
+    if len(parts) == 2:
+        return dict(zip(arrays.SPLITS, parts))
+    return split_by_tenths(concatenated(parts))
 
 
 def common_root(folders):

@@ -15,7 +15,6 @@ import os
 
 import cv2
 import numpy as np
-from scipy.io import savemat
 
 from jointpose.datasets.flic import HEIGHT, WIDTH
 from jointpose.utils import progress
@@ -162,6 +161,8 @@ def write_mat(path, examples):
 
 def save_mat(path, variables):
     """A .mat file; the header's 116 bytes of text, else a time stamp, are always the same."""
+    from scipy.io import savemat  # imported here: other data sets are loaded without it
+
     stream = io.BytesIO()
     savemat(stream, variables, do_compression=True)
     with atomic_write(path) as partial, open(partial, 'wb') as file:

@@ -1,9 +1,9 @@
 """Whole bodies drawn, in the formats of LSP, MPII and COCO, so that their readers and all after them run without a
 download.  The figures are those of synthetic.py, with legs.
 
-    synthetic_sets.write('lsp', 'synthetic_LSP', n=200, seed=0)       # joints.mat, images/im0001.jpg ...
-    synthetic_sets.write('mpii', ...)                                 # train.json, valid.json (HRNet's form), images/
-    synthetic_sets.write('coco', ...)                                 # train.json, val.json, images/
+    datasets.load('lsp').write_synthetic('synthetic_LSP', n=200, seed=0)    # joints.mat, images/im0001.jpg ...
+    datasets.load('mpii').write_synthetic(...)                              # train.json, valid.json, images/
+    datasets.load('coco').write_synthetic(...)                              # train.json, val.json, images/
 
 One in five pictures of MPII and COCO is a test one, and half of LSP's.  What is drawn is a function of (seed, index).
 """
@@ -12,11 +12,11 @@ import collections
 import itertools
 import json
 import os
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from jointpose.datasets import coco, lsp, mpii
 from jointpose.datasets.flic import HEIGHT, WIDTH
 from jointpose.datasets.synthetic import (
     Canvas,
@@ -27,7 +27,6 @@ from jointpose.datasets.synthetic import (
     letters,
     rotation,
     sample_style,
-    save_mat,
     upper_body,
     write_jpeg,
 )
@@ -196,21 +195,30 @@ def cut(rng, image, bodies, zoom):
 # --- the sets -----------------------------------------------------------------------------------------------------
 
 
-def write(dataset, folder, n, seed):
-    """Writes n >= 2 annotated people as the data set has them; returns (paths of the annotations, folder of the
-    pictures).  Raises InputError, naming the file, where something cannot be written."""
+class DrawnPicture(NamedTuple):
+    """A picture that was drawn and written."""
+
+    index: int  # from 0
+    file: str  # name in the folder of pictures
+    size: tuple[int, int]  # height, width
+    bodies: list[Body]
+
+
+def make_image_folder(folder):
+    """Makes and returns the folder's folder of pictures; InputError, which names it, if that fails."""
     images = os.path.join(folder, 'images')
     try:
         os.makedirs(images, exist_ok=True)
     except OSError as error:
         raise InputError(f'{images}: cannot be made: {error.strerror}') from error
-    return {'lsp': write_lsp, 'mpii': write_mpii, 'coco': write_coco}[dataset](
-        folder, images, n, seed
-    ), images
+    return images
 
 
-def pictures(images, n, seed, name, **how):
-    """Draws pictures until there are n people; yields (index, file, image's (height, width), Bodies)."""
+def draw_pictures(images, n, seed, name, **how):
+    """Draws and writes pictures until there are n people; yields each as a DrawnPicture.
+
+    images: folder to write to.  name: of the files, with a field for the number.  how: arguments of `render`.
+    """
     with progress.bar(n, 'drawing', 'people') as bar:
         left = n
         for index in itertools.count():
@@ -219,9 +227,9 @@ def pictures(images, n, seed, name, **how):
             image, bodies = render(seed, index, **how)
             file = name.format(index + 1)
             write_jpeg(os.path.join(images, file), image)
-            bodies = bodies[:left]  # the last picture may leave somebody out
+            bodies = bodies[:left]  # the last picture may have more people than are left
             left -= len(bodies)
-            yield index, file, image.shape[:2], bodies
+            yield DrawnPicture(index, file, image.shape[:2], bodies)
             bar.update(len(bodies))
 
 
@@ -232,80 +240,12 @@ def joints_of(body, names):
     return np.stack([body.xy[name] for name in names]) * (visible > 0)[:, None], visible
 
 
-def write_lsp(folder, images, n, seed):
-    """joints.mat, 3x14xn: x, y, 1 where hidden."""
-    people = [
-        joints_of(bodies[0], lsp.JOINTS)
-        for *_, bodies in pictures(images, n, seed, 'im{:04d}.jpg', length=150)
-    ]
-    joints = np.stack([np.column_stack([xy, visible == HIDDEN]) for xy, visible in people])
-    path = os.path.join(folder, 'joints.mat')
-    save_mat(path, {'joints': joints.transpose(2, 1, 0)})
-    return [path]
-
-
-def write_mpii(folder, images, n, seed):
-    """train.json and valid.json, lists of people as HRNet's."""
-    parts = {'train.json': [], 'valid.json': []}
-    for index, file, _, bodies in pictures(images, n, seed, '{:09d}.jpg', people=2):
-        for body in bodies:
-            xy, visible = joints_of(body, mpii.JOINTS)
-            first, last = xy.min(axis=0), xy.max(axis=0)
-            parts['valid.json' if index % 5 == 1 else 'train.json'].append(
-                {
-                    'image': file,
-                    'joints': np.where(visible[:, None] > 0, xy, -1).round(4).tolist(),
-                    'joints_vis': (visible > 0).astype(int).tolist(),
-                    'center': ((first + last) / 2).round(1).tolist(),
-                    'scale': round(1.15 * float((last - first).max()) / 200, 6),
-                }
-            )
-    return [write_json(os.path.join(folder, name), part) for name, part in parts.items()]
-
-
-def write_coco(folder, images, n, seed):
-    """train.json and val.json: COCO's annotations of person key points."""
-    category = {
-        'id': 1,
-        'name': 'person',
-        'keypoints': list(coco.JOINTS),
-        'skeleton': [[a + 1, b + 1] for a, b in coco.LIMBS],
-    }
-    parts = {
-        name: {'images': [], 'annotations': [], 'categories': [category]}
-        for name in ('train.json', 'val.json')
-    }
-    for index, file, (height, width), bodies in pictures(images, n, seed, '{:012d}.jpg', people=4):
-        part = parts['val.json' if index % 5 == 1 else 'train.json']
-        part['images'].append(
-            {'id': index + 1, 'file_name': file, 'height': height, 'width': width}
-        )
-        for body in bodies:
-            xy, visible = joints_of(body, coco.JOINTS)
-            rows, columns = (np.flatnonzero(body.mask.any(axis=axis)) for axis in (1, 0))
-            if not len(rows):  # somebody nearer covers all of this one
-                continue
-            left, top = int(columns[0]), int(rows[0])
-            part['annotations'].append(
-                {
-                    'id': 1000 * (index + 1) + len(part['annotations']),
-                    'image_id': index + 1,
-                    'category_id': 1,
-                    'iscrowd': 0,
-                    'bbox': [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
-                    'area': float(body.mask.sum()),
-                    'num_keypoints': int((visible > 0).sum()),
-                    'keypoints': [
-                        round(float(v), 2)
-                        for point in np.column_stack([xy, visible])
-                        for v in point
-                    ],
-                }
-            )
-    return [write_json(os.path.join(folder, name), part) for name, part in parts.items()]
-
-
-def write_json(path, content):
-    with atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
-        json.dump(content, file)
-    return path
+def write_json_files(folder, contents):
+    """Writes {name of a file: its content}; returns the paths."""
+    paths = []
+    for name, content in contents.items():
+        path = os.path.join(folder, name)
+        with atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+            json.dump(content, file)
+        paths.append(path)
+    return paths

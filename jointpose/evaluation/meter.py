@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jointpose.evaluation.metrics import match_people, pck
+from jointpose.metrics.key_points import match_people, pck
 from jointpose.vision.affine import transform_points
 
 
@@ -55,12 +55,12 @@ class Meter:
         return result
 
 
-def of_joints(body, names, decode, sums=None):
-    """A Meter of the rate that a data set's module `body` names: by each person's unit, in pixels of the picture.
+def of_joints(data_set, names, decode, sums=None):
+    """A Meter of the rate that a data set names: by each person's unit, in pixels of the picture.
 
     decode(output [n, ...]) -> [[Pose], ...], one person a sample, in pixels of `joints_xy` of the batch.
     """
-    k = len(body.JOINTS)
+    k = len(data_set.joints)
 
     def measure(outputs, facts):
         truth = in_picture(facts.back, facts.joints_xy[:, :k])
@@ -70,7 +70,7 @@ def of_joints(body, names, decode, sums=None):
                 truth,
                 facts.visible[:, :k],
                 facts.unit,
-                body.RADIUS,
+                data_set.hit_radius,
             )
             for name, output in outputs.items()
         }
@@ -78,13 +78,13 @@ def of_joints(body, names, decode, sums=None):
             iter(measured.values())
         )[1]
 
-    return Meter(body.JOINTS, names, measure, sums, body.UNCOUNTED)
+    return Meter(data_set.joints, names, measure, sums, data_set.uncounted_joints)
 
 
-def of_people(body, names, decode, sums=None):
+def of_people(data_set, names, decode, sums=None):
     """The same of a system that finds everybody in a picture: of each labelled person, whose sample's arrays begin with
     an axis of people, the joints of the one found that metrics.match_people gives.  Who is found beside counts nothing."""
-    k = len(body.JOINTS)
+    k = len(data_set.joints)
 
     def measure(outputs, facts):
         truth, visible = in_picture(facts.back, facts.joints_xy[:, :, :k]), facts.visible[:, :, :k]
@@ -97,7 +97,7 @@ def of_people(body, names, decode, sums=None):
                 for matrix, poses in zip(facts.back, decode(output))
             ]
             pairs = [
-                match_people(*person, body.RADIUS)
+                match_people(*person, data_set.hit_radius)
                 for person in zip(found, truth, visible, facts.unit)
             ]
             measured[name] = pck(
@@ -105,13 +105,13 @@ def of_people(body, names, decode, sums=None):
                 np.concatenate(truth),
                 np.concatenate(visible),
                 facts.unit.ravel(),
-                body.RADIUS,
+                data_set.hit_radius,
             )
         return {name: rates for name, (rates, _) in measured.items()}, next(
             iter(measured.values())
         )[1]
 
-    return Meter(body.JOINTS, names, measure, sums, body.UNCOUNTED)
+    return Meter(data_set.joints, names, measure, sums, data_set.uncounted_joints)
 
 
 def in_picture(back, joints_xy):

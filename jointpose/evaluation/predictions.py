@@ -15,8 +15,8 @@ import numpy as np
 
 from jointpose import datasets
 from jointpose.datasets import arrays
-from jointpose.evaluation import metrics_tables
 from jointpose.evaluation.pose import Pose
+from jointpose.metrics.average_precision import coco_result
 from jointpose.utils import files, mat_files, outputs
 from jointpose.utils.errors import InputError
 from jointpose.utils.numpy_files import read_npz
@@ -36,7 +36,7 @@ Predictions = collections.namedtuple('Predictions', 'models joints rows split ho
 
 def path_of(options):
     """Where they go."""
-    if options.dataset == 'coco':
+    if datasets.load(options.dataset).multi_person:
         return os.path.splitext(options.predictions)[0] + '.json'
     return options.predictions
 
@@ -76,15 +76,16 @@ def write(options, manifest, split, found, titles, run=''):
     check_output(options)  # somebody may have put a file there meanwhile
     from scipy.io import savemat  # evaluate.py starts without it
 
-    if options.dataset == 'coco':
-        return write_coco(options, manifest, split, list(found.values())[-1])
+    data_set = datasets.load(options.dataset)
+    if data_set.multi_person:
+        return write_results(options, manifest, split, list(found.values())[-1])
     if split.people['visible'].ndim == 2:
         rows, own = (
             split.rows,
             {name: [people[0] for people in of_rows] for name, of_rows in found.items()},
         )
     else:
-        rows, own = of_annotated(split, found, len(datasets.load(options.dataset).JOINTS))
+        rows, own = of_annotated(split, found, len(data_set.joints))
     joints_xy = {name: np.stack([pose.joints_xy for pose in poses]) for name, poses in own.items()}
     variables = {
         'index': rows,
@@ -101,11 +102,10 @@ def write(options, manifest, split, found, titles, run=''):
         }
     with files.atomic_write(options.predictions) as partial, open(partial, 'wb') as file:
         savemat(file, variables)
-    if options.dataset == 'flic':
+    if data_set.has_rate_curves:  # their table is evaluate.py's
         return options.predictions, []
     everybody = arrays.load_split(options.data, split.split, manifest)
-    made = metrics_tables.tables(
-        options.dataset,
+    made = data_set.tables(
         {titles[name]: xy for name, xy in joints_xy.items()},
         everybody.joints[rows],
         everybody.people[rows],
@@ -156,12 +156,12 @@ def nearest(poses, centre, k):
     return min(poses, key=lambda pose: np.linalg.norm(pose.joints_xy.mean(axis=0) - centre))
 
 
-def write_coco(options, manifest, split, found):
-    """`write` of COCO; one picture may have several people, or none."""
+def write_results(options, manifest, split, found):
+    """`write` of a data set that is multi_person: a picture may have several people, or none."""
     path = path_of(options)
     table = arrays.load_array(options.data, 'pictures', split.split, manifest)
     results = [
-        metrics_tables.coco_result(table['id'][picture], *pose)
+        coco_result(table['id'][picture], *pose)
         for picture, people in zip(split.people['picture'], found)
         for pose in people
     ]
@@ -170,10 +170,10 @@ def write_coco(options, manifest, split, found):
     with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
         json.dump(results, file)
     everybody = arrays.load_split(options.data, split.split, manifest)
-    _, header, rows = metrics_tables.precision_table(
+    made = datasets.load(options.dataset).result_tables(
         table, everybody, results, split.people['picture']
     )
-    return path, [markdown(header, rows)]
+    return path, [markdown(header, rows) for _, header, rows in made]
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def read(path, manifest):
     variables, dataset = load_variables(path), manifest['dataset']
     split = read_split_name(variables, manifest, path)
     rows = person_rows(variables, manifest['counts'][split], path)
-    models, joints, mark = {}, datasets.load(dataset).JOINTS, f'{dataset}_pred_'
+    models, joints, mark = {}, datasets.load(dataset).joints, f'{dataset}_pred_'
     for key in [key for key in variables if key.startswith(mark)] or [f'{mark}pd']:
         pred, wanted, name = variables.get(key), (2, len(joints), len(rows)), key.removeprefix(mark)
         if not is_numeric(pred, 3) or pred.shape != wanted:
@@ -203,9 +203,9 @@ def read(path, manifest):
 def dataset_of(path):
     """The data set whose people a file of `write` is about; 'flic' where the file does not say."""
     if path.lower().endswith('.json'):
-        return 'coco'
+        return next(name for name in datasets.names() if datasets.load(name).multi_person)
     marked = [key.partition('_pred_')[0] for key in load_variables(path) if '_pred_' in key]
-    return next((name for name in marked if name in datasets.NAMES), 'flic')
+    return next((name for name in marked if name in datasets.names()), 'flic')
 
 
 def load_variables(path):

@@ -53,23 +53,23 @@ def draw_sides(image, joints_xy, joints, visible):
             write_text(image, side.upper(), (round(float(x)) + 4, round(float(y)) + 4), 0.4, colour)
 
 
-def tile(image, person, body, found_xy, caption, behind):
+def tile(image, person, data_set, found_xy, caption, behind):
     """One crops.Person at the sheet's size.
 
     found_xy: predicted joints [k, 2] or None.  behind: the person is seen from behind.
     """
-    k, (height, width) = len(body.JOINTS), image.shape[:2]
-    whole = 'x' in body.LAYOUT  # frames of one size, in which people are large
+    k, (height, width) = len(data_set.joints), image.shape[:2]
+    whole = data_set.frame_size is not None  # frames of one size, in which people are large
     box = np.array((0, 0, width, height) if whole else person.box, float)
     extent = np.maximum(box[2:] - box[:2], 1) * (1 if whole else AROUND)
     matrix = crops.crop_matrix((box[:2] + box[2:]) / 2, np.array(TILE) * max(extent / TILE), TILE)
     image, shown_xy, visible, _ = crops.crop_person(image, person, matrix, TILE)
     shown_xy, visible = shown_xy[:k], visible[:k]
     if found_xy is not None:
-        image = draw_skeleton(image, shown_xy, body, 1, TRUTH_COLOUR, visible=visible)
+        image = draw_skeleton(image, shown_xy, data_set, 1, TRUTH_COLOUR, visible=visible)
         shown_xy, visible = transform_points(matrix, found_xy), np.ones(k, bool)
-    image = draw_skeleton(image, shown_xy, body, 1, visible=visible)
-    draw_sides(image, shown_xy, body.JOINTS, visible)
+    image = draw_skeleton(image, shown_xy, data_set, 1, visible=visible)
+    draw_sides(image, shown_xy, data_set.joints, visible)
     if behind:
         cv2.rectangle(image, (1, 1), (TILE[0] - 2, TILE[1] - 2), BEHIND, 3)
         write_text(image, 'from behind' + ', sides exchanged' * whole, (8, 20), 0.5, BEHIND)
@@ -77,18 +77,18 @@ def tile(image, person, body, found_xy, caption, behind):
     return image
 
 
-def seen_from_behind(people, body):
+def seen_from_behind(people, data_set):
     """Which people of a Split are: bool [n].  FLIC's arrays say so; elsewhere, it follows from the joints."""
     if 'backward' in people.people.dtype.names:
         return people.people['backward']
-    labelled = flic.torso_labelled(people.people['visible'], body.POINTS)
-    return labelled & flic.faces_backward(people.joints, body.POINTS)
+    labelled = data_set.torso_labelled(people.people['visible'])
+    return labelled & data_set.faces_backward(people.joints)
 
 
-def wrongly_exchanged(people):
+def wrongly_exchanged(people, data_set):
     """Of FLIC's arrays, who was not seen from behind as annotated, but exchanged: bool [n]."""
     annotated_xy = flic.swap_sides(people.joints)
-    return people.people['backward'] & ~flic.faces_backward(annotated_xy, flic.POINTS)
+    return people.people['backward'] & ~data_set.faces_backward(annotated_xy)
 
 
 def errors_of(people, found_xy):
@@ -106,16 +106,19 @@ def spread(rows, n):
     return rows[np.linspace(0, len(rows) - 1, n).astype(int)]
 
 
-def annotated_tiles(options, manifest, body):
+def annotated_tiles(options, manifest, data_set):
     """Tiles of the annotations of one split or of both, half of the people each."""
     splits = arrays.SPLITS if options.split == 'both' else (options.split,)
     tiles = []
     for i, split in enumerate(splits):
         people = arrays.labelled_people(arrays.load_split(options.data, split, manifest))
-        behind = seen_from_behind(people, body)
+        behind = seen_from_behind(people, data_set)
         rows = np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
         print(f'{split}: {behind.sum()} of {len(behind)} people are seen from behind')
-        if 'backward' in people.people.dtype.names and (wrong := wrongly_exchanged(people)).any():
+        if (
+            'backward' in people.people.dtype.names
+            and (wrong := wrongly_exchanged(people, data_set)).any()
+        ):
             print(
                 f'{split}: sides of {wrong.sum()} people are exchanged though only their hips cross, as data.py once '
                 'did: run it again'
@@ -126,7 +129,7 @@ def annotated_tiles(options, manifest, body):
                 tile(
                     people.images[row],
                     crops.person_from_row(people, row),
-                    body,
+                    data_set,
                     None,
                     caption,
                     behind[row],
@@ -135,12 +138,12 @@ def annotated_tiles(options, manifest, body):
     return tiles
 
 
-def predicted_tiles(options, manifest, body):
+def predicted_tiles(options, manifest, data_set):
     """Tiles of the last model's predictions."""
     found = predictions.read(options.predictions, manifest)
     people = arrays.select(arrays.load_split(options.data, found.split, manifest), found.rows)
     found_xy = list(found.models.values())[-1]
-    errors, behind = errors_of(people, found_xy), seen_from_behind(people, body)
+    errors, behind = errors_of(people, found_xy), seen_from_behind(people, data_set)
     rows = np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
     chosen = (
         rows[np.argsort(-errors[rows])[: options.people]]
@@ -151,7 +154,7 @@ def predicted_tiles(options, manifest, body):
         tile(
             people.images[row],
             crops.person_from_row(people, row),
-            body,
+            data_set,
             found_xy[row],
             f'{errors[row]:.0f} %',
             behind[row],
@@ -218,9 +221,9 @@ def main():
     shown = predictions.dataset_of(options.predictions) if options.predictions else 'flic'
     options.data = options.data or arrays.default_folder(shown)
     manifest = arrays.read_manifest(options.data)
-    body = datasets.load(manifest['dataset'])
+    data_set = datasets.load(manifest['dataset'])
     make_tiles = predicted_tiles if options.predictions else annotated_tiles
-    tiles = make_tiles(options, manifest, body)
+    tiles = make_tiles(options, manifest, data_set)
     if not tiles:
         raise InputError(
             f'{options.predictions or options.data}: nobody to show'
@@ -232,7 +235,7 @@ def main():
         f'{len(tiles)} people',
         sep=': ',
     )
-    print(f'{manifest["dataset"]}: {body.SIDES}')
+    print(f'{manifest["dataset"]}: {data_set.side_convention}')
 
 
 if __name__ == '__main__':

@@ -20,8 +20,8 @@ import numpy as np
 
 from jointpose import datasets, systems
 from jointpose.evaluation.meter import Meter
-from jointpose.evaluation.metrics import pck
 from jointpose.evaluation.pose import pose
+from jointpose.metrics.key_points import pck
 from jointpose.nn import layers, test_time_augmentation
 from jointpose.nn.sums import ordered_sum
 from jointpose.nn.tf1 import tf

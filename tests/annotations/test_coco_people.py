@@ -12,7 +12,7 @@ from coco_files import JOINTS_XY, NAMES, SIZE, VISIBLE, changed, each, renamed, 
 
 from jointpose import data
 from jointpose.datasets import arrays, coco, custom, flic, records
-from jointpose.evaluation import metrics_tables
+from jointpose.metrics import average_precision
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops
 from jointpose.vision.joints import coco_name, joint_from_name
@@ -443,9 +443,12 @@ def test_from_a_label_tools_file_to_average_precision(folder, monkeypatch, capsy
     assert np.isfinite(
         crops.crop_matrix(person.centre, 200 * person.scale * np.ones(2), (64, 64))
     ).all()
-    results = [metrics_tables.coco_result(8, JOINTS_XY[1] + (1, 0), np.ones(17), 1)]
+    results = [average_precision.coco_result(8, JOINTS_XY[1] + (1, 0), np.ones(17), 1)]
     table = arrays.load_array(str(folder / 'out'), 'pictures', 'test', manifest)
-    assert metrics_tables.precision_table(table, test, results)[2][0] == ['AP', '100.0']
+    assert average_precision.precision_table(coco.JOINTS, table, test, results)[2][0] == [
+        'AP',
+        '100.0',
+    ]
 
 
 # --- ids and names ------------------------------------------------------------------------------------------------

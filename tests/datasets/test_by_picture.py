@@ -17,7 +17,11 @@ def split_of(files, rng):
     joints_xy = rng.uniform(0, 480, (len(files), flic.N_MAPS, 2)).astype(np.float32)
     images = np.repeat(np.array(files, np.uint8), 4).reshape(-1, 2, 2)
     return arrays.Split(
-        images, joints_xy, flic.people(stored, joints_xy), np.arange(len(files)), 'train'
+        images,
+        joints_xy,
+        flic.Flic().complete_people(stored, joints_xy),
+        np.arange(len(files)),
+        'train',
     )
 
 

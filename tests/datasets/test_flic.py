@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from jointpose.datasets import flic
+from jointpose.datasets import flic, lsp
 from jointpose.vision import heatmaps
+from jointpose.vision.joints import TORSO_JOINTS
 
 
 def test_names_fit_together():
@@ -107,17 +108,18 @@ def test_who_is_seen_from_behind(crossed, backward):
     assert seen_from_behind.tolist() == [backward]
     expected = joints_xy[0, [3, 4, 5, 0, 1, 2, 7, 6, 8]] if backward else joints_xy[0]
     np.testing.assert_array_equal(got[0], expected)
-    others = ('nose', *reversed(flic.JOINTS[:8]))  # by their names, in any order
-    columns = [flic.JOINTS.index(name) for name in others]
-    assert flic.faces_backward(joints_xy[:, columns], others).tolist() == [backward]
+    columns = [flic.JOINTS.index(name) for name in TORSO_JOINTS]
+    whole_xy = np.zeros((1, 14, 2))  # by their names, in any order
+    whole_xy[:, [lsp.JOINTS.index(name) for name in TORSO_JOINTS]] = joints_xy[:, columns]
+    assert lsp.Lsp().faces_backward(whole_xy).tolist() == [backward]
 
 
 def test_unlabelled_joints_do_not_cross():
     joints_xy = np.zeros((1, 9, 2))
     joints_xy[:, [3, 4, 5, 7]] = 9  # right is right of left
-    assert flic.faces_backward(joints_xy).tolist() == [True]
+    assert flic.Flic().faces_backward(joints_xy).tolist() == [True]
     joints_xy[:, 6] = np.nan
-    assert flic.faces_backward(joints_xy).tolist() == [False]
+    assert flic.Flic().faces_backward(joints_xy).tolist() == [False]
 
 
 def test_torso_and_sides():

@@ -12,7 +12,7 @@ import scipy.io
 from conftest import SHARED
 from PIL import Image
 
-from jointpose import data
+from jointpose import data, datasets
 from jointpose.datasets import arrays, coco, lsp, mpii, synthetic_sets
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops
@@ -47,7 +47,7 @@ def test_both_axis_orders_and_their_visibilities(tmp_path):
         tmp_path / 'lsp' / 'joints.mat', {'joints': points.transpose(2, 1, 0)}
     )  # 3 x 14 x n
     scipy.io.savemat(tmp_path / 'joints.mat', {'joints': points.transpose(1, 2, 0)})  # 14 x 3 x n
-    root, parts = lsp.read(
+    root, parts = lsp.Lsp().read(
         [str(tmp_path / 'lsp' / 'joints.mat'), str(tmp_path / 'joints.mat')],
         [str(tmp_path / 'lsp' / 'images'), str(tmp_path / 'images')],
     )
@@ -236,7 +236,7 @@ def hrnets(tmp_path, *changes):
 )
 def test_mpii_pictures_named_elsewhere(tmp_path, name, capsys):
     path, folder = hrnets(tmp_path, {'image': name})
-    _, parts = mpii.read([path], [folder])
+    _, parts = mpii.Mpii().read([path], [folder])
     assert parts['train'].people['file'][0] == '00.jpg'
     assert (
         f'1 of the pictures found in {folder} under another name ({name} as 00.jpg)'
@@ -249,7 +249,7 @@ def test_mpii_people_without_centre_or_scale_are_left_out(tmp_path, capsys):
     path, folder = hrnets(
         tmp_path, {'center': [-1, -1]}, {'scale': -1}, {'scale': 0}, {'center': [-1, 5]}
     )
-    _, parts = mpii.read([path], [folder])
+    _, parts = mpii.Mpii().read([path], [folder])
     assert sorted(
         parts['train'].people['file'].tolist() + parts['test'].people['file'].tolist()
     ) == [f'{i:02d}.jpg' for i in range(3, 12)]
@@ -258,14 +258,14 @@ def test_mpii_people_without_centre_or_scale_are_left_out(tmp_path, capsys):
 
 def test_mpii_joints_in_other_shapes(tmp_path, capsys):
     path, folder = hrnets(tmp_path)
-    expected = mpii.read([path], [folder])[1]['train']
+    expected = mpii.Mpii().read([path], [folder])[1]['train']
     with open(path) as file:
         people = json.load(file)
     for person in people:
         person.update(joints=[[*xy, 7] for xy in person['joints']], joints_vis=[[1, 1, 0]] * 16)
     people[0]['joints'][5], people[0]['joints_vis'][6] = [-1, -1, 0], [0, 0, 0]
     (tmp_path / 'people.json').write_text(json.dumps(people))
-    found = mpii.read([path], [folder])[1]['train']
+    found = mpii.Mpii().read([path], [folder])[1]['train']
     np.testing.assert_array_equal(found.joints[1:], expected.joints[1:])
     assert (
         np.flatnonzero(found.people['visible'][0] == 0).tolist() == [5, 6]
@@ -297,7 +297,7 @@ def test_mpii_joints_in_other_shapes(tmp_path, capsys):
 )
 def test_mpii_faults_are_named(tmp_path, changes, words):
     with pytest.raises(InputError, match=words) as error:
-        mpii.read(*([one] for one in hrnets(tmp_path, *changes)))
+        mpii.Mpii().read(*([one] for one in hrnets(tmp_path, *changes)))
     assert '\n' not in str(error.value)
 
 
@@ -309,7 +309,7 @@ def test_other_files_are_not_hrnets(tmp_path, content):
     with pytest.raises(
         InputError, match=r"a\.json: not HRNet's form of MPII, a list of people, each with image, "
     ):
-        mpii.read([str(tmp_path / 'a.json')], [str(tmp_path)])
+        mpii.Mpii().read([str(tmp_path / 'a.json')], [str(tmp_path)])
 
 
 def struct(*rows):
@@ -392,7 +392,7 @@ def test_the_official_file(tmp_path):
         *more,
         train=[1, 1, 0] + 12 * [1],
     )
-    _, parts = mpii.read([path], [str(tmp_path)])
+    _, parts = mpii.Mpii().read([path], [str(tmp_path)])
     assert parts['train'].people['file'].tolist() == [
         '000.jpg',
         '000.jpg',
@@ -419,7 +419,7 @@ def test_is_visible_in_every_type_it_comes_in(tmp_path, seen, hidden):
     path = official(
         tmp_path, struct(rect(1, annopoints=points((0, 1, 2, seen), (1, 3, 4, hidden), (2, 5, 6))))
     )
-    (person,) = mpii.read([path], [str(tmp_path)])[1]['train'].people
+    (person,) = mpii.Mpii().read([path], [str(tmp_path)])[1]['train'].people
     assert labels(person) == {'rank': 2, 'rkne': 1, 'rhip': 2}
 
 
@@ -443,7 +443,7 @@ def test_what_the_official_file_lacks_here_and_there(tmp_path):
         ),
         struct(headless),
     )
-    people = mpii.read([path], [str(tmp_path)])[1]
+    people = mpii.Mpii().read([path], [str(tmp_path)])[1]
     assert people['train'].people['file'].tolist() == ['003.jpg'] and labels(
         people['train'].people[0]
     ) == {'rank': 2, 'head': 2}
@@ -452,7 +452,7 @@ def test_what_the_official_file_lacks_here_and_there(tmp_path):
         person['file'] == '004.jpg' and labels(person) == {'lhip': 2} and np.isnan(person['unit'])
     )
     with pytest.raises(InputError, match=r'mpii\.mat: holds no training people with joints'):
-        mpii.read([official(tmp_path, EMPTY, struct(whole), train=[1, 0])], [str(tmp_path)])
+        mpii.Mpii().read([official(tmp_path, EMPTY, struct(whole), train=[1, 0])], [str(tmp_path)])
 
 
 # --- COCO ---------------------------------------------------------------------------------------------------------
@@ -549,7 +549,7 @@ def test_drawn_left_is_left():
 @pytest.fixture
 def drawn(tmp_path):
     """Paths of a drawn MPII set: (folder, its two files, pictures)."""
-    metas, images = synthetic_sets.write('mpii', str(tmp_path / 'set'), 6, 0)
+    metas, (images, _) = datasets.load('mpii').write_synthetic(str(tmp_path / 'set'), 6, 0)
     return tmp_path, metas, images
 
 
@@ -622,7 +622,7 @@ def edit(path, change):
 
 
 def test_a_picture_of_another_size_is_refused(tmp_path, monkeypatch):
-    (train, val), images = synthetic_sets.write('coco', str(tmp_path / 'set'), 6, 0)
+    (train, val), (images, _) = datasets.load('coco').write_synthetic(str(tmp_path / 'set'), 6, 0)
     edit(train, lambda content: content['images'][0].update(width=77))
     arguments = (
         '--dataset',
@@ -688,7 +688,7 @@ def test_what_is_replaced_is_said(tmp_path, monkeypatch, capsys):
 def test_flics_arrays_are_not_lost_to_own_people(tmp_path, monkeypatch):
     """Both have FLIC's form."""
     run(monkeypatch, '--synthetic', '4', '--out', tmp_path)
-    (train, _), images = synthetic_sets.write('coco', str(tmp_path / 'set'), 6, 0)
+    (train, _), (images, _) = datasets.load('coco').write_synthetic(str(tmp_path / 'set'), 6, 0)
     with pytest.raises(InputError, match='holds the arrays of flic, which would be lost'):
         run(monkeypatch, '--coco', train, '--images', images, '--out', tmp_path)
 

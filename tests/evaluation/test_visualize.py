@@ -5,11 +5,13 @@ import forked
 import numpy as np
 import pytest
 
+from jointpose import datasets
 from jointpose.datasets import arrays, flic, lsp
 from jointpose.evaluation import visualize
 from jointpose.vision.crops import Person
 from jointpose.vision.palette import SIDE_COLOURS, rgb
 
+FLIC = datasets.load('flic')
 GREY = 90
 FRONT = np.array(
     [
@@ -47,7 +49,7 @@ def has(image, colour, xy, radius=1):
 def test_joints_have_their_sides_colour(predicted):
     frame = np.full((480, 720, 3), GREY, np.uint8)
     found_xy = FRONT[:9] + 40 if predicted else None
-    image = visualize.tile(frame, person(FRONT), flic, found_xy, '', behind=False)
+    image = visualize.tile(frame, person(FRONT), FLIC, found_xy, '', behind=False)
     assert image.shape == (240, 360, 3)
     for name, xy in zip(flic.JOINTS, (FRONT[:9] if found_xy is None else found_xy) / 2):
         if name != 'nose':
@@ -63,7 +65,7 @@ def test_unlabelled_joints_are_not_drawn():
         np.full(10, 2, np.uint8),
     )
     joints_xy[2], visible[2] = np.nan, 0
-    image = visualize.tile(frame, person(joints_xy, visible), flic, None, '', behind=False)
+    image = visualize.tile(frame, person(joints_xy, visible), FLIC, None, '', behind=False)
     assert has(image, GREY, FRONT[2] / 2, radius=0) and has(
         image, rgb(SIDE_COLOURS['l']), FRONT[1] / 2
     )
@@ -72,7 +74,7 @@ def test_unlabelled_joints_are_not_drawn():
 def test_people_from_behind_have_a_frame():
     frame = np.full((480, 720, 3), GREY, np.uint8)
     for behind in (True, False):
-        image = visualize.tile(frame, person(FRONT), flic, None, '', behind)
+        image = visualize.tile(frame, person(FRONT), FLIC, None, '', behind)
         assert [
             has(image, visualize.BEHIND, xy) for xy in ((2, 120), (357, 120), (180, 2), (180, 237))
         ] == [behind] * 4
@@ -83,14 +85,14 @@ def test_who_is_seen_from_behind():
     stored = np.zeros(2, flic.PERSON_DTYPE)
     stored['backward'] = [True, False]
     split = arrays.Split(None, np.stack([FRONT, FRONT]), stored, np.arange(2), 'train')
-    assert visualize.seen_from_behind(split, flic).tolist() == [True, False]
+    assert visualize.seen_from_behind(split, FLIC).tolist() == [True, False]
     joints, people = np.zeros((3, 14, 2), np.float32), np.zeros(3, arrays.person_dtype(14))
     people['visible'] = 2
     for name in ('rsho', 'rhip'):
         joints[1:, lsp.JOINTS.index(name), 0] = 5
     people['visible'][2, lsp.JOINTS.index('lsho')] = 0
     split = arrays.Split(None, joints, people, np.arange(3), 'train')
-    assert visualize.seen_from_behind(split, lsp).tolist() == [False, True, False]
+    assert visualize.seen_from_behind(split, datasets.load('lsp')).tolist() == [False, True, False]
 
 
 def test_arrays_of_the_former_rule_are_known():
@@ -101,7 +103,7 @@ def test_arrays_of_the_former_rule_are_known():
     stored['backward'] = [True, True, False]
     joints_xy = np.where(stored['backward'][:, None, None], flic.swap_sides(annotated), annotated)
     assert visualize.wrongly_exchanged(
-        arrays.Split(None, joints_xy, stored, np.arange(3), 'train')
+        arrays.Split(None, joints_xy, stored, np.arange(3), 'train'), FLIC
     ).tolist() == [False, True, False]
 
 

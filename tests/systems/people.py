@@ -28,7 +28,9 @@ def eight_people():
     folder = os.path.join(SHARED, 'lspet')
     if not os.path.exists(os.path.join(folder, 'joints.mat')):
         pytest.skip(f'real LSP extended is not at {folder} (set POSE_SHARED)')
-    root, splits = lsp.read([os.path.join(folder, 'joints.mat')], [os.path.join(folder, 'images')])
+    root, splits = lsp.Lsp().read(
+        [os.path.join(folder, 'joints.mat')], [os.path.join(folder, 'images')]
+    )
     everybody = splits['train']
     split = arrays.Split(None, everybody.joints, everybody.people, None, 'train')
     people = [crops.person_from_row(split, row) for row in range(8)]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from jointpose import data, run_options
+from jointpose import data, datasets, run_options
 from jointpose.datasets import arrays
-from jointpose.evaluation import metrics_tables
+from jointpose.metrics.average_precision import coco_result, precision_table
 from jointpose.nn.tf1 import tf
 from jointpose.systems import hrnet
 from jointpose.training import batches, towers
@@ -67,13 +67,11 @@ def average_precision(folder, batch, people):
     split = arrays.load_split(folder, 'train', manifest)
     table = arrays.load_array(folder, 'pictures', 'train', manifest)
     results = [
-        metrics_tables.coco_result(
-            picture, transform_points(back, pose.joints_xy), pose.scores, pose.score
-        )
+        coco_result(picture, transform_points(back, pose.joints_xy), pose.scores, pose.score)
         for picture, back, poses in zip(table['id'], batch.back, people)
         for pose in poses
     ]
-    return dict(metrics_tables.precision_table(table, split, results)[2])['AP']
+    return dict(precision_table(datasets.load('coco').joints, table, split, results)[2])['AP']
 
 
 @pytest.mark.long

@@ -212,12 +212,12 @@ def assert_nearly_empty(tf_graph, ablation):
 def someone(centre=(400, 300), scale=1.5):
     joints_xy = (
         np.random.default_rng(0)
-        .uniform((300, 150), (500, 450), (len(mpii.POINTS), 2))
+        .uniform((300, 150), (500, 450), (len(mpii.JOINTS), 2))
         .astype(np.float32)
     )
     return crops.Person(
         joints_xy,
-        np.full(len(mpii.POINTS), crops.VISIBLE, np.uint8),
+        np.full(len(mpii.JOINTS), crops.VISIBLE, np.uint8),
         np.zeros(4, np.float32),
         np.float32(centre),
         np.float32(scale),
@@ -257,7 +257,7 @@ def test_augmentation_is_of_the_published_ranges():
             else np.degrees(np.arctan2(-forward[1, 0], -forward[0, 0]))
         )
         mirrors.append(mirror)
-        joints_xy = person.joints_xy[list(mpii.FLIP)] if mirror else person.joints_xy
+        joints_xy = person.joints_xy[list(mpii.Mpii().flip)] if mirror else person.joints_xy
         np.testing.assert_allclose(
             sample.joints_xy, joints_xy @ forward[:, :2].T + forward[:, 2], atol=1e-2
         )
@@ -272,7 +272,7 @@ def test_augmentation_is_of_the_published_ranges():
 def test_targets_by_loops():
     options, k = settings(), len(mpii.JOINTS)
     rng = np.random.default_rng(0)
-    joints_xy = rng.uniform(-60, 316, (3, len(mpii.POINTS), 2)).astype(np.float32)
+    joints_xy = rng.uniform(-60, 316, (3, len(mpii.JOINTS), 2)).astype(np.float32)
     visible = rng.integers(3, size=joints_xy.shape[:2]).astype(np.uint8)
     joints_xy[visible == 0] = np.nan
     got = hrnet.encode(joints_xy, visible, options)
@@ -293,7 +293,7 @@ def test_targets_by_loops():
 def test_decoding_brings_the_joints_back():
     """To three quarters of a cell along each axis, 3 of the crop's 256 pixels: a target is on the nearest cell."""
     joints_xy = (
-        np.random.default_rng(0).uniform(0, 250, (10, len(mpii.POINTS), 2)).astype(np.float32)
+        np.random.default_rng(0).uniform(0, 250, (10, len(mpii.JOINTS), 2)).astype(np.float32)
     )
     maps = hrnet.encode(joints_xy, np.ones(joints_xy.shape[:2], np.uint8), settings())['heat_maps']
     for people, truth in zip(hrnet.decode(maps, settings()), joints_xy):
@@ -307,7 +307,7 @@ def test_decoding_brings_the_joints_back():
 def test_loss_is_numpy_s(tf_graph):
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(3, 64, 64, 16)).astype(np.float32)
-    joints_xy = rng.uniform(-60, 316, (3, len(mpii.POINTS), 2))
+    joints_xy = rng.uniform(-60, 316, (3, len(mpii.JOINTS), 2))
     targets = hrnet.encode(joints_xy, rng.integers(3, size=joints_xy.shape[:2]), settings())
     loss = hrnet.losses(
         hrnet.Network({'hrnet': tf.constant(maps)}, None, None, None),
@@ -335,7 +335,7 @@ def test_mirrored_maps_come_back_one_cell_on(tf_graph):
         got = session.run(combined)
     assert got.shape == (2, 64, 64, 16)
     for n, c, j in np.ndindex(2, 64, 16):
-        other = maps[2 * n + 1, :, min(64 - c, 63), mpii.FLIP[j]]
+        other = maps[2 * n + 1, :, min(64 - c, 63), mpii.Mpii().flip[j]]
         np.testing.assert_allclose(got[n, :, c, j], (maps[2 * n, :, c, j] + other) / 2, rtol=1e-6)
 
 

@@ -172,7 +172,7 @@ def test_sample_is_of_the_whole_picture(augmented):
             image, people, settings(data_augm=augmented), np.random.default_rng(seed)
         )
         mirrors.append(bool(np.linalg.det(sample.to_image[:, :2]) < 0))
-        joints_xy = people.joints_xy[:, list(coco.FLIP)] if mirrors[-1] else people.joints_xy
+        joints_xy = people.joints_xy[:, list(coco.Coco().flip)] if mirrors[-1] else people.joints_xy
         assert sample.image.shape == (384, 384, 3) and sample.joints_xy.shape == (4, K, 2)
         np.testing.assert_allclose(
             sample.joints_xy @ sample.to_image[:, :2].T + sample.to_image[:, 2],
@@ -230,9 +230,9 @@ def test_loss_is_numpy_s(tf_graph):
 def test_mirrored_maps_come_back(tf_graph):
     """The targets of mirrored people, brought back, are those of the people."""
     joints_xy, visible = drawn(np.random.default_rng(0))
-    mirrored_xy = (joints_xy * [-1, 1] + [384, 0])[:, :, list(coco.FLIP)]
+    mirrored_xy = (joints_xy * [-1, 1] + [384, 0])[:, :, list(coco.Coco().flip)]
     pairs = np.stack(
-        [maps_of(joints_xy, visible), maps_of(mirrored_xy, visible[:, :, list(coco.FLIP)])], axis=1
+        [maps_of(joints_xy, visible), maps_of(mirrored_xy, visible[:, :, list(coco.Coco().flip)])], axis=1
     )
     combined = spm.combine(
         tf.constant(pairs.reshape(-1, *pairs.shape[2:])), settings(flip_average=True)

@@ -40,7 +40,9 @@ def one_person():
     stored['torsobox'] = BOX
     frame = np.zeros((1, 480, 720, 3), np.uint8)
     frame[0, 163:167, 318:322] = 255
-    return arrays.Split(frame, joints_xy, flic.people(stored, joints_xy), np.arange(1), 'train')
+    return arrays.Split(
+        frame, joints_xy, flic.Flic().complete_people(stored, joints_xy), np.arange(1), 'train'
+    )
 
 
 def centre_of_light(image):

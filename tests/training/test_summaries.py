@@ -48,7 +48,7 @@ def people_of(images, joints_xy):
     return arrays.Split(
         images,
         joints_xy,
-        flic.people(np.zeros(n, flic.PERSON_DTYPE), joints_xy),
+        flic.Flic().complete_people(np.zeros(n, flic.PERSON_DTYPE), joints_xy),
         np.arange(n),
         'train',
     )

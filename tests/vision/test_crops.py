@@ -54,7 +54,11 @@ def test_joints_stay_on_what_they_are_of(mirrored):
     person = crops.Person(joints_xy, visible, None, None, None, None, '')
     matrix = crops.crop_matrix((85, 112), (150, 200), SIZE, 17, mirrored)
     sample = crops.crop_person(
-        np.rint(image).astype(np.uint8), person, matrix, SIZE, mpii.FLIP if mirrored else None
+        np.rint(image).astype(np.uint8),
+        person,
+        matrix,
+        SIZE,
+        mpii.Mpii().flip if mirrored else None,
     )
     assert sample.image.shape == (128, 96, 3) and sample.joints_xy.dtype == np.float32
     y, x = np.mgrid[:128, :96] + 0.5
@@ -80,10 +84,14 @@ def test_people_of_a_picture_are_cut_together():
         crops.crop_matrix((50, 50), (90, 90), SIZE, 5, True),
         np.zeros((100, 100, 3), np.uint8),
     )
-    sample = crops.crop_person(image, together, matrix, SIZE, mpii.FLIP)
+    sample = crops.crop_person(image, together, matrix, SIZE, mpii.Mpii().flip)
     for i in range(3):
         alone = crops.crop_person(
-            image, crops.Person(joints_xy[i], visible[i], *[None] * 4, ''), matrix, SIZE, mpii.FLIP
+            image,
+            crops.Person(joints_xy[i], visible[i], *[None] * 4, ''),
+            matrix,
+            SIZE,
+            mpii.Mpii().flip,
         )
         np.testing.assert_array_equal(sample.joints_xy[i], alone.joints_xy)
         np.testing.assert_array_equal(sample.visible[i], alone.visible)

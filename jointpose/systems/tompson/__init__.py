@@ -28,8 +28,8 @@ from jointpose.datasets.flic import (
     clamp_to_frame,
 )
 from jointpose.evaluation.meter import Meter
-from jointpose.evaluation.metrics import detection_rate, normalised_errors
 from jointpose.evaluation.pose import pose
+from jointpose.metrics.key_points import detection_rate, normalised_errors
 from jointpose.nn import layers, test_time_augmentation
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, Sought

@@ -5,21 +5,21 @@ import itertools
 import numpy as np
 import pytest
 
-from jointpose.evaluation import metrics
+from jointpose.metrics import key_points
 
 
 def people(rng, n, k=5):
     return rng.uniform(0, 30, (n, k, 2)), rng.integers(0, 3, (n, k)), rng.uniform(5, 10, n)
 
 
-def test_key_point_rates_by_loops():
+def test_pck_by_loops():
     rng = np.random.default_rng(0)
     truth, visible, unit = people(rng, 40)
     unit[:3] = 0, np.nan, 8
     pred = truth + rng.normal(0, 3, truth.shape)
     pred[2, 0] = truth[2, 0] + (4, 0)  # exactly on the radius
     pred[3] = np.nan
-    rates, counts = metrics.pck(pred, truth, visible, unit, 0.5)
+    rates, counts = key_points.pck(pred, truth, visible, unit, 0.5)
     for j in range(5):
         counted = [i for i in range(40) if visible[i, j] and unit[i] > 0]
         hits = [i for i in counted if np.hypot(*(pred[i, j] - truth[i, j])) <= 0.5 * unit[i]]
@@ -46,7 +46,7 @@ def test_partners_are_the_best_of_all_pairings(found, true):
         sum(hits(i, one) for i, one in enumerate(pairing) if one is not None)
         for pairing in itertools.permutations([*range(found), *[None] * true], true)
     )
-    got = metrics.match_people(pred, truth, visible, unit, 0.5)
+    got = key_points.match_people(pred, truth, visible, unit, 0.5)
     whose = [[one for one in range(found) if (pred[one] == person).all()] for person in got]
     assert all(len(ones) == (not np.isnan(person).any()) for ones, person in zip(whose, got))
     assert len({ones[0] for ones in whose if ones}) == sum(map(bool, whose)) == min(found, true)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jointpose import data, evaluate
+from jointpose import data, datasets, evaluate
 from jointpose.datasets import arrays, coco, lsp, mpii
-from jointpose.evaluation import metrics, metrics_tables, predictions
+from jointpose.evaluation import predictions
 from jointpose.evaluation.pose import Pose
+from jointpose.metrics import average_precision, key_points, tables
 from jointpose.utils.errors import InputError
 
 
@@ -26,7 +27,7 @@ def test_parts_by_hand():
         pred[i, 1, 1] -= b
     visible = np.full((4, 3), 2)
     visible[3, 0] = 0
-    strict, relaxed, counts = metrics.pcp(pred, truth, visible, [((0,), (1,)), ((0, 2), (1,))])
+    strict, relaxed, counts = key_points.pcp(pred, truth, visible, [((0,), (1,)), ((0, 2), (1,))])
     assert counts.tolist() == [3, 3]
     np.testing.assert_allclose(strict[0], 100 / 3)
     np.testing.assert_allclose(relaxed[0], 100 * 2 / 3)  # means 5, 4.5, 5.05
@@ -55,8 +56,8 @@ def test_head_normalised_table():
     pred = truth.copy()
     for joint, off in (('lwri', 4.9), ('rwri', 5.1), ('pelvis', 99), ('thorax', 99), ('head', 0.9)):
         pred[:, mpii.JOINTS.index(joint), 0] += off
-    ((title, header, rows),) = metrics_tables.tables(
-        'mpii', {'net': pred}, truth, people_of(mpii, 6)
+    ((title, header, rows),) = datasets.load('mpii').tables(
+        {'net': pred}, truth, people_of(mpii, 6)
     )
     found = cells(rows)
     assert title == 'PCKh' and header == ['joint', 'net PCKh@0.1', 'net PCKh@0.5']
@@ -75,7 +76,7 @@ def test_head_normalised_table():
     unlabelled['visible'][:5, mpii.JOINTS.index('rwri')] = (
         0  # one label left: it weighs a sixth in the mean
     )
-    rows = metrics_tables.tables('mpii', {'net': pred}, truth, unlabelled)[0][2]
+    rows = datasets.load('mpii').tables({'net': pred}, truth, unlabelled)[0][2]
     assert cells(rows)['mean'][1] == pytest.approx(100 * 78 / 79, abs=0.05)
     assert cells(rows)['wrist'][1] == 50
 
@@ -92,7 +93,7 @@ def test_lsp_is_measured_in_heads_too():
     people['visible'][5, lsp.JOINTS.index('neck')] = 0
     for joint in ('lkne', 'lank', 'rank'):
         people['visible'][:, lsp.JOINTS.index(joint)] = 0
-    _, (title, header, rows), _ = metrics_tables.tables('lsp', {'net': pred}, truth, people)
+    _, (title, header, rows), _ = datasets.load('lsp').tables({'net': pred}, truth, people)
     found = cells(rows)
     assert title == 'PCKh' and header == ['joint', 'net PCKh@0.1', 'net PCKh@0.5']
     assert found['wrist'] == [0, 50] and found['elbow'] == [50, 100] and found['head'] == [100, 100]
@@ -105,10 +106,10 @@ def test_part_table_has_ten_sticks():
     truth = np.random.default_rng(0).uniform(0, 90, (5, 14, 2))
     pred = truth.copy()
     pred[:, lsp.JOINTS.index('lwri')] += 500
-    (_, _, points), _, (title, _, rows) = metrics_tables.tables(
-        'lsp', {'net': pred}, truth, people_of(lsp, 5)
+    (_, _, points), _, (title, _, rows) = datasets.load('lsp').tables(
+        {'net': pred}, truth, people_of(lsp, 5)
     )
-    assert title == 'PCP' and sum(map(len, metrics_tables.STICKS.values())) == 10
+    assert title == 'PCP' and sum(map(len, tables.PARTS.values())) == 10
     assert cells(rows)['forearm'] == [50, 50] and cells(rows)['torso'] == [100, 100]
     assert cells(rows)['total'] == [90, 90] and cells(points)['wrist'] == [50, 50]
 
@@ -160,12 +161,13 @@ def off_by(oks, joints_xy):
 
 def precision(table, split, found, evaluated=None):
     results = [
-        metrics_tables.coco_result(table['id'][i], xy, np.ones(17), score) for i, xy, score in found
+        average_precision.coco_result(table['id'][i], xy, np.ones(17), score)
+        for i, xy, score in found
     ]
     return {
         label: value
         for label, (value,) in cells(
-            metrics_tables.precision_table(table, split, results, evaluated)[2]
+            average_precision.precision_table(coco.JOINTS, table, split, results, evaluated)[2]
         ).items()
     }
 
@@ -298,7 +300,7 @@ def test_foreign_results_are_refused(change, words, tmp_path, monkeypatch):
     manifest = drawn('coco', tmp_path / 'arrays', monkeypatch)
     table = arrays.load_array(str(tmp_path / 'arrays'), 'pictures', 'test', manifest)
     result = {
-        **metrics_tables.coco_result(table['id'][0], np.zeros((17, 2)), np.ones(17), 1),
+        **average_precision.coco_result(table['id'][0], np.zeros((17, 2)), np.ones(17), 1),
         **(change or {}),
     }
     if change is None:
@@ -334,7 +336,7 @@ def test_results_in_other_programs_forms(change, tmp_path, monkeypatch, capsys):
     results = []
     for joints_xy, person in zip(split.joints, split.people):
         picture = table[person['picture']]
-        result = metrics_tables.coco_result(picture['id'], joints_xy, np.ones(17), 1)
+        result = average_precision.coco_result(picture['id'], joints_xy, np.ones(17), 1)
         results.append(change(result, os.path.basename(str(picture['file']))))
     (tmp_path / 'p.json').write_bytes(codecs.BOM_UTF8 + json.dumps(results).encode())
     capsys.readouterr()

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from jointpose.evaluation import intervals
-from jointpose.evaluation.intervals import rate_intervals
+from jointpose.metrics import intervals
+from jointpose.metrics.intervals import rate_intervals
 
 BOTH = [[0], [1], [0, 1]]
 
