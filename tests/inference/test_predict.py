@@ -390,7 +390,7 @@ def test_poses_are_drawn_on_any_size(shape):
     drawn = drawing.draw_poses(
         image,
         [pose_estimator.Result(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None, None)],
-        flic,
+        flic.Flic(),
     )
     factor = drawn.shape[0] // shape[0]
     assert drawn.shape == (shape[0] * factor, shape[1] * factor, 3) and max(drawn.shape) >= 640
@@ -497,9 +497,9 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         with fft_conv.cached_spectra(session, graph.spectra):
-            (found,) = pose_estimator.PoseEstimator(session, graph, tompson, flic, options).predict(
-                image, [(300.0, 200.0)]
-            )
+            (found,) = pose_estimator.PoseEstimator(
+                session, graph, tompson, flic.Flic(), options
+            ).predict(image, [(300.0, 200.0)])
             view = people_search.around(
                 image, 8 / found.matrix[0, 0], (300, 200)
             )  # where it found them
@@ -696,7 +696,7 @@ Signals = collections.namedtuple('Signals', 'code')
 
 
 class Nobody:
-    body = flic
+    body = flic.Flic()
 
     def predict(self, *_):
         return []
@@ -706,7 +706,7 @@ def test_a_video_that_breaks_off_is_annotated_up_to_there(tmp_path):
     write_video(tmp_path / 'whole.avi', 12, 'MJPG')
     content = (tmp_path / 'whole.avi').read_bytes()
     path = written(tmp_path / 'cut.avi', content[: len(content) // 2])
-    document = result_files.ResultFiles(str(tmp_path), result_entries.head(flic, {}))
+    document = result_files.ResultFiles(str(tmp_path), result_entries.head(flic.Flic(), {}))
     options = options_of('--predict', path, '--out', tmp_path)
     with pytest.raises(images.UnreadableMedia, match=r'cut\.avi: ends after \d of 12 frames'):
         predict.predict_source(
@@ -730,7 +730,7 @@ def test_the_annotated_video_keeps_the_pace(tmp_path):
     ]
     path = str(tmp_path / 'a.gif')
     shown[0].save(path, save_all=True, append_images=shown[1:], duration=[40, 200, 80])
-    document = result_files.ResultFiles(str(tmp_path), result_entries.head(flic, {}))
+    document = result_files.ResultFiles(str(tmp_path), result_entries.head(flic.Flic(), {}))
     (source,), _ = sources.find([path], str(tmp_path / 'out'))
     predict.predict_source(
         Nobody(),

@@ -21,7 +21,7 @@ def person(x, y, score=0.9):
 
 def said(points, people):
     called = prompts.from_call(points, None)
-    return prompts.messages(called, people, prompts.first_of_same(people, flic), 0.5)
+    return prompts.messages(called, people, prompts.first_of_same(people, flic.Flic()), 0.5)
 
 
 def test_a_prompt_without_a_person():
@@ -32,7 +32,7 @@ def test_a_prompt_without_a_person():
 
 def test_two_prompts_of_one_person():
     people = [person(100, 100), person(300, 100), person(104, 98)]
-    assert prompts.first_of_same(people, flic) == [0, 1, 0]
+    assert prompts.first_of_same(people, flic.Flic()) == [0, 1, 0]
     assert said([(100, 100), (300, 100), (110, 110)], people) == {
         2: '--torso 100,100 and 110,110: the same person'
     }
@@ -46,13 +46,13 @@ def test_two_prompts_of_one_person():
     ],
 )  # of low score: nobody is there
 def test_neighbours_are_two_people(other, first):
-    assert prompts.first_of_same([person(100, 100), other], flic) == first
+    assert prompts.first_of_same([person(100, 100), other], flic.Flic()) == first
 
 
 def test_one_wrist_makes_no_other_person():
     moved = person(100, 100)
     moved.joints_xy[2] += 200
-    assert prompts.first_of_same([person(100, 100), moved], flic) == [0, 0]
+    assert prompts.first_of_same([person(100, 100), moved], flic.Flic()) == [0, 0]
 
 
 def test_boxes_are_named_and_no_prompts_are_none():

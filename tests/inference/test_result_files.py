@@ -23,7 +23,7 @@ SCORES = np.array([0.9, 0.8, 0.05, 0.9, 0.8, 0.7, 0.6, 0.5, 0.99])
 
 def document(folder, numbers=None):
     return result_files.ResultFiles(
-        str(folder), result_entries.head(flic, {'unreadable': []}), numbers
+        str(folder), result_entries.head(flic.Flic(), {'unreadable': []}), numbers
     )
 
 

@@ -232,7 +232,8 @@ def test_mirrored_maps_come_back(tf_graph):
     joints_xy, visible = drawn(np.random.default_rng(0))
     mirrored_xy = (joints_xy * [-1, 1] + [384, 0])[:, :, list(coco.Coco().flip)]
     pairs = np.stack(
-        [maps_of(joints_xy, visible), maps_of(mirrored_xy, visible[:, :, list(coco.Coco().flip)])], axis=1
+        [maps_of(joints_xy, visible), maps_of(mirrored_xy, visible[:, :, list(coco.Coco().flip)])],
+        axis=1,
     )
     combined = spm.combine(
         tf.constant(pairs.reshape(-1, *pairs.shape[2:])), settings(flip_average=True)

@@ -136,7 +136,7 @@ def test_an_export_replaces_exports_alone(tmp_path):
 def test_what_predict_replaces_is_said(tmp_path):
     for former in ('', 'of 1 picture by run/step-1'):
         written = result_files.ResultFiles(
-            str(tmp_path), result_entries.head(flic, {'checkpoint': 'run/step-1'})
+            str(tmp_path), result_entries.head(flic.Flic(), {'checkpoint': 'run/step-1'})
         )
         assert written.replaced == former
         written.add({'file_name': 'a.jpg', 'width': 60, 'height': 100}, [])

@@ -37,18 +37,20 @@ def trunk_width(drawn, x, y, size):
 
 
 def test_size_is_of_clear_limbs():
-    assert drawing.median_limb(person(0, 0, 2.0), flic) == pytest.approx(
-        2 * drawing.median_limb(person(0, 0), flic)
+    assert drawing.median_limb(person(0, 0, 2.0), flic.Flic()) == pytest.approx(
+        2 * drawing.median_limb(person(0, 0), flic.Flic())
     )
     strayed = person(0, 0)
     strayed.joints_xy[[2, 5]] += 1000
     strayed.scores[[2, 5]] = 0.1
-    assert drawing.median_limb(strayed, flic) < 1.5 * drawing.median_limb(person(0, 0), flic)
+    assert drawing.median_limb(strayed, flic.Flic()) < 1.5 * drawing.median_limb(person(0, 0), flic)
 
 
 def test_lines_go_with_the_person():
     """The side of the trunk, at the height of the torso, of a small and of a large person in one picture."""
-    drawn = drawing.draw_poses(black(2000, 1000), [person(300, 500), person(1200, 500, 5)], flic)
+    drawn = drawing.draw_poses(
+        black(2000, 1000), [person(300, 500), person(1200, 500, 5)], flic.Flic()
+    )
     small, large = trunk_width(drawn, 300, 500, 1), trunk_width(drawn, 1200, 500, 5)
     assert 1 <= small <= 8 and large >= 2 * small
 
@@ -58,7 +60,7 @@ def test_a_person_of_any_size_is_seen(long):
     """A person of a tenth of the picture: at least a pixel of line where the picture fits a screen, and a label."""
     scale = long / 720
     drawn = drawing.draw_poses(
-        black(long, long), [person(360 * scale, 360 * scale, 0.5 * scale)], flic
+        black(long, long), [person(360 * scale, 360 * scale, 0.5 * scale)], flic.Flic()
     )
     unit = max(drawn.shape) / 720
     middle = 360 * unit
@@ -82,7 +84,10 @@ def texts_of(monkeypatch, *arguments):
 
 def test_two_people_have_numbers_and_named_joints(monkeypatch):
     texts = texts_of(
-        monkeypatch, black(720, 480), [person(200, 240, 1.3), person(500, 240, 1.3, 0.75)], flic
+        monkeypatch,
+        black(720, 480),
+        [person(200, 240, 1.3), person(500, 240, 1.3, 0.75)],
+        flic.Flic(),
     )
     assert (
         texts[:2] == ['1: 0.90', '2: 0.75']
@@ -93,7 +98,7 @@ def test_two_people_have_numbers_and_named_joints(monkeypatch):
 
 def test_small_people_of_many_have_numbers_only(monkeypatch):
     people = [person(x, 240, 0.5) for x in (100, 300, 500)]
-    assert texts_of(monkeypatch, black(720, 480), people, flic, [7, 8, 9]) == [
+    assert texts_of(monkeypatch, black(720, 480), people, flic.Flic(), [7, 8, 9]) == [
         '7: 0.90',
         '8: 0.90',
         '9: 0.90',
@@ -102,15 +107,15 @@ def test_small_people_of_many_have_numbers_only(monkeypatch):
 
 def test_low_score_is_thin_and_dashed(monkeypatch):
     clear, low = (
-        drawing.draw_poses(black(720, 480), [person(360, 240, 2, low_score=flag)], flic)
+        drawing.draw_poses(black(720, 480), [person(360, 240, 2, low_score=flag)], flic.Flic())
         for flag in (False, True)
     )
     assert np.count_nonzero(low) < 0.6 * np.count_nonzero(clear)
     side = low[170:350, 390:440].max(axis=(1, 2)) > 100  # along a side of the trunk
     assert sum(one != other for one, other in itertools.pairwise(side)) >= 3
-    assert texts_of(monkeypatch, black(720, 480), [person(360, 240, 2, 0.1, True)], flic) == [
-        '1: 0.10'
-    ]
+    assert texts_of(
+        monkeypatch, black(720, 480), [person(360, 240, 2, 0.1, True)], flic.Flic()
+    ) == ['1: 0.10']
 
 
 @pytest.mark.parametrize('scale', [0.45, 1, 2.2])
