@@ -287,10 +287,10 @@ HEADER = (
     'flag',
     "paper's claim",
     "reference's claim",
-    'spatial model',
-    'to the method',
-    'detector',
-    'to the method',
+    'joint model',
+    'difference',
+    'part detector',
+    'difference',
     'seeds',
 )
 
@@ -364,11 +364,12 @@ def caption(rows):
         for key in ('updates', 'people')
     )
     return (
-        f'Detection rate at radius {settings["radius"]} % of {settings["normaliser"]}, mean of nine joints, in %, '
-        f'of {listed(people)} held-out training people after {listed(updates)} updates of {settings["batch_size"]} '
-        f'at --width {settings["width"]}; mean ± standard deviation over seeds, differences paired by seed. '
-        f'Claims are about networks trained to the end at full width. Arrays {settings["data_id"]}, code '
-        f'{listed(row["code"] for row in rows)}, {sum(row["seconds"] for row in rows) / 3600:.1f} hours in all.'
+        f'Detection rate in % at radius {settings["radius"]} % of {settings["normaliser"]}, mean of nine joints, '
+        f'on {listed(people)} held-out training people after {listed(updates)} iterations of '
+        f'{settings["batch_size"]} at --width {settings["width"]}. Mean ± standard deviation over seeds; '
+        'differences are from the method, paired by seed. Claims are about networks of full width, trained to the '
+        f'end. Arrays {settings["data_id"]}, code {listed(row["code"] for row in rows)}, '
+        f'{sum(row["seconds"] for row in rows) / 3600:.1f} hours in total.'
     )
 
 

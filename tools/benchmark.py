@@ -770,7 +770,7 @@ HEADER = (
     'plain',
     'runs',
 )
-GROWTH_HEADER = ('piece', 'size', 'seconds', 'ms a unit', 'peak memory, GB')
+GROWTH_HEADER = ('piece', 'size', 'seconds', 'ms per unit', 'peak memory, GB')
 
 
 def matmul_peak(n, repeats):

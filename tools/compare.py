@@ -221,9 +221,9 @@ def table(results, floors=()):
     header = (
         'system',
         'width',
-        'updates',
+        'iterations',
         'minutes',
-        'samples a second',
+        'samples per second',
         *ROWS,
         'PCK@0.2 elbow, wrist',
         'published',

@@ -347,7 +347,7 @@ def choose(name: str, args) -> str:
             found = predictions.Predictions({name: joints}, flic.JOINTS, rows, 'train', '')
             errors = evaluate.score(found, truth, rate_tables.NORMALISER)[name]
             table.append((f'{run.crop:g}', run.looks, *cells(errors)))
-    return markdown(('crop', 'looks', *COLUMNS), table)
+    return markdown(('crop', 'passes', *COLUMNS), table)
 
 
 def tried(peer: Peer) -> list[Run]:
@@ -369,12 +369,12 @@ def read_flic(folder: str) -> dict:
 COLUMNS = ('wrist', 'elbow', 'shoulder', 'nose', 'hip', 'mean of 9', 'without hips')
 HEADER = (
     '',
-    'box heights',
-    'looks',
+    'crop',
+    'passes',
     'CPU seconds',
     'sides',
     *COLUMNS,
-    'other sides',
+    'mean, other sides',
     'PCK@0.2 elbow',
     'wrist',
 )

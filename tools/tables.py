@@ -57,7 +57,8 @@ def published_points():
 def results(material):
     """The whole file's text, of a report.Material."""
     parts = [
-        'Made by `python -m tools.report`; each table names the command whose figures it holds.\n',
+        f'Detection rates of `{material.options.run}`, joint by joint.\n\nWritten by `python -m tools.report`. '
+        'Below each table is the command that gives its numbers.\n',
         rates_fragment(material),
         published_fragment(material),
     ]
@@ -97,9 +98,9 @@ def rates_fragment(material):
         for model, errors in material.errors_by('lsho-rhip').items()
     )
     note = (
-        f'{len(found.rows)} people of the {found.split} split; % of joints within the radius, itself in % of '
-        f'‖{NORMALISER}‖; AUC over radii 0 to {MAX_RADIUS}. By ‖lsho-rhip‖, which the reference divides by, the '
-        f'mean at radius {RADIUS} is: {lines}.{how(material)}'
+        f'{len(found.rows)} people of the {found.split} split. A rate is the % of joints within the radius, which is '
+        f'in % of ‖{NORMALISER}‖; AUC is over radii 0 to {MAX_RADIUS}. With the normaliser of the reference, '
+        f'‖lsho-rhip‖, the mean at radius {RADIUS} is: {lines}.{how(material)}'
     )
     return fragment(
         'Detection rates', markdown(header, rows), evaluation_command(material.options), note
@@ -116,7 +117,7 @@ def evaluation_command(options):
 
 def how(material):
     """The sentence that says by which options the predictions were made, where they say so."""
-    return f' Joints found with `{material.found.how}`.' if material.found.how else ''
+    return f' Predicted with `{material.found.how}`.' if material.found.how else ''
 
 
 def published_fragment(material):
@@ -141,12 +142,12 @@ def published_fragment(material):
         for system, model, rates in (*PUBLISHED, *ours)
     ]
     note = (
-        'Left joints, rate at radius 10 (20) in %. Published figures are read off plots, to about a point. Paper: '
-        'Tompson et al. 2014, of whose first two rows the side is not known; reference: joint-cnn-mrf, 2018, which '
-        f'scores against truth rounded to 8 px and divides by ‖lsho-rhip‖.{how(material)}'
+        'Left joints, rate in % at radius 10 (20). Published numbers are read off plots, to about a point. '
+        'Paper: Tompson et al. 2014; the side of its first two rows is unknown. Reference: joint-cnn-mrf, 2018; '
+        f'it scores against joints rounded to 8 px and divides by ‖lsho-rhip‖.{how(material)}'
     )
     return fragment(
-        'Beside published figures',
+        'Comparison with published results',
         markdown(['system', *names.values()], rows),
         evaluation_command(material.options),
         note,
@@ -163,7 +164,7 @@ def helped_fragment(material):
     """Joints of all people by whether either model finds them."""
     found_pd, found_sm = (errors <= RADIUS for errors in material.errors_of_both())
     gain = gains(*material.errors_of_both())
-    header = ['joint', 'both find it', 'only the joint model', 'only the part detector', 'neither']
+    header = ['joint', 'both', 'joint model only', 'part detector only', 'neither']
     cells = np.stack(
         [found_pd & found_sm, found_sm & ~found_pd, found_pd & ~found_sm, ~found_pd & ~found_sm]
     )
@@ -173,11 +174,11 @@ def helped_fragment(material):
         for label, group in evaluate.row_groups(flic.JOINTS)
     ]
     note = (
-        f'% of joints at radius {RADIUS}. The mean error over the joints (each counted up to {MAX_RADIUS} %) falls '
+        f'% of joints at radius {RADIUS}. The mean error over the joints (each clipped at {MAX_RADIUS} %) falls '
         f'for {100 * (gain > 0).mean():.1f} % of the people and rises for {100 * (gain < 0).mean():.1f} %.'
     )
     return fragment(
-        'Whom the spatial model helps',
+        'Joints found by both models, one or none',
         markdown(header, rows),
         report_command(material.options, 'results'),
         note,
@@ -211,16 +212,16 @@ def times_fragment(steps, epochs, settings, options):
     best = max(epochs, key=lambda record: record['test'][answer])
     low, middle, high = np.percentile(seconds, (5, 50, 95))
     rows = [
-        ['updates', len(seconds)],
-        ['seconds an update: median (5 % to 95 %)', f'{middle:.2f} ({low:.2f} to {high:.2f})'],
-        ['samples a second, median update', f'{settings["batch_size"] / middle:.1f}'],
-        ['hours in updates, all together', f'{seconds.sum() / 3600:.2f}'],
+        ['iterations', len(seconds)],
+        ['seconds per iteration, median (5 % to 95 %)', f'{middle:.2f} ({low:.2f} to {high:.2f})'],
+        ['samples per second, median iteration', f'{settings["batch_size"] / middle:.1f}'],
+        ['hours of all iterations', f'{seconds.sum() / 3600:.2f}'],
         ['epochs', len(epochs)],
         [
-            'minutes an epoch, without its evaluation: median',
+            'minutes per epoch without evaluation, median',
             f'{np.median([record["seconds"] for record in epochs]) / 60:.1f}',
         ],
-        ['best epoch by the test rate', f'{best["epoch"]}: {best["test"][answer]:.1f} %'],
+        ['best epoch by test rate', f'{best["epoch"]}: {best["test"][answer]:.1f} %'],
         ['last epoch', f'{epochs[-1]["epoch"]}: {epochs[-1]["test"][answer]:.1f} %'],
     ]
     n = settings.get('test_examples')

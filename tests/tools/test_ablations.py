@@ -391,7 +391,7 @@ def test_table_against_hand_computed_numbers():
         'no augmentation',
     ]
     assert cells['method'][3:] == ['50.0 ± 10.0', '-', '34.0 ± 3.6', '-', '3']
-    # 30 36 90: mean 52, deviation sqrt((22^2 + 16^2 + 38^2) / 2); to the method: -10, -14; detector: -11, -13
+    # 30 36 90: mean 52, deviation sqrt((22^2 + 16^2 + 38^2) / 2); differences: -10, -14; detector: -11, -13
     assert cells['squared loss'] == [
         '`--loss squared`',
         '-',
@@ -432,7 +432,7 @@ def test_table_of_the_command_line(run, capsys):
         '+0.0',
         '1',
     ]
-    assert '2 held-out training people after 2 updates of 7' in text and len(run.calls()) == 2
+    assert '2 held-out training people after 2 iterations of 7' in text and len(run.calls()) == 2
 
 
 @pytest.mark.long

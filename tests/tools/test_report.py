@@ -467,12 +467,13 @@ def test_results_hold_the_figures_of_evaluate_and_of_the_log(made, tmp_path):
         '| paper, joint model | 79.5 (88.0) | 78.0 (91.5) | 94.0 (98.5) | 93.0 (98.0) | |' in text
     )
     assert '| reference, part detector | 72.0 | 75.5 | 85.5 | 88.0 | 50.5 |' in text
-    assert '| updates | 40 |' in text and '| samples a second, median update | 20.0 |' in text
-    assert '| hours in updates, all together | 0.01 |' in text  # 20 s
-    assert '| minutes an epoch, without its evaluation: median | 1.5 |' in text
     assert (
-        '| best epoch by the test rate | 1: 90.0 % |' in text
-        and '| last epoch | 2: 70.0 % |' in text
+        '| iterations | 40 |' in text and '| samples per second, median iteration | 20.0 |' in text
+    )
+    assert '| hours of all iterations | 0.01 |' in text  # 20 s
+    assert '| minutes per epoch without evaluation, median | 1.5 |' in text
+    assert (
+        '| best epoch by test rate | 1: 90.0 % |' in text and '| last epoch | 2: 70.0 % |' in text
     )
     assert (
         '`python main.py --train --gpus 0 1 --width 8 --batch_size 10 --use_sm --test_examples 12 --data '
@@ -534,9 +535,9 @@ def test_predictions_without_spatial_model_have_no_heat_maps(made, tmp_path):
     report.make_curves(material)
     report.make_results(material)
     text = re.sub(' +', ' ', (tmp_path / 'results.md').read_text(encoding='utf-8'))
-    assert 'Whom the spatial model helps' not in text
+    assert 'Joints found by both models' not in text
     assert (
-        '| best epoch by the test rate | 2: 60.0 % |' in text
+        '| best epoch by test rate | 2: 60.0 % |' in text
         and f'radius 10, {PART_DETECTOR}, one' in text
     )
     with pytest.raises(InputError, match='flic_pred_sm'):
