@@ -1,8 +1,10 @@
-"""What the report says about people: who is shown, rates film by film, raised wrists and hanging ones.
+"""Statistics of the report: people to show, rates by film, raised and hanging wrists.
 
-Pure functions of errors in % of the normaliser, [n people, 9 joints], and of true joints [n, 9, 2] pixels, (x right,
-y down).
+Pure functions of errors in % of the normaliser, [n people, 9 joints], and of true joints
+[n, 9, 2] pixels, (x right, y down).
 """
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -10,20 +12,33 @@ from jointpose.datasets.flic import JOINTS
 from jointpose.evaluate import MAX_RADIUS, detection_rate
 
 N_SHOWN = 4  # people in each picture of heat maps
-ARMS = tuple(tuple(JOINTS.index(side + joint) for joint in ('sho', 'elb', 'wri')) for side in 'lr')
+SHOULDERS = (JOINTS.index('lsho'), JOINTS.index('rsho'))
+ELBOWS = (JOINTS.index('lelb'), JOINTS.index('relb'))
+WRISTS = (JOINTS.index('lwri'), JOINTS.index('rwri'))
+
+Errors = dict[str, np.ndarray]  # {model: [n, 9]}
 
 
-def gains(errors_pd, errors_sm):
-    """How much nearer the joint model is, in % of the normaliser, mean over joints: [n, 9] twice -> [n].
+def gains(errors_pd: np.ndarray, errors_sm: np.ndarray) -> np.ndarray:
+    """How much nearer the joint model is than the part detector: [n, 9] twice -> [n].
 
-    Errors count up to MAX_RADIUS: beyond it a joint is missed, no matter by how much.
+    In % of the normaliser, mean over joints.  Errors count up to MAX_RADIUS: beyond it a joint is
+    missed, no matter by how much.
     """
-    return (np.minimum(errors_pd, MAX_RADIUS) - np.minimum(errors_sm, MAX_RADIUS)).mean(axis=1)
+    clipped_pd = np.minimum(errors_pd, MAX_RADIUS)
+    clipped_sm = np.minimum(errors_sm, MAX_RADIUS)
+    return (clipped_pd - clipped_sm).mean(axis=1)
 
 
-def one_a_film(order, films, n, taken=()):
-    """The first n of `order` (indices), no two of one film, none of the films `taken`: neighbours look alike."""
-    chosen, films_seen = [], set(taken)
+def one_a_film(
+    order: Iterable[int], films: Sequence[str], n: int, taken: Iterable[str] = ()
+) -> list[int]:
+    """The first n indices of `order` with no two of one film, none of the films `taken`.
+
+    Neighbouring frames look alike.
+    """
+    chosen = []
+    films_seen = set(taken)
     for i in order:
         if len(chosen) < n and films[i] not in films_seen:
             chosen.append(int(i))
@@ -31,63 +46,69 @@ def one_a_film(order, films, n, taken=()):
     return chosen
 
 
-def most_helped(errors_pd, errors_sm, films, n=N_SHOWN):
-    """Indices of those with the largest gain, one a film: [n people, 9] twice."""
+def most_helped(
+    errors_pd: np.ndarray, errors_sm: np.ndarray, films: Sequence[str], n: int = N_SHOWN
+) -> list[int]:
+    """Indices of the people with the largest gain, one a film."""
     gain = gains(errors_pd, errors_sm)
-    return [i for i in one_a_film(np.argsort(-gain, kind='stable'), films, n) if gain[i] > 0]
+    order = np.argsort(-gain, kind='stable')
+    return [i for i in one_a_film(order, films, n) if gain[i] > 0]
 
 
-def failures(errors_pd, errors_sm, films, n=N_SHOWN):
-    """Indices of those with the largest loss (a gain below 0), at most half of n, then of those with the joint model's
-    largest mean error; one a film, [n people, 9] twice.  Returns (the former, the latter)."""
+def failures(
+    errors_pd: np.ndarray, errors_sm: np.ndarray, films: Sequence[str], n: int = N_SHOWN
+) -> tuple[list[int], list[int]]:
+    """Indices of n people whom the joint model fails, one a film.
+
+    Returns:
+        (those with the largest loss, a negative gain: at most half of n, then those with the joint
+        model's largest mean error)
+    """
     gain = gains(errors_pd, errors_sm)
-    hurt = [i for i in one_a_film(np.argsort(gain, kind='stable'), films, n // 2) if gain[i] < 0]
+    order = np.argsort(gain, kind='stable')
+    hurt = [i for i in one_a_film(order, films, n // 2) if gain[i] < 0]
     order = np.argsort(-errors_sm.mean(axis=1), kind='stable')
-    return hurt, one_a_film(order, films, n - len(hurt), {films[i] for i in hurt})
+    taken = {films[i] for i in hurt}
+    return hurt, one_a_film(order, films, n - len(hurt), taken)
 
 
-def film(file):
+def film(file: str) -> str:
     """'along-came-polly-00119461.jpg' -> 'along-came-polly'."""
     return str(file).rsplit('-', 1)[0]
 
 
-def by_film(errors, films, radius):
-    """[(film, people, {model: mean rate of all joints in %})] from the worst by the last model to the best.
+def by_film(errors: Errors, films: Sequence[str], radius: float) -> list[tuple[str, int, dict]]:
+    """[(film, people, {model: mean rate of all joints in %})] from the worst by the last model up.
 
-    errors: {model: [n, 9]}; films: n names.
+    films: n names.
     """
     films = np.asarray(films)
-    rows = [
-        (
-            name,
-            int((films == name).sum()),
-            {
-                model: detection_rate(error[films == name], radius).mean()
-                for model, error in errors.items()
-            },
-        )
-        for name in np.unique(films)
-    ]
+    rows = []
+    for name in np.unique(films):
+        chosen = films == name
+        rates = {}
+        for model, error in errors.items():
+            rates[model] = detection_rate(error[chosen], radius).mean()
+        rows.append((name, int(chosen.sum()), rates))
     return sorted(rows, key=lambda row: list(row[2].values())[-1])
 
 
-def by_height(errors, true_xy, radius):
-    """[(where the wrist is, wrists, {model: rate in %})], both sides together; errors {model: [n, 9]}."""
-    shoulder, elbow, wrist = (
-        true_xy[:, list(joints), 1] for joints in zip(*ARMS)
-    )  # heights, [n, 2]
-    error = {model: of_model[:, [arm[2] for arm in ARMS]] for model, of_model in errors.items()}
+def by_height(errors: Errors, true_xy: np.ndarray, radius: float) -> list[tuple[str, int, dict]]:
+    """[(where the wrist is, wrists, {model: rate in %})], both sides together."""
+    shoulder = true_xy[:, SHOULDERS, 1]  # heights, [n, 2]
+    elbow = true_xy[:, ELBOWS, 1]
+    wrist = true_xy[:, WRISTS, 1]
     places = {
         'above the shoulder': wrist < shoulder,
         'between shoulder and elbow': (wrist >= shoulder) & (wrist < elbow),
         'below the elbow': (wrist >= shoulder) & (wrist >= elbow),
     }
-    return [
-        (
-            name,
-            int(there.sum()),
-            {model: 100 * np.mean(of_model[there] <= radius) for model, of_model in error.items()},
-        )
-        for name, there in places.items()
-        if there.any()
-    ]
+    rows = []
+    for name, there in places.items():
+        if not there.any():
+            continue
+        rates = {}
+        for model, error in errors.items():
+            rates[model] = 100 * np.mean(error[:, WRISTS][there] <= radius)
+        rows.append((name, int(there.sum()), rates))
+    return rows
