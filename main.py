@@ -54,7 +54,7 @@ def main():
         ({}, {})
         if found
         else (
-            system.start(options, splits['train'], manifest),
+            system.initial_values(splits['train'], manifest),
             initial_weights(system, options, origin),
         )
     )
@@ -99,7 +99,7 @@ def run_on(machines, system, splits, options, run, manifest, start, found, train
         with machines.session() as session:
             state = initialise(session, graph, start, found, options, trained)
             if options.train:
-                settings = command_line.settings_of(options, system)
+                settings = command_line.settings_of(options, type(system))
                 runs.write_settings(run, settings, manifest['id'])
                 train(
                     session,
@@ -155,7 +155,7 @@ def load_splits(system, options, manifest):
         for split in arrays.SPLITS
     }
     splits = {
-        name: system.prepare(arrays.system_samples(split, system.MOST_PEOPLE), options)
+        name: system.prepare_split(arrays.system_samples(split, system.MAX_PEOPLE))
         for name, split in splits.items()
     }
     if options.validation:
@@ -173,29 +173,27 @@ def build_graph(system, splits, options, devices):
     n = {split: len(splits[split].images) for split in splits}
     steps = batches.steps_per_epoch(n['train'], options.batch_size)
     total = steps * options.n_epochs
-    spec = batches.specification(system, options)
+    spec = batches.specification(system)
     tf.set_random_seed(options.seed)
     tf.train.get_or_create_global_step()
     batch = update = start_training = None
     if options.train:
         with tf.device('/cpu:0'):
             batch, (start_training,) = batches.pipeline(
-                spec, lambda step: batches.training_batch(system, splits['train'], step, options)
+                spec, lambda step: batches.training_batch(system, splits['train'], step)
             )
-        update = towers.build_training(system, batch, devices, options, total)
-    people_a_call = max(1, options.batch_size // system.n_views(options))
+        update = towers.build_training(system, batch, devices, total)
+    people_a_call = max(1, options.batch_size // system.n_views)
     test = splits['test']
     with tf.device('/cpu:0'):
         test_batch, (start_test, start_views) = batches.pipeline(
             spec,
             lambda step: batches.plain_batch(
-                system, test, rows(step, options.batch_size, n['test']), options
+                system, test, rows(step, options.batch_size, n['test'])
             ),
-            lambda step: batches.views_batch(
-                system, test, rows(step, people_a_call, n['test']), options
-            ),
+            lambda step: batches.views_batch(system, test, rows(step, people_a_call, n['test'])),
         )
-    evaluation = towers.build_evaluation(system, test_batch, devices, options)
+    evaluation = towers.build_evaluation(system, test_batch, devices)
     return RunGraph(
         batch,
         update,
@@ -222,7 +220,7 @@ def initial_weights(system, options, origin):
     if origin:
         return checkpoint.read_weights(origin.path)
     return (
-        system.foreign(import_weights.load(options.init))
+        system.convert_weights(import_weights.load(options.init))
         if import_weights.is_weights_file(options.init)
         else {}
     )
@@ -261,7 +259,7 @@ def train(session, graph, system, splits, options, run, state):
         session,
         graph,
         splits['train'].people,
-        lambda sums=None: system.meter(options, outputs, sums),
+        lambda sums=None: system.meter(outputs, sums),
         options,
         run,
         state,
@@ -275,7 +273,7 @@ def predict_people(session, graph, system, options, manifest, people, run):
     from jointpose.evaluation import predictions  # --predict starts without it and what it imports
 
     session.run(*graph.start_views(0, -(-graph.n_test // graph.people_a_call)))
-    run_next = system.predictor(session, graph.evaluation, options)
+    run_next = system.predictor(session, graph.evaluation)
     found, done = {name: [] for name in graph.evaluation.combined}, 0
     with (
         trainer.Signals() as signals,
@@ -290,7 +288,7 @@ def predict_people(session, graph, system, options, manifest, people, run):
                         pose._replace(joints_xy=transform_points(matrix, pose.joints_xy))
                         for pose in poses
                     ]
-                    for matrix, poses in zip(back, system.decode(output, options))
+                    for matrix, poses in zip(back, system.decode(output))
                 ]
             bar.update(len(output))
             done += len(output)
@@ -307,7 +305,7 @@ def predict_people(session, graph, system, options, manifest, people, run):
         '\n\n'.join(
             [
                 *tables,
-                f'{path}: {graph.n_test} {"pictures" if system.MOST_PEOPLE else "people"}; '
+                f'{path}: {graph.n_test} {"pictures" if system.MAX_PEOPLE else "people"}; '
                 f'now: python evaluate.py {path} --data {options.data}',
             ]
         )

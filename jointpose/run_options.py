@@ -16,7 +16,7 @@ def resolve_options(arguments=None, say=log):
     """The command line, completed by the settings of the checkpoint that --restore goes on from or --init starts from.
 
     say: what is done with remarks on the checkpoint.
-    Returns (options, the system's module, restored Checkpoint or None, Checkpoint to start from or None).
+    Returns (options, the System, restored Checkpoint or None, Checkpoint to start from or None).
     """
     names = systems.names()
     system = systems.load(resolve_system(names, arguments))
@@ -34,7 +34,7 @@ def resolve_options(arguments=None, say=log):
             found, origin = None, found
     if 'data' not in explicit:
         choose_data(options)
-    return options, system, found, origin
+    return options, system(options), found, origin
 
 
 def resolve_system(names, arguments=None):

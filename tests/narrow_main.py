@@ -25,10 +25,10 @@ NEVER = 2**31
 NAN_FROM, STOP_AT = (int(os.environ.get(name, NEVER)) for name in ('NAN_FROM', 'STOP_AT'))
 
 
-def training_batch(system, split, step, options, make=batches.training_batch):
+def training_batch(system, split, step, make=batches.training_batch):
     if step == STOP_AT:
         os.kill(os.getpid(), int(os.environ.get('STOP_BY', signal.SIGTERM)))
-    batch = make(system, split, step, options)
+    batch = make(system, split, step)
     if step < NAN_FROM:
         return batch
     return batch._replace(

@@ -332,10 +332,10 @@ def test_selected_people_in_batches_are_the_right_ones():
     ]
     assert part.rows.tolist() == expected
     seen = []
-    options, system, *_ = run_options.resolve_options(['--train', '--batch_size', '3'])
+    _, system, *_ = run_options.resolve_options(['--train', '--batch_size', '3'])
     for batch in (
-        batches.plain_batch(system, part, np.array([3, 1]), options),
-        *(batches.training_batch(system, part, step, options) for step in (0, 1)),
+        batches.plain_batch(system, part, np.array([3, 1])),
+        *(batches.training_batch(system, part, step) for step in (0, 1)),
     ):
         originals = part.rows[batch.rows]
         assert (batch.images == (originals % 251)[:, None, None, None]).all()

@@ -24,13 +24,12 @@ def size(variables):
 
 @pytest.mark.parametrize(('width', 'weights'), [(64, FULL), (16, QUARTER), (8, EIGHTH)])
 def test_parameter_counts(tf_graph, width, weights):
-    options, system, *_ = run_options.resolve_options(
+    _, system, *_ = run_options.resolve_options(
         ['--train', '--use_sm', '--width', str(width), '--conv', 'direct']
     )
     system.build(
         tf.placeholder(tf.uint8, [None, 480, 720, 3]),
         {'torso_map': tf.placeholder(tf.float32, [None, 60, 90, 1])},
-        options,
         True,
     )
     trainable = tf.trainable_variables()

@@ -246,7 +246,7 @@ def training_step(
 ):
     """A Step that makes one update on the next batch."""
     split = open_split(folder)
-    options, system, *_ = run_options.resolve_options(
+    _, system, *_ = run_options.resolve_options(
         [
             '--train',
             '--width',
@@ -266,10 +266,10 @@ def training_step(
         tf.set_random_seed(0)
         tf.train.get_or_create_global_step()
         batch, (start,) = batches.pipeline(
-            batches.specification(system, options),
-            lambda step: batches.training_batch(system, split, step, options),
+            batches.specification(system),
+            lambda step: batches.training_batch(system, split, step),
         )
-        training = towers.build_training(system, batch, ['/cpu:0'], options, total_steps=1000)
+        training = towers.build_training(system, batch, ['/cpu:0'], total_steps=1000)
         session = tf.Session()
         session.run(tf.global_variables_initializer())
         session.run(*start(0, 1000))
@@ -520,12 +520,12 @@ def bench_augmentation(sizes, folder):
         concurrent.futures.ThreadPoolExecutor(batches.THREADS),
     )
     plain = plain_augmentation_step(folder, batch_size)
-    options, system, *_ = run_options.resolve_options(
+    _, system, *_ = run_options.resolve_options(
         ['--train', '--data_augm', '--batch_size', str(batch_size)]
     )
 
     def ours(step):
-        batches.training_batch(system, split, step, options)
+        batches.training_batch(system, split, step)
 
     times, runs = measure(
         sizes.repeats,
@@ -572,17 +572,13 @@ def bench_multiscale(sizes, folder):
     split, n, scales = open_split(folder), sizes.pictures, len(test_time_augmentation.SCALES)
     maps = np.random.default_rng(0).random([n, scales, MAP_HEIGHT, MAP_WIDTH, N_JOINTS], np.float32)
     pool = concurrent.futures.ThreadPoolExecutor(batches.THREADS)
-    options, system, *_ = run_options.resolve_options(['--train'])
+    _, system, *_ = run_options.resolve_options(['--train'])
     with tf.Graph().as_default():
         place = tf.placeholder(tf.float32, [None, *maps.shape[2:]])
         combined, session = test_time_augmentation.merge_views(place), tf.Session()
 
     def ours():
-        list(
-            pool.map(
-                lambda row: batches.views_batch(system, split, np.array([row]), options), range(n)
-            )
-        )
+        list(pool.map(lambda row: batches.views_batch(system, split, np.array([row])), range(n)))
         for one in maps:
             session.run(combined, {place: one})
 

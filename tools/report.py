@@ -142,9 +142,7 @@ def restored(run, scales):
         evaluation = graph.evaluation
 
         def maps_of(split, row):
-            values = batches.views_batch(
-                system, system.prepare(split, options), np.array([row]), options
-            )
+            values = batches.views_batch(system, system.prepare_split(split), np.array([row]))
             combined = session.run(evaluation.combined, batches.feed(evaluation.batch, values))
             return [combined[name][0] for name in ('pd', 'sm')]
 

@@ -158,7 +158,7 @@ def settings_of(found):
 def inputs_to_check(system, options, folder, n):
     """({name: array [n, ...]} of what the network takes, what they are): n test people of the arrays, or n drawn ones
     if folder is None and there are no arrays of the run's data set."""
-    plain = argparse.Namespace(**{**vars(options), 'data_augm': False})
+    system = type(system)(argparse.Namespace(**{**vars(options), 'data_augm': False}))
     given = folder or options.data or arrays.default_folder(options.dataset)
     manifest = (
         arrays.read_manifest(given)
@@ -171,28 +171,29 @@ def inputs_to_check(system, options, folder, n):
         )
     if manifest.get('dataset') == options.dataset:
         people = arrays.system_samples(
-            arrays.load_split(given, 'test', manifest), system.MOST_PEOPLE
+            arrays.load_split(given, 'test', manifest), system.MAX_PEOPLE
         )
         if not len(people.images):
             raise InputError(f'--data {given}: no test people')
         people = arrays.evenly_spaced(people, n)
-        batch = batches.plain_batch(system, people, range(len(people.images)), plain)
+        batch = batches.plain_batch(system, people, range(len(people.images)))
         source = f'{len(people.images)} test people of {given}'
     else:
         drawn = [synthetic.render(0, index) for index in range(n)]
         people = [
-            pose_estimator.whole_image_person(system, options, one.image, torso_of(one))
-            for one in drawn
+            pose_estimator.whole_image_person(system, one.image, torso_of(one)) for one in drawn
         ]
         batch = batches.collate(
             system,
             range(n),
-            plain,
             [person.norm_length for person in people],
-            [system.test_sample(one.image, person, plain) for one, person in zip(drawn, people)],
+            [system.test_sample(one.image, person) for one, person in zip(drawn, people)],
         )
         source = f'{n} people of synthetic.py'
-    return {'image': batch.images, **{name: batch.targets[name] for name in system.GIVEN}}, source
+    return {
+        'image': batch.images,
+        **{name: batch.targets[name] for name in system.EXTRA_INPUTS},
+    }, source
 
 
 def torso_of(drawn):
@@ -206,29 +207,27 @@ def torso_of(drawn):
 
 def inputs_of(system, options):
     """{name: placeholder}: the image, and what else the network is given."""
-    shapes = system.targets(options)
+    shapes = system.target_shapes()
     return {
-        'image': tf.placeholder(tf.uint8, [None, *system.input_size(options), 3], 'image'),
+        'image': tf.placeholder(tf.uint8, [None, *system.input_size, 3], 'image'),
         **{
             name: tf.placeholder(tf.float32, [None, *shapes[name]], name)
-            for name in system.GIVEN
-            if system.takes_anchor(options)
+            for name in system.EXTRA_INPUTS
+            if system.takes_prompts
         },
     }
 
 
 def network(system, inputs, options, portable):
     """The network that training builds too; portable: by operations that every format has."""
-    return towers.build_network(
-        system, inputs['image'], inputs, options, training=False, portable=portable
-    )
+    return towers.build_network(system, inputs['image'], inputs, training=False, portable=portable)
 
 
 def plain_graph(system, options, portable):
     """({name: placeholder}, {name: tensor}, the maps that `joints` are decoded from)."""
     inputs = inputs_of(system, options)
     built = network(system, inputs, options, portable)
-    return inputs, system.portable(built), list(built.outputs.values())[-1]
+    return inputs, system.export_outputs(built), list(built.outputs.values())[-1]
 
 
 def freeze(found, system, options, build=plain_graph):
@@ -412,9 +411,7 @@ def live_network(found, system, options, build=plain_graph):
                 [outputs, answer], {given[name]: x for name, x in inputs.items()}
             )
             if 'joints' in outputs:
-                values['joints'] = np.stack(
-                    [poses[0].joints_xy for poses in system.decode(joints, options)]
-                )
+                values['joints'] = np.stack([poses[0].joints_xy for poses in system.decode(joints)])
             return values
 
         with fft_conv.cached_spectra(session, spectra):

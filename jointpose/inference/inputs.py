@@ -37,7 +37,7 @@ def check_point_prompts(options: argparse.Namespace, system, found: list[Source]
         return
     if options.boxes:
         raise InputError('--torso: cannot be combined with --boxes')
-    if not system.takes_anchor(options):
+    if not system.takes_prompts:
         raise InputError('--torso: this run has no spatial model, which point prompts need')
     if os.path.isdir(options.predict[0]):
         raise InputError(f'--torso: needs a single picture; {options.predict[0]} is a folder')

@@ -59,7 +59,7 @@ def opened(run: str) -> Iterator[Study]:
 
 def require_spatial_model(found, system, options):
     """Raises InputError if a run's network has no messages."""
-    if 'torso_map' not in system.GIVEN or not system.takes_anchor(options):
+    if 'torso_map' not in system.EXTRA_INPUTS or not system.takes_prompts:
         raise InputError(f'{found.path}: has no spatial model, so there are no messages')
 
 
@@ -78,7 +78,7 @@ def build(system, options, portable):
     }
     given = {'image': inputs['image'], 'torso_map': torso_map(inputs['torso_xy'])}
     network = towers.build_network(
-        system, inputs['image'], given, options, training=False, portable=portable
+        system, inputs['image'], given, training=False, portable=portable
     )
     detector_maps, joint_maps = network.outputs['pd'], network.outputs['sm']
     outputs = {

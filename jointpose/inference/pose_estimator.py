@@ -34,7 +34,7 @@ class Result(NamedTuple):
     torso_xy: np.ndarray | None  # [2], pixels of the picture
     maps: np.ndarray | None  # [h, w, k] score maps
     matrix: np.ndarray | None  # [2, 3], from their cells to the picture
-    sought: tuple | None  # systems.Sought, where the system detects people
+    sought: tuple | None  # systems.Candidate, where the system detects people
     low_score: bool = False  # a prompt's person scores below --threshold: probably nobody is there
 
 
@@ -44,14 +44,14 @@ def build_graph(system, options, found=None) -> Graph:
     Args:
         found: the Checkpoint that will be restored into it; None if other values will be.
     """
-    batch = batches.placeholders(system, options)
+    batch = batches.placeholders(system)
     devices = device_names(options.gpus, log, options.gpus_named)
     with checkpoint.constant_vectors(found) if found else contextlib.nullcontext():
-        evaluation = towers.build_evaluation(system, batch, devices, options)
+        evaluation = towers.build_evaluation(system, batch, devices)
     return Graph(evaluation, fft_conv.spectrum_ops(), tf.train.Saver())
 
 
-def whole_image_person(system, options, image, points_xy=(0, 0)) -> crops.Person:
+def whole_image_person(system, image, points_xy=(0, 0)) -> crops.Person:
     """The crops.Person of an unannotated picture: their box is the whole picture.
 
     A system that takes several people of a picture gets as many copies of this person.
@@ -62,10 +62,10 @@ def whole_image_person(system, options, image, points_xy=(0, 0)) -> crops.Person
     """
     height, width = image.shape[:2]
     box = (0, 0, width, height)
-    person = crops.person_from_box(box, system.n_points(options), points_xy)
-    if system.MOST_PEOPLE is None:
+    person = crops.person_from_box(box, system.n_points, points_xy)
+    if system.MAX_PEOPLE is None:
         return person
-    repeated = [np.repeat(np.asarray(part)[None], system.MOST_PEOPLE, axis=0) for part in person]
+    repeated = [np.repeat(np.asarray(part)[None], system.MAX_PEOPLE, axis=0) for part in person]
     return crops.Person(*repeated)
 
 
@@ -83,10 +83,10 @@ class PoseEstimator:
         self.output_name = list(graph.evaluation.combined)[-1]
         self.detect = None  # finds people anywhere in a picture, or at prompts
         self.run = None  # runs the network on prepared views
-        if system.takes_anchor(options):
-            self.detect = system.seeker(session, graph.evaluation, options)
+        if system.takes_prompts:
+            self.detect = system.detector(session, graph.evaluation)
         else:
-            self.run = system.predictor(session, graph.evaluation, options)
+            self.run = system.predictor(session, graph.evaluation)
 
     def predict(
         self,
@@ -123,9 +123,9 @@ class PoseEstimator:
     def _people_to_crop(self, image, boxes_xy):
         """The crops.Persons to estimate: one a box if the system crops people, else one."""
         system = self.system
-        if boxes_xy is None or system.MOST_PEOPLE is not None:
-            return [whole_image_person(system, self.options, image)]
-        n_points = system.n_points(self.options)
+        if boxes_xy is None or system.MAX_PEOPLE is not None:
+            return [whole_image_person(system, image)]
+        n_points = system.n_points
         return [
             crops.person_from_box((x, y, x + width, y + height), n_points)
             for x, y, width, height in boxes_xy
@@ -133,32 +133,30 @@ class PoseEstimator:
 
     def _estimate(self, image, person):
         """Results in the crop of a crops.Person; several of a system that takes whole pictures."""
-        views = self.system.views(image, person, self.options)
+        views = self.system.views(image, person)
         n = len(views)
-        batch = batches.collate(
-            self.system, [0] * n, self.options, [person.norm_length] * n, views, False
-        )
+        batch = batches.collate(self.system, [0] * n, [person.norm_length] * n, views, False)
         outputs, _, back = self.run(batches.feed(self.graph.evaluation.batch, batch), True)
         output = outputs[self.output_name]
-        poses = self.system.decode(output, self.options)[0]
+        poses = self.system.decode(output)[0]
         return [self._result(pose, output, back[0]) for pose in poses]
 
     def _result_of_candidate(self, candidate):
-        """The Result of a systems.Sought."""
-        pose = self.system.decode(candidate.output, self.options)[0][0]
+        """The Result of a systems.Candidate."""
+        pose = self.system.decode(candidate.output)[0][0]
         return self._result(pose, candidate.output, candidate.back)._replace(
             score=candidate.score,
-            torso_xy=transform_points(candidate.back, candidate.anchor_xy),
+            torso_xy=transform_points(candidate.back, candidate.prompt_xy),
             sought=candidate,
             low_score=candidate.score < self.options.threshold,
         )
 
     def _result(self, pose, output, to_image):
         """The Result of a decoded Pose; to_image [2, 3]: from decode's pixels to the picture's."""
-        maps = self.system.maps({}, {self.output_name: output}).get(self.output_name)
+        maps = self.system.score_maps({}, {self.output_name: output}).get(self.output_name)
         stride = 1
         if maps is not None:
-            stride = self.system.input_size(self.options)[0] / maps.shape[1]
+            stride = self.system.input_size[0] / maps.shape[1]
         return Result(
             joints_xy=transform_points(to_image, pose.joints_xy),
             scores=pose.scores,

@@ -50,7 +50,7 @@ def info_of(estimator, origin: Checkpoint) -> Entry:
     return {
         'checkpoint': f'{run}/{step}',
         'code': checkpoint.code_version(),
-        **system.about(options),
+        **system.describe(),
         'system': options.system,
         'model': system.OUTPUTS[estimator.output_name],
         'scores': system.SCORE,

@@ -23,18 +23,18 @@ THREADS = min(len(os.sched_getaffinity(0)), 8)  # that a pipeline makes batches 
 Batch = collections.namedtuple('Batch', 'rows images joints_xy visible back unit targets')
 
 
-def specification(system, options):
+def specification(system):
     """A Batch of tf.TensorSpecs."""
 
     def spec(dtype, *shape):
         return tf.TensorSpec([None, *shape], dtype)
 
-    targets = {name: spec(tf.float32, *shape) for name, shape in system.targets(options).items()}
-    people = () if system.MOST_PEOPLE is None else (system.MOST_PEOPLE,)
-    points = (*people, system.n_points(options))
+    targets = {name: spec(tf.float32, *shape) for name, shape in system.target_shapes().items()}
+    people = () if system.MAX_PEOPLE is None else (system.MAX_PEOPLE,)
+    points = (*people, system.n_points)
     return Batch(
         spec(tf.int32),
-        spec(tf.uint8, *system.input_size(options), 3),
+        spec(tf.uint8, *system.input_size, 3),
         spec(tf.float32, *points, 2),
         spec(tf.uint8, *points),
         spec(tf.float32, 2, 3),
@@ -43,10 +43,10 @@ def specification(system, options):
     )
 
 
-def placeholders(system, options):
+def placeholders(system):
     """A Batch to be fed."""
     return tf.nest.map_structure(
-        lambda spec: tf.placeholder(spec.dtype, spec.shape), specification(system, options)
+        lambda spec: tf.placeholder(spec.dtype, spec.shape), specification(system)
     )
 
 
@@ -66,68 +66,62 @@ def training_rows(seed, step, n, batch_size):
     return np.sort(order[position * batch_size : (position + 1) * batch_size])
 
 
-def training_batch(system, split, step, options):
+def training_batch(system, split, step):
     """The step's batch, each sample with random numbers of its own."""
-    rows = training_rows(options.seed, step, len(split.images), options.batch_size)
+    seed = system.options.seed
+    rows = training_rows(seed, step, len(split.images), system.options.batch_size)
     return collate(
         system,
         rows,
-        options,
         split.people['unit'][rows],
         [
             system.training_sample(
                 split.images[row],
                 person_from_row(split, row),
-                options,
-                np.random.default_rng([options.seed, SAMPLE, step, row]),
+                np.random.default_rng([seed, SAMPLE, step, row]),
             )
             for row in rows
         ],
     )
 
 
-def plain_batch(system, split, rows, options):
+def plain_batch(system, split, rows):
     """People as they are while testing: nothing is random."""
     return collate(
         system,
         rows,
-        options,
         split.people['unit'][rows],
-        [
-            system.test_sample(split.images[row], person_from_row(split, row), options)
-            for row in rows
-        ],
+        [system.test_sample(split.images[row], person_from_row(split, row)) for row in rows],
     )
 
 
-def views_batch(system, split, rows, options):
+def views_batch(system, split, rows):
     """All views of people that the evaluation averages, a person's together."""
-    n = system.n_views(options)
+    n = system.n_views
     return collate(
         system,
         np.repeat(rows, n),
-        options,
         np.repeat(split.people['unit'][rows], n, axis=0),
         [
             view
             for row in rows
-            for view in system.views(split.images[row], person_from_row(split, row), options)
+            for view in system.views(split.images[row], person_from_row(split, row))
         ],
         False,
     )
 
 
-def collate(system, rows, options, unit, samples, learnt=True):
+def collate(system, rows, unit, samples, learnt=True):
     """A Batch of crops.Samples; learnt: with all targets, else with those alone that the network is given."""
     images, joints_xy, visible, back = map(np.stack, zip(*samples))
     if learnt:
-        targets = system.encode(joints_xy, visible, options)
+        targets = system.encode(joints_xy, visible)
     else:
         empty = {
             name: np.zeros((0, *shape), np.float32)
-            for name, shape in system.targets(options).items()
+            for name, shape in system.target_shapes().items()
         }
-        targets = {**empty, **system.given(joints_xy, options)}
+        targets = {**empty, **system.extra_inputs(joints_xy)}
     return Batch(
         np.asarray(rows, np.int32),
         images,

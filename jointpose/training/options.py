@@ -8,6 +8,7 @@ import re
 import shlex
 
 from jointpose.nn import import_weights
+from jointpose.training.scopes import add, by_predict, group, repeated_options, scopes_of
 from jointpose.utils.cli import (
     Parser,
     fraction,
@@ -18,42 +19,7 @@ from jointpose.utils.cli import (
 )
 from jointpose.utils.errors import InputError
 
-# A change of one of these is a change of the graph or of its data: not allowed when restoring.  Systems add their own.
-FIXED = ('system', 'dataset')
-FIXED_IN_TRAINING = (
-    'optimizer',
-    'seed',
-    'batch_size',
-    'train_examples',
-    'test_examples',
-    'validation',
-    'norm_decay',
-    'average_weights',
-    'schedule',
-    'lr_steps',
-    'warm_up',
-    'clip_norm',
-)
-# Options that describe a call, not a run: never taken over; and those that are only when training goes on.
-PICTURES_ONLY = ('torso', 'boxes', 'overlay', 'frames', 'no_smoothing', 'out')
-MACHINES = ('workers', 'chief', 'min_workers')
-CALL = (
-    'train',
-    'restore',
-    'predict',
-    *PICTURES_ONLY,
-    'model_path',
-    'tb_folder',
-    'run',
-    'predictions',
-    'verify',
-    'gpus_named',
-    *MACHINES,
-    'serve',
-)
-PLACES = ('model_path', 'tb_folder', 'predictions', *MACHINES)
 DEFAULT_SYSTEM, MODEL_PATH = 'tompson', 'models_ex'
-TRAINING_ONLY = ('gpus', 'variables', 'no_tf32', 'test_examples', 'validation', 'batch_size')
 NOT_GIVEN = object()  # the value of an option that the command line does not set
 
 DESCRIPTION = """Trains a pose estimator, evaluates it, or finds poses in your own pictures.
@@ -86,7 +52,7 @@ def peek_system(names, arguments=None):
 def build_parser(system, systems):
     """The parser of main.py's command line, built once: nobody may change it.
 
-    system: the module whose options are understood; systems: names of all, a tuple.
+    system: the System class whose options are added; systems: names of all, a tuple.
     """
     parser = Parser(prog='main.py', description=DESCRIPTION)
     add_calls(parser, system, systems)
@@ -98,100 +64,144 @@ def build_parser(system, systems):
     return parser
 
 
-def group(parser, title, description=None):
-    """The group of options with this title, made if need be: systems add to those that all have."""
-    there = (known for known in parser._action_groups if known.title == title)
-    return next(there, None) or parser.add_argument_group(title, description)
-
-
 def add_calls(parser, system, systems):
     """What to do, and --predict."""
     what = group(parser, 'what to do')
-    what.add_argument(
-        '--train', action='store_true', help='train, then evaluate; without it, evaluate only'
+    add(
+        what,
+        '--train',
+        action='store_true',
+        scope='call',
+        help='train, then evaluate; without it, evaluate only',
     )
-    what.add_argument(
+    add(
+        what,
         '--restore',
         nargs='?',
         const='',
         default=None,
         metavar='RUN',
+        scope='call',
         help="resume (with --train) or evaluate a checkpoint: a path or a run's name; no value: "
         'the newest in --model_path',
     )
-    what.add_argument(
+    add(
+        what,
         '--gpus',
         nargs='+',
         type=nonnegative_int,
         default=[0],
         metavar='GPU',
+        scope='devices',
         help='one tower per GPU; the tower of an absent GPU runs on the CPU',
     )
-    what.add_argument(
+    add(
+        what,
         '--variables',
         choices=('auto', 'cpu', 'gpu'),
         default='auto',
+        scope='devices',
         help='where the variables of several towers lie: on the first GPU or on the CPU; auto: on the '
         'first GPU if all towers have one, which halves the bytes that two GPUs send per step',
     )
-    what.add_argument(
+    add(
+        what,
         '--no_tf32',
         action='store_true',
+        scope='devices',
         help="compute in full float32 on GPUs of NVIDIA's Ampere generation and later, which otherwise "
         'round the factors of products to TF32 (10 bits), and are faster',
     )
-    what.add_argument(
+    add(
+        what,
         '--system',
         choices=systems,
-        default=system.__name__.rpartition('.')[2],
+        default=system.name(),
+        scope='run',
         help='pose estimator; --system NAME --help lists its options',
     )
-    what.add_argument(
-        '--dataset', choices=system.DATASETS, default=system.DATASETS[0], help='data set'
+    add(
+        what,
+        '--dataset',
+        choices=system.DATASETS,
+        default=system.DATASETS[0],
+        scope='run',
+        help='data set',
     )
     pictures = group(
         parser,
         'pictures of your own',
         'prediction on custom images, with --restore; needs no arrays',
     )
-    pictures.add_argument(
+    add(
+        pictures,
         '--predict',
         type=not_empty,
         nargs='+',
         metavar='PATH',
+        scope='call',
         help='input: pictures, folders, videos, quoted patterns; or the number of a camera (until '
         'Ctrl-C), or - for a picture on standard input',
     )
-    pictures.add_argument(
+    add(
+        pictures,
         '--torso',
         type=point,
         nargs='+',
         metavar='X,Y',
+        scope='call',
+        predict=True,
         help='point prompts: approximate torso centres of the target people, in pixels',
     )
-    pictures.add_argument(
+    add(
+        pictures,
         '--boxes',
         type=not_empty,
         metavar='FILE',
+        scope='call',
+        predict=True,
         help='boxes of the target people: COCO detections or annotations',
     )
-    pictures.add_argument(
-        '--overlay', action='store_true', help='also write the heat maps of each picture'
+    add(
+        pictures,
+        '--overlay',
+        action='store_true',
+        scope='call',
+        predict=True,
+        help='also write the heat maps of each picture',
     )
-    pictures.add_argument(
-        '--frames', action='store_true', help='videos: also write each frame as a picture'
+    add(
+        pictures,
+        '--frames',
+        action='store_true',
+        scope='call',
+        predict=True,
+        help='videos: also write each frame as a picture',
     )
-    pictures.add_argument(
-        '--no_smoothing', action='store_true', help='videos: do not smooth the joints over time'
+    add(
+        pictures,
+        '--no_smoothing',
+        action='store_true',
+        scope='call',
+        predict=True,
+        help='videos: do not smooth the joints over time',
     )
-    pictures.add_argument(
-        '--out', type=not_empty, default='poses', metavar='FOLDER', help='output folder'
+    add(
+        pictures,
+        '--out',
+        type=not_empty,
+        default='poses',
+        metavar='FOLDER',
+        scope='call',
+        predict=True,
+        help='output folder',
     )
 
 
 def add_training(parser):
     training = group(parser, 'training')
-    training.add_argument(
+    add(
+        training,
         '--init',
         type=not_empty,
         metavar='CHECKPOINT',
@@ -199,83 +209,112 @@ def add_training(parser):
         "random; network settings that are not given are the checkpoint's. Also takes a "
         '.npz of pretrained layers (cpm, deeppose)',
     )
-    training.add_argument(
+    add(
+        training,
         '--n_epochs',
         type=nonnegative_int,
         default=30,
         help='total number of epochs; 0: evaluate the untrained network',
     )
-    training.add_argument(
-        '--batch_size', type=positive_int, default=14, help='samples per step, over all towers'
+    add(
+        training,
+        '--batch_size',
+        type=positive_int,
+        default=14,
+        scope='training_only',
+        help='samples per step, over all towers',
     )
-    training.add_argument(
-        '--optimizer', choices=('adam', 'momentum', 'adagrad'), default='adam', help='optimiser'
+    add(
+        training,
+        '--optimizer',
+        choices=('adam', 'momentum', 'adagrad'),
+        default='adam',
+        scope='training',
+        help='optimiser',
     )
-    training.add_argument('--lr', type=positive_float, default=0.001, help='initial learning rate')
-    training.add_argument(
+    add(training, '--lr', type=positive_float, default=0.001, help='initial learning rate')
+    add(
+        training,
         '--schedule',
         choices=('steps', 'cosine'),
         default='steps',
+        scope='training',
         help='learning rate decay: in steps, at the fractions of the training that the publication '
         'has, or cosine to 0',
     )
-    training.add_argument(
+    add(
+        training,
         '--lr_steps',
         nargs='+',
         type=epoch_and_factor,
         metavar='EPOCH:FACTOR',
+        scope='training',
         help='other steps: from EPOCH on, the learning rate is FACTOR times the initial one',
     )
-    training.add_argument(
+    add(
+        training,
         '--warm_up',
         type=nonnegative_int,
         default=0,
         metavar='STEPS',
+        scope='training',
         help='steps of linear warm-up',
     )
-    training.add_argument(
+    add(
+        training,
         '--clip_norm',
         type=nonnegative_float,
         default=4.0,
         metavar='NORM',
+        scope='training',
         help='clip the global norm of the gradient; 0: no clipping',
     )
-    training.add_argument('--lmbd', type=nonnegative_float, default=0.001, help='weight decay')
-    training.add_argument(
+    add(training, '--lmbd', type=nonnegative_float, default=0.001, help='weight decay')
+    add(
+        training,
         '--norm_decay',
         type=fraction,
         default=0.9,
         metavar='D',
+        scope='training',
         help='decay of the moving averages of batch norm',
     )
-    training.add_argument(
+    add(
+        training,
         '--average_weights',
         type=fraction,
         default=0.0,
         metavar='D',
+        scope='training',
         help='evaluate with a moving average of the weights, of this decay per step; 0: with the '
         'last weights',
     )
-    training.add_argument(
+    add(
+        training,
         '--seed',
         type=nonnegative_int,
         default=0,
+        scope='training',
         help='random seed; one tower on a CPU is deterministic',
     )
-    training.add_argument(
+    add(
+        training,
         '--train_examples',
         type=positive_int,
         metavar='N',
+        scope='training',
         help='train on N evenly spread samples only',
     )
-    training.add_argument(
+    add(
+        training,
         '--save_minutes',
         type=positive_float,
         default=10.0,
         metavar='M',
         help='save a checkpoint every M minutes, as well as after each epoch',
     )
-    training.add_argument(
+    add(
+        training,
         '--keep',
         type=positive_int,
         default=3,
@@ -287,47 +326,77 @@ def add_training(parser):
 def add_evaluation(parser):
     """Evaluation and places."""
     evaluation = group(parser, 'evaluation')
-    evaluation.add_argument(
+    add(
+        evaluation,
         '--test_examples',
         type=positive_int,
         metavar='N',
+        scope='training_only',
         help='evaluate on N evenly spread samples only',
     )
-    evaluation.add_argument(
+    add(
+        evaluation,
         '--validation',
         action='store_true',
+        scope='training_only',
         help='evaluate on a validation split, a tenth of the training samples, to choose settings',
     )
-    evaluation.add_argument(
+    add(
+        evaluation,
         '--predictions',
         type=not_empty,
         default='predictions.mat',
         metavar='FILE',
+        scope='call',
+        repeated=True,
         help='output file: predictions for the test split, read by evaluate.py',
     )
     places = group(parser, 'places')
-    places.add_argument(
+    add(
+        places,
         '--data',
         type=not_empty,
         metavar='FOLDER',
         help='arrays of data.py (default: those of the restored run, else arrays for FLIC, '
         'arrays_lsp, arrays_mpii or arrays_coco)',
     )
-    places.add_argument(
-        '--model_path', type=not_empty, default=MODEL_PATH, help='folder of the runs'
+    add(
+        places,
+        '--model_path',
+        type=not_empty,
+        default=MODEL_PATH,
+        scope='call',
+        repeated=True,
+        help='folder of the runs',
     )
-    places.add_argument('--run', metavar='NAME', help='name of this run (default: its start time)')
-    places.add_argument(
-        '--tb_folder', default='tb', help="folder of the TensorBoard summaries; '': none"
+    add(
+        places,
+        '--run',
+        metavar='NAME',
+        scope='call',
+        help='name of this run (default: its start time)',
     )
-    places.add_argument(
+    add(
+        places,
+        '--tb_folder',
+        default='tb',
+        scope='call',
+        repeated=True,
+        help="folder of the TensorBoard summaries; '': none",
+    )
+    add(
+        places,
         '--tb_details',
         action='store_true',
         help='also write summaries of the weights, gradients and activations of each layer, and of '
         'each joint',
     )
-    places.add_argument(
-        '--verify', action='store_true', help='verify the full checksums of the arrays first'
+    add(
+        places,
+        '--verify',
+        action='store_true',
+        scope='call',
+        help='verify the full checksums of the arrays first',
     )
 
 
@@ -338,32 +407,43 @@ def add_machines(parser):
         'one chief, which trains and evaluates, and workers, which lend it their GPUs; '
         'TF_CONFIG and Slurm steps set the roles, too. gRPC asks for no password: use addresses of a trusted network',
     )
-    machines.add_argument(
+    add(
+        machines,
         '--workers',
         nargs='+',
         type=address,
         metavar='HOST:PORT',
+        scope='call',
+        repeated=True,
         help='chief: also use the GPUs of these workers, those of their own --gpus',
     )
-    machines.add_argument(
+    add(
+        machines,
         '--chief',
         type=address,
         metavar='HOST:PORT',
+        scope='call',
+        repeated=True,
         help='chief: its own address (default: the one by which it reaches the first worker, and a '
         'free port)',
     )
-    machines.add_argument(
+    add(
+        machines,
         '--min_workers',
         type=nonnegative_int,
         metavar='N',
+        scope='call',
+        repeated=True,
         help='chief: continue with N workers if others are lost (default: wait for them)',
     )
-    machines.add_argument(
+    add(
+        machines,
         '--serve',
         nargs='?',
         const='127.0.0.1:2222',
         type=address,
         metavar='HOST:PORT',
+        scope='call',
         help='worker: lend --gpus to chiefs at this address (no value: 127.0.0.1:2222)',
     )
 
@@ -410,11 +490,11 @@ def parse(system, systems, arguments=None):
     parser = build_parser(system, tuple(systems))
     options, explicit = parse_explicit(parser, arguments)
     try:
-        check(options, explicit, system)
+        check(options, explicit, parser)
         if options.restore is None and (
             options.init is None or import_weights.is_weights_file(options.init)
         ):
-            system.check_options(options)
+            system(options).check_options()
     except ValueError as error:
         parser.error(str(error))
     options.gpus_named = 'gpus' in explicit
@@ -423,7 +503,7 @@ def parse(system, systems, arguments=None):
     return options, explicit
 
 
-def check(options, explicit, system):
+def check(options, explicit, parser):
     """ValueError says which options do not go together."""
     check_machines(options)
     if options.predict is not None and (options.train or options.restore is None):
@@ -442,7 +522,7 @@ def check(options, explicit, system):
         raise ValueError(f'--run must be a plain name, got {options.run!r}')
     if options.run and options.restore is not None:
         raise ValueError('--run goes without --restore: a restored run keeps its name')
-    for name in PICTURES_ONLY if options.predict is None else system.WITHOUT_PREDICT:
+    for name in by_predict(parser, needed=options.predict is None):
         if name in explicit:
             raise ValueError(f'--{name} goes with{"out" if options.predict else ""} --predict')
 
@@ -473,9 +553,12 @@ def parse_explicit(parser, arguments):
 
 
 def settings_of(options, system):
-    """The part of the options that describes the run, for settings.json and checkpoints."""
+    """The options that describe the run, for settings.json and checkpoints: {name: value}."""
+    scopes = scopes_of(build_parser(system, ()))
     return {
-        name: value for name, value in vars(options).items() if name not in (*CALL, *system.CALL)
+        name: value
+        for name, value in vars(options).items()
+        if name in scopes and scopes[name].stored
     }
 
 
@@ -486,38 +569,39 @@ def merge_restored(options, explicit, settings, where, system, systems):
     """
     parser = build_parser(system, tuple(systems))
     check_settings(settings, where, parser)
-    settings = {**settings_of(parser.parse_args([]), system), **settings}
-    fixed = (*FIXED, *system.FIXED)
-    if options.train:
-        fixed += (*FIXED_IN_TRAINING, *system.FIXED_IN_TRAINING)
-    for name, stored in settings.items():
-        if name in (*CALL, *system.CALL) or not hasattr(options, name):
+    defaults = parser.parse_args([])
+    for name, scope in scopes_of(parser).items():
+        if not scope.stored or not (scope.in_evaluation or options.train):
             continue
-        if name in (*TRAINING_ONLY, *system.TRAINING_ONLY) and not options.train:
-            continue
+        stored = settings.get(name, getattr(defaults, name))
+        fixed = scope.fixed or (scope.fixed_in_training and options.train)
         if name not in explicit:
             setattr(options, name, stored)
-        elif getattr(options, name) != stored and name in fixed:
+        elif getattr(options, name) != stored and fixed:
             raise InputError(f'--{name} {getattr(options, name)}: the run of {where} has {stored}')
     options.gpus_named |= options.gpus != [0]
     return checked(options, where, system)
 
 
 def merge_initial(options, explicit, settings, where, system, systems):
-    """Of a checkpoint that a training starts from: what shapes the graph and says what the network is given, where the
-    command line does not."""
-    check_settings(settings, where, build_parser(system, tuple(systems)))
-    for name in (*system.FIXED, *system.INPUTS):
-        if name in settings and name not in explicit:
+    """Completes the options of --init with the checkpoint's settings of the network and its inputs."""
+    parser = build_parser(system, tuple(systems))
+    check_settings(settings, where, parser)
+    for name, scope in scopes_of(parser).items():
+        if scope.inherited and name in settings and name not in explicit:
             setattr(options, name, settings[name])
     return checked(options, where, system)
 
 
 def changed_inputs(options, settings, system, systems):
-    """{name: what the network was trained with} of the system's INPUTS that are others now."""
+    """{name: value in training} of the options of the scope "input" that differ now."""
     parser = build_parser(system, tuple(systems))
-    trained = {name: settings.get(name, parser.get_default(name)) for name in system.INPUTS}
-    return {name: value for name, value in trained.items() if value != getattr(options, name)}
+    changed = {}
+    for name, scope in scopes_of(parser).items():
+        trained = settings.get(name, parser.get_default(name))
+        if scope.reported and trained != getattr(options, name):
+            changed[name] = trained
+    return changed
 
 
 def check_settings(settings, where, parser):
@@ -561,7 +645,7 @@ def resume_command(run, options):
     add_evaluation(parser)
     add_machines(parser)
     words = ['python', 'main.py', '--train', '--restore', run]
-    for name in PLACES:
+    for name in repeated_options(parser):
         value = getattr(options, name)
         if value != parser.get_default(name):
             words += [f'--{name}', *map(str, value if isinstance(value, list) else [value])]
@@ -570,7 +654,7 @@ def resume_command(run, options):
 
 def checked(options, where, system):
     try:
-        system.check_options(options)
+        system(options).check_options()
     except ValueError as error:
         raise InputError(f'{error} (in the run of {where})') from error
     return options

@@ -68,7 +68,7 @@ class Writer:
         self.outputs = graph.evaluation.inference.outputs
         most = min(N_PEOPLE, options.batch_size)  # what is known to fit into the device's memory
         self.people = {
-            split: batches.plain_batch(system, people, spread(len(people.images), most), options)
+            split: batches.plain_batch(system, people, spread(len(people.images), most))
             for split, people in splits.items()
         }
 
@@ -139,7 +139,7 @@ class Writer:
         for name, parts in layers.items():
             yield from describe(f'more/{name}/activation', np.concatenate(parts))
         yield from overlays(
-            people.images, self.system.maps(people.targets, maps), self.joints, self.details
+            people.images, self.system.score_maps(people.targets, maps), self.joints, self.details
         )
 
     def _variables(self, session):
@@ -158,7 +158,7 @@ class Writer:
         )
         for tag, value in values.items() if self.details else ():
             yield from describe(f'more/{tag}', value)
-        for tag, image in self.system.pictures(values):
+        for tag, image in self.system.image_summaries(values):
             if self.details or not tag.startswith('more/'):
                 yield picture(tag, image)
 

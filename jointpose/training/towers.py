@@ -4,7 +4,7 @@ Every sample of a batch counts once, however the batch divides: tower t of T get
 losses and its batch norm statistics enter the average with its share of the batch.  A tower left without a sample
 (batch smaller than the number of towers) works on a copy of one, with weight 0.
 
-The network is a system's (systems/__init__.py): its outputs and losses are dictionaries by the outputs' names.
+The network is a system's (systems/base.py): its outputs and losses are dictionaries by the outputs' names.
 """
 
 import collections
@@ -79,8 +79,9 @@ def read_once(machine, copies, training):
     return tf.variable_scope(tf.get_variable_scope(), custom_getter=shared)
 
 
-def build_towers(system, batch, devices, options, training):
+def build_towers(system, batch, devices, training):
     """Networks with shared variables: returns [(network, part of the batch, weight, size)]."""
+    options = system.options
     variables_on = device_of_variables(devices, options.variables)
     towers, copies = [], collections.defaultdict(dict)
     n = -(-options.batch_size // len(devices)) if training else None
@@ -96,9 +97,7 @@ def build_towers(system, batch, devices, options, training):
         ):
             towers.append(
                 (
-                    build_network(
-                        system, part.images, part.targets, options, training, tower=t, n=n
-                    ),
+                    build_network(system, part.images, part.targets, training, tower=t, n=n),
                     part,
                     weight,
                     size,
@@ -107,14 +106,14 @@ def build_towers(system, batch, devices, options, training):
     return towers
 
 
-def build_network(system, images, targets, options, training, **details):
+def build_network(system, images, targets, training, **details):
     """One replica; with --average_weights, inference reads the averages of the weights instead."""
     with (
         layers.averaged_weights()
-        if options.average_weights and not training
+        if system.options.average_weights and not training
         else contextlib.nullcontext()
     ):
-        return system.build(images, targets, options, training, **details)
+        return system.build(images, targets, training, **details)
 
 
 def concatenated(dictionaries):
@@ -124,60 +123,48 @@ def concatenated(dictionaries):
     }
 
 
-def build_inference(system, batch, devices, options):
+def build_inference(system, batch, devices):
     """Outputs and losses by the moving averages, in the batch's order; returns an Inference."""
     with tf.name_scope('inference'):
         towers, outputs, losses = (
-            build_towers(system, batch, devices, options, training=False),
+            build_towers(system, batch, devices, training=False),
             [],
             [],
         )
         for network, part, _, size in towers:
             outputs.append({name: tensor[:size] for name, tensor in network.outputs.items()})
             losses.append(
-                {
-                    name: loss[:size]
-                    for name, loss in system.losses(network, part.targets, options).items()
-                }
+                {name: loss[:size] for name, loss in system.losses(network, part.targets).items()}
             )
         return Inference(
             concatenated(outputs), concatenated(losses), [network for network, *_ in towers]
         )
 
 
-def build_evaluation(system, batch, devices, options):
+def build_evaluation(system, batch, devices):
     """Inference, and the views of each person brought together; returns an Evaluation."""
-    inference = build_inference(system, batch, devices, options)
+    inference = build_inference(system, batch, devices)
     return Evaluation(
         batch,
         inference,
-        {name: system.combine(output, options) for name, output in inference.outputs.items()},
-        batch.back[:: system.n_views(options)],
+        {name: system.merge_views(output) for name, output in inference.outputs.items()},
+        batch.back[:: system.n_views],
     )
 
 
-def predictor(session, evaluation, options):
-    """The `predictor` of a system that nothing is inferred for."""
-
-    def run(feed=None, given=True):
-        outputs, back = session.run([evaluation.combined, evaluation.back], feed)
-        return outputs, None, back
-
-    return run
-
-
-def build_training(system, batch, devices, options, total_steps):
+def build_training(system, batch, devices, total_steps):
     """One update of the variables that the system trains, from one batch; returns a Training."""
+    options = system.options
     with tf.name_scope('training'):
-        towers = build_towers(system, batch, devices, options, training=True)
+        towers = build_towers(system, batch, devices, training=True)
         averages, outputs = [], []
-        variables = [x for x in tf.trainable_variables() if system.trained(x.op.name, options)]
+        variables = [x for x in tf.trainable_variables() if system.is_trainable(x.op.name)]
         for t, (network, part, weight, size) in enumerate(towers):
             with tf.device(devices[t]), tf.name_scope(f'gradients_{t}'):
-                losses = system.losses(network, part.targets, options)
+                losses = system.losses(network, part.targets)
                 losses = {name: tf.reduce_mean(loss) for name, loss in losses.items()}
                 gradients = tf.gradients(
-                    system.objective(losses, options), variables, aggregation_method=TWO_BY_TWO
+                    system.total_loss(losses), variables, aggregation_method=TWO_BY_TWO
                 )
             with tf.device(devices[t]) if machine_of(devices[t]) else contextlib.nullcontext():
                 averages.append(
@@ -190,7 +177,7 @@ def build_training(system, batch, devices, options, total_steps):
         means = [ordered_sum(parts) for parts in zip(*sum_by_machine(averages, devices))]
         losses, means = dict(zip(losses, means)), means[len(losses) :]
         gradients = optimiser.add_weight_decay(
-            means[: len(variables)], variables, system.decays(options)
+            means[: len(variables)], variables, system.weight_decays()
         )
         moments = list(zip(towers[0][0].statistics, means[len(variables) :]))
         steps = [
@@ -200,7 +187,7 @@ def build_training(system, batch, devices, options, total_steps):
             options.lr, total_steps, options.schedule, options.warm_up, steps or system.SCHEDULE
         )
         gradients, factors = optimiser.per_variable_rates(
-            gradients, variables, system.learning_rates(options)
+            gradients, variables, system.lr_multipliers()
         )
         step, finite, norm = optimiser.update(
             gradients,

@@ -68,7 +68,7 @@ def make_run(folder, *arguments):
             tf.placeholder(tf.uint8, [None, 480, 720, 3]),
             tf.placeholder(tf.float32, [None, 60, 90, 1]),
         )
-        outputs = system.build(images, {'torso_map': torso}, options, False).outputs
+        outputs = system.build(images, {'torso_map': torso}, False).outputs
         spectra, saved = (
             fft_conv.spectrum_ops(),
             {v.op.name: v for v in tf.global_variables()},

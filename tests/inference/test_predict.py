@@ -44,7 +44,7 @@ def run(folder, *arguments):
 
 
 def parse(arguments):
-    return command_line.parse(tompson, systems.names(), arguments)
+    return command_line.parse(tompson.Tompson, systems.names(), arguments)
 
 
 def options_of(*arguments):
@@ -284,15 +284,17 @@ def test_boxes_are_of_their_picture(box, fine):
             prompts.check_inside(image, None, [(1, 1, 5, 5), box], 'a.png')
 
 
+def find_sources(options):
+    return inputs.find_sources(options, tompson.Tompson(options))
+
+
 def test_folders_are_listed_by_name(tmp_path):
     for name in ('b.PNG', 'a.jpeg', '.hidden.jpg', 'notes.txt', 'c.tif'):
         (tmp_path / name).write_bytes(b'')
-    found = inputs.find_sources(
-        options_of('--predict', tmp_path, '--out', tmp_path / 'out'), tompson
-    )
+    found = find_sources(options_of('--predict', tmp_path, '--out', tmp_path / 'out'))
     assert [source.name for source in found] == ['a', 'b', 'c'] and (tmp_path / 'out').is_dir()
     with pytest.raises(InputError, match='pictures themselves'):
-        inputs.find_sources(options_of('--predict', tmp_path, '--out', f'{tmp_path}/.'), tompson)
+        find_sources(options_of('--predict', tmp_path, '--out', f'{tmp_path}/.'))
 
 
 def test_refused_paths_and_torsos(tmp_path):
@@ -308,19 +310,15 @@ def test_refused_paths_and_torsos(tmp_path):
         ((tmp_path, '--torso', '10,10'), 'is a folder'),
     ]:
         with pytest.raises(InputError, match=message):
-            inputs.find_sources(options_of('--out', out, '--predict', *arguments), tompson)
+            find_sources(options_of('--out', out, '--predict', *arguments))
     without = options_of('--predict', picture, '--out', out, '--torso', '1,1')
     without.use_sm = False
     with pytest.raises(InputError, match='no spatial model'):
-        inputs.find_sources(without, tompson)
+        find_sources(without)
     written(tmp_path / 'file', b'')
     with pytest.raises(InputError):
-        inputs.find_sources(
-            options_of('--predict', picture, '--out', tmp_path / 'file' / 'below'), tompson
-        )
-    assert inputs.find_sources(
-        options_of('--predict', picture, '--out', out, '--torso', '69.5,0'), tompson
-    )
+        find_sources(options_of('--predict', picture, '--out', tmp_path / 'file' / 'below'))
+    assert find_sources(options_of('--predict', picture, '--out', out, '--torso', '69.5,0'))
 
 
 @pytest.mark.parametrize(
@@ -349,7 +347,7 @@ def test_a_call_is_not_part_of_a_run():
         '--predict', 'a.jpg', '--torso', '1,2', '--overlay', '--out', 'x', '--flip_average'
     )
     assert options.flip_average
-    settings = command_line.settings_of(options, tompson)
+    settings = command_line.settings_of(options, tompson.Tompson)
     assert not {'predict', 'torso', 'overlay', 'out', 'infer_torso', 'flip_average'} & set(settings)
 
 
@@ -504,13 +502,15 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
                 image, 8 / found.matrix[0, 0], (300, 200)
             )  # where it found them
             torso_xy = transform_points(view.matrix, found.torso_xy)
-            views = tompson.views(
-                view.image, crops.person_from_box((0, 0, 720, 480), 10, torso_xy), options
+            views = tompson.Tompson(options).views(
+                view.image, crops.person_from_box((0, 0, 720, 480), 10, torso_xy)
             )
-            batch = batches.collate(tompson, [0] * len(views), options, np.ones(len(views)), views)
-            evaluate = tompson.predictor(session, graph.evaluation, options)
+            batch = batches.collate(
+                tompson.Tompson(options), [0] * len(views), np.ones(len(views)), views
+            )
+            evaluate = tompson.Tompson(options).predictor(session, graph.evaluation)
             outputs, _, _ = evaluate(batches.feed(graph.evaluation.batch, batch))
-    ((expected,),) = tompson.decode(outputs['sm'], options)
+    ((expected,),) = tompson.Tompson(options).decode(outputs['sm'])
     np.testing.assert_allclose(
         transform_points(view.matrix, found.joints_xy), expected.joints_xy, atol=0.02
     )

@@ -427,7 +427,7 @@ WORDS = strategies.one_of(
 @hypothesis.given(strategies.lists(WORDS, max_size=6))
 def test_options(words):
     try:
-        chosen, _ = options.parse(tompson, systems.names(), ['--train', *words])
+        chosen, _ = options.parse(tompson.Tompson, systems.names(), ['--train', *words])
     except SystemExit as stop:
         assert stop.code in (2, 0) and (stop.code or '-h' in ' '.join(words))
         return

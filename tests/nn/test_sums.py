@@ -50,8 +50,8 @@ def tompson_step(arguments, devices, seed=0):
     )
     tf.set_random_seed(seed)
     tf.train.get_or_create_global_step()
-    batch = batches.placeholders(tompson, options)
-    training = towers.build_training(tompson, batch, devices, options, 100)
+    batch = batches.placeholders(tompson.Tompson(options))
+    training = towers.build_training(tompson.Tompson(options), batch, devices, 100)
     rng = np.random.default_rng(seed)
     values = [
         rng.uniform(0, 1 if part.dtype.is_floating else 200, (3, *part.shape.as_list()[1:]))

@@ -78,8 +78,8 @@ def test_scales_weigh_the_same(tf_graph):
 
 def test_views_are_the_frame_at_all_scales(arrays_folder):
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    options, system, *_ = run_options.resolve_options(['--train'])
-    batch = batches.views_batch(system, split, np.array([2, 0]), options)
+    _, system, *_ = run_options.resolve_options(['--train'])
+    batch = batches.views_batch(system, split, np.array([2, 0]))
     assert batch.images.shape == (16, 480, 720, 3) and list(batch.rows) == [2] * 8 + [0] * 8
     np.testing.assert_array_equal(batch.images[7], split.images[2])  # crop 1.0
     pad_14 = batch.images[3]
@@ -120,12 +120,12 @@ def test_mirrored_frames_bring_the_same_joints_back(tf_graph, monkeypatch):
     np.testing.assert_allclose(np.concatenate(np.moveaxis(points, 0, 1)), views, atol=1e-3)
     maps = np.exp(-((grid - np.array(views)[:, None, None]) ** 2).sum(-1) / (2 * 16**2))
     maps = tf.constant(maps, tf.float32)
-    monkeypatch.setattr(tompson, 'scales_of', lambda options: MIRRORED)
+    monkeypatch.setattr(tompson.Tompson, 'scales', MIRRORED)
     with tf_graph() as session:
         got, by_system = session.run(
             [
                 test_time_augmentation.merge_views(maps, MIRRORED, flic.FLIP[:9]),
-                tompson.combine(maps, None),
+                tompson.Tompson(None).merge_views(maps),
             ]
         )
     assert np.abs(heatmaps.decode(got) - xy).max() < 0.5
@@ -134,12 +134,12 @@ def test_mirrored_frames_bring_the_same_joints_back(tf_graph, monkeypatch):
 
 def test_mirrored_views(arrays_folder, monkeypatch):
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    options, system, *_ = run_options.resolve_options(
+    _, system, *_ = run_options.resolve_options(
         ['--train', '--use_sm', '--scales', 'single', '--flip_average']
     )
-    assert system.scales_of(options) == (1.0, -1.0) and system.n_views(options) == 2
-    monkeypatch.setattr(system, 'scales_of', lambda options: MIRRORED)
-    batch = batches.views_batch(system, split, np.array([1]), options)
+    assert system.scales == (1.0, -1.0) and system.n_views == 2
+    monkeypatch.setattr(type(system), 'scales', MIRRORED)
+    batch = batches.views_batch(system, split, np.array([1]))
     np.testing.assert_array_equal(batch.images[2], split.images[1][:, ::-1])
     torso_maps = torso_inference.torso_maps(split.joints[[1], 9], MIRRORED)
     np.testing.assert_array_equal(batch.targets['torso_map'], torso_maps)
@@ -167,8 +167,8 @@ def test_a_single_scale_is_the_frame_itself(arrays_folder, tf_graph):
     from jointpose.nn.tf1 import tf
 
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    options, system, *_ = run_options.resolve_options(['--train', '--scales', 'single'])
-    batch = batches.views_batch(system, split, np.array([3, 1]), options)
+    _, system, *_ = run_options.resolve_options(['--train', '--scales', 'single'])
+    batch = batches.views_batch(system, split, np.array([3, 1]))
     np.testing.assert_array_equal(batch.images, split.images[[3, 1]])
     np.testing.assert_array_equal(batch.joints_xy, flic.clamp_to_frame(split.joints[[3, 1]]))
     assert list(batch.rows) == [3, 1]

@@ -51,13 +51,13 @@ def samples_of(system, options, source, n, folder, monkeypatch):
     data.main()
     manifest = arrays.read_manifest(folder)
     splits = [
-        arrays.system_samples(arrays.load_split(folder, split, manifest), system.MOST_PEOPLE)
+        arrays.system_samples(arrays.load_split(folder, split, manifest), system.MAX_PEOPLE)
         for split in arrays.SPLITS
     ]
     rows = [(split, row) for split in splits for row in range(len(split.images))][:n]
     return tf.nest.map_structure(
         lambda *parts: np.concatenate(parts),
-        *(batches.plain_batch(system, split, [row], options) for split, row in rows),
+        *(batches.plain_batch(system, split, [row]) for split, row in rows),
     )
 
 
@@ -88,16 +88,16 @@ def test_people_are_learnt_by_heart(
     batch = samples_of(system, options, source, n, str(tmp_path), monkeypatch)
     tf.set_random_seed(0)
     tf.train.get_or_create_global_step()
-    fed = batches.placeholders(system, options)
-    training = towers.build_training(system, fed, ['/cpu:0'], options, steps)
-    inference = towers.build_inference(system, fed, ['/cpu:0'], options)
+    fed = batches.placeholders(system)
+    training = towers.build_training(system, fed, ['/cpu:0'], steps)
+    inference = towers.build_inference(system, fed, ['/cpu:0'])
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         feed = batches.feed(fed, batch)
         for _ in range(steps):
             session.run(training.step, feed)
         losses, outputs = session.run([inference.losses, inference.outputs], feed)
-    meter = system.meter(options, list(outputs))
+    meter = system.meter(list(outputs))
     meter.add(
         {output: loss.mean() for output, loss in losses.items()},
         outputs,
@@ -106,7 +106,4 @@ def test_people_are_learnt_by_heart(
     means = meter.means()
     assert means[f'rate_{name}'] > 90, means
     if dataset == 'coco':
-        assert (
-            float(average_precision(str(tmp_path), batch, system.decode(outputs[name], options)))
-            > 60
-        )
+        assert float(average_precision(str(tmp_path), batch, system.decode(outputs[name]))) > 60

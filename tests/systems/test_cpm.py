@@ -31,8 +31,8 @@ def settings(*arguments, **changes):
 def test_layers_and_parameters_are_the_published_ones(tf_graph, dataset, parameters):
     options = settings('--dataset', dataset)
     images = tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3])
-    network = cpm.build(images, None, options, training=True)
-    k = len(cpm.joints_of(options))
+    network = cpm.CPM(options).build(images, None, training=True)
+    k = len(cpm.CPM(options).joints)
     weights = {
         v.op.name.removesuffix('/weights'): v.shape.as_list()
         for v in tf.trainable_variables()
@@ -64,7 +64,7 @@ def test_layers_and_parameters_are_the_published_ones(tf_graph, dataset, paramet
 def test_every_stage_sees_the_former_one_the_trunk_and_the_centre(tf_graph):
     options = settings('--width', '2', '--stages', '3')
     images = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
-    network = cpm.build(tf.constant(images), None, options, training=True)
+    network = cpm.CPM(options).build(tf.constant(images), None, training=True)
     variables = {v.op.name: v for v in tf.trainable_variables()}
     last = tf.reduce_sum(network.outputs['stage3'] ** 2)
     gradients = tf.gradients(last, list(variables.values()))
@@ -102,7 +102,7 @@ def test_vgg_s_filters_see_what_they_saw_in_caffe():
         name: (rng.normal(size=(3, 3, 3, 4)), rng.normal(size=4))
         for name in ('conv1_1', 'conv4_2', 'conv5_1')
     }
-    taken = cpm.foreign(layers)
+    taken = cpm.CPM.convert_weights(layers)
     assert taken.keys() == {
         f'{name}/{part}' for name in ('conv1_1', 'conv4_2') for part in ('weights', 'bias')
     }
@@ -122,7 +122,7 @@ def test_targets_by_brute_force():
     visible = np.full((2, K), 1, np.uint8)
     visible[1, 3] = 0
     xy[1, 3] = 1e6
-    got = cpm.encode(xy, visible, settings())
+    got = cpm.CPM(settings()).encode(xy, visible)
     for i, j, r, c in ((0, 0, 5, 9), (0, 13, 45, 0), (1, 7, 20, 40), (1, 2, 0, 0)):
         distance = np.hypot(8 * c + 4 - xy[i, j, 0], 8 * r + 4 - xy[i, j, 1])
         assert np.isclose(
@@ -132,7 +132,7 @@ def test_targets_by_brute_force():
         got['heat_maps'][0, ..., K], 1 - got['heat_maps'][0, ..., :K].max(-1)
     )
     np.testing.assert_array_equal(got['counts'], [[1] * (K + 1), [1, 1, 1, 0, *[1] * (K - 4), 0]])
-    assert {name: (2, *shape) for name, shape in cpm.targets(settings()).items()} == {
+    assert {name: (2, *shape) for name, shape in cpm.CPM(settings()).target_shapes().items()} == {
         name: x.shape for name, x in got.items()
     }
 
@@ -144,10 +144,12 @@ def test_losses_and_their_gradient_against_numpy(tf_graph):
     counts[1, [4, K]] = 0
     beliefs = {f'stage{i}': tf.constant(x, tf.float32) for i, x in enumerate((maps, 2 * maps), 1)}
     network = SimpleNamespace(parts=beliefs)
-    losses = cpm.losses(
-        network, {'heat_maps': tf.constant(wanted), 'counts': tf.constant(counts)}, settings()
+    losses = cpm.CPM(settings()).losses(
+        network, {'heat_maps': tf.constant(wanted), 'counts': tf.constant(counts)}
     )
-    total = cpm.objective({name: tf.reduce_mean(loss) for name, loss in losses.items()}, settings())
+    total = cpm.CPM(settings()).total_loss(
+        {name: tf.reduce_mean(loss) for name, loss in losses.items()}
+    )
     with tf_graph() as session:
         got, got_total, got_gradient = session.run(
             [losses, total, tf.gradients(total, beliefs['stage2'])[0]]
@@ -180,8 +182,8 @@ def test_joints_come_back_from_their_targets(sigma):
     rng = np.random.default_rng(0)
     inner, edge = rng.uniform(9, SIDE - 9, (20, K, 2)), rng.uniform(0, 8, (5, K, 2))
     options, visible = settings(sigma=sigma), np.ones((25, K), np.uint8)
-    maps = cpm.encode(np.concatenate([inner, edge]), visible, options)['heat_maps'][..., :K]
-    poses = [people[0] for people in cpm.decode(maps, options)]
+    maps = cpm.CPM(options).encode(np.concatenate([inner, edge]), visible)['heat_maps'][..., :K]
+    poses = [people[0] for people in cpm.CPM(options).decode(maps)]
     got = np.stack([pose.joints_xy for pose in poses])
     np.testing.assert_allclose(got[:20], inner, atol=0.02)
     assert np.abs(got[20:] - edge).max() <= 4.01
@@ -192,7 +194,7 @@ def test_maps_that_say_nothing_have_joints_that_are_numbers():
     maps = np.stack([np.zeros((CELLS, CELLS, K)), np.full((CELLS, CELLS, K), -1)]).astype(
         np.float32
     )
-    for people in cpm.decode(maps, settings()):
+    for people in cpm.CPM(settings()).decode(maps):
         assert (
             np.isfinite(people[0].joints_xy).all()
             and not people[0].scores.any()
@@ -202,7 +204,7 @@ def test_maps_that_say_nothing_have_joints_that_are_numbers():
 
 def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
     image, person = somebody()
-    sample = cpm.test_sample(image, person, settings())
+    sample = cpm.CPM(settings()).test_sample(image, person)
     assert sample.image.shape == (SIDE, SIDE, 3)
     first, last = transform_points(
         np.linalg.inv([*sample.to_image, [0, 0, 1]])[:2], person.box.reshape(2, 2)
@@ -213,7 +215,7 @@ def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
 
 def test_what_lies_outside_the_picture_is_black():
     image, person = somebody()
-    sample = cpm.test_sample(np.full_like(image, 255), person, settings())
+    sample = cpm.CPM(settings()).test_sample(np.full_like(image, 255), person)
     corner = transform_points(sample.to_image, np.array([[0.5, 0.5]]))[0]
     assert (
         (corner < 0).any()
@@ -226,7 +228,7 @@ def test_training_samples_stay_within_the_published_ranges():
     image, person = somebody()
     options, zooms, angles, mirrored = settings('--data_augm'), [], [], 0
     for seed in range(60):
-        sample = cpm.training_sample(image, person, options, np.random.default_rng(seed))
+        sample = cpm.CPM(options).training_sample(image, person, np.random.default_rng(seed))
         linear = np.linalg.inv(sample.to_image[:, :2])
         mirrored += np.linalg.det(linear) < 0
         zooms.append(np.sqrt(abs(np.linalg.det(linear))) * float(person.scale))
@@ -240,8 +242,8 @@ def test_training_samples_stay_within_the_published_ranges():
     assert 0.7 <= min(zooms) < 0.8 and 1.2 < max(zooms) <= 1.3
     assert np.abs(angles).max() <= 40.001 and min(angles) < -30 and max(angles) > 30
     assert 15 < mirrored < 45
-    plain = cpm.training_sample(image, person, settings(), np.random.default_rng(0))
-    np.testing.assert_array_equal(plain.image, cpm.test_sample(image, person, options).image)
+    plain = cpm.CPM(settings()).training_sample(image, person, np.random.default_rng(0))
+    np.testing.assert_array_equal(plain.image, cpm.CPM(options).test_sample(image, person).image)
 
 
 @pytest.mark.parametrize(
@@ -257,14 +259,14 @@ def test_the_views_maps_come_back_to_the_first_view(tf_graph, flags, n):
     """Perfect maps of all views, averaged, give the person's joints in the picture, within a pixel and a half."""
     image, person = somebody()
     options = settings(*flags.split())
-    views = cpm.views(image, person, options)
-    assert len(views) == cpm.n_views(options) == n
-    batch = batches.collate(cpm, [0] * len(views), options, [1] * len(views), views)
+    views = cpm.CPM(options).views(image, person)
+    assert len(views) == cpm.CPM(options).n_views == n
+    batch = batches.collate(cpm.CPM(options), [0] * len(views), [1] * len(views), views)
     maps = batch.targets['heat_maps'][..., :K]
     with tf_graph() as session:
-        combined = session.run(cpm.combine(tf.constant(maps), options))
+        combined = session.run(cpm.CPM(options).merge_views(tf.constant(maps)))
     assert combined.shape == (1, CELLS, CELLS, K)
-    ((pose,),) = cpm.decode(combined, options)
+    ((pose,),) = cpm.CPM(options).decode(combined)
     np.testing.assert_allclose(
         transform_points(views[0].to_image, pose.joints_xy), person.joints_xy, atol=1.5
     )
@@ -278,10 +280,10 @@ def test_the_rate_is_the_share_within_25_pixels_of_the_crop_of_labelled_joints()
     error[1] /= 2
     visible = (rng.random((n, K)) < 0.8).astype(np.uint8)
     outputs = {
-        f'stage{i}': cpm.encode(truth + e, np.ones((n, K)), options)['heat_maps'][..., :K]
+        f'stage{i}': cpm.CPM(options).encode(truth + e, np.ones((n, K)))['heat_maps'][..., :K]
         for i, e in enumerate(error, 1)
     }
-    meter = cpm.meter(options, list(outputs))
+    meter = cpm.CPM(options).meter(list(outputs))
     facts = SimpleNamespace(rows=np.arange(n), joints_xy=truth, visible=visible)
     meter.add(dict.fromkeys(outputs, 1.0), outputs, facts)
     means = meter.means()
@@ -318,19 +320,19 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
         '--lr_steps',
         '1:1',
     )
-    samples = [cpm.test_sample(image, person, options) for image, person in eight_people()]
+    samples = [cpm.CPM(options).test_sample(image, person) for image, person in eight_people()]
     steps = 480
     tf.set_random_seed(0)
     tf.train.get_or_create_global_step()
-    batch = batches.placeholders(cpm, options)
-    training = towers.build_training(cpm, batch, ['/cpu:0'], options, steps)
+    batch = batches.placeholders(cpm.CPM(options))
+    training = towers.build_training(cpm.CPM(options), batch, ['/cpu:0'], steps)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         for step in range(steps):
             rows = [(2 * step + i) % 8 for i in (0, 1)]
             if step % 4 == 0:
-                meter = cpm.meter(options, list(training.outputs))
-            fed = batches.collate(cpm, rows, options, [1, 1], [samples[row] for row in rows])
+                meter = cpm.CPM(options).meter(list(training.outputs))
+            fed = batches.collate(cpm.CPM(options), rows, [1, 1], [samples[row] for row in rows])
             _, losses, outputs = session.run(
                 [training.step, training.losses, training.outputs], batches.feed(batch, fed)
             )

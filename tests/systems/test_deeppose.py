@@ -37,8 +37,8 @@ def settings(*arguments, **changes):
 
 
 def test_layers_and_parameters_are_alexnet_s(tf_graph):
-    network = deeppose.build(
-        tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3]), None, settings(), training=False
+    network = deeppose.DeepPose(settings()).build(
+        tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3]), None, training=False
     )
     shapes = {v.op.name: tuple(v.shape.as_list()) for v in tf.trainable_variables()}
     expected = {**ALEXNET, 'fc_regression': (4096, 2 * K)}
@@ -70,7 +70,7 @@ def test_first_layers_against_numpy(tf_graph):
     """Normalised contrast, conv1, ReLU, local response normalisation, pooling; and the groups of conv2."""
     options = settings('--width', '2')
     images = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
-    network = deeppose.build(tf.constant(images), None, options, training=False)
+    network = deeppose.DeepPose(options).build(tf.constant(images), None, training=False)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         for variable in tf.trainable_variables():
@@ -126,7 +126,9 @@ def test_training_drops_by_seed_step_and_tower_alone_and_inference_nothing(tf_gr
     options = settings('--width', '2')
     images = tf.constant(np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8))
     one, other, plain = (
-        list(deeppose.build(images, None, options, training, tower=tower).outputs.values())[0]
+        list(
+            deeppose.DeepPose(options).build(images, None, training, tower=tower).outputs.values()
+        )[0]
         for training, tower in ((True, 0), (True, 1), (False, 0))
         for _ in [tf.get_variable_scope().reuse_variables() if tower or not training else None]
     )
@@ -152,7 +154,7 @@ def test_loss_and_gradient_against_numpy(tf_graph):
     x = tf.constant(found, tf.float32)
     network = SimpleNamespace(outputs={'deeppose': x})
     targets = {'joints': tf.constant(wanted, tf.float32), 'counts': tf.constant(counts, tf.float32)}
-    loss = deeppose.losses(network, targets, settings())['deeppose']
+    loss = deeppose.DeepPose(settings()).losses(network, targets)['deeppose']
     with tf_graph() as session:
         got, gradient = session.run([loss, tf.gradients(loss, x)[0]])
     expected = [
@@ -167,20 +169,20 @@ def test_loss_and_gradient_against_numpy(tf_graph):
 def test_joints_come_back_from_their_targets():
     """Within 1e-4 pixels; what is found outside the crop is brought to its edge."""
     xy = np.random.default_rng(0).uniform(0, SIDE, (5, K, 2)).astype(np.float32)
-    targets = deeppose.encode(xy, np.ones((5, K), np.uint8), settings())
+    targets = deeppose.DeepPose(settings()).encode(xy, np.ones((5, K), np.uint8))
     assert np.abs(targets['joints']).max() <= 0.5
     got = np.stack(
-        [people[0].joints_xy for people in deeppose.decode(targets['joints'], settings())]
+        [people[0].joints_xy for people in deeppose.DeepPose(settings()).decode(targets['joints'])]
     )
     np.testing.assert_allclose(got, xy, atol=1e-4)
-    ((pose,),) = deeppose.decode(np.full((1, K, 2), (-3.0, 7.0)), settings())
+    ((pose,),) = deeppose.DeepPose(settings()).decode(np.full((1, K, 2), (-3.0, 7.0)))
     np.testing.assert_array_equal(pose.joints_xy, [(0, SIDE)] * K)
 
 
 def test_what_is_not_labelled_does_not_matter():
     xy, visible = np.full((1, K, 2), 50, np.float32), np.ones((1, K), np.uint8)
     xy[0, 3], visible[0, 3] = np.inf, 0
-    targets = deeppose.encode(xy, visible, settings())
+    targets = deeppose.DeepPose(settings()).encode(xy, visible)
     assert (
         np.isfinite(targets['joints']).all()
         and targets['counts'].sum() == K - 1
@@ -200,7 +202,9 @@ def test_crops_have_the_published_extensions(dataset, least, most):
         person = person._replace(box=np.concatenate([there.min(0), there.max(0)]))
     mirrored = 0
     for seed in range(100):
-        sample = deeppose.training_sample(image, person, options, np.random.default_rng(seed))
+        sample = deeppose.DeepPose(options).training_sample(
+            image, person, np.random.default_rng(seed)
+        )
         assert sample.joints_xy.min() > -1e-3 and sample.joints_xy.max() < SIDE + 1e-3
         ratios.append(np.abs(np.diag(sample.to_image)) * SIDE / sides)
         shifts.append(
@@ -223,8 +227,8 @@ def test_crops_have_the_published_extensions(dataset, least, most):
         and 0.05 < np.abs(shifts).max() < 0.1 + 1e-5
         and 30 < mirrored < 70
     )
-    plain = deeppose.training_sample(
-        image, person, settings('--dataset', dataset), np.random.default_rng(0)
+    plain = deeppose.DeepPose(settings('--dataset', dataset)).training_sample(
+        image, person, np.random.default_rng(0)
     )
     np.testing.assert_allclose(np.diag(plain.to_image) * SIDE / sides, most, rtol=1e-5)
 
@@ -233,9 +237,9 @@ def test_crops_have_the_published_extensions(dataset, least, most):
 
 
 def test_convolutions_stay_at_first_and_have_a_rate_of_their_own():
-    rates = deeppose.learning_rates(
+    rates = deeppose.DeepPose(
         settings('--lr', '0.01', '--conv_lr', '0.001', '--fix_conv_iter', '7')
-    )
+    ).lr_multipliers()
     assert list(rates) == ['conv'] and np.allclose(rates['conv'], (0.1, 7))
 
 
@@ -244,11 +248,14 @@ def test_the_first_updates_leave_the_convolutions_and_their_slots(tf_graph):
     options = settings(
         '--width', '2', '--fix_conv_iter', '2', '--conv_lr', '0.01', '--batch_size', '1'
     )
-    batch = batches.placeholders(deeppose, options)
-    training = towers.build_training(deeppose, batch, ['/cpu:0'], options, 100)
+    batch = batches.placeholders(deeppose.DeepPose(options))
+    training = towers.build_training(deeppose.DeepPose(options), batch, ['/cpu:0'], 100)
     image, person = somebody()
     fed = batches.collate(
-        deeppose, [0], options, [1], [deeppose.test_sample(image, person, options)]
+        deeppose.DeepPose(options),
+        [0],
+        [1],
+        [deeppose.DeepPose(options).test_sample(image, person)],
     )
     kept = [v for v in tf.global_variables() if v.op.name not in ('global_step', 'skipped')]
     with tf_graph() as session:
@@ -305,10 +312,17 @@ def test_init_takes_alexnet_s_layers_but_the_classifier(tf_graph, tmp_path):
         },
     )
     options = settings('--width', '4', '--init', path)
-    deeppose.build(tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3]), None, options, training=False)
+    deeppose.DeepPose(options).build(
+        tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3]), None, training=False
+    )
     with tf_graph() as session:
         main.initialise(
-            session, None, {}, None, options, main.initial_weights(deeppose, options, None)
+            session,
+            None,
+            {},
+            None,
+            options,
+            main.initial_weights(deeppose.DeepPose(options), options, None),
         )
         values = dict(
             zip(
@@ -324,7 +338,7 @@ def test_init_takes_alexnet_s_layers_but_the_classifier(tf_graph, tmp_path):
     assert (
         0 < values['fc_regression/weights'].std() < 0.012 and not values['fc_regression/bias'].any()
     )
-    assert values.keys() - deeppose.foreign(import_weights.load(path)) == {
+    assert values.keys() - deeppose.DeepPose.convert_weights(import_weights.load(path)) == {
         'fc_regression/weights',
         'fc_regression/bias',
     }
@@ -341,16 +355,16 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
         900,
     )
     people = eight_people()
-    samples = [deeppose.test_sample(image, person, options) for image, person in people]
+    samples = [deeppose.DeepPose(options).test_sample(image, person) for image, person in people]
     tf.set_random_seed(0)
     tf.train.get_or_create_global_step()
-    batch = batches.placeholders(deeppose, options)
-    training = towers.build_training(deeppose, batch, ['/cpu:0'], options, steps)
-    inference = towers.build_inference(deeppose, batch, ['/cpu:0'], options)
+    batch = batches.placeholders(deeppose.DeepPose(options))
+    training = towers.build_training(deeppose.DeepPose(options), batch, ['/cpu:0'], steps)
+    inference = towers.build_inference(deeppose.DeepPose(options), batch, ['/cpu:0'])
     fed = batches.collate(
-        deeppose, range(8), options, [person.norm_length for _, person in people], samples
+        deeppose.DeepPose(options), range(8), [person.norm_length for _, person in people], samples
     )
-    meter = deeppose.meter(options, list(inference.outputs))
+    meter = deeppose.DeepPose(options).meter(list(inference.outputs))
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         for _ in range(steps):

@@ -7,14 +7,14 @@ import pytest
 
 from jointpose.datasets import mpii
 from jointpose.nn.tf1 import tf
-from jointpose.systems import hrnet
+from jointpose.systems import Network, hrnet
 from jointpose.training import checkpoint
 from jointpose.vision import affine, crops
 
 
 def settings(**changes):
     parser = argparse.ArgumentParser()
-    hrnet.add_options(parser)
+    hrnet.HRNet.add_options(parser)
     parser.set_defaults(**{'dataset': 'mpii', 'lmbd': 0.0, **changes})
     return parser.parse_args([])
 
@@ -31,7 +31,9 @@ def shallow(monkeypatch):
 
 def test_topology_is_the_published_one(tf_graph):
     """28.5 million parameters, and the resolutions and widths of the paper's table."""
-    network = hrnet.build(tf.zeros([1, 256, 256, 3], tf.uint8), None, settings(), training=False)
+    network = hrnet.HRNet(settings()).build(
+        tf.zeros([1, 256, 256, 3], tf.uint8), None, training=False
+    )
     assert (
         sum(np.prod(v.shape.as_list()) for v in tf.trainable_variables())
         == published_count(joints=16)
@@ -155,7 +157,7 @@ def test_forward_is_that_of_numpy(tf_graph, shallow, ablation):
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(2, 64, 96, 3), dtype=np.uint8)
     options = settings(width=4, **ablation)
-    network = hrnet.build(tf.constant(images), None, options, training=False)
+    network = hrnet.HRNet(options).build(tf.constant(images), None, training=False)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         checkpoint.assign(
@@ -193,11 +195,8 @@ def test_at_full_depth_it_starts_near_the_empty_map_too(tf_graph, ablation):
 def assert_nearly_empty(tf_graph, ablation):
     """In training, the first loss is about that of saying nothing."""
     rng = np.random.default_rng(0)
-    network = hrnet.build(
-        tf.constant(rng.integers(256, size=(2, 64, 64, 3), dtype=np.uint8)),
-        None,
-        settings(width=4, **ablation),
-        training=True,
+    network = hrnet.HRNet(settings(width=4, **ablation)).build(
+        tf.constant(rng.integers(256, size=(2, 64, 64, 3), dtype=np.uint8)), None, training=True
     )
     assert bool(network.statistics) == (not ablation)
     with tf_graph() as session:
@@ -229,7 +228,7 @@ def someone(centre=(400, 300), scale=1.5):
 @pytest.mark.parametrize('dataset', ['mpii', 'flic'])
 def test_crop_by_hand(dataset):
     """200 * 1.25 * scale pixels of the picture are 256; MPII's middle is 15 * scale lower than annotated."""
-    matrix = hrnet.crop_of(someone(), settings(dataset=dataset))
+    matrix = hrnet.HRNet(settings(dataset=dataset)).crop_matrix(someone())
     half, below = 200 * 1.25 * 1.5 / 2, 15 * 1.5 if dataset == 'mpii' else 0
     for x, y, crop_x, crop_y in (
         (400, 300 + below, 128, 128),
@@ -241,10 +240,10 @@ def test_crop_by_hand(dataset):
 
 def test_augmentation_is_of_the_published_ranges():
     image, person, options = np.zeros((500, 800, 3), np.uint8), someone(), settings(data_augm=True)
-    plain = hrnet.crop_of(person, options)
+    plain = hrnet.HRNet(options).crop_matrix(person)
     zooms, turns, mirrors = [], [], []
     for i in range(400):
-        sample = hrnet.training_sample(image, person, options, np.random.default_rng(i))
+        sample = hrnet.HRNet(options).training_sample(image, person, np.random.default_rng(i))
         forward = affine.invert(sample.to_image)
         scale, mirror = (
             np.sqrt(abs(np.linalg.det(forward[:, :2]))),
@@ -275,8 +274,10 @@ def test_targets_by_loops():
     joints_xy = rng.uniform(-60, 316, (3, len(mpii.JOINTS), 2)).astype(np.float32)
     visible = rng.integers(3, size=joints_xy.shape[:2]).astype(np.uint8)
     joints_xy[visible == 0] = np.nan
-    got = hrnet.encode(joints_xy, visible, options)
-    assert {name: array.shape[1:] for name, array in got.items()} == hrnet.targets(options)
+    got = hrnet.HRNet(options).encode(joints_xy, visible)
+    assert {name: array.shape[1:] for name, array in got.items()} == hrnet.HRNet(
+        options
+    ).target_shapes()
     for n, j in np.ndindex(3, k):
         expected, counts = np.zeros((64, 64)), 0
         if visible[n, j]:
@@ -295,8 +296,10 @@ def test_decoding_brings_the_joints_back():
     joints_xy = (
         np.random.default_rng(0).uniform(0, 250, (10, len(mpii.JOINTS), 2)).astype(np.float32)
     )
-    maps = hrnet.encode(joints_xy, np.ones(joints_xy.shape[:2], np.uint8), settings())['heat_maps']
-    for people, truth in zip(hrnet.decode(maps, settings()), joints_xy):
+    maps = hrnet.HRNet(settings()).encode(joints_xy, np.ones(joints_xy.shape[:2], np.uint8))[
+        'heat_maps'
+    ]
+    for people, truth in zip(hrnet.HRNet(settings()).decode(maps), joints_xy):
         assert len(people) == 1 and np.abs(people[0].joints_xy - truth[:16]).max() <= 3
         assert (people[0].scores == 1).all()
 
@@ -308,11 +311,10 @@ def test_loss_is_numpy_s(tf_graph):
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(3, 64, 64, 16)).astype(np.float32)
     joints_xy = rng.uniform(-60, 316, (3, len(mpii.JOINTS), 2))
-    targets = hrnet.encode(joints_xy, rng.integers(3, size=joints_xy.shape[:2]), settings())
-    loss = hrnet.losses(
-        hrnet.Network({'hrnet': tf.constant(maps)}, None, None, None),
+    targets = hrnet.HRNet(settings()).encode(joints_xy, rng.integers(3, size=joints_xy.shape[:2]))
+    loss = hrnet.HRNet.losses(
+        Network({'hrnet': tf.constant(maps)}, None, None, None),
         {name: tf.constant(array) for name, array in targets.items()},
-        settings(),
     )
     with tf_graph() as session:
         got = session.run(loss)
@@ -330,7 +332,7 @@ def test_loss_is_numpy_s(tf_graph):
 def test_mirrored_maps_come_back_one_cell_on(tf_graph):
     rng = np.random.default_rng(0)
     maps = rng.random((4, 64, 64, 16)).astype(np.float32)
-    combined = hrnet.combine(tf.constant(maps), settings(flip_average=True))
+    combined = hrnet.HRNet(settings(flip_average=True)).merge_views(tf.constant(maps))
     with tf_graph() as session:
         got = session.run(combined)
     assert got.shape == (2, 64, 64, 16)
@@ -343,13 +345,13 @@ def test_views_agree_where_the_network_is_right(tf_graph):
     """Targets of a crop and of its mirror image, averaged, peak where those of the crop do."""
     options, person = settings(flip_average=True), someone()
     image = np.zeros((500, 800, 3), np.uint8)
-    both = hrnet.views(image, person, options)
+    both = hrnet.HRNet(options).views(image, person)
     joints_xy, visible = (
         np.stack([getattr(view, name) for view in both]) for name in ('joints_xy', 'visible')
     )
-    maps = hrnet.encode(joints_xy, visible, options)['heat_maps']
+    maps = hrnet.HRNet(options).encode(joints_xy, visible)['heat_maps']
     with tf_graph() as session:
-        averaged = session.run(hrnet.combine(tf.constant(maps), options))
+        averaged = session.run(hrnet.HRNet(options).merge_views(tf.constant(maps)))
     inside = maps[0].max(axis=(0, 1)) == 1
-    found = hrnet.decode(averaged, options)[0][0].joints_xy
+    found = hrnet.HRNet(options).decode(averaged)[0][0].joints_xy
     assert inside.sum() > 8 and np.abs(found - joints_xy[0, :16])[inside].max() <= 3

@@ -8,7 +8,7 @@ import pytest
 
 from jointpose.datasets import coco
 from jointpose.nn.tf1 import tf
-from jointpose.systems import hrnet, spm
+from jointpose.systems import Network, hrnet, spm
 from jointpose.vision import crops
 
 K = len(coco.JOINTS)
@@ -24,7 +24,7 @@ CHAINS = (
 
 def settings(**changes):
     parser = argparse.ArgumentParser()
-    spm.add_options(parser)
+    spm.SPM.add_options(parser)
     parser.set_defaults(**{'dataset': 'coco', 'lmbd': 0.0, **changes})
     return parser.parse_args([])
 
@@ -54,8 +54,10 @@ def apart():
 
 def test_targets_by_loops():
     joints_xy, visible = drawn(np.random.default_rng(0))
-    got = spm.encode(joints_xy, visible, settings())
-    assert {name: array.shape[1:] for name, array in got.items()} == spm.targets(settings())
+    got = spm.SPM(settings()).encode(joints_xy, visible)
+    assert {name: array.shape[1:] for name, array in got.items()} == spm.SPM(
+        settings()
+    ).target_shapes()
     for n in range(len(joints_xy)):
         confidence, counts = np.zeros((96, 96)), np.zeros((96, 96, K))
         sums = np.zeros((96, 96, K, 2))
@@ -93,14 +95,14 @@ def test_targets_by_loops():
 
 
 def maps_of(joints_xy, visible, **changes):
-    targets = spm.encode(joints_xy, visible, settings(**changes))
+    targets = spm.SPM(settings(**changes)).encode(joints_xy, visible)
     return np.concatenate([targets['confidence'], targets['displacements']], axis=-1)
 
 
 def test_what_is_encoded_is_decoded():
     """Of people whose neighbourhoods do not overlap, to a hundredth of a pixel, best first."""
     joints_xy, visible = apart()
-    found = spm.decode(maps_of(joints_xy, visible), settings())[0]
+    found = spm.SPM(settings()).decode(maps_of(joints_xy, visible))[0]
     assert len(found) == 4 and all(a.score >= b.score for a, b in itertools.pairwise(found))
     for truth in joints_xy[0]:
         assert min(np.abs(person.joints_xy - truth).max() for person in found) < 0.01
@@ -113,7 +115,7 @@ def test_neighbours_do_not_mix():
     """Two people of one posture, six cells from each other: neither has the other's displacements."""
     joints_xy, visible = apart()
     joints_xy[0, 1] = joints_xy[0, 0] + [24, 0]
-    found = spm.decode(maps_of(joints_xy[:, :2], visible[:, :2]), settings())[0]
+    found = spm.SPM(settings()).decode(maps_of(joints_xy[:, :2], visible[:, :2]))[0]
     assert len(found) == 2
     for truth in joints_xy[0, :2]:
         assert min(np.abs(person.joints_xy - truth).max() for person in found) < 0.01
@@ -122,7 +124,7 @@ def test_neighbours_do_not_mix():
 def test_nobody():
     joints_xy, visible = apart()
     maps = maps_of(joints_xy, 0 * visible)
-    assert not maps.any() and spm.decode(maps, settings()) == [[]]
+    assert not maps.any() and spm.SPM(settings()).decode(maps) == [[]]
 
 
 def test_beyond_the_edge():
@@ -130,15 +132,15 @@ def test_beyond_the_edge():
     joints_xy, visible = apart()
     joints_xy, visible = joints_xy[:, :1], visible[:, :1]
     joints_xy[0, 0, coco.JOINTS.index('lwri')] = -30, 100
-    (found,) = spm.decode(maps_of(joints_xy, visible), settings())[0]
+    (found,) = spm.SPM(settings()).decode(maps_of(joints_xy, visible))[0]
     np.testing.assert_allclose(found.joints_xy, joints_xy[0, 0], atol=0.01)
 
 
 def test_peaks_by_loops():
     rng = np.random.default_rng(0)
     confidence = np.round(rng.random((40, 50)), 2)  # with equals
-    got = spm.peaks(confidence, 0.5)
-    assert len(got) == spm.MOST_PEOPLE
+    got = spm.find_roots(confidence, 0.5)
+    assert len(got) == spm.SPM.MAX_PEOPLE
     left = [
         (r, c)
         for r, c in np.ndindex(confidence.shape)
@@ -146,12 +148,12 @@ def test_peaks_by_loops():
         and confidence[r, c] == max(confidence[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3].flat)
     ]
     expected = []
-    while left and len(expected) < spm.MOST_PEOPLE:
+    while left and len(expected) < spm.SPM.MAX_PEOPLE:
         best = max(left, key=lambda at: confidence[at])  # the first of equals
         expected.append((*best, confidence[best]))
         left = [at for at in left if max(abs(at[0] - best[0]), abs(at[1] - best[1])) > 2]
     assert got == expected
-    assert spm.peaks(np.zeros((5, 5)), 0.1) == []
+    assert spm.find_roots(np.zeros((5, 5)), 0.1) == []
 
 
 @pytest.mark.parametrize('augmented', [False, True])
@@ -168,8 +170,8 @@ def test_sample_is_of_the_whole_picture(augmented):
     image = np.random.default_rng(0).integers(256, size=(300, 600, 3), dtype=np.uint8)
     mirrors = []
     for seed in range(20):
-        sample = spm.training_sample(
-            image, people, settings(data_augm=augmented), np.random.default_rng(seed)
+        sample = spm.SPM(settings(data_augm=augmented)).training_sample(
+            image, people, np.random.default_rng(seed)
         )
         mirrors.append(bool(np.linalg.det(sample.to_image[:, :2]) < 0))
         joints_xy = people.joints_xy[:, list(coco.Coco().flip)] if mirrors[-1] else people.joints_xy
@@ -194,7 +196,7 @@ def test_network(tf_graph, monkeypatch):
     monkeypatch.setattr(hrnet, 'MODULES', (1, 1, 1))
     monkeypatch.setattr(hrnet, 'BLOCKS', 1)
     images = np.random.default_rng(0).integers(256, size=(2, 96, 64, 3), dtype=np.uint8)
-    network = spm.build(tf.constant(images), None, settings(width=4), training=True)
+    network = spm.SPM(settings(width=4)).build(tf.constant(images), None, training=True)
     of_heads = sum(
         np.prod(v.shape.as_list())
         for v in tf.trainable_variables()
@@ -211,12 +213,11 @@ def test_network(tf_graph, monkeypatch):
 
 def test_loss_is_numpy_s(tf_graph):
     rng = np.random.default_rng(0)
-    targets = spm.encode(*drawn(rng), settings())
+    targets = spm.SPM(settings()).encode(*drawn(rng))
     maps = rng.normal(size=(3, 96, 96, 1 + 2 * K)).astype(np.float32)
-    loss = spm.losses(
-        hrnet.Network({'spm': tf.constant(maps)}, None, None, None),
+    loss = spm.SPM(settings()).losses(
+        Network({'spm': tf.constant(maps)}, None, None, None),
         {name: tf.constant(array) for name, array in targets.items()},
-        settings(),
     )
     with tf_graph() as session:
         got = session.run(loss)['spm']
@@ -235,8 +236,8 @@ def test_mirrored_maps_come_back(tf_graph):
         [maps_of(joints_xy, visible), maps_of(mirrored_xy, visible[:, :, list(coco.Coco().flip)])],
         axis=1,
     )
-    combined = spm.combine(
-        tf.constant(pairs.reshape(-1, *pairs.shape[2:])), settings(flip_average=True)
+    combined = spm.SPM(settings(flip_average=True)).merge_views(
+        tf.constant(pairs.reshape(-1, *pairs.shape[2:]))
     )
     with tf_graph() as session:
         np.testing.assert_allclose(session.run(combined), pairs[:, 0], atol=1e-5)

@@ -72,7 +72,7 @@ def test_rotation_and_zoom_are_those_that_were_said(name):
     sizes, turns = [], []
     people = (
         person
-        if systems.load(name).MOST_PEOPLE is None
+        if systems.load(name).MAX_PEOPLE is None
         else crops.Person(
             *(np.stack([value]) if isinstance(value, np.ndarray) else [value] for value in person)
         )
@@ -80,7 +80,7 @@ def test_rotation_and_zoom_are_those_that_were_said(name):
 
     def crop(seed, rotation, *zoom):
         options.rotation, options.zoom = rotation, zoom
-        sample = system.training_sample(image, people, options, np.random.default_rng(seed))
+        sample = system.training_sample(image, people, np.random.default_rng(seed))
         return affine.invert(sample.to_image)[:, :2]
 
     options, system, _, _ = run_options.resolve_options(
@@ -114,9 +114,8 @@ def call(script, *arguments):
 @pytest.mark.parametrize('name', sorted(SYSTEMS))
 def test_a_joint_without_label_may_be_anything(name):
     """Not a number in place of 0 gives the same sample and targets."""
-    system = systems.load(name)
     dataset = {'spm': 'coco'}.get(name, 'flic')
-    options, *_ = run_options.resolve_options(
+    _, system, *_ = run_options.resolve_options(
         ['--train', '--system', name, '--dataset', dataset, '--data_augm']
     )
     image, person = somebody(17 if dataset == 'coco' else flic.N_MAPS)
@@ -125,12 +124,12 @@ def test_a_joint_without_label_may_be_anything(name):
         joints_xy, visible = person.joints_xy.copy(), np.full(len(person.visible), 2, np.uint8)
         joints_xy[2], visible[2] = anything, 0
         one = person._replace(joints_xy=joints_xy, visible=visible)
-        if system.MOST_PEOPLE is not None:
+        if system.MAX_PEOPLE is not None:
             one = crops.Person(
                 *(np.stack([value]) if isinstance(value, np.ndarray) else [value] for value in one)
             )
-        sample = system.training_sample(image, one, options, np.random.default_rng(0))
-        made.append(system.encode(sample.joints_xy[None], sample.visible[None], options))
+        sample = system.training_sample(image, one, np.random.default_rng(0))
+        made.append(system.encode(sample.joints_xy[None], sample.visible[None]))
     for target, value in made[1].items():
         assert np.isfinite(value).all()
         if name != 'tompson':  # which knows by NaN
@@ -272,7 +271,7 @@ def test_finds_joints_in_a_picture(trained, tmp_path):
         document = json.load(file)
     assert document['info']['system'] == name and len(document['images']) == 1
     people = document['annotations']
-    most = systems.load(name).MOST_PEOPLE or 1
+    most = systems.load(name).MAX_PEOPLE or 1
     assert 1 <= len(people) <= most
     assert all(
         len(person['keypoints']) == 3 * len(flic.JOINTS) and person['image_id'] == 1

@@ -8,6 +8,8 @@ from jointpose.datasets import flic, synthetic
 from jointpose.inference import pose_estimator
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, tompson
+from jointpose.systems.tompson import options as tompson_options
+from jointpose.systems.tompson import system as tompson_system
 from jointpose.systems.tompson import torso_inference
 from jointpose.training import batches, optimiser
 from jointpose.training import options as command_line
@@ -33,7 +35,7 @@ def test_cross_entropy_and_its_gradient_for_any_mass(tf_graph):
     expected = -(target * np.log(p)).sum((1, 2)).mean(-1)
     gradient = (target.sum((1, 2), keepdims=True) * p - target) / 9
     x = tf.constant(logits, tf.float32)
-    loss = tompson.cross_entropy(x, tf.constant(target, tf.float32))
+    loss = tompson_system.cross_entropy(x, tf.constant(target, tf.float32))
     with tf_graph() as session:
         got, got_gradient = session.run([loss, tf.gradients(loss, x)[0]])
     np.testing.assert_allclose(got, expected, rtol=1e-5)
@@ -50,20 +52,20 @@ def test_squared_loss(tf_graph):
     probable = probable.reshape(3, 60, 90, 9)
     xy = rng.uniform((0, 0), (720, 480), (3, 10, 2))
     xy[0, 0] = (-50, 5)  # an empty target
-    made = tompson.encode(xy, np.full((3, 10), 2, np.uint8), settings(loss='squared'))
+    made = tompson.Tompson(settings(loss='squared')).encode(xy, np.full((3, 10), 2, np.uint8))
     targets = {name: tf.constant(maps) for name, maps in made.items()}
     target = heatmaps.render_targets(xy, SHAPE).astype(np.float64)
     logits = tf.constant(linear, tf.float32)
     maps_pd, maps_sm = (
         tf.nn.relu(logits),
         tf.constant(probable, tf.float32),
-    )  # as tompson.build makes them
+    )  # as Tompson.build makes them
     network = Network(
         {'pd': maps_pd, 'sm': maps_sm}, None, None, ({'pd': logits, 'sm': None}, 'there')
     )
-    both = tompson.losses(network, targets, settings(loss='squared'))
+    both = tompson.Tompson(settings(loss='squared')).losses(network, targets)
     network = Network({'pd': maps_pd}, None, None, ({'pd': logits}, None))
-    alone = tompson.losses(network, targets, settings(loss='squared', use_sm=False))
+    alone = tompson.Tompson(settings(loss='squared', use_sm=False)).losses(network, targets)
     with tf_graph() as session:
         got, got_alone = session.run([both, alone])
     assert list(got) == ['pd', 'sm'] and list(got_alone) == ['pd']
@@ -89,10 +91,12 @@ def test_a_joint_without_label_teaches_nothing(tf_graph, loss):
     )
     gradients = []
     for joints_xy in (xy, without):
-        made = tompson.encode(joints_xy, flic.visibility(joints_xy), options)
-        assert {name: map_.shape[1:] for name, map_ in made.items()} == tompson.targets(options)
-        losses = tompson.losses(
-            network, {name: tf.constant(map_) for name, map_ in made.items()}, options
+        made = tompson.Tompson(options).encode(joints_xy, flic.visibility(joints_xy))
+        assert {name: map_.shape[1:] for name, map_ in made.items()} == tompson.Tompson(
+            options
+        ).target_shapes()
+        losses = tompson.Tompson(options).losses(
+            network, {name: tf.constant(map_) for name, map_ in made.items()}
         )
         gradients.append(tf.gradients(list(losses.values()), maps)[0])
     with tf_graph() as session:
@@ -113,12 +117,12 @@ def test_a_mirrored_person_lacks_the_other_side_s_label():
     xy[1] = np.nan  # lelb
     person = crops.Person(xy, flic.visibility(xy), np.zeros(4), np.zeros(2), 1.0, 1.0, '')
     samples = [
-        tompson.training_sample(image, person, options, np.random.default_rng(seed))
+        tompson.Tompson(options).training_sample(image, person, np.random.default_rng(seed))
         for seed in range(20)
     ]
     mirrored = [np.linalg.det(sample.to_image[:, :2]) < 0 for sample in samples]
-    samples += tompson.views(image, person, options)
-    mirrored += [scale < 0 for scale in tompson.scales_of(options)]
+    samples += tompson.Tompson(options).views(image, person)
+    mirrored += [scale < 0 for scale in tompson.Tompson(options).scales]
     assert {True, False} == set(mirrored)
     for sample, flipped in zip(samples, mirrored):
         assert np.flatnonzero(sample.visible == 0).tolist() == [4 if flipped else 1]
@@ -127,7 +131,7 @@ def test_a_mirrored_person_lacks_the_other_side_s_label():
     facts = batches.Batch(np.arange(2), None, truth, flic.visibility(truth), None, None, None)
     maps = heatmaps.render_targets(truth[:, :9], SHAPE)
     maps[1, :, :, 1] = maps[1, :, :, 8]  # lelb's is found elsewhere
-    meter = tompson.meter(options, ('pd',))
+    meter = tompson.Tompson(options).meter(('pd',))
     meter.add({'pd': 0.0}, {'pd': maps}, facts)
     assert meter.means()['joints_pd'] == {
         joint: 0 if joint == 'lelb' else 100 for joint in flic.JOINTS
@@ -148,7 +152,8 @@ def test_a_mirrored_person_lacks_the_other_side_s_label():
 def test_objective(changes, expected):
     options = settings(**changes)
     assert (
-        tompson.objective({'pd': 2, 'sm': 3} if options.use_sm else {'pd': 2}, options) == expected
+        tompson.Tompson(options).total_loss({'pd': 2, 'sm': 3} if options.use_sm else {'pd': 2})
+        == expected
     )
 
 
@@ -168,10 +173,10 @@ def test_train_only_needs_something_to_stand_on(arguments, expected, capsys):
 @pytest.mark.parametrize('there', [True, False])
 def test_bfloat16_where_the_processor_computes_in_it(monkeypatch, there, capsys):
     """Also when a run that had it goes on; an evaluation, which is in float32, needs no such processor."""
-    monkeypatch.setattr(tompson, 'computes_bfloat16', lambda gpus: there)
-    stored = command_line.settings_of(settings(precision='bfloat16'), tompson)
-    options, explicit = command_line.parse(tompson, ['tompson'], ['--restore', 'run'])
-    command_line.merge_restored(options, explicit, stored, 'run', tompson, ['tompson'])
+    monkeypatch.setattr(tompson_options, 'computes_bfloat16', lambda gpus: there)
+    stored = command_line.settings_of(settings(precision='bfloat16'), tompson.Tompson)
+    options, explicit = command_line.parse(tompson.Tompson, ['tompson'], ['--restore', 'run'])
+    command_line.merge_restored(options, explicit, stored, 'run', tompson.Tompson, ['tompson'])
     if there:
         assert (
             run_options.resolve_options(['--train', '--precision', 'bfloat16'])[0].precision
@@ -181,9 +186,11 @@ def test_bfloat16_where_the_processor_computes_in_it(monkeypatch, there, capsys)
     with pytest.raises(SystemExit):
         run_options.resolve_options(['--train', '--precision', 'bfloat16'])
     assert '--precision bfloat16: this processor' in capsys.readouterr().err
-    options, explicit = command_line.parse(tompson, ['tompson'], ['--train', '--restore', 'run'])
+    options, explicit = command_line.parse(
+        tompson.Tompson, ['tompson'], ['--train', '--restore', 'run']
+    )
     with pytest.raises(InputError, match='--precision bfloat16: this processor'):
-        command_line.merge_restored(options, explicit, stored, 'run', tompson, ['tompson'])
+        command_line.merge_restored(options, explicit, stored, 'run', tompson.Tompson, ['tompson'])
 
 
 def test_training_alone_is_in_bfloat16(tf_graph):
@@ -191,7 +198,7 @@ def test_training_alone_is_in_bfloat16(tf_graph):
     for training, expected in ((True, tf.bfloat16), (False, tf.float32)):
         options = settings(precision='bfloat16', width=4, banks=1, conv='direct')
         with tf.variable_scope('x', reuse=tf.AUTO_REUSE):
-            network = tompson.build(images, {'torso_map': torso_map}, options, training)
+            network = tompson.Tompson(options).build(images, {'torso_map': torso_map}, training)
         assert network.layers['conv1_full'].dtype == network.layers['conv5'].dtype == expected
         assert {output.dtype for output in network.outputs.values()} == {tf.float32}
 
@@ -205,7 +212,7 @@ def test_energy_decay(tf_graph):
         'spatial_model/biases',
     )
     variables = [tf.get_variable(name, initializer=np.float32([2, -1])) for name in names]
-    decays = tompson.decays(settings(lmbd=0.1, energy_decay=0.01))
+    decays = tompson.Tompson(settings(lmbd=0.1, energy_decay=0.01)).weight_decays()
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         got = session.run(
@@ -238,13 +245,15 @@ def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
             crops.person_from_box((0, 0, 720, 480), 10, rng.uniform((100, 100), (600, 400)))
             for _ in frames
         ]
-        views = [view for each in zip(frames, people) for view in tompson.views(*each, options)]
-        return batches.collate(tompson, [0] * len(views), options, [1] * len(views), views)
+        views = [
+            view for each in zip(frames, people) for view in tompson.Tompson(options).views(*each)
+        ]
+        return batches.collate(tompson.Tompson(options), [0] * len(views), [1] * len(views), views)
 
     calls = [(fed(one, other, one), True), (fed(one, third), True), (fed(third), False)]
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
-        run = tompson.predictor(session, evaluation, options)
+        run = tompson.Tompson(options).predictor(session, evaluation)
         got = [run(batches.feed(evaluation.batch, batch), given) for batch, given in calls]
         assert sum(seen) == 3
         priors = torso_inference.priors(

@@ -57,12 +57,12 @@ def centre_of_light(image):
 
 def test_by_default_the_torso_is_that_of_the_arrays():
     split = one_person()
-    assert tompson.prepare(split, settings()) is split
+    assert tompson.Tompson(settings()).prepare_split(split) is split
 
 
 def test_joints_stay_and_the_torso_is_the_centre_of_the_box():
     split = one_person()
-    prepared = tompson.prepare(split, settings('--torso_from', 'torsobox'))
+    prepared = tompson.Tompson(settings('--torso_from', 'torsobox')).prepare_split(split)
     assert prepared.joints.dtype == np.float32 and prepared.joints[0, TORSO].tolist() == [320, 165]
     np.testing.assert_array_equal(prepared.joints[:, :TORSO], split.joints[:, :TORSO])
     assert split.joints[0, TORSO].tolist() == [509, 359]  # the arrays' is left alone
@@ -82,10 +82,12 @@ def test_the_torso_goes_with_flip_rotation_zoom_and_shift():
         '--shift',
         '30',
     )
-    split = tompson.prepare(one_person(), options)
+    split = tompson.Tompson(options).prepare_split(one_person())
     person = crops.person_from_row(split, 0)
     samples = [
-        tompson.training_sample(split.images[0], person, options, np.random.default_rng(seed))
+        tompson.Tompson(options).training_sample(
+            split.images[0], person, np.random.default_rng(seed)
+        )
         for seed in range(12)
     ]
     assert (
@@ -98,12 +100,12 @@ def test_the_torso_goes_with_flip_rotation_zoom_and_shift():
 
 def test_the_torso_goes_with_all_views_of_the_evaluation():
     options = settings('--torso_from', 'torsobox', '--flip_average')
-    split = tompson.prepare(one_person(), options)
-    views = tompson.views(split.images[0], crops.person_from_row(split, 0), options)
+    split = tompson.Tompson(options).prepare_split(one_person())
+    views = tompson.Tompson(options).views(split.images[0], crops.person_from_row(split, 0))
     assert len(views) == 16
     for view in [
         *views,
-        tompson.test_sample(split.images[0], crops.person_from_row(split, 0), options),
+        tompson.Tompson(options).test_sample(split.images[0], crops.person_from_row(split, 0)),
     ]:
         assert_torso_on_the_spot(view, options)
 
@@ -111,8 +113,8 @@ def test_the_torso_goes_with_all_views_of_the_evaluation():
 def assert_torso_on_the_spot(sample, options):
     np.testing.assert_allclose(sample.joints_xy[TORSO], centre_of_light(sample.image), atol=0.7)
     for made in (
-        tompson.encode(sample.joints_xy[None], sample.visible[None], options),
-        tompson.given(sample.joints_xy[None], options),
+        tompson.Tompson(options).encode(sample.joints_xy[None], sample.visible[None]),
+        tompson.Tompson(options).extra_inputs(sample.joints_xy[None]),
     ):
         row, column = np.unravel_index(made['torso_map'][0, :, :, 0].argmax(), (60, 90))
         assert (column, row) == tuple((sample.joints_xy[TORSO] // 8).astype(int))
@@ -122,7 +124,7 @@ def test_main_loads_both_splits_with_it(arrays_folder):
     manifest = arrays.read_manifest(arrays_folder)
     for torso_from in ('joints', 'torsobox'):
         options = settings('--data', arrays_folder, '--torso_from', torso_from)
-        for name, split in main.load_splits(tompson, options, manifest).items():
+        for name, split in main.load_splits(tompson.Tompson(options), options, manifest).items():
             corners = np.load(os.path.join(arrays_folder, f'joints_{name}_flic.npy'))[
                 :, [0, 3, 6, 7]
             ]
@@ -133,7 +135,7 @@ def test_main_loads_both_splits_with_it(arrays_folder):
                 else boxes.reshape(-1, 2, 2).mean(axis=1)
             )
             np.testing.assert_allclose(split.joints[:, TORSO], wanted, atol=1e-3)
-            batch = batches.plain_batch(tompson, split, [0], options)
+            batch = batches.plain_batch(tompson.Tompson(options), split, [0])
             assert batch.targets['torso_map'].sum() == 1
 
 
@@ -165,8 +167,10 @@ def test_the_spatial_model_starts_from_the_priors_of_its_torso(arrays_of_26, hel
         options = settings(
             '--data', arrays_of_26, '--torso_from', torso_from, *['--validation'] * held_out
         )
-        people = main.load_splits(tompson, options, manifest)['train']
-        energies = tompson.start(options, people, manifest)['spatial_model/energies']
+        people = main.load_splits(tompson.Tompson(options), options, manifest)['train']
+        energies = tompson.Tompson(options).initial_values(people, manifest)[
+            'spatial_model/energies'
+        ]
         nose = spatial_model.PAIRS_TO_JOINTS.index((8, TORSO))
         expected = spatial_model.initial_energies(
             brute_force(people.joints, 8, TORSO)[None].astype(np.float32)
@@ -181,10 +185,10 @@ def test_priors_from_before_there_was_a_choice(arrays_folder, tmp_path):
         np.savez_compressed(path, **{name: file[name] for name in file if 'torsobox' not in name})
     manifest = arrays.read_manifest(arrays_folder)
     people = stored_split(arrays_folder)
-    assert tompson.start(settings('--data', str(tmp_path)), people, manifest)
+    assert tompson.Tompson(settings('--data', str(tmp_path))).initial_values(people, manifest)
     options = settings('--data', str(tmp_path), '--torso_from', 'torsobox')
     with pytest.raises(InputError, match=r'holds no lsho_torsobox.*run pairwise_distr.py again'):
-        tompson.start(options, people, manifest)
+        tompson.Tompson(options).initial_values(people, manifest)
 
 
 # --- options and checkpoints --------------------------------------------------------------------------------------
@@ -192,10 +196,15 @@ def test_priors_from_before_there_was_a_choice(arrays_folder, tmp_path):
 
 def restored(trained_with, *arguments):
     """Options of a call that restores a run trained with that torso."""
-    settings_of_run = {**command_line.settings_of(settings(), tompson), 'torso_from': trained_with}
-    options, explicit = command_line.parse(tompson, ['tompson'], ['--restore', 'run', *arguments])
+    settings_of_run = {
+        **command_line.settings_of(settings(), tompson.Tompson),
+        'torso_from': trained_with,
+    }
+    options, explicit = command_line.parse(
+        tompson.Tompson, ['tompson'], ['--restore', 'run', *arguments]
+    )
     return command_line.merge_restored(
-        options, explicit, settings_of_run, 'run', tompson, ['tompson']
+        options, explicit, settings_of_run, 'run', tompson.Tompson, ['tompson']
     ), settings_of_run
 
 
@@ -227,20 +236,23 @@ def test_an_evaluation_may_have_another_torso_and_says_so():
     )
     assert not [line for line in said if 'torso_from' in line]
     options, stored = restored('torsobox')
-    assert command_line.changed_inputs(options, stored, tompson, ['tompson']) == {}
+    assert command_line.changed_inputs(options, stored, tompson.Tompson, ['tompson']) == {}
     options, stored = restored('torsobox', '--torso_from', 'joints')
-    assert command_line.changed_inputs(options, stored, tompson, ['tompson']) == {
+    assert command_line.changed_inputs(options, stored, tompson.Tompson, ['tompson']) == {
         'torso_from': 'torsobox'
     }
 
 
 def test_fine_tuning_takes_the_torso_over():
-    stored = {**command_line.settings_of(settings(), tompson), 'torso_from': 'torsobox'}
+    stored = {**command_line.settings_of(settings(), tompson.Tompson), 'torso_from': 'torsobox'}
     for arguments, expected in ([], 'torsobox'), (['--torso_from', 'joints'], 'joints'):
         options, explicit = command_line.parse(
-            tompson, ['tompson'], ['--train', '--init', 'run', *arguments]
+            tompson.Tompson,
+            ['tompson'],
+            ['--train', '--init', 'run', *arguments],
         )
-        command_line.merge_initial(options, explicit, stored, 'run', tompson, ['tompson'])
+        command_line.merge_initial(options, explicit, stored, 'run', tompson.Tompson, ['tompson'])
+        command_line.merge_initial(options, explicit, stored, 'run', tompson.Tompson, ['tompson'])
         assert options.torso_from == expected
 
 

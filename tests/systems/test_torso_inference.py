@@ -89,9 +89,11 @@ def test_one_joint_on_a_neighbour_does_not_pull_the_torso():
 
 
 def test_torso_maps_are_those_of_the_evaluation(arrays_folder):
-    options, _ = command_line.parse(tompson, systems.names(), ['--restore', 'x', '--use_sm'])
+    options, _ = command_line.parse(
+        tompson.Tompson, systems.names(), ['--restore', 'x', '--use_sm']
+    )
     people = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    batch = batches.views_batch(tompson, people, np.array([1, 3]), options)
+    batch = batches.views_batch(tompson.Tompson(options), people, np.array([1, 3]))
     maps = torso_inference.torso_maps(
         people.joints[[1, 3], flic.N_JOINTS], test_time_augmentation.SCALES
     )

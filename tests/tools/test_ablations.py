@@ -96,7 +96,7 @@ def run(tmp_path, people, monkeypatch):
 
 def parse(call):
     """A call's options, and the names of those given, as main.py understands them."""
-    return options.parse(tompson, systems.names(), call)
+    return options.parse(tompson.Tompson, systems.names(), call)
 
 
 def common(folder, people):

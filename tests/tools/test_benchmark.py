@@ -44,8 +44,8 @@ def test_plain_histograms_are_ours():
 
 def test_plain_scales_are_ours_but_for_rounding(arrays_folder):
     split = arrays.load_split(arrays_folder, 'train', arrays.read_manifest(arrays_folder))
-    options, system, *_ = run_options.resolve_options(['--train'])
-    ours = batches.views_batch(system, split, np.array([3]), options).images / 255
+    _, system, *_ = run_options.resolve_options(['--train'])
+    ours = batches.views_batch(system, split, np.array([3])).images / 255
     assert (
         np.abs(benchmark.plain_scaled(split.images[3]) - ours).mean() < 0.02
     )  # 0.1 to 0.3 between scales

@@ -39,13 +39,13 @@ def test_each_sample_once_an_epoch(n, size):
 
 def test_same_seed_and_step_same_batch(split):
     one, same, other_seed = (
-        batches.training_batch(tompson, split, 7, settings(seed, 4, '--data_augm'))
+        batches.training_batch(tompson.Tompson(settings(seed, 4, '--data_augm')), split, 7)
         for seed in (5, 5, 6)
     )
     for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(same)):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(one.images, other_seed.images)
-    later = batches.training_batch(tompson, split, 11, settings(5, 4, '--data_augm'))
+    later = batches.training_batch(tompson.Tompson(settings(5, 4, '--data_augm')), split, 11)
     shared = np.intersect1d(one.rows, later.rows)
     for row in shared:  # the same person, augmented anew
         assert not np.array_equal(one.images[one.rows == row], later.images[later.rows == row])
@@ -53,14 +53,14 @@ def test_same_seed_and_step_same_batch(split):
 
 def test_targets_are_where_the_joints_are(split):
     augmented = settings(0, 6, '--data_augm')
-    batch = batches.training_batch(tompson, split, 0, augmented)
+    batch = batches.training_batch(tompson.Tompson(augmented), split, 0)
     assert batch.targets['heat_maps'].shape == (6, 60, 90, 9)
     np.testing.assert_array_equal(
         np.concatenate([batch.targets['heat_maps'], batch.targets['torso_map']], axis=-1),
         heatmaps.render_targets(batch.joints_xy, (60, 90)),
     )
     subcell = batches.training_batch(
-        tompson, split, 0, settings(0, 6, '--data_augm', '--targets', 'subcell')
+        tompson.Tompson(settings(0, 6, '--data_augm', '--targets', 'subcell')), split, 0
     )
     np.testing.assert_array_equal(subcell.images, batch.images)
     np.testing.assert_array_equal(
@@ -70,10 +70,10 @@ def test_targets_are_where_the_joints_are(split):
     np.testing.assert_array_equal(
         subcell.targets['torso_map'], batch.targets['torso_map']
     )  # which is given
-    plain = batches.plain_batch(tompson, split, np.arange(3), settings(0, 6))
+    plain = batches.plain_batch(tompson.Tompson(settings(0, 6)), split, np.arange(3))
     np.testing.assert_array_equal(plain.images, split.images[:3])
     np.testing.assert_array_equal(plain.joints_xy, flic.clamp_to_frame(split.joints[:3]))
-    zoomed = batches.plain_batch(tompson, split, np.arange(3), augmented)
+    zoomed = batches.plain_batch(tompson.Tompson(augmented), split, np.arange(3))
     back = (zoomed.joints_xy - 0.5 * np.array([720, 480])) * 0.95 + 0.5 * np.array([720, 480])
     np.testing.assert_allclose(back, flic.clamp_to_frame(split.joints[:3]), atol=1e-3)
 
@@ -81,9 +81,9 @@ def test_targets_are_where_the_joints_are(split):
 def test_pipeline_delivers_every_step_in_order_and_restarts_anywhere(split, tf_graph):
     options = settings(3, 5, '--data_augm')
     tensors, (start, start_other) = batches.pipeline(
-        batches.specification(tompson, options),
-        lambda step: batches.training_batch(tompson, split, step, options),
-        lambda step: batches.plain_batch(tompson, split, np.array([step]), options),
+        batches.specification(tompson.Tompson(options)),
+        lambda step: batches.training_batch(tompson.Tompson(options), split, step),
+        lambda step: batches.plain_batch(tompson.Tompson(options), split, np.array([step])),
     )
     with tf_graph() as session:
         for first in (0, 2):
@@ -91,7 +91,7 @@ def test_pipeline_delivers_every_step_in_order_and_restarts_anywhere(split, tf_g
             for step in range(first, 6):
                 got, expected = (
                     session.run(tensors),
-                    batches.training_batch(tompson, split, step, options),
+                    batches.training_batch(tompson.Tompson(options), split, step),
                 )
                 assert got.targets.keys() == expected.targets.keys()
                 for one, want in zip(tf.nest.flatten(got), tf.nest.flatten(expected)):
@@ -113,23 +113,21 @@ def test_views_carry_no_targets_that_nothing_reads(name, arrays_folder, monkeypa
         'flic',
         *(['--use_sm'] if name == 'tompson' else []),
     ]
-    options, system, *_ = run_options.resolve_options(words)
+    _, system, *_ = run_options.resolve_options(words)
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    split, rows = arrays.system_samples(split, system.MOST_PEOPLE), np.arange(2)
+    split, rows = arrays.system_samples(split, system.MAX_PEOPLE), np.arange(2)
     views = [
         view
         for row in rows
-        for view in system.views(split.images[row], person_from_row(split, row), options)
+        for view in system.views(split.images[row], person_from_row(split, row))
     ]
     wanted = system.encode(
-        np.stack([view.joints_xy for view in views]),
-        np.stack([view.visible for view in views]),
-        options,
+        np.stack([view.joints_xy for view in views]), np.stack([view.visible for view in views])
     )
     monkeypatch.setattr(system, 'encode', lambda *_: pytest.fail('targets were made'))
-    batch = batches.views_batch(system, split, rows, options)
+    batch = batches.views_batch(system, split, rows)
     assert len(batch.images) == len(views) and batch.targets.keys() == wanted.keys()
     for target, values in batch.targets.items():
         assert values.dtype == np.float32 and values.shape[1:] == wanted[target].shape[1:]
         np.testing.assert_array_equal(values, wanted[target][: len(values)])
-        assert len(values) == (len(views) if target in system.GIVEN else 0)
+        assert len(values) == (len(views) if target in system.EXTRA_INPUTS else 0)

@@ -593,9 +593,9 @@ def test_a_machine_is_sent_each_variable_once_and_sends_each_gradient_once(monke
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
     options, *_ = run_options.resolve_options(['--train', '--width', '4', '--conv', 'direct'])
     with tf.Graph().as_default() as graph, tf.device(cluster.HOME):
-        batch = batches.placeholders(tompson, options)
+        batch = batches.placeholders(tompson.Tompson(options))
         towers.build_training(
-            tompson, batch, ['/cpu:0', *(f'{THERE}/gpu:{i}' for i in range(3))], options, 10
+            tompson.Tompson(options), batch, ['/cpu:0', *(f'{THERE}/gpu:{i}' for i in range(3))], 10
         )
         variables = tf.trainable_variables()
         sent, received = crossings(graph, THERE)

@@ -183,7 +183,7 @@ def toy_trainer(run, faults=None, at=None, total=TOTAL, **options):
             session,
             graph,
             toy_people(),
-            lambda sums=None: tompson.meter(settings, ('pd', 'sm'), sums),
+            lambda sums=None: tompson.Tompson(settings).meter(('pd', 'sm'), sums),
             settings,
             run,
             {**state, 'settings': {}, 'code': ''},

@@ -64,7 +64,7 @@ def build(extra):
     options, *_ = run_options.resolve_options(
         ['--train', '--debug', '--batch_size', '2', '--n_epochs', '1', *extra]
     )
-    return main.build_graph(tompson, splits, options, ['/cpu:0']), splits, options
+    return main.build_graph(tompson.Tompson(options), splits, options, ['/cpu:0']), splits, options
 
 
 @pytest.fixture(scope='module')
@@ -75,7 +75,7 @@ def written(tmp_path_factory):
         graph, splits, options = build(['--use_sm', '--tb_details'])
         session.run(tf.global_variables_initializer())
         session.run(graph.spectra[0])
-        writer = summaries.Writer(folder, tompson, JOINTS, graph, splits, options)
+        writer = summaries.Writer(folder, tompson.Tompson(options), JOINTS, graph, splits, options)
         tf.get_default_graph().finalize()
         session.run(*graph.start_training(0, 2))
         before, rows = session.run(tf.global_variables()), [session.run(graph.batch.rows)]
@@ -84,7 +84,9 @@ def written(tmp_path_factory):
         writer.step(3, FIGURES)
         writer.close()
         options.tb_details = False
-        plain = summaries.Writer(folder + '_plain', tompson, JOINTS, graph, splits, options)
+        plain = summaries.Writer(
+            folder + '_plain', tompson.Tompson(options), JOINTS, graph, splits, options
+        )
         plain.epoch(session, 2, MEANS)
         plain.step(3, FIGURES)
         yield {
@@ -109,7 +111,7 @@ def writer():
     inference = SimpleNamespace(outputs={'pd': None, 'sm': None})
     return summaries.Writer(
         '',
-        tompson,
+        tompson.Tompson(None),
         JOINTS,
         SimpleNamespace(evaluation=SimpleNamespace(inference=inference)),
         {'train': somebody, 'test': somebody},
@@ -287,7 +289,9 @@ def test_without_spatial_model_nothing_of_it(tmp_path, gpus):
         graph, splits, options = build(['--data_augm', '--tb_details', '--gpus', *gpus])
         session.run(tf.global_variables_initializer())
         session.run(graph.spectra[0])
-        writer = summaries.Writer(str(tmp_path), tompson, JOINTS, graph, splits, options)
+        writer = summaries.Writer(
+            str(tmp_path), tompson.Tompson(options), JOINTS, graph, splits, options
+        )
         tf.get_default_graph().finalize()
         assert list(graph.training.losses) == ['pd']  # what the figures of a step are made of
         writer.step(1, {name: figure for name, figure in FIGURES.items() if name != 'loss_sm'})

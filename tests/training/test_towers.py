@@ -35,12 +35,15 @@ def make_batch(n, seed=0, **changes):
         np.repeat(np.eye(3)[None, :2], n, axis=0),
     )
     return batches.collate(
-        tompson, np.arange(n), settings(**changes), np.ones(n), list(zip(images, xy, visible, back))
+        tompson.Tompson(settings(**changes)),
+        np.arange(n),
+        np.ones(n),
+        list(zip(images, xy, visible, back)),
     )
 
 
 def placeholders(**changes):
-    return batches.placeholders(tompson, settings(**changes))
+    return batches.placeholders(tompson.Tompson(settings(**changes)))
 
 
 def numbers(variables, seed=0):
@@ -70,7 +73,9 @@ def test_two_towers_equal_one(n, devices, use_sm, monkeypatch):
         with tf.Graph().as_default():
             tf.train.get_or_create_global_step()
             batch = placeholders()
-            training = towers.build_training(tompson, batch, names, settings(use_sm=use_sm), 100)
+            training = towers.build_training(
+                tompson.Tompson(settings(use_sm=use_sm)), batch, names, 100
+            )
             if len(names) == 2:
                 used = {op.device for op in tf.get_default_graph().get_operations()}
                 assert {f'/device:CPU:{device}' for device in devices} <= used
@@ -115,7 +120,9 @@ def test_every_sample_counts_once_whatever_the_split(tf_graph):
 def test_training_with_more_towers_than_samples(tf_graph):
     tf.train.get_or_create_global_step()
     batch = placeholders()
-    training = towers.build_training(tompson, batch, ['/cpu:0'] * 3, settings(use_sm=False), 100)
+    training = towers.build_training(
+        tompson.Tompson(settings(use_sm=False)), batch, ['/cpu:0'] * 3, 100
+    )
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         finite, _, loss, maps = session.run(
@@ -151,7 +158,7 @@ def test_no_variable_is_read_in_no_order_with_its_update(tf_graph, n_towers, cha
     tf.train.get_or_create_global_step()
     options = settings(**changes)
     training = towers.build_training(
-        tompson, placeholders(**changes), ['/cpu:0'] * n_towers, options, 100
+        tompson.Tompson(options), placeholders(**changes), ['/cpu:0'] * n_towers, 100
     )
     assert (
         training.losses.keys()
@@ -178,10 +185,10 @@ def test_convolutions_are_chosen_for_a_towers_share(tf_graph, monkeypatch, n_tow
 
     monkeypatch.setattr(fft_conv, 'conv2d', watch)
     options = settings(batch_size=7, use_sm=False)
-    towers.build_training(tompson, placeholders(), ['/cpu:0'] * n_towers, options, 100)
+    towers.build_training(tompson.Tompson(options), placeholders(), ['/cpu:0'] * n_towers, 100)
     assert set(expected) == {each}
     expected.clear()
-    towers.build_inference(tompson, placeholders(), ['/cpu:0'], options)
+    towers.build_inference(tompson.Tompson(options), placeholders(), ['/cpu:0'])
     assert set(expected) == {None}
 
 
@@ -208,8 +215,8 @@ def test_train_only_changes_one_part(tf_graph, part, other):
     trained part's all move, their averages after them; fixed maps are what evaluation shows."""
     tf.train.get_or_create_global_step()
     batch, options = placeholders(), settings(train_only=part, average_weights=0.5)
-    training = towers.build_training(tompson, batch, ['/cpu:0'], options, 100)
-    inference = towers.build_inference(tompson, batch, ['/cpu:0'], options)
+    training = towers.build_training(tompson.Tompson(options), batch, ['/cpu:0'], 100)
+    inference = towers.build_inference(tompson.Tompson(options), batch, ['/cpu:0'])
     assert {v.op.name.split('/')[0] + '/' for _, v in training.gradients}.isdisjoint({other})
     fed = batches.feed(batch, make_batch(3))
     with tf_graph() as session:
@@ -243,8 +250,8 @@ def test_towers_drop_other_maps_each_step_and_inference_none(tf_graph):
         settings(spatial_dropout=0.5, use_sm=False),
         ['/cpu:0'] * 2,
     )
-    training = towers.build_training(tompson, batch, devices, options, 100)
-    inference = towers.build_inference(tompson, batch, devices, options)
+    training = towers.build_training(tompson.Tompson(options), batch, devices, 100)
+    inference = towers.build_inference(tompson.Tompson(options), batch, devices)
     fed = batches.feed(
         batch, tf.nest.map_structure(lambda x: np.concatenate([x, x]), make_batch(1))
     )  # the same twice
@@ -269,7 +276,7 @@ def differ(one, other):
 
 def test_inference_in_batches_equals_one_by_one(tf_graph):
     batch = placeholders()
-    inference = towers.build_inference(tompson, batch, ['/cpu:0', '/cpu:0'], settings())
+    inference = towers.build_inference(tompson.Tompson(settings()), batch, ['/cpu:0', '/cpu:0'])
     samples = make_batch(5)
     outputs = [x[name] for x in (inference.outputs, inference.losses) for name in ('pd', 'sm')]
 
@@ -408,8 +415,8 @@ def test_inference_reads_the_averages_and_training_the_weights(tf_graph):
     tf.train.get_or_create_global_step()
     tf.set_random_seed(0)
     batch, options = placeholders(), settings(average_weights=0.9, use_sm=False)
-    training = towers.build_training(tompson, batch, ['/cpu:0'], options, 100)
-    inference = towers.build_inference(tompson, batch, ['/cpu:0', '/cpu:0'], options)
+    training = towers.build_training(tompson.Tompson(options), batch, ['/cpu:0'], 100)
+    inference = towers.build_inference(tompson.Tompson(options), batch, ['/cpu:0', '/cpu:0'])
     trainable = tf.trainable_variables()
     averages = [v for v in tf.global_variables() if v.op.name.endswith(layers.AVERAGE_SUFFIX)]
     assert [v.op.name for v in averages] == [v.op.name + layers.AVERAGE_SUFFIX for v in trainable]
@@ -464,7 +471,7 @@ def test_steps_of_one_s_own(tf_graph):
     """--lr_steps counts epochs, here of ten updates each, in any order."""
     options = settings(use_sm=False, lr=2.0, n_epochs=20, lr_steps=[[12.5, 0.0], [3, 0.5]])
     step = tf.train.get_or_create_global_step()
-    rate = towers.build_training(tompson, placeholders(), ['/cpu:0'], options, 200).rate
+    rate = towers.build_training(tompson.Tompson(options), placeholders(), ['/cpu:0'], 200).rate
     with tf_graph() as session:
         for s, expected in ((0, 2), (29, 2), (30, 1), (124, 1), (125, 0), (199, 0)):
             step.load(s, session)
@@ -506,7 +513,7 @@ def test_without_the_auxiliary_loss_the_spatial_model_s_trains_the_detector(tf_g
     tf.train.get_or_create_global_step()
     batch = placeholders()
     options = settings(banks=3, no_auxiliary_loss=True, lmbd=0.0)
-    training = towers.build_training(tompson, batch, ['/cpu:0'], options, 100)
+    training = towers.build_training(tompson.Tompson(options), batch, ['/cpu:0'], 100)
     variables = tf.trainable_variables()
     of_sm = tf.gradients(training.losses['sm'], variables)
     with tf_graph() as session:
@@ -542,7 +549,7 @@ def test_ablated_networks_train(tf_graph, changes):
     tf.set_random_seed(0)
     tf.train.get_or_create_global_step()
     batch = placeholders(**changes)
-    training = towers.build_training(tompson, batch, ['/cpu:0'], settings(**changes), 100)
+    training = towers.build_training(tompson.Tompson(settings(**changes)), batch, ['/cpu:0'], 100)
     normalised = {
         v.op.name.split('/')[0] for v in tf.global_variables() if v.op.name.endswith('/moving_mean')
     }

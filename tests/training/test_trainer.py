@@ -285,7 +285,7 @@ def test_wrong_option_values_are_refused_by_argparse(arguments):
 
 def test_ablations_of_the_spatial_model_go_with_it(capsys):
     def parse(*arguments):
-        return command_line.parse(tompson, systems.names(), arguments)[0]
+        return command_line.parse(tompson.Tompson, systems.names(), arguments)[0]
 
     for option in ('--no_auxiliary_loss', '--self_connections'):
         assert getattr(parse('--train', '--use_sm', option), option[2:])
@@ -308,7 +308,7 @@ def test_predictions_at_a_single_scale_are_those_of_the_log(whole, monkeypatch):
     )
     found = scipy.io.loadmat(path)
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
-    options, system, newest, _ = run_options.resolve_options(
+    _, system, newest, _ = run_options.resolve_options(
         [
             '--restore',
             'whole',
@@ -324,10 +324,10 @@ def test_predictions_at_a_single_scale_are_those_of_the_log(whole, monkeypatch):
         whole.arrays_folder, 'test', arrays.read_manifest(whole.arrays_folder)
     )
     with tf.Graph().as_default(), tf.Session() as session:
-        batch = batches.placeholders(system, options)
-        inference = towers.build_inference(system, batch, ['/cpu:0'], options)
+        batch = batches.placeholders(system)
+        inference = towers.build_inference(system, batch, ['/cpu:0'])
         tf.train.Saver().restore(session, os.path.join(newest.path, 'model'))
-        people = batches.plain_batch(system, people, np.arange(len(people.images)), options)
+        people = batches.plain_batch(system, people, np.arange(len(people.images)))
         outputs = session.run(inference.outputs, batches.feed(batch, people))
     assert list(outputs) == ['pd']
     for name, maps in outputs.items():
@@ -408,17 +408,21 @@ def test_held_out_people_are_not_trained_on(held_out):
     options, *_ = run_options.resolve_options(
         ['--train', '--validation', '--data', held_out.arrays_folder]
     )
-    splits = main.load_splits(tompson, options, arrays.read_manifest(held_out.arrays_folder))
+    splits = main.load_splits(
+        tompson.Tompson(options), options, arrays.read_manifest(held_out.arrays_folder)
+    )
     assert splits['train'].rows.tolist() == sorted(set(range(21)) - set(HELD))
     assert splits['test'].rows.tolist() == HELD and {split.split for split in splits.values()} == {
         'train'
     }
     x = np.load(os.path.join(held_out.arrays_folder, 'x_train_flic.npy'), mmap_mode='r')
     for split in splits.values():
-        batch = batches.plain_batch(tompson, split, np.arange(len(split.images)), options)
+        batch = batches.plain_batch(tompson.Tompson(options), split, np.arange(len(split.images)))
         np.testing.assert_array_equal(batch.images, x[split.rows])
     plain, *_ = run_options.resolve_options(['--train', '--data', held_out.arrays_folder])
-    splits = main.load_splits(tompson, plain, arrays.read_manifest(held_out.arrays_folder))
+    splits = main.load_splits(
+        tompson.Tompson(options), plain, arrays.read_manifest(held_out.arrays_folder)
+    )
     assert [(len(split.rows), split.split) for split in splits.values()] == [
         (21, 'train'),
         (5, 'test'),

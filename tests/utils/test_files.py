@@ -269,13 +269,15 @@ def test_settings_of_every_option_are_taken_as_they_were_stored(published):
         '--colour',
         '0.2',
     ]
-    options, explicit = command_line.parse(tompson, systems.names(), words)
-    settings = json.loads(json.dumps(command_line.settings_of(options, tompson)))
-    restored, _ = command_line.parse(tompson, systems.names(), ['--train', '--restore', 'x'])
-    command_line.merge_restored(
-        restored, {'train', 'restore'}, settings, 'x', tompson, systems.names()
+    options, explicit = command_line.parse(tompson.Tompson, systems.names(), words)
+    settings = json.loads(json.dumps(command_line.settings_of(options, tompson.Tompson)))
+    restored, _ = command_line.parse(
+        tompson.Tompson, systems.names(), ['--train', '--restore', 'x']
     )
-    assert command_line.settings_of(restored, tompson) == settings and explicit
+    command_line.merge_restored(
+        restored, {'train', 'restore'}, settings, 'x', tompson.Tompson, systems.names()
+    )
+    assert command_line.settings_of(restored, tompson.Tompson) == settings and explicit
 
 
 @pytest.mark.parametrize('system', ['../evil', 'nobody', ['tompson'], 7, None])
@@ -461,18 +463,19 @@ def test_workers_end_with_their_parent(tmp_path):
 )
 def test_the_line_to_go_on_with_leads_to_the_same_places(places):
     words = [word for name, value in places.items() for word in (f'--{name}', value)]
-    options, _ = command_line.parse(tompson, systems.names(), ['--train', *words])
+    options, _ = command_line.parse(tompson.Tompson, systems.names(), ['--train', *words])
     line = command_line.resume_command('models ex/run', options)
     assert '\n' not in line
     program, script, *words = shlex.split(line)
-    again, explicit = command_line.parse(tompson, systems.names(), words)
+    again, explicit = command_line.parse(tompson.Tompson, systems.names(), words)
     assert (program, script, again.train, again.restore) == (
         'python',
         'main.py',
         True,
         'models ex/run',
     )
-    assert all(getattr(again, name) == getattr(options, name) for name in command_line.PLACES)
+    for name in ('model_path', 'tb_folder', 'predictions', 'workers', 'chief', 'min_workers'):
+        assert getattr(again, name) == getattr(options, name)
     assert explicit == {'train', 'restore', *places} - {'data'}  # the run remembers its arrays
 
 
@@ -492,16 +495,18 @@ def test_a_training_without_arrays_or_priors_leaves_nothing_behind(tmp_path, arr
 
 def test_only_gpus_that_were_asked_for_are_missed():
     def named(*words):
-        return command_line.parse(tompson, systems.names(), ['--train', *words])[0].gpus_named
+        return command_line.parse(tompson.Tompson, systems.names(), ['--train', *words])[
+            0
+        ].gpus_named
 
     assert named('--gpus', '0') and named('--gpus', '0', '1') and not named()
-    options, _ = command_line.parse(tompson, systems.names(), ['--train', '--restore', 'x'])
+    options, _ = command_line.parse(tompson.Tompson, systems.names(), ['--train', '--restore', 'x'])
     for gpus, asked in (([0], False), ([0, 1], True)):
         restored = argparse.Namespace(**vars(options))
-        settings = {**command_line.settings_of(options, tompson), 'gpus': gpus}
+        settings = {**command_line.settings_of(options, tompson.Tompson), 'gpus': gpus}
         command_line.merge_restored(
-            restored, {'train', 'restore'}, settings, 'x', tompson, systems.names()
+            restored, {'train', 'restore'}, settings, 'x', tompson.Tompson, systems.names()
         )
         assert restored.gpus_named is asked and 'gpus_named' not in command_line.settings_of(
-            restored, tompson
+            restored, tompson.Tompson
         )

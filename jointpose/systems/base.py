@@ -1,0 +1,380 @@
+"""System: the interface of a pose estimator, with the defaults that most have in common.
+
+A system turns pictures into samples for its network (`training_sample`, `test_sample`, `views`), the
+annotated joints into what the network should output (`encode`), builds the network and its losses,
+and turns the network's outputs into people (`decode`).  The trainer, the towers, checkpoints,
+TensorBoard, prediction and export need nothing else.  docs/extending.md shows a small one.
+
+Shapes:  b samples of a batch, n samples or people, k joints, h and w height and width.
+         A system with MAX_PEOPLE = P takes a whole picture with up to P people as one sample: arrays
+         that are [k, 2] of one person below are then [P, k, 2].
+Units:   coordinates are (x right, y down) in pixels of the sample, if nothing else is said.
+"""
+
+import abc
+import argparse
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from jointpose import datasets
+from jointpose.datasets.arrays import Split
+from jointpose.datasets.base import DataSet
+from jointpose.evaluation.meter import Meter, of_joints, of_people
+from jointpose.evaluation.pose import Pose
+from jointpose.nn.sums import ordered_sum
+from jointpose.nn.tf1 import tf
+from jointpose.training.scopes import add, group
+from jointpose.utils.cli import nonnegative_float, positive_float, positive_int
+from jointpose.vision.crops import Person, Sample
+
+Arrays = dict[str, np.ndarray]
+Tensors = dict[str, Any]  # of tf.Tensor
+
+
+class Network(NamedTuple):
+    """What `build` returns: one replica of the network."""
+
+    outputs: Tensors  # {name: [b, ...]}, names of OUTPUTS in their order
+    layers: Tensors  # {name: activation}, for TensorBoard
+    statistics: dict  # {moving average of batch norm: this batch's value}
+    parts: Any = None  # what else the system's own methods need
+
+
+class Candidate(NamedTuple):
+    """One person that a `detector` has found in a picture."""
+
+    output: np.ndarray  # [1, ...]: the prediction, for `decode`
+    prompt_xy: np.ndarray  # [2]: their point, in pixels of `decode`
+    back: np.ndarray  # [2, 3]: from pixels of `decode` to those of the picture
+    score: float  # probability that there is a person, 0..1
+    seen: Any  # what the system needs to find them in the next picture of a video
+
+
+class System(abc.ABC):
+    """A pose estimator with the options of one call.  A subclass is one module in systems/."""
+
+    # Names of the data sets that it can be trained on (datasets/); the first is the default.
+    DATASETS: ClassVar[tuple[str, ...]]
+    # {name: title} of its output heads; the last one that a network has is the prediction.
+    OUTPUTS: ClassVar[dict[str, str]]
+    # What the score of a joint is, in words.
+    SCORE: ClassVar[str]
+
+    # None: a sample shows one person.  P: it is a whole picture with up to P people.
+    MAX_PEOPLE: ClassVar[int | None] = None
+    # Names of those targets that are also inputs of the network.
+    EXTRA_INPUTS: ClassVar[tuple[str, ...]] = ()
+    # {option of main.py: default}, where this system's default is another.
+    DEFAULTS: ClassVar[dict[str, Any]] = {}
+    # ((fraction of all steps, factor), ...): from there on the learning rate is factor * --lr.
+    SCHEDULE: ClassVar[tuple[tuple[float, float], ...]] = ()
+    # Values of --width: the default, and that of --debug.
+    FULL_WIDTH: ClassVar[int | None] = None
+    DEBUG_WIDTH: ClassVar[int | None] = None
+    # Options of main.py with which the tests train it in seconds.
+    TEST_OPTIONS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+
+    @classmethod
+    def name(cls) -> str:
+        """The name of --system: that of its module or package."""
+        return cls.__module__.removeprefix('jointpose.systems.').partition('.')[0]
+
+    # --- options --------------------------------------------------------------------------------
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds the system's options to those of main.py, each with its scope (training/scopes.py)."""
+        return
+
+    def check_options(self) -> None:
+        """ValueError says which options contradict each other."""
+        self.check_augmentation()
+
+    def describe(self) -> dict[str, Any]:
+        """How joints are found, for the `info` of result files."""
+        return {}
+
+    # --- data -----------------------------------------------------------------------------------
+
+    @property
+    def dataset(self) -> DataSet:
+        """The data set of --dataset."""
+        return datasets.load(self.options.dataset)
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names of the k joints that are predicted."""
+        return self.dataset.joints
+
+    @property
+    def flip(self) -> tuple[int, ...]:
+        """In a mirrored picture joint i is where joint flip[i] was."""
+        return self.dataset.flip[: len(self.joints)]
+
+    @property
+    def n_points(self) -> int:
+        """Number of points of a person in the arrays: the joints, and perhaps more after them."""
+        return len(self.dataset.points)
+
+    @property
+    @abc.abstractmethod
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the network's input, pixels."""
+
+    @property
+    def n_views(self) -> int:
+        """Number of `views` of a person."""
+        return 1
+
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether a point may select the target person; then the system has a `detector`."""
+        return False
+
+    def prepare_split(self, split: Split) -> Split:
+        """The Split with the points that this run's network is given."""
+        return split
+
+    # --- samples, in NumPy, on loader threads ----------------------------------------------------
+
+    @abc.abstractmethod
+    def training_sample(
+        self, image: np.ndarray, person: Person, rng: np.random.Generator
+    ) -> Sample:
+        """A Sample of input_size, augmented.
+
+        image: a whole picture, RGB uint8 [h, w, 3] of any size; person: the target person in it.
+        vision/crops.py has what makes a Sample.
+        """
+
+    @abc.abstractmethod
+    def test_sample(self, image: np.ndarray, person: Person) -> Sample:
+        """The Sample for tests: nothing is random.
+
+        Joints and visibility of the person may only be passed on: they are what is evaluated.
+        """
+
+    def views(self, image: np.ndarray, person: Person) -> list[Sample]:
+        """The n_views Samples whose outputs the evaluation merges.
+
+        `decode` is in pixels of the first, after `merge_views`.
+        """
+        return [self.test_sample(image, person)]
+
+    @abc.abstractmethod
+    def encode(self, joints_xy: np.ndarray, visible: np.ndarray) -> Arrays:
+        """Joints [n, k, 2], visibility [n, k] -> targets {name: float32 [n, ...]}.
+
+        Where `visible` is 0 a joint has no label, and may be anything; a mask of the labelled joints
+        may be a target, too.
+        """
+
+    def extra_inputs(self, joints_xy: np.ndarray) -> Arrays:
+        """Those targets that the network takes as inputs: {name: float32 [n, ...]}."""
+        return {}
+
+    @abc.abstractmethod
+    def target_shapes(self) -> dict[str, tuple[int, ...]]:
+        """{target: its shape for one sample}."""
+
+    # --- graph ----------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def build(
+        self,
+        images: tf.Tensor,
+        targets: Tensors,
+        training: bool,
+        portable: bool = False,
+        tower: int = 0,
+        n: int | None = None,
+    ) -> Network:
+        """One replica of the network; its variables come from the current variable scope.
+
+        images: uint8 [b, h, w, 3] of input_size.  targets: those of EXTRA_INPUTS are inputs.
+        portable: only operations that can be exported to other formats.
+        tower: number of the replica.  n: number of samples that a replica gets in training.
+        """
+
+    @abc.abstractmethod
+    def losses(self, network: Network, targets: Tensors) -> Tensors:
+        """{output: loss of each sample [b]}."""
+
+    def total_loss(self, losses: Tensors) -> tf.Tensor:
+        """What training minimises, []: of the means over the batch, {output: []}."""
+        return ordered_sum(list(losses.values()))
+
+    def is_trainable(self, name: str) -> bool:
+        """Whether training changes the variable of this name."""
+        return True
+
+    def weight_decays(self) -> dict[str, float]:
+        """{last part of a variable's name: its weight decay}; biases and batch norm have none."""
+        return {'weights': self.options.lmbd}
+
+    def lr_multipliers(self) -> dict[str, tuple[float, int]]:
+        """{start of variables' names: (factor of their learning rate, steps they are frozen for)}."""
+        return {}
+
+    def initial_values(self, people: Split, manifest: dict) -> Arrays:
+        """{variable: array} of variables that do not start at random; people: to train on."""
+        return {}
+
+    @classmethod
+    def convert_weights(cls, weights: dict[str, tuple[np.ndarray, np.ndarray]]) -> Arrays:
+        """Another program's {layer: (weights, bias)} -> {variable: array} (nn/import_weights.py)."""
+        return {}
+
+    def merge_views(self, output: tf.Tensor) -> tf.Tensor:
+        """An output of all views [n * n_views, ...] -> their mean [n, ...]."""
+        return output
+
+    # --- results, in NumPy ------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def decode(self, output: np.ndarray) -> list[list[Pose]]:
+        """The prediction [n, ...] -> the Poses of each sample, best first.
+
+        One Pose a sample; with MAX_PEOPLE as many as are found.
+        """
+
+    def meter(self, names: list[str], sums: dict | None = None) -> Meter:
+        """The Meter of losses and rates of an epoch.  names: of outputs; sums: to continue from."""
+        make = of_joints if self.MAX_PEOPLE is None else of_people
+        return make(self.dataset, names, self.decode, sums)
+
+    def predictor(self, session, evaluation) -> Callable:
+        """run(feed=None, given=True) -> (outputs, torso_xy, back) of the next batch or of a fed one.
+
+        outputs: {name: [n, ...]}.  torso_xy [n, 2]: inferred points of the target people, or None.
+        back [n, 2, 3]: from pixels of the outputs and of torso_xy to those of the picture.
+        given: the batch holds the points of the target people; else they are inferred.
+        """
+
+        def run(feed=None, given=True):
+            outputs, back = session.run([evaluation.combined, evaluation.back], feed)
+            return outputs, None, back
+
+        return run
+
+    def detector(self, session, evaluation) -> Callable:
+        """detect(image, points_xy=None, boxes=None, before=None) -> Candidates in a picture.
+
+        For systems with takes_prompts.  image: uint8 [h, w, 3].  points_xy [2] or boxes (x, y, width,
+        height), pixels of the picture: only the people there, one each.  before: Candidates of the
+        video's last picture: only they are looked for, near where they were.
+        """
+        raise NotImplementedError(f'{type(self).__name__} takes no prompts')
+
+    def export_outputs(self, network: Network) -> Tensors:
+        """{name: tensor} of an exported model; `joints` [n, k, 2] where one person is found."""
+        return dict(network.outputs)
+
+    # --- TensorBoard ------------------------------------------------------------------------------
+
+    def score_maps(self, targets: Tensors, outputs: Tensors) -> Tensors:
+        """{name: [n, h, w, m]} of those targets and outputs that are maps, for pictures of them."""
+        return {}
+
+    def image_summaries(self, variables: Arrays) -> Iterator[tuple[str, np.ndarray]]:
+        """(tag, image) for TensorBoard's main/; more/...: with --tb_details."""
+        yield from ()
+
+    # --- options that most systems have: they call these ------------------------------------------
+
+    @classmethod
+    def add_width(cls, parser: argparse.ArgumentParser, channels: str) -> None:
+        """--width, and --debug, which makes it small.  channels: which ones, for the help."""
+        network = group(parser, 'network')
+        add(
+            network,
+            '--width',
+            type=positive_int,
+            default=cls.FULL_WIDTH,
+            metavar='CHANNELS',
+            scope='network',
+            help=f'{channels}; the other layers are in proportion',
+        )
+        add(
+            network,
+            '--debug',
+            dest='width',
+            action='store_const',
+            const=cls.DEBUG_WIDTH,
+            default=argparse.SUPPRESS,
+            scope='network',
+            help=f'short for --width {cls.DEBUG_WIDTH}, for laptops',
+        )
+
+    @staticmethod
+    def add_flip_test(parser: argparse.ArgumentParser) -> None:
+        """--flip_average."""
+        add(
+            group(parser, 'evaluation'),
+            '--flip_average',
+            action='store_true',
+            scope='call',
+            help='flip test: average with the mirrored picture',
+        )
+
+    @staticmethod
+    def add_augmentation(parser: argparse.ArgumentParser, methods: str) -> None:
+        """--data_augm, --rotation and --zoom.  methods: those of the publication, for the help."""
+        augmented = group(parser, 'augmentation')
+        add(
+            augmented,
+            '--data_augm',
+            action='store_true',
+            scope='training',
+            help=f'augment the training data: {methods}',
+        )
+        add(
+            augmented,
+            '--rotation',
+            type=nonnegative_float,
+            metavar='DEGREES',
+            scope='training',
+            help='rotate by up to +-DEGREES (default: as the publication)',
+        )
+        add(
+            augmented,
+            '--zoom',
+            nargs=2,
+            type=positive_float,
+            metavar=('LOW', 'HIGH'),
+            scope='training',
+            help='scale by a factor in this range, log-uniform (default: as the publication)',
+        )
+
+    def check_augmentation(self) -> None:
+        """ValueError where --rotation or --zoom contradict other options."""
+        ranges = [getattr(self.options, name, None) for name in ('rotation', 'zoom')]
+        if ranges != [None, None] and not self.options.data_augm:
+            raise ValueError('--rotation, --zoom go with --data_augm')
+        self.check_zoom()
+
+    def check_zoom(self) -> None:
+        zoom = getattr(self.options, 'zoom', None)
+        if zoom is not None and zoom[0] > zoom[1]:
+            raise ValueError('--zoom: LOW is above HIGH')
+
+    def rotation_and_zoom(
+        self, rng: np.random.Generator, degrees: float, zoom: float | None
+    ) -> tuple[float, float | None]:
+        """Those drawn within --rotation and --zoom where these are given, else the arguments."""
+        if self.options.rotation is not None:
+            degrees = rng.uniform(-self.options.rotation, self.options.rotation)
+        if self.options.zoom is not None:
+            zoom = np.exp(rng.uniform(*np.log(self.options.zoom)))
+        return degrees, zoom
+
+
+def missing_parts(system: type[System]) -> list[str]:
+    """Names of the constants and methods that a subclass must have and lacks."""
+    constants = [name for name in System.__annotations__ if not hasattr(system, name)]
+    return constants + sorted(system.__abstractmethods__)
