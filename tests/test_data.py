@@ -162,11 +162,11 @@ def smaller(path):
     ('fault', 'word'),
     [
         (os.unlink, 'No such file'),
-        (lambda path: truncate(path, 0.9), 'whole picture'),
-        (cut_middle, 'whole picture'),
-        (lambda path: truncate(path, 0), 'whole picture'),
+        (lambda path: truncate(path, 0.9), 'whole image'),
+        (cut_middle, 'whole image'),
+        (lambda path: truncate(path, 0), 'whole image'),
         (smaller, 'is 360x240'),
-        (lambda path: shutil.copy(__file__, path), 'whole picture'),
+        (lambda path: shutil.copy(__file__, path), 'whole image'),
     ],
 )
 def test_bad_pictures_are_refused_or_left_out(flic_like, tmp_path, fault, word):

@@ -19,7 +19,7 @@ import numpy as np
 
 from jointpose.datasets import arrays, records
 from jointpose.datasets.base import PictureDataSet
-from jointpose.media.sources import IMAGE_ENDINGS
+from jointpose.media.media_kinds import IMAGE_ENDINGS
 from jointpose.metrics.tables import pck_table, pcp_table
 from jointpose.utils.errors import InputError
 from jointpose.utils.mat_files import load_mat

@@ -1,39 +1,49 @@
-"""JPEGs, decoded strictly: a truncated or corrupt one is an error, never half a picture.
+"""JPEGs, decoded strictly: a truncated or damaged one is an error, never half an image.
 
-libjpeg warns about damage and about slips that every viewer passes over, and simplejpeg takes any warning for an error.
-So these slips are taken out of the bytes, and what is left is decoded strictly again:
+libjpeg warns of damage, but also of slips that every viewer ignores, and simplejpeg takes each
+warning for an error. So the slips are taken out of the bytes, and the rest is decoded strictly
+again. These slips are harmless:
 
     bytes between two segments of the header
-    the parameters of a scan that is not progressive, which phones of Samsung write as zeros
-    a JFIF version or an Adobe colour transform that nobody knows
-    padding between the last scan and the end: one byte repeated, as in Logitech's webcams.  Anything else there may be
-        the end of a scan of which a damaged code swallowed a part, and is refused
+    the parameters of a scan that is not progressive, which Samsung's phones write as zeros
+    an unknown JFIF version or Adobe colour transform
+    padding between the last scan and the end: one repeated byte, as in Logitech's webcams. Other
+        bytes there may be the end of a scan of which damage has swallowed a part, and are refused
 """
 
 import contextlib
 import re
 
+import numpy as np
 import simplejpeg
 
-START, END, SCAN, FILL = 0xD8, 0xD9, 0xDA, 0xFF
-SEQUENTIAL = (0xC0, 0xC1, 0xC9)  # frames whose scans hold all 64 coefficients at once
-BLANK = (0x00, 0x20)  # what a padding of fewer than SOME bytes must be; of more it is plain
-SOME = 8
-ADOBE_UNKNOWN = {3: 1, 4: 2}  # what libjpeg assumes: YCbCr of three colours, YCCK of four
+# Second bytes of markers; the first is FILL.
+FILL = 0xFF
+START = 0xD8
+END = 0xD9
+SCAN = 0xDA
+JFIF = 0xE0
+ADOBE = 0xEE
+SEQUENTIAL_FRAMES = (0xC0, 0xC1, 0xC9)  # their scans hold all 64 coefficients at once
+NO_FRAMES = (0xC4, 0xC8, 0xCC)  # the markers from 0xC0 to 0xCF that begin no frame
+
+MIN_PADDING = 8  # bytes from which any repeated byte is padding; fewer must be BLANK
+BLANK = (0x00, 0x20)
+ADOBE_TRANSFORMS = {3: 1, 4: 2}  # libjpeg's defaults by the number of colours: YCbCr, YCCK
 
 
 class UnknownSampling(ValueError):
-    """The colours are sampled in a way that simplejpeg does not know, or there is no frame."""
+    """A chroma subsampling that simplejpeg does not know, or no frame at all."""
 
 
-def size(content):
-    """(width, height) that the header says; ValueError if there is none."""
-    height, width = header(content)[:2]
+def size(content: bytes) -> tuple[int, int]:
+    """Returns the (width, height) in the header; raises ValueError if there is none."""
+    height, width, *_ = header(content)
     return width, height
 
 
-def header(content):
-    """(height, width, colours, subsampling); ValueError if there is none, UnknownSampling perhaps."""
+def header(content: bytes) -> tuple[int, int, str, str]:
+    """Returns (height, width, colours, subsampling); raises ValueError or UnknownSampling."""
     with contextlib.suppress(ValueError, KeyError):
         return simplejpeg.decode_jpeg_header(content)
     try:
@@ -41,82 +51,102 @@ def header(content):
     except KeyError as error:  # 4:4:1
         raise UnknownSampling('unknown subsampling') from error
     except ValueError as error:
-        raise (UnknownSampling if 'subsampling' in str(error) else ValueError)(
-            str(error)
-        ) from error
+        if 'subsampling' in str(error):
+            raise UnknownSampling(str(error)) from error
+        raise ValueError(str(error)) from error
 
 
-def decode(content):
-    """(uint8 [h, w, 3] RGB, or [h, w, 4] of a CMYK picture, as stored; the bytes that were decoded).
+def decode(content: bytes) -> tuple[np.ndarray, bytes]:
+    """Decodes a JPEG as stored, without the EXIF rotation; raises ValueError if it is not whole.
 
-    Any EXIF orientation is left alone.  ValueError if the picture is not whole.
+    Returns uint8 [h, w, 3] RGB, or [h, w, 4] for a CMYK image, and the bytes that were decoded.
     """
-    colours = 'CMYK' if header(content)[2] in ('CMYK', 'YCCK') else 'RGB'
+    _, _, colours, _ = header(content)
+    colour_space = 'CMYK' if colours in ('CMYK', 'YCCK') else 'RGB'
     with contextlib.suppress(ValueError):
-        return strictly(content, colours)
+        return _decode_strictly(content, colour_space)
     content = repair(content)
     try:
-        return strictly(content, colours)
+        return _decode_strictly(content, colour_space)
     except ValueError as error:
-        return strictly(without_padding(content, str(error)), colours)
+        content = _without_padding(content, str(error))
+        return _decode_strictly(content, colour_space)
 
 
-def strictly(content, colours):
-    return simplejpeg.decode_jpeg(content, colours, strict=True), content
+def _decode_strictly(content: bytes, colour_space: str) -> tuple[np.ndarray, bytes]:
+    return simplejpeg.decode_jpeg(content, colour_space, strict=True), content
 
 
-def repair(content):
-    """The same JPEG without its header's harmless slips; as it is, if its segments do not follow one another."""
+def _without_padding(content: bytes, message: str) -> bytes:
+    """The same JPEG without the padding between the last scan and the end.
+
+    message: libjpeg's warning, which says how many bytes it did not need.
+    """
+    found = re.search(rf'(\d+) extraneous bytes before marker 0x{END:x}', message)
+    if not found:
+        return content
+    head, scans = _split(content)
+    end = scans.find(bytes([FILL, END]))
+    start = max(0, end - int(found[1]))
+    padding = scans[start:end]
+    is_one_byte = len(set(padding)) == 1
+    if is_one_byte and (len(padding) >= MIN_PADDING or padding[0] in BLANK):
+        return head + scans[:start] + scans[end:]
+    return content
+
+
+def repair(content: bytes) -> bytes:
+    """Returns a JPEG without the harmless slips of its header.
+
+    If its segments do not follow one another, it is returned unchanged.
+    """
     with contextlib.suppress(ValueError):
-        head, scans = split(content)
+        head, scans = _split(content)
         return head + scans
     return content
 
 
-def without_padding(content, reason):
-    """The same JPEG without what lies between the last scan and the end, if that is one byte repeated.
+def _split(content: bytes) -> tuple[bytes, bytes]:
+    """(head, scans): the repaired segments up to the first scan's, and everything behind them.
 
-    reason: libjpeg's, which says how many bytes it did not need.
+    Raises ValueError if the segments do not follow one another.
     """
-    found = re.search(rf'(\d+) extraneous bytes before marker 0x{END:x}', reason)
-    if not found:
-        return content
-    head, scans = split(content)
-    end = scans.find(bytes([FILL, END]))
-    start = max(0, end - int(found[1]))
-    padding = scans[start:end]
-    constant = len(set(padding)) == 1 and (len(padding) >= SOME or padding[0] in BLANK)
-    return head + scans[:start] + scans[end:] if constant else content
-
-
-def split(content):
-    """(head, scans): the segments up to the first scan's, mended; the scans' data and all that follows.
-
-    ValueError if they do not follow one another.
-    """
-    head, at, sequential, colours = bytearray(content[:2]), 2, False, 3
+    head = bytearray(content[:2])
+    at = 2
+    is_sequential = False
+    n_colours = 3
     while True:
-        at = next_marker(content, at)
-        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], 'big')
+        at = _next_marker(content, at)
+        marker = content[at + 1]
+        length = int.from_bytes(content[at + 2 : at + 4], 'big')
         if marker in (START, END) or length < 2 or at + 2 + length > len(content):
             raise ValueError('no scan')
         segment = bytearray(content[at : at + 2 + length])
         at += len(segment)
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(segment) > 9:
-            sequential, colours = marker in SEQUENTIAL, segment[9]
-        if marker == SCAN and sequential:
-            segment[-3:] = bytes([0, 63, 0])
-        elif marker == 0xE0 and segment[4:9] == b'JFIF\0' and len(segment) > 9:
-            segment[9] = 1
-        elif marker == 0xEE and segment[4:9] == b'Adobe' and segment[15:16] > b'\2':
-            segment[15] = ADOBE_UNKNOWN.get(colours, 0)
+        if 0xC0 <= marker <= 0xCF and marker not in NO_FRAMES and len(segment) > 9:
+            is_sequential = marker in SEQUENTIAL_FRAMES
+            n_colours = segment[9]
+        _repair_segment(segment, marker, is_sequential, n_colours)
         head += segment
         if marker == SCAN:
             return bytes(head), content[at:]
 
 
-def next_marker(content, at):
-    """Where the next marker begins, passing over what does not belong there, as libjpeg does; ValueError at the end."""
+def _repair_segment(segment: bytearray, marker: int, is_sequential: bool, n_colours: int) -> None:
+    """Corrects the parameters of a segment that decoders do not use, in place."""
+    if marker == SCAN and is_sequential:
+        segment[-3:] = bytes([0, 63, 0])
+    elif marker == JFIF and segment[4:9] == b'JFIF\0' and len(segment) > 9:
+        segment[9] = 1  # major version
+    elif marker == ADOBE and segment[4:9] == b'Adobe' and segment[15:16] > b'\2':
+        segment[15] = ADOBE_TRANSFORMS.get(n_colours, 0)
+
+
+def _next_marker(content: bytes, at: int) -> int:
+    """The place of the next marker; bytes before it are skipped, as libjpeg does.
+
+    Raises ValueError at the end.
+    """
     while at + 4 <= len(content):
         if content[at] == FILL and content[at + 1] not in (0, FILL):
             return at

@@ -1,132 +1,195 @@
-"""Videos that browsers play: .mp4 with H.264, by OpenCV or else by PyAV (pip install av), else VP9 or MPEG-4.
+"""Videos written as .mp4, as far as possible with a codec that browsers play.
 
-OpenCV's own packages bring no encoder of H.264.  VP9 is played by today's browsers, by few other players; MPEG-4 by
-players only.
+OpenCV's packages bring no H.264 encoder; PyAV (pip install av) does. Without either, VP9 is used,
+which today's browsers play but few other players, or else MPEG-4, which no browser plays.
 """
 
 import contextlib
 import fractions
 import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from jointpose.utils import files
+from jointpose.utils.files import VIDEO_ENDING, atomic_write
 from jointpose.utils.terminal import quiet_stderr
 
-CODECS = (
-    ('VP9, which browsers play and other players may not', 'vp09'),
-    ('MPEG-4, which browsers do not play', 'mp4v'),
+Size = tuple[int, int]  # (width, height)
+Write = Callable[[np.ndarray], None]  # takes a frame, RGB uint8 [h, w, 3]
+
+H264 = 'avc1'
+# (OpenCV's code of a codec, what the user is told about it)
+OTHER_CODECS = (
+    ('vp09', 'VP9, which browsers play and other players may not'),
+    ('mp4v', 'MPEG-4, which browsers do not play'),
 )
+MAX_DENOMINATOR = 1001  # of a frame rate: 30000/1001 is NTSC's
+
+
+class Encoder(NamedTuple):
+    """An open video file."""
+
+    write: Write
+    close: Callable[[], None]
+
+
+# --- writing ------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def writer(path, size, rate, mark, note):
-    """Yields write(RGB uint8 [h, w, 3]) of a .mp4 that takes its name when it is complete.
+def writer(
+    path: str, size: Size, rate: float, mark: bytes, note: Callable[[str], None]
+) -> Iterator[Write]:
+    """Yields a function that writes a frame; the .mp4 gets its name when it is complete.
 
-    size: (width, height).  mark: bytes that its last box holds.  note: is called with one line if it is not H.264.
+    Args:
+        size: of the frames.
+        rate: frames a second.
+        mark: bytes that the file shall hold at its end; players ignore them.
+        note: is called with one line if the codec is not H.264.
     """
-    with files.atomic_write(path) as partial:
-        work = f'{os.path.abspath(partial)}.mp4'  # OpenCV goes by the ending, and x: is a protocol to FFmpeg
+    with atomic_write(path) as temporary:
+        # OpenCV goes by the ending, and FFmpeg takes 'x:' for a protocol unless the path is
+        # absolute.
+        encoded = f'{os.path.abspath(temporary)}{VIDEO_ENDING}'
+        even_size = tuple(side + side % 2 for side in size)  # 4:2:0, the browsers' sampling
         try:
-            even = [
-                side + side % 2 for side in size
-            ]  # 4:2:0, which browsers ask for, takes no other
-            write, close = (
-                by_opencv(work, even, rate, 'avc1')
-                or by_pyav(work, even, rate)
-                or other(path, work, even, rate, note)
-            )
+            encoder = _open_encoder(path, encoded, even_size, rate, note)
             try:
-                yield lambda image: write(
-                    cv2.copyMakeBorder(
-                        image,
-                        0,
-                        even[1] - image.shape[0],
-                        0,
-                        even[0] - image.shape[1],
-                        cv2.BORDER_REPLICATE,
-                    )
-                )
+                yield lambda image: encoder.write(_padded(image, even_size))
             finally:
-                close()
-            with open(work, 'ab') as file:  # a box that players skip
-                file.write((8 + len(mark)).to_bytes(4, 'big') + b'free' + mark)
-            os.replace(work, partial)
+                encoder.close()
+            _append_free_box(encoded, mark)
+            os.replace(encoded, temporary)
         finally:
             with contextlib.suppress(OSError):
-                os.unlink(work)
+                os.unlink(encoded)
 
 
-class ConstantRateWriter:
-    """Shows frames of any times in a video of a constant rate: each is repeated until the next one's time has come."""
-
-    def __init__(self, write, rate, constant=False):
-        """write: takes one frame; rate: frames a second; constant: the times are those of the rate, one frame each."""
-        self.write, self.rate, self.constant = write, rate, constant
-        self.last, self.start, self.written, self.shown = None, None, 0, 0
-        self.time, self.gap = 0.0, 1 / rate
-
-    def show(self, image, time):
-        """The next frame, to be shown from that second on."""
-        self.shown += 1
-        if self.constant:
-            self.write(image)
-            return
-        if self.last is None:
-            self.start = time
-        else:
-            self.gap = time - self.time
-            self.until(time)
-        self.last, self.time = image, time
-
-    def until(self, time):
-        """The frame shown last ends at that second; it has been written once at least."""
-        n = max(1, round((time - self.start) * self.rate) - self.written)
-        for _ in range(n):
-            self.write(self.last)
-        self.written += n
-
-    def close(self, end=None):
-        """end: when the last frame ends, seconds; else it lasts as long as the one before it."""
-        if self.last is not None:
-            self.until(self.time + self.gap if end is None else max(end, self.time))
-            self.last = None
+def _padded(image: np.ndarray, size: Size) -> np.ndarray:
+    """Repeats the last row or column of an image, if necessary, for an even size."""
+    bottom = size[1] - image.shape[0]
+    right = size[0] - image.shape[1]
+    return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
 
 
-def other(path, work, size, rate, note):
-    for words, code in CODECS:
-        if found := by_opencv(work, size, rate, code):
-            note(f'{path}: {words}: for H.264, pip install av')
-            return found
+def _append_free_box(path: str, content: bytes) -> None:
+    """Appends a box that MP4 players skip."""
+    with open(path, 'ab') as file:
+        file.write((8 + len(content)).to_bytes(4, 'big') + b'free' + content)
+
+
+# --- encoders -----------------------------------------------------------------------------------
+
+
+def _open_encoder(
+    path: str, encoded: str, size: Size, rate: float, note: Callable[[str], None]
+) -> Encoder:
+    """The best encoder there is; raises OSError if there is none."""
+    encoder = _opencv_encoder(encoded, size, rate, H264) or _pyav_encoder(encoded, size, rate)
+    if encoder:
+        return encoder
+    for code, description in OTHER_CODECS:
+        encoder = _opencv_encoder(encoded, size, rate, code)
+        if encoder:
+            note(f'{path}: {description}: for H.264, pip install av')
+            return encoder
     raise OSError('OpenCV has no encoder for it')
 
 
-def by_opencv(path, size, rate, code):
-    """(write, close), or None where OpenCV cannot."""
+def _opencv_encoder(path: str, size: Size, rate: float, code: str) -> Encoder | None:
+    """None if OpenCV lacks the codec."""
     with quiet_stderr():
         video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*code), rate, size)
     if not video.isOpened():
         return None
-    return lambda image: video.write(np.ascontiguousarray(image[..., ::-1])), video.release
+
+    def write(image: np.ndarray) -> None:
+        video.write(np.ascontiguousarray(image[..., ::-1]))
+
+    return Encoder(write, video.release)
 
 
-def by_pyav(path, size, rate):
-    """(write, close), or None where PyAV is not installed or has no H.264."""
+def _pyav_encoder(path: str, size: Size, rate: float) -> Encoder | None:
+    """H.264 by PyAV; None if PyAV is not installed or lacks the codec."""
     try:
         import av
 
         container = av.open(path, 'w', options={'movflags': 'faststart'})
-        stream = container.add_stream('libx264', fractions.Fraction(rate).limit_denominator(1001))
-    except (ImportError, ValueError):  # PyAV's errors of unknown codecs are ValueErrors
+        exact_rate = fractions.Fraction(rate).limit_denominator(MAX_DENOMINATOR)
+        stream = container.add_stream('libx264', exact_rate)
+    except (ImportError, ValueError):  # PyAV raises a ValueError for an unknown codec
         return None
-    (stream.width, stream.height), stream.pix_fmt = size, 'yuv420p'
+    stream.width, stream.height = size
+    stream.pix_fmt = 'yuv420p'
 
-    def write(image):
+    def write(image: np.ndarray) -> None:
         container.mux(stream.encode(av.VideoFrame.from_ndarray(image, 'rgb24')))
 
-    def close():
+    def close() -> None:
         container.mux(stream.encode())
         container.close()
 
-    return write, close
+    return Encoder(write, close)
+
+
+# --- frame rate ---------------------------------------------------------------------------------
+
+
+class ConstantRateWriter:
+    """Writes frames with any times into a video of constant rate.
+
+    Each frame is repeated until the time of the next one, and written at least once.
+    """
+
+    def __init__(self, write: Write, rate: float, constant: bool = False):
+        """
+        Args:
+            write: writes one frame.
+            rate: of the video, frames a second.
+            constant: the frames have this rate themselves, so each is written once.
+        """
+        self.write = write
+        self.rate = rate
+        self.constant = constant
+        self.shown = 0  # frames that were given
+        self.written = 0  # frames of the video
+        self.image = None  # the last frame, which is written when its end is known
+        self.time = 0.0  # when it is shown, seconds
+        self.gap = 1 / rate  # between it and the frame before, seconds
+        self.start = None  # when the first frame is shown, seconds
+
+    def show(self, image: np.ndarray, time: float) -> None:
+        """Adds the next frame, to be shown from `time` (seconds) on."""
+        self.shown += 1
+        if self.constant:
+            self.write(image)
+            return
+        if self.image is None:
+            self.start = time
+        else:
+            self.gap = time - self.time
+            self._write_until(time)
+        self.image = image
+        self.time = time
+
+    def close(self, end: float | None = None) -> None:
+        """Writes the last frame.
+
+        end: when it ends, seconds; by default it lasts as long as the frame before.
+        """
+        if self.image is None:
+            return
+        if end is None:
+            end = self.time + self.gap
+        self._write_until(max(end, self.time))
+        self.image = None
+
+    def _write_until(self, time: float) -> None:
+        """Repeats the last frame up to a time."""
+        n = max(1, round((time - self.start) * self.rate) - self.written)
+        for _ in range(n):
+            self.write(self.image)
+        self.written += n

@@ -590,7 +590,7 @@ def drawn(tmp_path):
         ),
         (
             lambda folder, metas, images: os.truncate(os.path.join(images, '000000001.jpg'), 3000),
-            'not a whole picture',
+            'not a whole image',
         ),
     ],
 )

@@ -26,7 +26,7 @@ from jointpose.inference import (
     result_files,
     video_detection,
 )
-from jointpose.media import frames, images, sources
+from jointpose.media import frames, images, source_names, sources
 from jointpose.nn import fft_conv
 from jointpose.systems import tompson
 from jointpose.systems.tompson import people_search
@@ -256,7 +256,7 @@ def test_a_jpeg_that_asks_for_gigabytes_is_refused(tmp_path):
     ],
 )
 def test_names_do_not_collide(files, names):
-    assert sources.unique_names(files) == names
+    assert source_names.unique_names(files) == names
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_folders_are_listed_by_name(tmp_path):
         (tmp_path / name).write_bytes(b'')
     found = find_sources(options_of('--predict', tmp_path, '--out', tmp_path / 'out'))
     assert [source.name for source in found] == ['a', 'b', 'c'] and (tmp_path / 'out').is_dir()
-    with pytest.raises(InputError, match='pictures themselves'):
+    with pytest.raises(InputError, match='images themselves'):
         find_sources(options_of('--predict', tmp_path, '--out', f'{tmp_path}/.'))
 
 
@@ -304,7 +304,7 @@ def test_refused_paths_and_torsos(tmp_path):
     out = tmp_path / 'out'
     for arguments, message in [
         ((tmp_path / 'absent',), 'no such file'),
-        ((empty,), 'no pictures'),
+        ((empty,), 'no images'),
         ((picture, '--torso', '70,10'), 'outside .*70x50'),
         ((picture, '--torso', '10,-1'), 'outside'),
         ((tmp_path, '--torso', '10,10'), 'is a folder'),

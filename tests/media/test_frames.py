@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jointpose.media import containers, frames, images, sources
+from jointpose.media import containers, frames, images, sources, video_frames
 
 RATE, N = 25, 20
 SIZE = 64, 48  # width, height
@@ -166,12 +166,14 @@ class Clock:
 
 
 def test_times_never_go_back():
-    assert frames.frame_time(Clock(33), 1, 30, 0.0) == 1 / 30  # rounded to milliseconds
-    assert frames.frame_time(Clock(70), 1, 30, 0.0) == 0.07
-    assert frames.frame_time(Clock(100), 1, 10, 0.2) == pytest.approx(0.3)  # the first was late
+    assert video_frames.frame_time(Clock(33), 1, 30, 0.0) == 1 / 30  # rounded to milliseconds
+    assert video_frames.frame_time(Clock(70), 1, 30, 0.0) == 0.07
+    assert video_frames.frame_time(Clock(100), 1, 10, 0.2) == pytest.approx(
+        0.3
+    )  # the first was late
     for broken in (0, -5, float('nan')):
-        assert frames.frame_time(Clock(broken), 3, 20, 0.1) == pytest.approx(0.15)
-    assert frames.frame_time(Clock(float('nan')), 0, None, 0.0) == 0
+        assert video_frames.frame_time(Clock(broken), 3, 20, 0.1) == pytest.approx(0.15)
+    assert video_frames.frame_time(Clock(float('nan')), 0, None, 0.0) == 0
 
 
 # --- breaking off -------------------------------------------------------------------------------------------------

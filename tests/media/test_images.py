@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from jointpose import data
 from jointpose.datasets import arrays
-from jointpose.media import images, jpeg
+from jointpose.media import images, jpeg, pillow_images
 from jointpose.utils.errors import InputError
 from jointpose.utils.terminal import quiet_stderr
 
@@ -44,7 +44,7 @@ def segment(marker, content):
 def exif(orientation, order='<'):
     tiff = Image.Exif()
     tiff.endian = order
-    tiff[images.ORIENTATION] = orientation
+    tiff[pillow_images.ORIENTATION] = orientation
     return tiff.tobytes()
 
 
@@ -411,7 +411,7 @@ def test_sizes_are_compared_as_the_picture_is_shown(tmp_path):
     assert images.read_image(str(path), (48, 64)).shape == (64, 48, 3)
     with pytest.raises(
         images.UnreadableMedia,
-        match=r'a\.jpg: is shown as 48x64, expected 64x48: .* before its EXIF',
+        match=r'a\.jpg: is shown as 48x64, expected 64x48: .* without its EXIF',
     ):
         images.read_image(str(path), (64, 48))
     with pytest.raises(images.UnreadableMedia, match=r'a\.jpg: is 64x48, expected 65x48$'):

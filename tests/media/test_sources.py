@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from jointpose.media import frames, images, sources
+from jointpose.media import frames, images, source_names, sources
 from jointpose.utils.errors import InputError
 
 
@@ -128,9 +128,9 @@ def test_what_a_folder_holds_beside_pictures_is_named(tmp_path):
         next(frames.read(found[2]))
     text = '\n'.join(lines)
     assert len(lines) == 3 and 'b.HEIC: HEIC: convert' in text and 'more: a folder' in text
-    assert 'd.txt, f.txt, g.txt and 2 more: no picture' in text and '.e.jpg' not in text
+    assert 'd.txt, f.txt, g.txt and 2 more: not an image' in text and '.e.jpg' not in text
     (tmp_path / 'more' / 'f.heic').write_bytes(b'')
-    with pytest.raises(InputError, match=r'more: no pictures there \(f\.heic: HEIC: convert'):
+    with pytest.raises(InputError, match=r'more: no images there \(f\.heic: HEIC: convert'):
         sources.find([str(tmp_path / 'more')], 'out')
 
 
@@ -294,7 +294,7 @@ def test_pictures_of_one_name_are_told_apart(tree):
     ]
     assert lines == [
         'b: passed over: c: a folder within the folder',
-        'b: passed over: notes.txt: no picture',
+        'b: passed over: notes.txt: not an image',
     ]
 
 
@@ -312,13 +312,13 @@ def test_pictures_of_one_name_are_told_apart(tree):
     ],
 )
 def test_names_of_several_folders(paths, videos, names):
-    assert sources.unique_names(paths, videos) == names
+    assert source_names.unique_names(paths, videos) == names
 
 
 def test_names_too_long_to_write(tmp_path):
     """What is written about them can be, and two that begin alike are told apart."""
     paths = [f'/{250 * "a"}.jpg', f'/{249 * "a"}b.jpg', f'/{120 * "é"}.jpg']
-    names = sources.unique_names(paths)
+    names = source_names.unique_names(paths)
     assert len(set(names)) == 3 and all(
         path[1:].startswith(name[:100]) for path, name in zip(paths, names)
     )
@@ -329,11 +329,11 @@ def test_names_too_long_to_write(tmp_path):
 @pytest.mark.parametrize(
     ('paths', 'message'),
     [
-        (['y.png', '0'], r'--predict 0: a camera goes without other'),
-        (['-', 'y.png'], 'standard input goes without'),
+        (['y.png', '0'], r'--predict 0: a camera cannot be combined with other'),
+        (['-', 'y.png'], 'standard input cannot be combined'),
         (['y.png', 'absent.png'], r'absent\.png: no such file'),
         (['*.tif'], r'\*\.tif: no file matches'),
-        (['b/*.txt'], r'no pictures there \(notes\.txt: no picture'),
+        (['b/*.txt'], r'no images there \(notes\.txt: not an image'),
     ],
 )
 def test_what_does_not_go_together_is_refused(tree, paths, message):
@@ -351,7 +351,7 @@ def test_results_of_an_earlier_call_are_no_pictures(tree):
         'odd[1].png',
         'y.png',
     ]
-    with pytest.raises(InputError, match='pictures themselves'):
+    with pytest.raises(InputError, match='images themselves'):
         sources.find(['y.png', 'a'], 'a')
 
 
@@ -384,7 +384,7 @@ def test_what_is_neither_is_neither(tmp_path):
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match='no pictures there'):
+    with pytest.raises(InputError, match='no images there'):
         sources.find([str(tmp_path)], 'out')
 
 
@@ -394,5 +394,5 @@ def test_pages_that_are_left_out_are_named(tmp_path):
     pages[0].save(tmp_path / 'b.tif')
     for path in (tmp_path, tmp_path / 'a.tif'):
         assert sources.find([str(path)], 'out')[1] == [
-            f'{tmp_path}/a.tif: has 3 pages: the first alone is taken'
+            f'{tmp_path}/a.tif: has 3 pages: only the first is used'
         ]

@@ -31,6 +31,7 @@ from jointpose.evaluation.meter import Meter
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
 from jointpose.training import batches, checkpoint, optimiser, runs, towers, trainer
+from jointpose.training.trainer import Stop
 from jointpose.utils.errors import InputError
 from tools import publish
 
@@ -196,7 +197,7 @@ def train_toy(run, faults=None, at=None, **options):
     with toy_trainer(run, faults, at, **options) as trainer:
         try:
             trainer.train()
-        except trainer.Stop as stop:
+        except Stop as stop:
             return stop.code
 
 
