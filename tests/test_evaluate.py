@@ -17,7 +17,8 @@ from conftest import ROOT
 from jointpose import evaluate
 from jointpose.datasets.arrays import read_manifest
 from jointpose.datasets.flic import JOINTS, PERSON_DTYPE, add_torso, swap_sides
-from jointpose.evaluation import predictions
+from jointpose.evaluation import detection_rates, predictions, rate_curves
+from jointpose.metrics import key_points
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import sampled_checksum
 from jointpose.vision import palette
@@ -79,7 +80,7 @@ def cli(tmp_path, monkeypatch, capsys):
     """Runs main() in this process with these arguments in tmp_path, without the picture; returns what it printed."""
 
     def run(*argv):
-        monkeypatch.setattr(evaluate, 'plot', lambda *args: None)
+        monkeypatch.setattr(rate_curves, 'plot', lambda *args: None)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, 'argv', ['evaluate.py', *map(str, argv)])
         evaluate.main()
@@ -129,10 +130,10 @@ def brute_force(pred_xy, truth_xy, torsobox, normaliser):
 )  # two roots round these two up
 def test_an_error_exactly_on_the_radius_counts(offset, normaliser, error):
     truth_xy = np.array([[[312.25, 97.5]]])
-    errors = evaluate.normalised_errors(truth_xy + offset, truth_xy, np.array([normaliser]))
+    errors = key_points.normalised_errors(truth_xy + offset, truth_xy, np.array([normaliser]))
     assert errors.shape == (1, 1) and errors[0, 0] == error
-    assert evaluate.detection_rate(errors, error).tolist() == [100]
-    assert evaluate.detection_rate(errors, np.nextafter(error, -1)).tolist() == [0]
+    assert key_points.detection_rate(errors, error).tolist() == [100]
+    assert key_points.detection_rate(errors, np.nextafter(error, -1)).tolist() == [0]
 
 
 def test_normalisers_by_hand():
@@ -140,24 +141,24 @@ def test_normalisers_by_hand():
     truth_xy[0, [0, 3, 6, 7]] = (50, 10), (20, 10), (44, 17), (26, 42)  # lsho rsho lhip rhip
     torsobox = np.array([[20, 10, 29, 22]])
     length = {
-        name: np.linalg.norm(evaluate.normaliser_vectors(truth_xy, torsobox, name)[0])
-        for name in evaluate.NORMALISERS
+        name: np.linalg.norm(detection_rates.normaliser_vectors(truth_xy, torsobox, name)[0])
+        for name in detection_rates.NORMALISERS
     }
     assert length == {'lhip-rsho': 25, 'lsho-rhip': 40, 'torsobox': 15}
 
 
 def test_rate_and_area_by_hand():
     errors = np.array([[0.0, 5], [10, 25], [20, 10], [30, 10]])
-    assert evaluate.detection_rate(errors, 10).tolist() == [50, 75]
-    assert evaluate.detection_rate(errors[:, 0], 20) == 75
-    assert evaluate.area_under_curve(errors).tolist() == [
+    assert key_points.detection_rate(errors, 10).tolist() == [50, 75]
+    assert key_points.detection_rate(errors[:, 0], 20) == 75
+    assert key_points.area_under_curve(errors).tolist() == [
         (1 + 0.5 + 0 + 0) / 4 * 100,
         (0.75 + 0 + 0.5 + 0.5) / 4 * 100,
     ]
-    assert evaluate.area_under_curve(errors, max_radius=40).tolist() == [62.5, 68.75]
+    assert key_points.area_under_curve(errors, max_radius=40).tolist() == [62.5, 68.75]
 
 
-@pytest.mark.parametrize('normaliser', evaluate.NORMALISERS)
+@pytest.mark.parametrize('normaliser', detection_rates.NORMALISERS)
 def test_table_equals_brute_force(body, cli, tmp_path, normaliser):
     truth_xy, _, torsobox = body
     rng = np.random.default_rng(1)
@@ -208,10 +209,10 @@ def area_between_steps(errors):
 
 
 def test_huge_predictions_miss_without_a_warning(recwarn):
-    errors = evaluate.normalised_errors(
+    errors = key_points.normalised_errors(
         np.full((1, 1, 2), 1e300), np.zeros((1, 1, 2)), np.ones((1, 2))
     )
-    assert evaluate.detection_rate(errors, 20) == 0 and evaluate.area_under_curve(errors) == 0
+    assert key_points.detection_rate(errors, 20) == 0 and key_points.area_under_curve(errors) == 0
     assert [
         warning for warning in recwarn.list if issubclass(warning.category, RuntimeWarning)
     ] == []
@@ -255,11 +256,11 @@ def test_the_normaliser_follows_the_sides(tmp_path, sides, error):
         (260, 180),
     )  # |lhip-rsho| 50, |lsho-rhip| 100
     make_arrays(tmp_path, joints_xy, backward=True)
-    truth = evaluate.read_truth(tmp_path, read_manifest(tmp_path), 'test', sides)
+    truth = detection_rates.read_truth(tmp_path, read_manifest(tmp_path), 'test', sides)
     pred = predictions.Predictions(
         {'x': truth.joints_xy + [3, 4]}, JOINTS, np.arange(1), 'test', ''
     )
-    np.testing.assert_allclose(evaluate.score(pred, truth, 'lhip-rsho')['x'], error)
+    np.testing.assert_allclose(detection_rates.score(pred, truth, 'lhip-rsho')['x'], error)
 
 
 # ---------------------------------------------------------------- predictions.mat
@@ -349,11 +350,11 @@ def test_refuses_nobody(tmp_path, cli):
     with pytest.raises(InputError, match=r'p.npz: predicts none'):
         cli('--predictions', 'p.npz', '--joints', ','.join(JOINTS))
     own_file(tmp_path / 'p.mat', np.zeros((0, 9, 2)))
-    with pytest.raises(InputError, match='nobody to score'):
+    with pytest.raises(InputError, match='no people to score'):
         cli('p.mat')
 
 
-@pytest.mark.parametrize('normaliser', evaluate.NORMALISERS)
+@pytest.mark.parametrize('normaliser', detection_rates.NORMALISERS)
 def test_refuses_a_normaliser_of_length_zero(body, cli, tmp_path, normaliser):
     joints_xy, backward, torsobox = body
     joints_xy[5, 6], joints_xy[5, 7], torsobox[5, 2:] = (
@@ -497,7 +498,7 @@ def test_key(body, cli, tmp_path):
     np.savez(tmp_path / 'p.npz', one=good, other=bad)
     with pytest.raises(InputError, match='one, other'):
         cli('--predictions', 'p.npz', *names)
-    with pytest.raises(InputError, match='`third` is no numeric array'):
+    with pytest.raises(InputError, match='`third` is not a numeric array'):
         cli('--predictions', 'p.npz', *names, '--key', 'third')
 
 
@@ -764,8 +765,8 @@ def test_panels_and_line_styles(tmp_path, monkeypatch, joints, titles):
         Figure, 'savefig', lambda self, *args, **kw: (drawn.append(self), save(self, *args, **kw))
     )
     errors = np.linspace(0, 30, 10 * len(joints)).reshape(10, -1)
-    rates = evaluate.curves({'part detector': errors, 'joint model': errors / 2}, joints)
-    evaluate.plot(tmp_path / 'c.png', rates, 'title', 'torsobox')
+    rates = rate_curves.rate_curves({'part detector': errors, 'joint model': errors / 2}, joints)
+    rate_curves.plot(tmp_path / 'c.png', rates, 'title', 'torsobox')
     (figure,) = drawn
     assert [axis.get_title() for axis in figure.axes] == titles
     left, *others = figure.axes[0].lines[:2]
@@ -786,8 +787,8 @@ def test_six_stages_have_six_line_styles(tmp_path, monkeypatch):
         Figure, 'savefig', lambda self, path, **kw: (drawn.append(self), open(path, 'w').close())
     )
     errors = np.linspace(0, 30, 10).reshape(10, 1)
-    rates = evaluate.curves({f'stage {i}': errors / i for i in range(1, 7)}, ('nose',))
-    evaluate.plot(tmp_path / 'c.png', rates, 'title', 'torsobox')
+    rates = rate_curves.rate_curves({f'stage {i}': errors / i for i in range(1, 7)}, ('nose',))
+    rate_curves.plot(tmp_path / 'c.png', rates, 'title', 'torsobox')
     lines = drawn[0].axes[0].lines
     assert len({str(line._dash_pattern) for line in lines}) == 6 and lines[5].get_linestyle() == '-'
 

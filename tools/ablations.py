@@ -28,10 +28,10 @@ import statistics
 import sys
 import time
 
-from jointpose import evaluate
 from jointpose.datasets import arrays
 from jointpose.datasets.flic import JOINTS
-from jointpose.evaluation import predictions
+from jointpose.evaluation import detection_rates, predictions
+from jointpose.metrics import key_points
 from jointpose.utils import cli
 from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
@@ -223,12 +223,12 @@ def rates(path, data):
     found = predictions.read(path, manifest)
     if found.split != 'train':
         raise InputError(f'{path}: not predictions of held-out training people')
-    errors = evaluate.score(
-        found, evaluate.read_truth(data, manifest, 'train'), MEASURE['normaliser']
+    errors = detection_rates.score(
+        found, detection_rates.read_truth(data, manifest, 'train'), MEASURE['normaliser']
     )
     result = {'people': len(found.rows)}
     for short, title in predictions.TITLES.items():
-        each = evaluate.detection_rate(errors[title], MEASURE['radius'])  # [9]
+        each = key_points.detection_rate(errors[title], MEASURE['radius'])  # [9]
         result[short] = {
             'mean': round(float(each.mean()), 3),
             **{joint: round(float(rate), 3) for joint, rate in zip(JOINTS, each)},

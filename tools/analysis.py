@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from jointpose.datasets.flic import JOINTS
-from jointpose.evaluate import MAX_RADIUS, detection_rate
+from jointpose.metrics.key_points import MAX_RADIUS, detection_rate
 
 N_SHOWN = 4  # people in each picture of heat maps
 SHOULDERS = (JOINTS.index('lsho'), JOINTS.index('rsho'))

@@ -20,9 +20,10 @@ import shutil
 
 import numpy as np
 
-from jointpose import evaluate, systems
+from jointpose import systems
 from jointpose.datasets import arrays
-from jointpose.evaluation import predictions
+from jointpose.evaluation import detection_rates, predictions
+from jointpose.metrics import key_points
 from jointpose.utils.cli import Parser, positive_float, positive_int, run_script
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import atomic_write
@@ -187,18 +188,18 @@ def rates(path, data):
     """people, rates and pck of a line of --out, of a file's last model."""
     manifest = arrays.read_manifest(data)
     found = predictions.read(path, manifest)
-    return rates_of(found, evaluate.read_truth(data, manifest, found.split))
+    return rates_of(found, detection_rates.read_truth(data, manifest, found.split))
 
 
 def rates_of(found, truth):
-    """The same of Predictions and evaluate.read_truth's truth."""
+    """The same of Predictions and detection_rates.read_truth's truth."""
     result = {'people': len(found.rows)}
     for key, normaliser, radius in (('rates', 'lhip-rsho', 10), ('pck', 'torsobox', 20)):
-        errors = list(evaluate.score(found, truth, normaliser).values())[-1]
-        each = evaluate.detection_rate(errors, radius)
+        errors = list(detection_rates.score(found, truth, normaliser).values())[-1]
+        each = key_points.detection_rate(errors, radius)
         result[key] = {
             row: round(float(each[columns].mean()), 2)
-            for row, columns in evaluate.row_groups(found.joints)
+            for row, columns in detection_rates.row_groups(found.joints)
         }
     return result
 

@@ -10,8 +10,8 @@ import json
 
 import numpy as np
 
-from jointpose import evaluate
 from jointpose.datasets import arrays, flic
+from jointpose.evaluation import detection_rates
 from jointpose.evaluation.predictions import Predictions
 from jointpose.utils.cli import Parser, run_script
 from tools.compare import CONSTANT, rates_of
@@ -43,7 +43,7 @@ def main():
     manifest = arrays.read_manifest(data)
     train, test = (arrays.load_split(data, split, manifest) for split in arrays.SPLITS)
     found = Predictions({CONSTANT: constant_pose(train, test)}, flic.JOINTS, test.rows, 'test', '')
-    truth = evaluate.read_truth(data, manifest, 'test')
+    truth = detection_rates.read_truth(data, manifest, 'test')
     print(json.dumps({'system': CONSTANT, 'updates': 0, **rates_of(found, truth)}))
 
 

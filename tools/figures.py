@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jointpose.datasets.flic import HEIGHT, JOINTS, LIMBS, WIDTH
-from jointpose.evaluate import CURVE_RADII, MAX_RADIUS
 from jointpose.evaluation.predictions import TITLES
+from jointpose.evaluation.rate_curves import CURVE_RADII
+from jointpose.metrics.key_points import MAX_RADIUS
 from jointpose.utils.files import atomic_write
 from jointpose.vision import palette
 from jointpose.vision.heatmaps import STRIDE
@@ -69,7 +70,7 @@ def save(figure, path):
 def curves(path, rates, published, title, normaliser, others=None):
     """Detection rates of the left joints, the nose and the mean, with published figures as marks.
 
-    rates, others: {(model, label of evaluate.row_groups): [41] in % at CURVE_RADII}; published: [Published].
+    rates, others: {(model, label of detection_rates.row_groups): [41] in % at CURVE_RADII}; published: [Published].
     """
     models = list(dict.fromkeys(model for model, _ in rates))
     mean = next(label for _, label in rates if label.startswith('mean of'))

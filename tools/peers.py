@@ -25,9 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointpose import evaluate
 from jointpose.datasets import arrays, flic
-from jointpose.evaluation import predictions
+from jointpose.evaluation import detection_rates, predictions
 from jointpose.metrics.key_points import detection_rate
 from jointpose.utils import files, progress
 from jointpose.utils.cli import Parser, positive_int, run_script
@@ -339,13 +338,13 @@ def choose(name: str, args) -> str:
     manifest = read_flic(args.data)
     train = arrays.load_split(args.data, 'train', manifest)
     rows = np.linspace(0, len(train.rows) - 1, min(args.people, len(train.rows))).astype(int)
-    truth = evaluate.read_truth(args.data, manifest, 'train', 'annotated')
+    truth = detection_rates.read_truth(args.data, manifest, 'train', 'annotated')
     table = []
     with Network(peer, args.cache) as network:
         for run in tried(peer):
             joints, _ = find_all(network, train, rows, run, run.how)
             found = predictions.Predictions({name: joints}, flic.JOINTS, rows, 'train', '')
-            errors = evaluate.score(found, truth, rate_tables.NORMALISER)[name]
+            errors = detection_rates.score(found, truth, rate_tables.NORMALISER)[name]
             table.append((f'{run.crop:g}', run.looks, *cells(errors)))
     return markdown(('crop', 'passes', *COLUMNS), table)
 
@@ -383,7 +382,7 @@ HEADER = (
 def cells(errors) -> list[str]:
     """Cells of COLUMNS, from errors [n, 9] in % of the normaliser."""
     rates = detection_rate(errors, rate_tables.RADIUS)
-    groups = dict(evaluate.row_groups(flic.JOINTS))
+    groups = dict(detection_rates.row_groups(flic.JOINTS))
     upper = [column for column in range(len(flic.JOINTS)) if column not in groups['hip']]
     groups['without hips'] = upper
     return [f'{rates[groups[label]].mean():.1f}' for label in COLUMNS]
@@ -392,17 +391,18 @@ def cells(errors) -> list[str]:
 def pck_cells(errors) -> list[str]:
     """PCK@0.2 of elbows and wrists, from errors in % of the torsobox's diagonal."""
     rates = detection_rate(errors, 20)
-    groups = dict(evaluate.row_groups(flic.JOINTS))
+    groups = dict(detection_rates.row_groups(flic.JOINTS))
     return [f'{rates[groups[label]].mean():.1f}' for label in ('elbow', 'wrist')]
 
 
 def scored(found, model: str, truths: dict, sides: str) -> list[str]:
-    """A row's cells from `sides` on; truths: {sides: evaluate.Truth}."""
+    """A row's cells from `sides` on; truths: {sides: detection_rates.Truth}."""
     (other,) = set(truths) - {sides}
     errors = {
-        key: evaluate.score(found, truths[key], rate_tables.NORMALISER)[model] for key in truths
+        key: detection_rates.score(found, truths[key], rate_tables.NORMALISER)[model]
+        for key in truths
     }
-    pck = evaluate.score(found, truths[sides], 'torsobox')[model]
+    pck = detection_rates.score(found, truths[sides], 'torsobox')[model]
     other_mean = cells(errors[other])[COLUMNS.index('mean of 9')]
     return [sides, *cells(errors[sides]), other_mean, *pck_cells(pck)]
 
@@ -432,8 +432,11 @@ def our_row(path: str, name: str, manifest, truths: dict) -> list[str]:
 
 
 def read_truths(data: str, manifest) -> dict:
-    """{sides: evaluate.Truth} of the test people."""
-    return {sides: evaluate.read_truth(data, manifest, 'test', sides) for sides in evaluate.SIDES}
+    """{sides: detection_rates.Truth} of the test people."""
+    return {
+        sides: detection_rates.read_truth(data, manifest, 'test', sides)
+        for sides in detection_rates.SIDES
+    }
 
 
 def table(folder: str, data: str) -> str:
@@ -469,7 +472,7 @@ def hips_off(found_xy, truth_xy) -> tuple[float, float]:
 def hip_lines(folder: str, data: str) -> list[str]:
     """A line for each stored run: where its hips are."""
     manifest = read_flic(data)
-    truth = evaluate.read_truth(data, manifest, 'test', 'annotated')
+    truth = detection_rates.read_truth(data, manifest, 'test', 'annotated')
     lines = []
     for name in RUNS:
         path = rate_tables.stored_path(folder, name)

@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointpose import evaluate
 from jointpose.datasets import flic
 from jointpose.datasets.arrays import read_manifest
-from jointpose.evaluation import predictions
+from jointpose.evaluation import detection_rates, predictions
 from jointpose.evaluation.predictions import TITLES
 from jointpose.metrics import intervals
 from jointpose.metrics.key_points import detection_rate
@@ -115,20 +114,20 @@ def names():
 def stored_errors(folder, data) -> dict:
     """{Row: errors [1016, 9] in % of the normaliser} of the rows whose file is stored."""
     manifest = read_manifest(data)
-    truth = evaluate.read_truth(data, manifest, 'test')
+    truth = detection_rates.read_truth(data, manifest, 'test')
     result = {}
     for row in ROWS:
         path = stored_path(folder, row.name)
         if os.path.exists(path):
             found = predictions.read(path, manifest)
             check_options(path, found.how, row.options)
-            result[row] = evaluate.score(found, truth, NORMALISER)[TITLES[row.output]]
+            result[row] = detection_rates.score(found, truth, NORMALISER)[TITLES[row.output]]
     return result
 
 
 def groups():
     """Columns of joints of each of COLUMNS."""
-    by_label = dict(evaluate.row_groups(flic.JOINTS))
+    by_label = dict(detection_rates.row_groups(flic.JOINTS))
     return [by_label[label] for label in COLUMNS]
 
 
@@ -147,7 +146,7 @@ def rate_table(errors):
 def interval_cells(errors, clusters):
     """['78.9 to 82.8', ...], one of each of COLUMNS."""
     return [
-        evaluate.interval_text(pair)
+        detection_rates.interval_text(pair)
         for pair in intervals.rate_intervals(errors, RADIUS, groups(), clusters)
     ]
 
@@ -199,7 +198,7 @@ def main():
         return
     errors = stored_errors(args.folder, args.data)
     if errors:
-        films = evaluate.read_truth(args.data, read_manifest(args.data), 'test').films
+        films = detection_rates.read_truth(args.data, read_manifest(args.data), 'test').films
         print(f'{rate_table(errors)}\n\n{interval_table(errors, films)}\n')
     print(f'Detection rates in % at radius {RADIUS} of ‖{NORMALISER}‖, sides swapped.')
     if absent := missing(errors):

@@ -28,10 +28,11 @@ import os
 
 import numpy as np
 
-from jointpose import evaluate, pairwise_distr, run_options
+from jointpose import pairwise_distr, run_options
 from jointpose.datasets import arrays, flic
-from jointpose.evaluate import MAX_RADIUS
-from jointpose.evaluation import predictions
+from jointpose.evaluation import detection_rates, other_systems, predictions, rate_curves
+from jointpose.metrics import key_points
+from jointpose.metrics.key_points import MAX_RADIUS
 from jointpose.training.devices import session_config
 from jointpose.utils import cli, files
 from jointpose.utils.errors import InputError
@@ -77,8 +78,8 @@ class Material:
 
     @functools.cached_property
     def truth(self):
-        """evaluate.Truth of all people of that split."""
-        return evaluate.read_truth(self.options.data, self.manifest, self.found.split)
+        """detection_rates.Truth of all people of that split."""
+        return detection_rates.read_truth(self.options.data, self.manifest, self.found.split)
 
     @functools.cached_property
     def errors(self):
@@ -86,7 +87,7 @@ class Material:
         return self.errors_by(NORMALISER)
 
     def errors_by(self, normaliser):
-        return evaluate.score(self.found, self.truth, normaliser)
+        return detection_rates.score(self.found, self.truth, normaliser)
 
     def films(self):
         """The film of each person predicted."""
@@ -181,7 +182,7 @@ def read_pairs(material):
 
 
 def make_curves(material):
-    found, rates = material.found, evaluate.curves(material.errors, flic.JOINTS)
+    found, rates = material.found, rate_curves.rate_curves(material.errors, flic.JOINTS)
     figures.curves(
         material.out('curves.png'),
         rates,
@@ -194,25 +195,25 @@ def make_curves(material):
 
 
 def other_curves(material):
-    """Rates of the systems of --others on all test people, as evaluate.curves gives them, the mean's left out: not all
+    """Rates of the systems of --others on all test people, as rate_curves.rate_curves gives them, the mean's left out: not all
     predict all joints.  Their left is what each file takes it for, the person's or the observer's."""
     truths = {
-        side: evaluate.read_truth(material.options.data, material.manifest, 'test', side)
-        for side in evaluate.SIDES
+        side: detection_rates.read_truth(material.options.data, material.manifest, 'test', side)
+        for side in detection_rates.SIDES
     }
     rates = {}
     for path in material.options.others:
-        found = evaluate.third_party_predictions(
+        found = other_systems.read(
             path,
             None,
-            evaluate.joint_names(evaluate.FLIC_FILE_JOINTS),
+            other_systems.joint_names(other_systems.FLIC_FILE_JOINTS),
             material.manifest['counts']['test'],
         )
-        own, other = evaluate.sides_found(found, truths)
-        errors = evaluate.score(
+        own, other = other_systems.count_side_conventions(found, truths)
+        errors = detection_rates.score(
             found, truths['annotated' if own > other else 'swapped'], NORMALISER
         )
-        rates.update(evaluate.curves(errors, found.joints))
+        rates.update(rate_curves.rate_curves(errors, found.joints))
     return {
         (model, label): rate
         for (model, label), rate in rates.items()
@@ -291,8 +292,8 @@ def mapped_person(maps_pd, maps_sm, true_xy, label, subcell=True):
 
 def errors_of(found_xy, other_xy, true_xy):
     """[9]: distances between two sets of one person's joints [9, 2], in % of the normaliser of the true ones."""
-    normaliser = evaluate.normaliser_vectors(true_xy[None], None, NORMALISER)
-    return evaluate.normalised_errors(found_xy[None], other_xy[None], normaliser)[0]
+    normaliser = detection_rates.normaliser_vectors(true_xy[None], None, NORMALISER)
+    return key_points.normalised_errors(found_xy[None], other_xy[None], normaliser)[0]
 
 
 def hits(found_xy, true_xy):

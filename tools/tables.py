@@ -5,9 +5,11 @@ import shlex
 
 import numpy as np
 
-from jointpose import evaluate, run_options
+from jointpose import run_options
 from jointpose.datasets import flic
-from jointpose.evaluate import MAX_RADIUS, detection_rate
+from jointpose.evaluation import detection_rates
+from jointpose.metrics import key_points
+from jointpose.metrics.key_points import MAX_RADIUS, detection_rate
 from jointpose.utils.tables import markdown
 from tools.analysis import gains
 from tools.figures import JOINT_MODEL, PART_DETECTOR, Published
@@ -86,12 +88,12 @@ def rates_fragment(material):
         header += [f'{model} @5', '@10', '@20', 'AUC']
         columns += [
             *(detection_rate(errors, radius) for radius in (5, 10, 20)),
-            evaluate.area_under_curve(errors),
+            key_points.area_under_curve(errors),
         ]
     values = np.stack(columns)  # [4 * models, 9]
     rows = [
         [label, *(f'{value:.1f}' for value in values[:, group].mean(axis=1))]
-        for label, group in evaluate.row_groups(flic.JOINTS)
+        for label, group in detection_rates.row_groups(flic.JOINTS)
     ]
     lines = ', '.join(
         f'{model} {mean_rate(errors):.1f}'
@@ -171,7 +173,7 @@ def helped_fragment(material):
     shares = 100 * cells.mean(axis=1)  # [4, 9]
     rows = [
         [label, *(f'{share:.1f}' for share in shares[:, group].mean(axis=1))]
-        for label, group in evaluate.row_groups(flic.JOINTS)
+        for label, group in detection_rates.row_groups(flic.JOINTS)
     ]
     note = (
         f'% of joints at radius {RADIUS}. The mean error over the joints (each clipped at {MAX_RADIUS} %) falls '

@@ -19,9 +19,9 @@ import scipy.io
 from conftest import make_arrays
 from hypothesis import strategies
 
-from jointpose import data, evaluate, pairwise_distr, systems
+from jointpose import data, pairwise_distr, systems
 from jointpose.datasets import arrays, flic
-from jointpose.evaluation import predictions
+from jointpose.evaluation import other_systems, predictions
 from jointpose.systems import tompson
 from jointpose.training import checkpoint, options, trainer
 from jointpose.utils import numpy_files
@@ -306,9 +306,9 @@ def test_own_predictions(made, tmp_path, damage, name):
 @fuzz('third party', strategies.sampled_from(['other.mat', 'other.npz']))
 def test_third_party_predictions(made, tmp_path, damage, name):
     path = write(tmp_path / name, damaged(read(made / name), damage))
-    names = evaluate.joint_names(evaluate.FLIC_FILE_JOINTS)
+    names = other_systems.joint_names(other_systems.FLIC_FILE_JOINTS)
     with sound_or_refused(name):
-        found = evaluate.third_party_predictions(path, None, names, 4)
+        found = other_systems.read(path, None, names, 4)
         (pred_xy,) = found.models.values()
         assert pred_xy.shape == (4, len(found.joints), 2) and np.isfinite(pred_xy).all()
         if name == 'other.npz':

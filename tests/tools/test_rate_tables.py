@@ -43,7 +43,7 @@ def real_arrays(flic, tmp_path_factory):
 def recomputed(real_arrays):
     """{(weights, label): its cells, and its intervals' cells} of the rows whose joints are stored."""
     errors = rate_tables.stored_errors(STORED, real_arrays)
-    truth = rate_tables.evaluate.read_truth(
+    truth = rate_tables.detection_rates.read_truth(
         real_arrays, rate_tables.read_manifest(real_arrays), 'test'
     )
     return {

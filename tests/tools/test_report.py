@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from test_evaluate import make_arrays, own_file
 
-from jointpose import evaluate
 from jointpose.datasets import arrays, flic
+from jointpose.evaluation import other_systems
 from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 from tools import analysis, figures, report, tables
@@ -357,7 +357,7 @@ def test_other_systems_are_scored_by_the_side_they_take(made, tmp_path):
     seen_xy, backward = TRUE_XY + RNG.uniform(-60, 60, (12, 1, 2)), np.arange(12) % 3 == 0
     make_arrays(tmp_path / 'arrays', seen_xy, backward)
     annotated_xy = np.where(backward[:, None, None], flic.swap_sides(seen_xy), seen_xy)
-    names = evaluate.joint_names(evaluate.FLIC_FILE_JOINTS)
+    names = other_systems.joint_names(other_systems.FLIC_FILE_JOINTS)
     for name, joints_xy in (('person', annotated_xy), ('observer', seen_xy)):
         pred = np.zeros((12, len(names), 2))  # eyes at 0: not predicted
         pred[:, [names.index(joint) for joint in flic.JOINTS]] = joints_xy

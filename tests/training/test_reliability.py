@@ -25,8 +25,9 @@ import pytest
 from conftest import ROOT, make_arrays, unordered_reads
 from tqdm import tqdm
 
-from jointpose import evaluate, main, pairwise_distr
+from jointpose import main, pairwise_distr
 from jointpose.datasets import arrays, flic
+from jointpose.evaluation import detection_rates
 from jointpose.evaluation.meter import Meter
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
@@ -932,7 +933,7 @@ def test_arrays_of_two_runs_of_data_are_not_mixed(two_runs_of_data, tmp_path, ki
         arrays.load_split(str(folder), 'test', manifest)
     if kind != 'x':
         with pytest.raises(InputError, match=r'of another run of data\.py'):
-            evaluate.read_truth(str(folder), manifest, 'test', 'swapped')
+            detection_rates.read_truth(str(folder), manifest, 'test', 'swapped')
 
 
 def test_verify_sees_each_pixel(two_runs_of_data, tmp_path):

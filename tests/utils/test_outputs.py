@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from jointpose import evaluate, pairwise_distr
+from jointpose import pairwise_distr
 from jointpose.datasets import flic
-from jointpose.evaluation import predictions
+from jointpose.evaluation import predictions, rate_curves
 from jointpose.inference import export, result_entries, result_files
 from jointpose.utils import outputs
 from jointpose.utils.errors import InputError
@@ -107,12 +107,12 @@ def test_priors_and_figures_know_their_own(tmp_path):
     assert pairwise_distr.describe_file(str(tmp_path / 'other.npz')) is None
     pairwise_distr.draw(str(tmp_path / 'priors.png'), histograms)
     rates = {('m', joint): np.zeros(41) for joint in (*flic.JOINTS, 'mean of 9')}
-    evaluate.plot(str(tmp_path / 'curves.png'), rates, 'title', 'lhip-rsho')
-    evaluate.write_csv(str(tmp_path / 'curves.csv'), rates, 4, 'lhip-rsho', 'swapped')
+    rate_curves.plot(str(tmp_path / 'curves.png'), rates, 'title', 'lhip-rsho')
+    rate_curves.write_csv(str(tmp_path / 'curves.csv'), rates, 4, 'lhip-rsho', 'swapped')
     for name, mark in (
         ('priors.png', pairwise_distr.FIGURE_MARK),
-        ('curves.png', evaluate.FIGURE_MARK),
-        ('curves.csv', ','.join(evaluate.CSV_HEADER).encode()),
+        ('curves.png', rate_curves.FIGURE_MARK),
+        ('curves.csv', ','.join(rate_curves.CSV_HEADER).encode()),
     ):
         assert outputs.check_destination(
             str(tmp_path / name), '--out', outputs.describe_by_date(mark)

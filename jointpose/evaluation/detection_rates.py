@@ -1,0 +1,164 @@
+"""FLIC's metric: detection rates at radii in % of a length of each person, as tables and with confidence intervals.
+
+n people, k joints of FLIC's nine; coordinates are (x, y) in pixels of the frames.
+"""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from jointpose.datasets import flic, flic_plus
+from jointpose.datasets.arrays import file_name, load_array
+from jointpose.evaluation.predictions import Predictions
+from jointpose.metrics import intervals
+from jointpose.metrics.key_points import area_under_curve, detection_rate, normalised_errors
+from jointpose.utils.errors import InputError
+from jointpose.utils.tables import markdown
+
+KINDS = {
+    'shoulder': ('lsho', 'rsho'),
+    'elbow': ('lelb', 'relb'),
+    'wrist': ('lwri', 'rwri'),
+    'hip': ('lhip', 'rhip'),
+    'nose': ('nose',),
+}
+NORMALISERS = ('lhip-rsho', 'lsho-rhip', 'torsobox')
+SIDES = ('swapped', 'annotated')
+TABLE_RADII = (5, 10, 15, 20)
+INTERVAL_RADII = (10, 20)
+
+Errors = dict[str, np.ndarray]  # {model: errors [n, k] of normalised_errors}
+
+
+class Truth(NamedTuple):
+    """The true joints of one split."""
+
+    joints_xy: np.ndarray  # [n, 9, 2]
+    torsobox: np.ndarray  # [n, 4], x1 y1 x2 y2
+    films: np.ndarray  # str [n]
+    path: str  # of the file of joints
+
+
+def read_truth(folder: str, manifest: dict, split: str, sides: str = SIDES[0]) -> Truth:
+    """Reads joints_ and people_{split}_flic.npy; sides: one of SIDES, for people seen from behind."""
+    path = os.path.join(folder, file_name('joints', split))
+    joints_xy = load_array(folder, 'joints', split, manifest)
+    people = load_array(folder, 'people', split, manifest)
+    flic.check_joints(joints_xy, path)
+    joints_xy = joints_xy[:, : flic.N_JOINTS]  # without the torso
+    if sides == 'annotated':
+        backward = people['backward'][:, None, None]
+        joints_xy = np.where(backward, flic.swap_sides(joints_xy), joints_xy)
+    films = [flic_plus.film_and_frame(file)[0] for file in people['file']]
+    return Truth(joints_xy, people['torsobox'], np.array(films), path)
+
+
+def normaliser_vectors(truth_xy, torsobox, name: str) -> np.ndarray:
+    """Returns the vectors whose lengths errors are in % of: float64 [n, 2].
+
+    truth_xy: [n, 9, 2].  torsobox: [n, 4], x1 y1 x2 y2.  name: one of NORMALISERS.
+    """
+    if name == 'torsobox':
+        return np.subtract(torsobox[:, 2:], torsobox[:, :2], dtype=np.float64)
+    return flic.normaliser(np.asarray(truth_xy, np.float64), name.split('-'))
+
+
+def score(found: Predictions, truth: Truth, normaliser: str) -> Errors:
+    """Returns the errors of each model; raises InputError if a person's normaliser has no length."""
+    truth_xy = truth.joints_xy[found.rows]  # [n, 9, 2]
+    vectors = normaliser_vectors(truth_xy, truth.torsobox[found.rows], normaliser)  # [n, 2]
+    if not len(vectors):
+        raise InputError(f'{truth.path}: there are no people to score')
+    bad = ~(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
+    if bad.any():
+        row = found.rows[np.argmax(bad)]
+        raise InputError(
+            f'{truth.path}: sample {row}: its normaliser {normaliser} is zero or not finite'
+        )
+    columns = [flic.JOINTS.index(joint) for joint in found.joints]
+    truth_xy = truth_xy[:, columns]  # [n, k, 2]
+    errors = {}
+    for model, pred_xy in found.models.items():
+        errors[model] = normalised_errors(pred_xy, truth_xy, vectors)
+    return errors
+
+
+def unlabelled(errors: Errors, joints) -> str:
+    """Returns how many people lack a label of each joint: '3 lwri, 1 nose'; '' if all have one."""
+    missing = np.isnan(next(iter(errors.values()))).sum(axis=0)
+    return ', '.join(f'{n} {joint}' for joint, n in zip(joints, missing) if n)
+
+
+# --- Tables.
+
+
+def row_groups(joints) -> list[tuple[str, list[int]]]:
+    """Returns the rows of a table, (label, columns that are averaged).
+
+    They are each joint, the kinds of joints of which both sides are there, and the mean.
+    """
+    groups = [(joint, [column]) for column, joint in enumerate(joints)]
+    for kind, sides in KINDS.items():
+        if len(sides) == 2 and set(sides) <= set(joints):
+            groups.append((kind, [joints.index(side) for side in sides]))
+    return [*groups, (f'mean of {len(joints)}', list(range(len(joints))))]
+
+
+def headline_groups(joints) -> list[tuple[str, list[int]]]:
+    """Returns those of `row_groups` that pages quote: the kinds of joints and the mean."""
+    *groups, mean = row_groups(joints)
+    by_label = dict(groups)
+    return [*((kind, by_label[kind]) for kind in KINDS if kind in by_label), mean]
+
+
+def rate_table(errors: Errors, joints, normaliser: str, sides: str) -> str:
+    """Returns a Markdown table with a row for each of `row_groups`, which ends with its recipe."""
+    header = ['joint']
+    columns = []
+    for model, error in errors.items():
+        first, *others = (f'@{radius}' for radius in TABLE_RADII)
+        header += [f'{model} {first}', *others, 'AUC']
+        columns += [detection_rate(error, radius) for radius in TABLE_RADII]
+        columns.append(area_under_curve(error))
+    values = np.stack(columns)  # [5 * models, k]
+
+    recipe = [str(len(error)), normaliser, sides]
+    rows = []
+    for label, group in row_groups(joints):
+        cells = [f'{value:.1f}' for value in values[:, group].mean(axis=1)]
+        rows.append([label, *cells, *recipe])
+    return markdown([*header, 'people', 'normaliser', 'sides'], rows)
+
+
+def interval_table(errors: Errors, joints, films) -> str:
+    """Returns a Markdown table of rates at INTERVAL_RADII with 95 % intervals over people and over films.
+
+    films: [n].
+    """
+    header = ['joint', 'model']
+    for radius in INTERVAL_RADII:
+        header += [f'@{radius}', 'over people', 'over films']
+    rows = []
+    for model, error in errors.items():
+        rows += _interval_rows(model, error, headline_groups(joints), films)
+    return markdown(header, rows, left=2)
+
+
+def _interval_rows(model, error, labelled_groups, films):
+    """The rows of one model of `interval_table`."""
+    labels, groups = zip(*labelled_groups)
+    rows = [[label, model] for label in labels]
+    for radius in INTERVAL_RADII:
+        rates = detection_rate(error, radius)
+        over_people = intervals.rate_intervals(error, radius, groups)
+        over_films = intervals.rate_intervals(error, radius, groups, films)
+        for row, group, of_people, of_films in zip(rows, groups, over_people, over_films):
+            row += [f'{rates[group].mean():.1f}', interval_text(of_people), interval_text(of_films)]
+    return rows
+
+
+def interval_text(interval) -> str:
+    """Returns (77.61, 83.98) as '77.6 to 84.0'; '-' where there is no interval."""
+    low, high = interval
+    return '-' if np.isnan(low) else f'{low:.1f} to {high:.1f}'
