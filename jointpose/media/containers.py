@@ -254,7 +254,10 @@ def _is_trimmed(file: BinaryIO, size: int) -> bool:
 
 
 def _hides_frames(file: BinaryIO, track: Box, movie_scale: int) -> bool:
-    """Whether the edits of a video track, in 1 / movie_scale seconds, are shorter than its media."""
+    """Whether the edits of a video track are shorter than its media.
+
+    movie_scale: units of the edits' durations in a second.
+    """
     with contextlib.suppress(ValueError):
         file.seek(_child(file, track, b'mdia', b'hdlr').start + 8)
         if file.read(4) != b'vide':

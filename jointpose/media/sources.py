@@ -125,7 +125,7 @@ def _is_in_folder(file: str, folder: str) -> bool:
 
 
 def _select(path: str, files: list[str]) -> Files:
-    """The images and videos among the files of a folder or pattern; InputError if there are none."""
+    """The images and videos among a folder's or pattern's files; InputError if there are none."""
     kinds = {file: kind_of(file) for file in files}
     selected = {file: kind for file, kind in kinds.items() if kind in KINDS}
     passed_over = collections.defaultdict(list)  # {reason: [name, ...]}

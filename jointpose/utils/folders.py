@@ -1,4 +1,4 @@
-"""Output folders: locked by one process at a time, cleared of partial files, replaced as a whole."""
+"""Output folders: locked by one process, cleared of partial files, replaced as a whole."""
 
 import contextlib
 import errno

@@ -92,9 +92,10 @@ def create_npy(path: str, dtype, shape: tuple[int, ...]) -> None:
     A full disk raises OSError here, instead of a bus error when the memory map is written to.
     """
     array = np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=shape)
-    del array
+    del array  # closes the file
+    n_bytes = os.path.getsize(path)
     with open(path, 'r+b') as file:
-        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
 
 
 def check_dtype(found: np.dtype, expected) -> None:

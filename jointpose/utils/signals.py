@@ -8,7 +8,7 @@ PR_SET_PDEATHSIG = 1  # option of prctl(2)
 
 
 def end_with_parent(parent: int) -> None:
-    """Initializer of a process pool: the worker is killed as soon as its parent ends, for whatever reason.
+    """Initializer of a process pool: the worker is killed when its parent ends, for any reason.
 
     The worker ignores Ctrl-C, which the terminal sends to every process: the parent handles it.
 

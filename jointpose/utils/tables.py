@@ -12,10 +12,16 @@ def markdown(header: Iterable, rows: Iterable[Iterable], left: int = 1) -> str:
 
     left: how many columns, from the first, are aligned left. The others are aligned right.
     """
-    cells = [[cell_text(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(MIN_WIDTH, *map(len, column)) for column in zip(*cells)]
+    cells = [_texts(row) for row in (header, *rows)]
+    columns = zip(*cells)
+    widths = [max(MIN_WIDTH, *map(len, column)) for column in columns]
     cells.insert(1, _rule(widths, left))
-    return '\n'.join(_line(row, widths, left) for row in cells)
+    lines = [_line(row, widths, left) for row in cells]
+    return '\n'.join(lines)
+
+
+def _texts(row: Iterable) -> list[str]:
+    return [cell_text(cell) for cell in row]
 
 
 def _rule(widths: list[int], left: int) -> list[str]:

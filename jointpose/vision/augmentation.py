@@ -122,10 +122,12 @@ def adjust_colours(image: np.ndarray, brightness: float, contrast: float, gains=
     Each channel becomes ((v + brightness - mean) * contrast + mean) * gain, clipped, where mean is
     the channel's mean after the change of brightness.
     """
-    mean = np.array(cv2.mean(image)[:3]) + brightness  # [3]
+    red, green, blue, _ = cv2.mean(image)
+    mean = np.array([red, green, blue]) + brightness  # [3]
     levels = np.arange(256)[:, None] + brightness  # [256, 1]
     contrasted = (levels - mean) * contrast + mean  # [256, 3]
-    table = np.rint(np.clip(contrasted * gains, 0, 255)).astype(np.uint8)
+    clipped = np.clip(contrasted * gains, 0, 255)
+    table = np.rint(clipped).astype(np.uint8)
     return cv2.LUT(image, table[None])
 
 

@@ -71,7 +71,7 @@ def render_targets(joints_xy, shape: tuple[int, int], subcell: bool = False) -> 
 
 
 def _binomial(centre: np.ndarray, length: int) -> np.ndarray:
-    """The binomial along one axis, linear between cells: [..., 1] cells -> float32 [..., length]."""
+    """The binomial along one axis, linear between cells: [..., 1] -> float32 [..., length]."""
     distance = np.arange(length) - centre
     return np.interp(distance, _BINOMIAL_CELLS, _BINOMIAL).astype(np.float32)
 
@@ -124,13 +124,23 @@ def decode(maps, subcell: bool = True) -> np.ndarray:
     row, column = peaks(maps)  # each [n, k]
     row_col = np.stack([row, column], axis=-1).astype(np.float64)
     if subcell:
-        n, height, width, k = maps.shape
-        sample, joint = np.ogrid[:n, :k]
-        in_column = [maps[sample, at, column, joint] for at in _neighbours(row, height)]
-        in_row = [maps[sample, row, at, joint] for at in _neighbours(column, width)]
+        _, height, width, _ = maps.shape
+        in_row, in_column = _around_peaks(maps, row, column)
         row_col[..., 0] += _subcell_offset(*in_column) * _is_inside(row, height)
         row_col[..., 1] += _subcell_offset(*in_row) * _is_inside(column, width)
     return cell_centre(row_col).astype(np.float32)
+
+
+def _around_peaks(maps: np.ndarray, row: np.ndarray, column: np.ndarray) -> tuple[list, list]:
+    """The values before, at and after the peaks, in the peak's row and in its column.
+
+    Twice three arrays [n, k].
+    """
+    n, height, width, k = maps.shape
+    sample, joint = np.ogrid[:n, :k]
+    in_row = [maps[sample, row, at, joint] for at in _neighbours(column, width)]
+    in_column = [maps[sample, at, column, joint] for at in _neighbours(row, height)]
+    return in_row, in_column
 
 
 def _neighbours(index: np.ndarray, length: int) -> list[np.ndarray]:
@@ -149,8 +159,9 @@ def _subcell_offset(before: np.ndarray, at: np.ndarray, after: np.ndarray) -> np
     log_before = np.log(np.maximum(before, floor))
     log_at = np.log(np.maximum(at, floor))
     log_after = np.log(np.maximum(after, floor))
+    slope = log_before - log_after
     curvature = np.minimum(log_before - 2 * log_at + log_after, -1e-12)
-    return np.clip((log_before - log_after) / (2 * curvature), -0.5, 0.5)
+    return np.clip(slope / (2 * curvature), -0.5, 0.5)
 
 
 def decode_quarter_cell(maps: np.ndarray) -> np.ndarray:
@@ -159,14 +170,14 @@ def decode_quarter_cell(maps: np.ndarray) -> np.ndarray:
     It is moved by a quarter of a cell (Newell et al. 2016), and not at the border.
     [n, h, w, k] -> float32 [n, k, 2] (column, row), in cells as in `render_gaussians`.
     """
-    n, height, width, k = maps.shape
-    row, column = peaks(maps)
-    sample, joint = np.ogrid[:n, :k]
-    above, _, below = (maps[sample, at, column, joint] for at in _neighbours(row, height))
-    left, _, right = (maps[sample, row, at, joint] for at in _neighbours(column, width))
-    column_offset = 0.25 * np.sign(right - left) * _is_inside(column, width)
-    row_offset = 0.25 * np.sign(below - above) * _is_inside(row, height)
-    return np.stack([column + column_offset, row + row_offset], axis=-1).astype(np.float32)
+    _, height, width, _ = maps.shape
+    row, column = peaks(maps)  # each [n, k]
+    (left, _, right), (above, _, below) = _around_peaks(maps, row, column)
+    x_step = np.sign(right - left) * _is_inside(column, width)
+    y_step = np.sign(below - above) * _is_inside(row, height)
+    x = column + 0.25 * x_step
+    y = row + 0.25 * y_step
+    return np.stack([x, y], axis=-1).astype(np.float32)
 
 
 def peak_confidence(maps: np.ndarray) -> np.ndarray:

@@ -51,8 +51,9 @@ def overlay_maps(
 
 def heat_map_tile(image: np.ndarray, heat_map: np.ndarray, caption: str, colour) -> np.ndarray:
     """Paints one heat map [h, w] over its grey image [h, w, 3], scaled by its own peak."""
-    strength = np.clip(heat_map / max(heat_map.max(), EPSILON), 0, 1)[..., None]
-    tile = tinted(image, strength, np.array(colour))
+    peak = max(heat_map.max(), EPSILON)
+    strength = np.clip(heat_map / peak, 0, 1)
+    tile = tinted(image, strength[..., None], np.array(colour))
     write_text(tile, caption, (6, 18), TILE_FONT_SCALE, colour)
     return tile
 
@@ -86,7 +87,8 @@ def map_image(values: np.ndarray, caption: str) -> np.ndarray:
     """
     low = values.min()
     high = values.max()
-    levels = np.rint(255 * (values - low) / max(high - low, EPSILON)).astype(np.uint8)
+    span = max(high - low, EPSILON)
+    levels = np.rint(255 * (values - low) / span).astype(np.uint8)
     levels = cv2.resize(levels, SIZE, interpolation=cv2.INTER_NEAREST)
     image = cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)
     text = f'{caption}  {low:.3g} .. {high:.3g}'
@@ -102,19 +104,24 @@ def filter_grid(weights: np.ndarray) -> np.ndarray:
     size, _, _, n = weights.shape
     side = int(np.ceil(n**0.5))  # filters in a row
     cell = size + 1  # a filter and the line beside it, pixels
-    filters = weights.transpose(3, 0, 1, 2) / max(np.abs(weights).max(), EPSILON)
-    tiles = np.zeros((side * side, cell, cell, 3))
-    tiles[:n, :size, :size] = filters
-    grid = tiles.reshape(side, side, cell, cell, 3).swapaxes(1, 2)
-    grid = grid.reshape(side * cell, side * cell, 3)
+    largest = max(np.abs(weights).max(), EPSILON)
+    tiles = np.zeros((side * side, cell, cell, 3))  # from -1 to 1
+    tiles[:n, :size, :size] = weights.transpose(3, 0, 1, 2) / largest
+    grid = tiles.reshape(side, side, cell, cell, 3)
+    grid = grid.swapaxes(1, 2).reshape(side * cell, side * cell, 3)
     levels = np.rint(127.5 * (1 + grid)).astype(np.uint8)
-    factor = max(1, SIZE[1] // len(grid))
+    _, height = SIZE
+    factor = max(1, height // len(grid))
     return levels.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def tile_grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:
     """Joins images of equal size in rows; the last row is filled with black."""
-    missing = -len(tiles) % columns
-    tiles = tiles + [np.zeros_like(tiles[0])] * missing
-    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    black = np.zeros_like(tiles[0])
+    n_missing = -len(tiles) % columns
+    tiles = tiles + [black] * n_missing
+    rows = []
+    for first in range(0, len(tiles), columns):
+        row = tiles[first : first + columns]
+        rows.append(np.hstack(row))
     return np.vstack(rows)
