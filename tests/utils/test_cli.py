@@ -1,11 +1,14 @@
 """Command lines as people type them: what is said of unknown options and names, what --help begins with."""
 
+import errno
 import glob
 import importlib
 import os
 import re
 import sys
 
+import forked
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -153,3 +156,52 @@ def test_bars_come_from_progress_alone():
 def imports_tqdm(path):
     with open(path, encoding='utf-8') as file:
         return re.search(r'^ *(from|import) tqdm', file.read(), re.MULTILINE) is not None
+
+
+# --- errors and exit codes ----------------------------------------------------------------------
+
+
+def no_array():
+    return np.empty(1 << 60, np.uint8)
+
+
+def no_thread():
+    raise RuntimeError("can't start new thread")
+
+
+def no_process():
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def no_block():
+    raise OSError(errno.EIO, os.strerror(errno.EIO), 'arrays/people_test_flic.npy')
+
+
+@pytest.mark.parametrize(
+    'fault, words',
+    [
+        (no_array, 'out of memory: Unable to allocate'),
+        (no_thread, "out of memory: can't start new thread"),
+        (no_process, 'Resource temporarily unavailable'),
+        (no_block, 'arrays/people_test_flic.npy: Input/output error'),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line_and_exit_code_1(capsys, fault, words):
+    with pytest.raises(SystemExit) as end:
+        cli.run_script(fault)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 1 and ' error: ' in line and words in line
+
+
+def test_a_mistake_of_the_programs_own_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.run_script(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    'script', ['main.py', 'data.py', 'evaluate.py', 'pairwise_distr.py', 'show.py', 'export.py']
+)
+def test_wrong_usage_is_one_line_and_a_hint(script):
+    done = forked.run([script, '--no_such_option'])
+    assert done.returncode == 2 and done.stderr.count('\n') == 1
+    assert done.stderr.startswith(f'{script}: error: ') and '--help' in done.stderr

@@ -1,0 +1,190 @@
+"""Stored states and settings with a right checksum and wrong content, and how runs resume."""
+
+import argparse
+import json
+import os
+import shlex
+
+import forked
+import pytest
+
+from jointpose import run_options, systems
+from jointpose.systems import tompson
+from jointpose.training import checkpoint
+from jointpose.training import options as command_line
+from jointpose.utils.errors import InputError
+
+PRETRAINED = os.path.join(forked.ROOT, 'pretrained', 'flic')
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A copy of the published checkpoint, and a function that changes its state.json and sets the checksum right."""
+    found = checkpoint.find('', PRETRAINED)
+    folder = tmp_path / 'models' / 'run' / os.path.basename(found.path)
+    folder.mkdir(parents=True)
+    for name in os.listdir(found.path):
+        if name != checkpoint.STATE:
+            os.link(os.path.join(found.path, name), folder / name)
+
+    def rewrite(**changes):
+        state = {**found.state, **changes}
+        state['settings'] = changes.get(
+            'settings', {**found.state['settings'], **changes.pop('some', {})}
+        )
+        state.pop('some', None)
+        (folder / checkpoint.STATE).write_text(json.dumps({**state, 'crc': checkpoint._crc(state)}))
+        return str(folder)
+
+    return rewrite
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'step': -1},
+        {'step': '7'},
+        {'step': True},
+        {'settings': []},
+        {'settings': None},
+        {'files': {}},
+        {'files': []},
+        {'files': {'model.index': 7}},
+        {'files': {'../../x': '0', 'model.index': '0'}},
+        {'best': {'step': 'a', 'rate': 1}},
+        {'best': 7},
+        {'sums': [1]},
+        {'epochs_logged': 1.5},
+        {'data_id': ['a']},
+        {'code': None},
+        {'time': 'now'},
+    ],
+    ids=str,
+)
+def test_a_state_of_wrong_types_is_damaged(published, changes):
+    path = published(**changes)
+    with pytest.raises(InputError, match=f'state.json is damaged: .*{next(iter(changes))}'):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    'some',
+    [
+        {'width': '16'},
+        {'width': -1},
+        {'width': 16.5},
+        {'width': True},
+        {'width': [16]},
+        {'use_sm': 1},
+        {'lr': 'nan'},
+        {'lr': None},
+        {'zoom': [0.5]},
+        {'zoom': 0.5},
+        {'zoom': ['0.5', 1]},
+        {'gpus': []},
+        {'gpus': [-1]},
+        {'optimizer': 'sgd'},
+        {'optimizer': {}},
+        {'dataset': '../x'},
+        {'seed': 1e999},
+    ],
+    ids=str,
+)
+def test_settings_that_no_command_line_could_give_are_refused(published, some):
+    path = published(some=some)
+    for arguments in (['--restore', path], ['--train', '--init', path]):
+        with pytest.raises(InputError, match=f'setting {next(iter(some))} is'):
+            run_options.resolve_options(arguments)
+
+
+def test_settings_of_every_option_are_taken_as_they_were_stored(published):
+    words = [
+        '--train',
+        '--use_sm',
+        '--data_augm',
+        '--gpus',
+        '0',
+        '1',
+        '--zoom',
+        '0.7',
+        '1.4',
+        '--train_examples',
+        '9',
+        '--lr',
+        '1',
+        '--lr_steps',
+        '170:0.1',
+        '200:0.01',
+        '--colour',
+        '0.2',
+    ]
+    options, explicit = command_line.parse(tompson.Tompson, systems.names(), words)
+    settings = json.loads(json.dumps(command_line.settings_of(options, tompson.Tompson)))
+    restored, _ = command_line.parse(
+        tompson.Tompson, systems.names(), ['--train', '--restore', 'x']
+    )
+    command_line.merge_restored(
+        restored, {'train', 'restore'}, settings, 'x', tompson.Tompson, systems.names()
+    )
+    assert command_line.settings_of(restored, tompson.Tompson) == settings and explicit
+
+
+@pytest.mark.parametrize('system', ['../evil', 'nobody', ['tompson'], 7, None])
+def test_a_checkpoint_of_no_system_is_refused(published, system):
+    with pytest.raises(InputError, match='of a system that is not here'):
+        run_options.resolve_options(['--restore', published(some={'system': system})])
+
+
+@pytest.mark.parametrize(
+    'places',
+    [{}, {'data': 'my arrays', 'model_path': '/m', 'tb_folder': '', 'predictions': 'a;b.mat'}],
+)
+def test_the_line_to_go_on_with_leads_to_the_same_places(places):
+    words = [word for name, value in places.items() for word in (f'--{name}', value)]
+    options, _ = command_line.parse(tompson.Tompson, systems.names(), ['--train', *words])
+    line = command_line.resume_command('models ex/run', options)
+    assert '\n' not in line
+    program, script, *words = shlex.split(line)
+    again, explicit = command_line.parse(tompson.Tompson, systems.names(), words)
+    assert (program, script, again.train, again.restore) == (
+        'python',
+        'main.py',
+        True,
+        'models ex/run',
+    )
+    for name in ('model_path', 'tb_folder', 'predictions', 'workers', 'chief', 'min_workers'):
+        assert getattr(again, name) == getattr(options, name)
+    assert explicit == {'train', 'restore', *places} - {'data'}  # the run remembers its arrays
+
+
+def test_a_training_without_arrays_or_priors_leaves_nothing_behind(tmp_path, arrays_folder):
+    (tmp_path / 'no_priors').mkdir()
+    for name in os.listdir(arrays_folder):
+        if name.endswith(('flic.npy', '.json')):
+            os.link(os.path.join(arrays_folder, name), tmp_path / 'no_priors' / name)
+    for data, word in (
+        ('nowhere', 'run data.py first'),
+        ('no_priors', 'run pairwise_distr.py first'),
+    ):
+        done = forked.run(['main.py', '--train', '--use_sm', '--data', data], cwd=tmp_path)
+        assert done.returncode == 2 and word in done.stderr and done.stdout == ''
+        assert os.listdir(tmp_path) == ['no_priors']
+
+
+def test_only_gpus_that_were_asked_for_are_missed():
+    def named(*words):
+        return command_line.parse(tompson.Tompson, systems.names(), ['--train', *words])[
+            0
+        ].gpus_named
+
+    assert named('--gpus', '0') and named('--gpus', '0', '1') and not named()
+    options, _ = command_line.parse(tompson.Tompson, systems.names(), ['--train', '--restore', 'x'])
+    for gpus, asked in (([0], False), ([0, 1], True)):
+        restored = argparse.Namespace(**vars(options))
+        settings = {**command_line.settings_of(options, tompson.Tompson), 'gpus': gpus}
+        command_line.merge_restored(
+            restored, {'train', 'restore'}, settings, 'x', tompson.Tompson, systems.names()
+        )
+        assert restored.gpus_named is asked and 'gpus_named' not in command_line.settings_of(
+            restored, tompson.Tompson
+        )
