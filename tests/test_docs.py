@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 
+import extending
 import pytest
 from conftest import ROOT
 
@@ -47,8 +48,15 @@ def test_links_lead_somewhere(page):
             assert heading in headings, link
 
 
+@pytest.fixture
+def small_system(tmp_path):
+    """The system of docs/extending.md."""
+    with extending.system_file(tmp_path, 'small', extending.example()):
+        yield
+
+
 @pytest.mark.parametrize('page', PAGES)
-def test_commands_are_understood(page, monkeypatch):
+def test_commands_are_understood(page, monkeypatch, small_system):
     """Every call of main.py: its options are known and go together; --restore and --predict name what is there."""
     monkeypatch.chdir(ROOT)
     lines = re.findall(r'python main\.py ([^`;&|#\n]+)', text_of(page))

@@ -4,7 +4,7 @@
     python -m tools.compare --table                                Markdown table and chart of the results so far
 
 Each system is trained by main.py on the same people with the same flips, turns and zooms, batch, optimiser and kind of
-schedule, narrowed and with what its own page found for short trainings (SETTINGS), for as many epochs as come nearest
+schedule, narrowed and with its own options for short trainings (SHORT_TRAINING), for as many epochs as come nearest
 to --minutes of its own processor time, which a first trial of two short epochs estimates and the log measures.  After
 each epoch it is evaluated on people of the held-out tenth (--validation); at the end, once, on the test people, a
 single view each.  Evaluations do not count as training time.
@@ -52,13 +52,6 @@ COMMON = (
     '--tb_folder',
     '',
 )
-SETTINGS = {
-    'tompson': ('--use_sm', '--width', 8, '--scales', 'single'),
-    'deeppose': ('--width', 8, '--conv_lr', 0.001),
-    'cpm': ('--width', 8, '--stages', 3, '--sigma', 16, '--scales', 'single', '--clip_norm', 0),
-    'hrnet': ('--width', 8),
-    'spm': ('--width', 8),
-}
 # In training and at the end: after so few updates of spm hardly anybody's confidence is at the default.
 EVALUATED = {'spm': ('--threshold', 0.05)}
 # Elbow and wrist in %, PCK@0.2, observer-centric, trained to the end: Wei et al. 2016 (CPM), of lsho-rhip; table of
@@ -159,21 +152,13 @@ def measure(name, args):
 
 
 def settings_of(name):
-    """A system's own options: those of SETTINGS; for a new one its --debug width.  InputError if it has no FLIC."""
-    if name in SETTINGS:
-        return SETTINGS[name]
+    """A system's options for a short training, or else --debug.  InputError if it has no FLIC."""
     system = systems.load(name)
     if 'flic' not in system.DATASETS:
         raise InputError(
             f'--systems {name}: is not trained on FLIC (data sets: {", ".join(system.DATASETS)})'
         )
-    own = ('--width', system.DEBUG_WIDTH) if hasattr(system, 'DEBUG_WIDTH') else ()
-    print(
-        f'{name}: no entry in SETTINGS of tools/compare.py, trained with its defaults',
-        *(f'and --width {width}' for width in own[1:]),
-        flush=True,
-    )
-    return own
+    return system.SHORT_TRAINING or ('--debug',)
 
 
 def run_main(*arguments):
@@ -307,7 +292,7 @@ def parse(arguments=None):
         '--systems',
         nargs='+',
         choices=systems.names(),
-        default=list(SETTINGS),
+        default=systems.names(),
         metavar='NAME',
         help='(default: %(default)s)',
     )

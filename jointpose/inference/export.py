@@ -150,9 +150,8 @@ def settings_of(found):
     settings = found.state['settings']
     system = systems.load(settings.get('system', command_line.DEFAULT_SYSTEM))
     options, explicit = command_line.parse(system, systems.names(), ['--restore'])
-    return system, command_line.merge_restored(
-        options, explicit, settings, found.path, system, systems.names()
-    )
+    command_line.merge_restored(options, explicit, settings, found.path, system, systems.names())
+    return system(options), options
 
 
 def inputs_to_check(system, options, folder, n):

@@ -73,6 +73,18 @@ class CPM(System):
     SCHEDULE = ((10 / 300, 0.1), (60 / 300, 0.01), (120 / 300, 0.001))
     FULL_WIDTH = 64
     DEBUG_WIDTH = 16
+    SHORT_TRAINING = (
+        '--width',
+        '8',
+        '--stages',
+        '3',
+        '--sigma',
+        '16',
+        '--scales',
+        'single',
+        '--clip_norm',
+        '0',
+    )
     TEST_OPTIONS = ('--width', '1', '--stages', '2', '--scales', 'single')
 
     # --- options --------------------------------------------------------------------------------
