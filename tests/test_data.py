@@ -120,7 +120,7 @@ def test_arrays_hold_frames_and_joints(flic_like, tmp_path):
     people = read_annotations(meta)
     for split in arrays.SPLITS:
         loaded = arrays.load_split(out, split, manifest, verify=True)
-        mine = data.select(people, people.split == split)
+        mine = people.select(people.split == split)
         assert manifest['counts'][split] == len(mine.file) == len(loaded.images)
         for i, file in enumerate(mine.file):
             frame = cv2.imread(os.path.join(images, file))[..., ::-1]

@@ -29,7 +29,7 @@ import numpy as np
 import scipy.ndimage
 
 from jointpose import data, pairwise_distr, run_options, spatial_model
-from jointpose.datasets import arrays, flic
+from jointpose.datasets import array_writer, arrays, flic
 from jointpose.datasets.flic import (
     HEIGHT,
     MAP_HEIGHT,
@@ -654,8 +654,8 @@ def bench_preprocessing(sizes, folder):
     frames = [functools.partial(data.decode, path) for path in paths]
 
     def alone():
-        with data.pool_of(len(os.sched_getaffinity(0))) as pool:
-            assert not any(pool.map(data.error_or_none, frames, chunksize=data.ROWS_A_JOB))
+        with array_writer.worker_pool(len(os.sched_getaffinity(0))) as pool:
+            assert not any(pool.map(data.error_or_none, frames, chunksize=array_writer.ROWS_A_JOB))
 
     (ours, alone, plain), runs = measure(
         sizes.repeats,

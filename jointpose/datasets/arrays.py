@@ -1,21 +1,21 @@
-"""The arrays of a data set on disk: their layout, opened and checked against their manifest; which people are used.
+"""The arrays of a data set on disk: their layout, their manifest, reading them, and choosing people from them.
 
-`data.py` writes for each split in {train, test}, of FLIC, whose frames have one size,
+`data.py` writes these files for each split, train and test.  For FLIC, whose frames have one size:
     x_{split}_flic.npy            uint8   [n, 480, 720, 3]   RGB frames
     joints_{split}_flic.npy       float32 [n, 10, 2]         (x, y) pixels, backward-facing people's sides swapped
     people_{split}_flic.npy       PERSON_DTYPE [n]                file, torsobox (x1 y1 x2 y2), backward, row in examples.mat
-and of a data set whose pictures have any size
+For a data set with pictures of any size:
     pictures_{split}_NAME.npy     picture_dtype() [m]              file, height, width, the set's own id
     joints_{split}_NAME.npy       float32 [n, k, 2]          (x, y) pixels of the picture; 0 where not labelled
-    people_{split}_NAME.npy       person_dtype(k) [n]              all else of a person, and the picture's place in `pictures`
-and `manifest.json`: the data set's name, counts, settings, checksums and the id of the run of data.py that wrote them;
-where the pictures are, if they are not in the arrays.  The manifest is written last: a folder without it holds no
-finished arrays.
+    people_{split}_NAME.npy       person_dtype(k) [n]        all else of a person, and the row of the picture in `pictures`
+Beside them is `manifest.json`: the name of the data set, counts, settings, checksums, an id of the content, and, where
+the pictures are not in the arrays, their folder.  It is written last: a folder without it has no finished arrays.
 """
 
-import collections
 import json
 import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,38 +29,50 @@ MANIFEST = 'manifest.json'
 SPLITS = ('train', 'test')
 FILE_WIDTH = 80  # characters of a picture's name; more where a set has longer ones
 
-# People to train or to be tested on, n of them.  images[row]: uint8 [h, w, 3] RGB.  joints: float32 [n, k, 2] pixels of
-# these.  people: structured array [n] of what else a crops.Person has, and more.  rows: where they are in the arrays of
-# `split` ('train' or 'test').  After `by_picture` a row is a picture and all its people.
-Split = collections.namedtuple('Split', 'images joints people rows split')
+
+class Split(NamedTuple):
+    """The n people of one split, or some of them; after `by_picture` a row is a picture and its people."""
+
+    images: Sequence  # images[row]: uint8 [h, w, 3], RGB
+    joints: np.ndarray  # float32 [n, k, 2], pixels of these
+    people: np.ndarray  # structured [n]: the other fields of crops.Person, and more
+    rows: np.ndarray  # int [n]: where they are in the arrays of the split
+    split: str  # 'train' or 'test'
 
 
-def picture_dtype(width=FILE_WIDTH):
-    """The dtype of a picture whose name has at most `width` characters."""
+def picture_dtype(width: int = FILE_WIDTH) -> np.dtype:
+    """Returns the dtype of a picture whose name has at most `width` characters."""
     return np.dtype([('file', f'U{width}'), ('height', '<i4'), ('width', '<i4'), ('id', '<i8')])
 
 
-def person_dtype(k, width=FILE_WIDTH):
-    """The dtype of a person with k joints, but for the joints themselves: what crops.Person says; area: that of the
-    person's segment, pixels; crowd: not one person, but a group; id: the set's own; width: as of `picture_dtype`."""
+def person_dtype(k: int, width: int = FILE_WIDTH) -> np.dtype:
+    """Returns the dtype of a person with k joints; the joints themselves are an array of their own.
+
+    width: see `picture_dtype`.
+    """
     return np.dtype(
         [
+            # See crops.Person.
             ('file', f'U{width}'),
             ('visible', 'u1', k),
             ('box', '<f4', 4),
             ('centre', '<f4', 2),
             ('scale', '<f4'),
             ('unit', '<f4'),
+            # Of the person's segment, in pixels.
             ('area', '<f4'),
+            # Not one person, but a group.
             ('crowd', '?'),
+            # The picture's row in the array of pictures.
             ('picture', '<i4'),
+            # The data set's own.
             ('id', '<i8'),
         ]
     )
 
 
-def picture_layout(k):
-    """The layout of the arrays of a data set of pictures of any size."""
+def picture_layout(k: int) -> dict[str, tuple]:
+    """Returns the layout of a data set with k joints and pictures of any size: {kind: (dtype, shape of a row)}."""
     return {
         'pictures': (picture_dtype(), ()),
         'joints': (np.dtype(np.float32), (k, 2)),
@@ -68,23 +80,24 @@ def picture_layout(k):
     }
 
 
-def file_name(kind, split, dataset='flic'):
+def file_name(kind: str, split: str, dataset: str = 'flic') -> str:
+    """Returns the name of an array's file; kind: 'joints', 'people', 'x' or 'pictures'."""
     return f'{kind}_{split}_{dataset}.npy'
 
 
-def default_folder(source):
-    """Where data.py puts the arrays of a data set, and the other scripts look for them, unless told otherwise."""
+def default_folder(source: str) -> str:
+    """Returns the default of data.py --out and of the other scripts' --data; source: a data set's name."""
     return 'arrays' if source == 'flic' else f'arrays_{source}'
 
 
-def read_manifest(folder):
-    """The manifest as a dictionary; says how to make it where it is absent."""
+def read_manifest(folder: str) -> dict:
+    """Reads the manifest; the InputError for an absent one says how to make it."""
     path = os.path.join(folder, MANIFEST)
     check_is_file(path)
     try:
         with open(path, encoding='utf-8') as file:
             manifest = json.load(file)
-        manifest.setdefault('dataset', 'flic')  # that of arrays from before there were others
+        manifest.setdefault('dataset', 'flic')  # early manifests do not say
         check_types(manifest)
     except FileNotFoundError:
         raise InputError(
@@ -103,17 +116,16 @@ def read_manifest(folder):
     return manifest
 
 
-def check_types(manifest):
-    """ValueError or KeyError for what data.py does not write, whatever wrote it."""
-    counts = [
-        manifest[kind][split]
-        for split in SPLITS
-        for kind in ('counts', 'pictures')
-        if kind in manifest
-    ]
+def check_types(manifest: dict) -> None:
+    """Raises ValueError or KeyError for a manifest that data.py cannot have written."""
+    counts = []
+    for kind in ('counts', 'pictures'):
+        if kind in manifest:
+            counts += [manifest[kind][split] for split in SPLITS]
     sums = [*manifest['checksums'].items(), *manifest['spots'].items()]
     known = manifest['dataset'] in datasets.names()
-    sound = {
+    has_frames = known and datasets.load(manifest['dataset']).frame_size is not None
+    is_sound = {
         'id': isinstance(manifest['id'], str),
         'settings': isinstance(manifest['settings'], dict),
         'counts': 'counts' in manifest
@@ -121,52 +133,54 @@ def check_types(manifest):
         'checksums': all(isinstance(crc, str) for _, crc in sums),
         'dataset': known,
         'images': not known
-        or datasets.load(manifest['dataset']).frame_size is not None
+        or has_frames
         or (isinstance(manifest['images'], str) and manifest['images']),
     }
-    for name, good in sound.items():
+    for name, good in is_sound.items():
         if not good:
             raise ValueError(f'{name} is {manifest.get(name)!r:.80}')
 
 
-def load_split(folder, split, manifest, verify=False):
-    """Opens one split's arrays, each checked against the manifest; `verify` also compares the checksums.
+def load_split(folder: str, split: str, manifest: dict, verify: bool = False) -> Split:
+    """Opens one split's arrays, each checked against the manifest.
 
-    Joints are refused if NaN or far outside their picture.  Returns a Split; frames stay on disk, and pictures of any
-    size are decoded when they are asked for.
+    Frames stay on disk, and pictures of any size are decoded when they are indexed.
+
+    Args:
+        verify: compare the checksums of whole files, not of samples of them.
+
+    Raises:
+        InputError: an array is absent or not the manifest's, or a joint is NaN or far outside.
     """
     name = manifest['dataset']
     data_set = datasets.load(name)
-    stored = {kind: load_array(folder, kind, split, manifest, verify) for kind in data_set.layout}
-    stored = {
-        kind: Frames(array) if kind == 'x' else np.array(array) for kind, array in stored.items()
-    }
+    stored = {}
+    for kind in data_set.layout:
+        array = load_array(folder, kind, split, manifest, verify)
+        stored[kind] = Frames(array) if kind == 'x' else np.array(array)
     data_set.check_joints(stored['joints'], os.path.join(folder, file_name('joints', split, name)))
     people = data_set.complete_people(stored['people'], stored['joints'])
-    images = (
-        stored['x']
-        if 'x' in stored
-        else Pictures(manifest['images'], stored['pictures'], people['picture'])
-    )
+    if 'x' in stored:
+        images = stored['x']
+    else:
+        images = Pictures(manifest['images'], stored['pictures'], people['picture'])
     return Split(images, stored['joints'], people, np.arange(len(people)), split)
 
 
 class Frames:
-    """The rows of a .npy file, read when they are asked for.
+    """The rows of a .npy file, read when they are indexed.
 
-    Not mapped: of a file that is cut short meanwhile, mapped rows end the process by a bus error without a word; here
-    they are an InputError that names it.  The file stays open: rows are those of the array that was checked, though
-    data.py should write another one in its place.
+    The file is not mapped into memory: if a mapped file were cut short meanwhile, the process would
+    end with a bus error and no message; here that is an InputError.  The file stays open, so rows
+    are those of the array that was checked, even if data.py replaces the file.
     """
 
     def __init__(self, array):
         """array: a memory map of the whole file, checked."""
-        self.path, self.offset, self.dtype, self.shape = (
-            array.filename,
-            array.offset,
-            array.dtype,
-            array.shape,
-        )
+        self.path = array.filename
+        self.offset = array.offset
+        self.dtype = array.dtype
+        self.shape = array.shape
         self.file = open(self.path, 'rb', buffering=0)  # noqa: SIM115 (stays open)
 
     def __len__(self):
@@ -174,12 +188,15 @@ class Frames:
 
     def __getitem__(self, index):
         rows = np.arange(self.shape[0])[index]
-        return self._row(rows) if np.ndim(rows) == 0 else np.stack([self._row(row) for row in rows])
+        if np.ndim(rows) == 0:
+            return self._row(rows)
+        return np.stack([self._row(row) for row in rows])
 
     def _row(self, row):
         values = np.empty(self.shape[1:], self.dtype)
         content = memoryview(values).cast('B')
-        start, done = self.offset + int(row) * values.nbytes, 0
+        start = self.offset + int(row) * values.nbytes
+        done = 0
         while done < values.nbytes:
             try:
                 n = os.preadv(self.file.fileno(), [content[done:]], start + done)
@@ -196,13 +213,13 @@ class Frames:
 
 
 class Pictures:
-    """Pictures of any format and size as a sequence of uint8 [h, w, 3] RGB, decoded when they are asked for.
+    """Pictures of any format and size, a sequence of uint8 [h, w, 3] RGB, decoded when they are indexed."""
 
-    folder: where they are; table: picture_dtype() [m]; places [n]: where in the table each is.
-    """
-
-    def __init__(self, folder, table, places):
-        self.folder, self.table, self.places = folder, table, places
+    def __init__(self, folder: str, table: np.ndarray, places: np.ndarray):
+        """table: the folder's pictures, picture_dtype() [m].  places: [n], the row of each picture there."""
+        self.folder = folder
+        self.table = table
+        self.places = places
 
     def __len__(self):
         return len(self.places)
@@ -214,10 +231,11 @@ class Pictures:
 
 
 class Subset:
-    """Some rows of a sequence, read when they are asked for."""
+    """Some rows of a sequence, read when they are indexed."""
 
     def __init__(self, array, rows):
-        self.array, self.rows = array, rows
+        self.array = array
+        self.rows = rows
 
     def __len__(self):
         return len(self.rows)
@@ -226,8 +244,8 @@ class Subset:
         return self.array[self.rows[index]]
 
 
-def select(split, rows):
-    """The Split of these rows only."""
+def select(split: Split, rows) -> Split:
+    """Returns the Split of these rows only."""
     return Split(
         Subset(split.images, rows),
         split.joints[rows],
@@ -237,58 +255,73 @@ def select(split, rows):
     )
 
 
-def system_samples(split, most):
-    """The Split whose rows are a system's samples: pictures of up to `most` people; if it is None, labelled people."""
-    return by_picture(split, most) if most else labelled_people(split)
+def system_samples(split: Split, max_people: int | None) -> Split:
+    """Returns the Split whose rows are a system's samples.
 
-
-def labelled_people(split):
-    """Those of whom at least one joint is labelled."""
-    some = split.people['visible'].any(axis=1)
-    return split if some.all() else select(split, np.flatnonzero(some))
-
-
-def by_picture(split, most):
-    """The Split whose rows are pictures: all fields of their people begin with an axis of `most` people, padded with
-    people of whom nothing is visible; `rows` is their rows in the arrays.  Of more people in a picture the smallest are
-    left out; groups always.
-
-    Pictures without anybody stay in the test split alone: there is nobody to be found in them.
+    They are pictures of up to `max_people` people or, if that is None, the labelled people.
     """
-    (images, files), people, k = whole_pictures(split), split.people, split.joints.shape[1]
-    members = [[] for _ in files]
-    for row in np.lexsort(
-        (-people['area'], ~people['visible'].any(axis=1))
-    ):  # the labelled, large ones first
-        if not people['crowd'][row] and len(members[people['picture'][row]]) < most:
-            members[people['picture'][row]].append(row)
-    chosen = np.array([i for i, rows in enumerate(members) if rows or split.split == 'test'], int)
-    fields = [
-        (name, base, (most, *shape))
-        for name, (base, shape) in (
-            (name, people.dtype[name].subdtype or (people.dtype[name], ()))
-            for name in people.dtype.names
-        )
-        if name not in ('file', 'picture')
-    ]
-    joints = np.zeros((len(chosen), most, k, 2), np.float32)
-    records = np.zeros(
-        len(chosen), [('file', files.dtype), ('picture', '<i4'), ('rows', '<i4', most), *fields]
-    )
-    records['file'], records['picture'] = files[chosen], chosen
+    return by_picture(split, max_people) if max_people else labelled_people(split)
+
+
+def labelled_people(split: Split) -> Split:
+    """Returns the people with at least one labelled joint."""
+    is_labelled = split.people['visible'].any(axis=1)
+    return split if is_labelled.all() else select(split, np.flatnonzero(is_labelled))
+
+
+def by_picture(split: Split, max_people: int) -> Split:
+    """Returns the Split whose rows are pictures with their people.
+
+    All fields of people begin with an axis of `max_people` people, padded with people without
+    visible joints; the field `rows` is their rows in the arrays.  If a picture has more people, the
+    smallest are left out; groups always are.
+
+    Pictures without people are kept in the test split only: there is nothing to learn from them.
+    """
+    images, files = whole_pictures(split)
+    members = _members(split.people, len(files), max_people)
+    is_test = split.split == 'test'
+    chosen = np.array([i for i, rows in enumerate(members) if rows or is_test], int)
+
+    k = split.joints.shape[1]
+    joints = np.zeros((len(chosen), max_people, k, 2), np.float32)
+    people = np.zeros(len(chosen), _picture_people_dtype(split.people.dtype, files, max_people))
+    people['file'] = files[chosen]
+    people['picture'] = chosen
+    own_fields = [name for name in split.people.dtype.names if name not in ('file', 'picture')]
     for i, picture in enumerate(chosen):
         rows = members[picture]
-        joints[i, : len(rows)], records['rows'][i, : len(rows)] = (
-            split.joints[rows],
-            split.rows[rows],
-        )
-        for name, *_ in fields:
-            records[name][i, : len(rows)] = people[name][rows]
-    return Split(Subset(images, chosen), joints, records, chosen, split.split)
+        n = len(rows)
+        joints[i, :n] = split.joints[rows]
+        people['rows'][i, :n] = split.rows[rows]
+        for name in own_fields:
+            people[name][i, :n] = split.people[name][rows]
+    return Split(Subset(images, chosen), joints, people, chosen, split.split)
 
 
-def whole_pictures(split):
-    """(images, their files) of a split's people's pictures, in the order that `picture` of a person counts in."""
+def _members(people, n_pictures, max_people):
+    """The rows of up to max_people people of each picture, the labelled and large ones first."""
+    members = [[] for _ in range(n_pictures)]
+    is_labelled = people['visible'].any(axis=1)
+    for row in np.lexsort((-people['area'], ~is_labelled)):
+        of_picture = members[people['picture'][row]]
+        if not people['crowd'][row] and len(of_picture) < max_people:
+            of_picture.append(row)
+    return members
+
+
+def _picture_people_dtype(person, files, max_people):
+    """The dtype of a picture's people; person: that of one of them."""
+    fields = [('file', files.dtype), ('picture', '<i4'), ('rows', '<i4', max_people)]
+    for name in person.names:
+        if name not in ('file', 'picture'):
+            base, shape = person[name].subdtype or (person[name], ())
+            fields.append((name, base, (max_people, *shape)))
+    return np.dtype(fields)
+
+
+def whole_pictures(split: Split):
+    """Returns the images of a split's pictures and their files, in the order that a person's `picture` counts in."""
     if isinstance(split.images, Pictures):
         table = split.images.table
         return Pictures(split.images.folder, table, np.arange(len(table))), table['file']
@@ -296,45 +329,56 @@ def whole_pictures(split):
     return Subset(split.images, first), files
 
 
-def evenly_spaced(split, n):
-    """n people evenly spread over the split (FLIC's order is by film); all of them if n is None or too large."""
-    have = len(split.images)
-    return split if n is None or n >= have else select(split, np.arange(n) * have // n)
+def evenly_spaced(split: Split, n: int | None) -> Split:
+    """Returns n people evenly spaced over the split, which FLIC orders by film.
+
+    All of them if n is None or not smaller than their number.
+    """
+    n_people = len(split.images)
+    if n is None or n >= n_people:
+        return split
+    return select(split, np.arange(n) * n_people // n)
 
 
-def hold_out(split):
-    """(the rest, a tenth) of a split: of a hundred stretches (fewer where there are fewer people) every tenth is held
-    out, so that frames of one shot stay together."""
+def hold_out(split: Split) -> tuple[Split, Split]:
+    """Returns the rest of a split, and a tenth of it for validation.
+
+    Of 100 stretches of people (fewer if there are few people) every tenth is held out, so that the
+    frames of a shot stay together.
+    """
     n = len(split.images)
     if n < 10:
         raise InputError(f'--validation: {n} people are too few to hold some out')
-    held = np.arange(n) * min(100, n - n % 10) // n % 10 == 9
-    return select(split, np.flatnonzero(~held)), select(split, np.flatnonzero(held))
+    n_stretches = min(100, n - n % 10)
+    is_held = np.arange(n) * n_stretches // n % 10 == 9
+    return select(split, np.flatnonzero(~is_held)), select(split, np.flatnonzero(is_held))
 
 
-def load_array(folder, kind, split, manifest, verify=False):
-    """Opens one array: a read-only memory map, checked as `load_split` says."""
+def load_array(
+    folder: str, kind: str, split: str, manifest: dict, verify: bool = False
+) -> np.memmap:
+    """Opens one array as a read-only memory map, checked as `load_split` describes."""
     name = file_name(kind, split, manifest['dataset'])
     path = os.path.join(folder, name)
     dtype, shape = datasets.load(manifest['dataset']).layout[kind]
     count = manifest['pictures' if kind == 'pictures' else 'counts'][split]
-    array = open_npy(path, dtype, (count,) + shape)
-    sums, sum_of = (
-        (manifest['checksums'], checksum) if verify else (manifest['spots'], sampled_checksum)
-    )
-    if sum_of(path) != sums.get(name):
+    array = open_npy(path, dtype, (count, *shape))
+    if verify:
+        same = checksum(path) == manifest['checksums'].get(name)
+    else:
+        same = sampled_checksum(path) == manifest['spots'].get(name)
+    if not same:
         raise InputError(
             f"{path}: its checksum is not the manifest's: damaged, or of another run of data.py"
         )
     return array
 
 
-def with_fields(records, **fields):
-    """A structured array [n] with further fields, each an array [n, ...]."""
-    parts = {**{name: records[name] for name in records.dtype.names}, **fields}
-    result = np.zeros(
-        len(records), [(name, part.dtype, part.shape[1:]) for name, part in parts.items()]
-    )
+def with_fields(records: np.ndarray, **fields) -> np.ndarray:
+    """Returns a structured array [n] with further fields, each an array [n, ...]."""
+    parts = {name: records[name] for name in records.dtype.names} | fields
+    dtype = [(name, part.dtype, part.shape[1:]) for name, part in parts.items()]
+    result = np.zeros(len(records), dtype)
     for name, part in parts.items():
         result[name] = part
     return result

@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 
 from jointpose import data
-from jointpose.datasets import arrays, flic, flic_plus, synthetic
+from jointpose.datasets import array_writer, arrays, flic, flic_plus, synthetic
 from jointpose.utils.errors import InputError
 
 FAR = 100_000  # frames: nobody of the same scene
@@ -227,8 +227,8 @@ def test_the_real_flic_has_two_frames_in_both_splits(flic):
 
 def test_too_full_a_disk_is_said_before_writing(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        data.shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(1 << 40, 1 << 40, 10**9)
+        shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(1 << 40, 1 << 40, 10**9)
     )
-    data.check_space(str(tmp_path / 'not' / 'yet'), 900)
+    array_writer.check_space(str(tmp_path / 'not' / 'yet'), 900)
     with pytest.raises(InputError, match=r'18\.0 GB are needed, but 1\.0 GB are free'):
-        data.check_space(str(tmp_path / 'not' / 'yet'), 17_380)
+        array_writer.check_space(str(tmp_path / 'not' / 'yet'), 17_380)

@@ -666,7 +666,7 @@ def test_somebody_elses_manifest_is_not_lost(tmp_path, monkeypatch, content):
     (tmp_path / 'manifest.json').write_text(content)
     with pytest.raises(
         InputError,
-        match=r'manifest\.json would be lost, which is none of data\.py\'s: name another',
+        match=r'manifest\.json would be lost, which data\.py did not write: choose another',
     ):
         run(monkeypatch, '--dataset', 'lsp', '--synthetic', '4', '--out', tmp_path)
     assert (tmp_path / 'manifest.json').read_text() == content and os.listdir(tmp_path) == [
