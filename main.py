@@ -219,11 +219,9 @@ def initial_weights(system, options, origin):
     """{variable: array} of what --init names, a checkpoint or another program's file; {} without --init."""
     if origin:
         return checkpoint.read_weights(origin.path)
-    return (
-        system.convert_weights(import_weights.load(options.init))
-        if import_weights.is_weights_file(options.init)
-        else {}
-    )
+    if import_weights.is_weights_file(options.init):
+        return import_weights.variables(options.init, system)
+    return {}
 
 
 def initialise(session, graph, start, found, options, trained):

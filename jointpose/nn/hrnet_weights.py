@@ -16,88 +16,67 @@ from jointpose.nn.layers import EPSILON
 
 THEIR_EPSILON = 1e-5
 HEAD = 'final_layer'  # the maps' convolution; its size is the number of joints
-# Our name of a convolution -> theirs, and their batch norm's.  {a}, {b} ... are the groups' numbers minus 1.
-PATTERNS = (
-    (r'stem/conv(\d+)', 'conv{A}', 'bn{A}'),
-    (r'stage1/block(\d+)/conv(\d+)', 'layer1.{a}.conv{B}', 'layer1.{a}.bn{B}'),
-    (r'stage1/block(\d+)/shortcut', 'layer1.{a}.downsample.0', 'layer1.{a}.downsample.1'),
+IGNORED = 'num_batches_tracked'  # a counter of PyTorch's batch norm
+# Their name of a layer, a convolution or its batch norm -> ours.  Groups a, b, ... count from 0 with
+# them and from 1 with us; groups A, B, ... are alike.
+LAYERS = (
+    (r'(?:conv|bn)(?P<A>\d+)', 'stem/conv{A}'),
+    (r'layer1\.(?P<a>\d+)\.(?:conv|bn)(?P<B>\d+)', 'stage1/block{a}/conv{B}'),
+    (r'layer1\.(?P<a>\d+)\.downsample\.[01]', 'stage1/block{a}/shortcut'),
+    (r'transition(?P<a>\d+)\.(?P<b>\d+)(?:\.0)?\.[01]', 'stage{a}/transition{b}'),
     (
-        r'stage(\d+)/module(\d+)/branch(\d+)/block(\d+)/conv(\d+)',
-        'stage{A}.{b}.branches.{c}.{d}.conv{E}',
-        'stage{A}.{b}.branches.{c}.{d}.bn{E}',
+        r'stage(?P<A>\d+)\.(?P<b>\d+)\.branches\.(?P<c>\d+)\.(?P<d>\d+)\.(?:conv|bn)(?P<E>\d+)',
+        'stage{A}/module{b}/branch{c}/block{d}/conv{E}',
     ),
     (
-        r'stage(\d+)/module(\d+)/fuse(\d+)_(\d+)/conv(\d+)',
-        'stage{A}.{b}.fuse_layers.{d}.{c}.{e}.0',
-        'stage{A}.{b}.fuse_layers.{d}.{c}.{e}.1',
+        r'stage(?P<A>\d+)\.(?P<b>\d+)\.fuse_layers\.(?P<d>\d+)\.(?P<c>\d+)\.[01]',
+        'stage{A}/module{b}/fuse{c}_{d}',
     ),
     (
-        r'stage(\d+)/module(\d+)/fuse(\d+)_(\d+)',
-        'stage{A}.{b}.fuse_layers.{d}.{c}.0',
-        'stage{A}.{b}.fuse_layers.{d}.{c}.1',
+        r'stage(?P<A>\d+)\.(?P<b>\d+)\.fuse_layers\.(?P<d>\d+)\.(?P<c>\d+)\.(?P<e>\d+)\.[01]',
+        'stage{A}/module{b}/fuse{c}_{d}/conv{e}',
     ),
+    (HEAD, 'maps'),
 )
-TRANSITION = re.compile(r'stage(\d+)/transition(\d+)')
 
 
-def official_names(layer: str) -> tuple[str, str]:
-    """Their names of a convolution and of its batch norm, for our name of the layer."""
-    if found := TRANSITION.fullmatch(layer):
-        stage, branch = int(found[1]), int(found[2])
-        new = branch == stage  # a branch that begins here is a sequence of one
-        name = f'transition{stage - 1}.{branch - 1}' + '.0' * new
-        return f'{name}.0', f'{name}.1'
-    for pattern, convolution, norm in PATTERNS:
+def our_name(layer: str) -> str | None:
+    """Our name of one of their layers; None if HRNet has no such layer."""
+    for pattern, template in LAYERS:
         if found := re.fullmatch(pattern, layer):
             numbers = {}
-            for letter, text in zip('ABCDE', found.groups()):
-                numbers[letter] = int(text)
-                numbers[letter.lower()] = int(text) - 1
-            return convolution.format(**numbers), norm.format(**numbers)
-    raise KeyError(layer)
+            for group, text in found.groupdict().items():
+                numbers[group] = int(text) + group.islower()
+            return template.format(**numbers)
+    return None
 
 
-def is_official(state: dict[str, np.ndarray]) -> bool:
-    """Whether a state dict has the layout of HRNet's authors."""
-    return {'conv1.weight', 'layer1.0.conv1.weight', 'stage4.0.fuse_layers.0.1.0.weight'} <= set(
-        state
-    )
+def convert(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{variable of ours: float32 array} of a state dict with their names.
 
-
-def convert(state: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]]):
-    """{variable: float32 array} of a network with variables of these names and shapes.
-
-    The head is left out, and starts anew, where the numbers of joints differ.  Raises ValueError
-    where an array is missing or has another shape.
+    Raises ValueError if a name is not of HRNet.
     """
     values = {}
-    for variable, shape in shapes.items():
-        layer, kind = variable.rsplit('/', 1)
-        name, value = _value(state, layer, kind)
-        if layer == 'maps' and value.shape != shape:
+    for name, array in state.items():
+        layer, kind = name.rpartition('.')[::2]
+        if kind == IGNORED:
             continue
-        if value.shape != shape:
-            raise ValueError(f'{name} has shape {value.shape}, {variable} has {shape}')
-        values[variable] = value
+        ours = our_name(layer)
+        if ours is None:
+            raise ValueError(f'{name} is no array of HRNet')
+        variable, value = _variable(layer, kind, array)
+        values[f'{ours}/{variable}'] = np.asarray(value, np.float32)
     return values
 
 
-def _value(state, layer, kind):
-    """(their name, float32 array in our layout) of one variable."""
-    convolution, norm = (HEAD, HEAD) if layer == 'maps' else official_names(layer)
-    name = {
-        'weights': f'{convolution}.weight',
-        'bias': f'{convolution}.bias',
-        'scale': f'{norm}.weight',
-        'offset': f'{norm}.bias',
-        'moving_mean': f'{norm}.running_mean',
-        'moving_variance': f'{norm}.running_var',
-    }[kind]
-    if name not in state:
-        raise ValueError(f'it has no {name}')
-    value = state[name]
-    if kind == 'weights':
-        value = value.transpose(2, 3, 1, 0)
-    if kind == 'moving_variance':
-        value = value.astype(float) + THEIR_EPSILON - EPSILON
-    return name, np.asarray(value, np.float32)
+def _variable(layer, kind, array):
+    """(last part of our variable's name, its value) for an array of a layer."""
+    if array.ndim == 4:
+        return 'weights', array.transpose(2, 3, 1, 0)
+    if kind == 'running_var':
+        return 'moving_variance', array.astype(float) + THEIR_EPSILON - EPSILON
+    if kind == 'running_mean':
+        return 'moving_mean', array
+    if layer == HEAD:
+        return 'bias', array
+    return {'weight': 'scale', 'bias': 'offset'}[kind], array

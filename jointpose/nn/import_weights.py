@@ -1,4 +1,6 @@
-"""Weights that other programs trained, as --init takes them: an .npz file with two plain arrays for each layer.
+"""Weights that other programs trained, as --init takes them.
+
+A PyTorch state dict (.pth), or an .npz file with two plain arrays for each layer:
 
     conv1/W, conv1/b    as tensorpack writes them; _ instead of / and other letters, see NAMES, are as good
 
@@ -9,17 +11,32 @@ import re
 
 import numpy as np
 
+from jointpose.nn import torch_file
 from jointpose.utils.errors import InputError
 from jointpose.utils.numpy_files import read_npz
 
 NAMES = re.compile(r'(.+?)[/_](W|w|weights|0|b|bias|biases|1)(:0)?')
 WEIGHTS = ('W', 'w', 'weights', '0')
+TORCH = '.pth'  # PyTorch's state dicts (torch_file.py)
 MAX_SIZE = 1 << 31  # bytes of a file, unpacked: VGG-19 has 0.6 GB
 
 
 def is_weights_file(path):
     """Whether --init names such a file, not a checkpoint."""
-    return path is not None and path.endswith('.npz')
+    return path is not None and path.endswith(('.npz', TORCH))
+
+
+def variables(path, system):
+    """{variable: array}: what a System takes of a file's weights; InputError says what is wrong."""
+    if not path.endswith(TORCH):
+        return system.convert_weights(load(path))
+    try:
+        found = system.convert_state_dict(torch_file.read_state_dict(path))
+    except ValueError as error:
+        raise InputError(f'--init {path}: {error}') from error
+    if not found:
+        raise InputError(f'--init {path}: --system {system.name()} takes no {TORCH} file')
+    return found
 
 
 def load(path):

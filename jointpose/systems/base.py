@@ -232,6 +232,14 @@ class System(abc.ABC):
         """Another program's {layer: (weights, bias)} -> {variable: array} (nn/import_weights.py)."""
         return {}
 
+    @classmethod
+    def convert_state_dict(cls, state: Arrays) -> Arrays:
+        """A PyTorch state dict {name: array} -> {variable: array}; {} if the system takes none.
+
+        ValueError says what is wrong with it.
+        """
+        return {}
+
     def merge_views(self, output: tf.Tensor) -> tf.Tensor:
         """An output of all views [n * n_views, ...] -> their mean [n, ...]."""
         return output

@@ -23,7 +23,7 @@ back one cell too far left, and are shifted before averaging: a mirrored crop's 
 import numpy as np
 
 from jointpose.evaluation.pose import pose
-from jointpose.nn import layers
+from jointpose.nn import hrnet_weights, layers
 from jointpose.nn.sums import ordered_sum
 from jointpose.nn.tf1 import tf
 from jointpose.systems.base import Network, System
@@ -159,6 +159,11 @@ class HRNet(System):
         maps = network.outputs['hrnet']
         distance = layers.squared_distance(maps, targets['heat_maps'], targets['counts'])
         return {'hrnet': distance / (2 * CELLS**2)}
+
+    @classmethod
+    def convert_state_dict(cls, state):
+        """The published weights of HRNet-w32."""
+        return hrnet_weights.convert(state)
 
     def merge_views(self, output):
         """Maps of crops, each followed by its mirror image's with --flip_average -> their means."""

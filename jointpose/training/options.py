@@ -207,7 +207,7 @@ def add_training(parser):
         metavar='CHECKPOINT',
         help='initialise from the weights of a checkpoint that fit by name and shape, the rest at '
         "random; network settings that are not given are the checkpoint's. Also takes a "
-        '.npz of pretrained layers (cpm, deeppose)',
+        '.npz of pretrained layers (cpm, deeppose) or a published .pth (hrnet)',
     )
     add(
         training,

@@ -30,68 +30,88 @@ def numbers(name, shape):
     return rng.normal(size=shape) * 0.1
 
 
-class Official(dict):
-    """The stored network's state dict, drawn when it is asked for."""
+def official_shapes():
+    """{name: shape} of the authors' HRNet-w32 for 16 joints, by their own construction."""
+    shapes = {}
 
-    def __init__(self, shapes):
-        super().__init__()
-        self.shapes = shapes
+    def layer(convolution, norm, size, inputs, outputs):
+        shapes[f'{convolution}.weight'] = (outputs, inputs, size, size)
+        for kind in ('weight', 'bias', 'running_mean', 'running_var'):
+            shapes[f'{norm}.{kind}'] = (outputs,)
 
-    def __contains__(self, name):
-        return name in self.shapes
+    layer('conv1', 'bn1', 3, 3, 64)
+    layer('conv2', 'bn2', 3, 64, 64)
+    for block in range(4):
+        name = f'layer1.{block}'
+        layer(f'{name}.conv1', f'{name}.bn1', 1, 64 if block == 0 else 256, 64)
+        layer(f'{name}.conv2', f'{name}.bn2', 3, 64, 64)
+        layer(f'{name}.conv3', f'{name}.bn3', 1, 64, 256)
+    layer('layer1.0.downsample.0', 'layer1.0.downsample.1', 1, 64, 256)
+    layer('transition1.0.0', 'transition1.0.1', 3, 256, 32)
+    layer('transition1.1.0.0', 'transition1.1.0.1', 3, 256, 64)
+    layer('transition2.2.0.0', 'transition2.2.0.1', 3, 64, 128)
+    layer('transition3.3.0.0', 'transition3.3.0.1', 3, 128, 256)
+    for stage, modules in ((2, 1), (3, 4), (4, 3)):
+        for module in range(modules):
+            last = stage == 4 and module == modules - 1
+            add_module(layer, f'stage{stage}.{module}', stage, outputs=1 if last else stage)
+    shapes['final_layer.weight'] = (16, 32, 1, 1)
+    shapes['final_layer.bias'] = (16,)
+    return shapes
 
-    def __missing__(self, name):
-        return numbers(name, self.shapes[name]).astype(np.float32)
 
-
-def official_shapes(shapes):
-    """{their name: their shape} for variables of ours."""
-    found = {}
-    for variable, shape in shapes.items():
-        layer, kind = variable.rsplit('/', 1)
-        names = ('final_layer',) * 2 if layer == 'maps' else hrnet_weights.official_names(layer)
-        if kind == 'weights':
-            found[f'{names[0]}.weight'] = (shape[3], shape[2], shape[0], shape[1])
-        elif kind == 'bias':
-            found[f'{names[0]}.bias'] = shape
-        else:
-            theirs = {'scale': 'weight', 'offset': 'bias', 'moving_mean': 'running_mean'}
-            found[f'{names[1]}.{theirs.get(kind, "running_var")}'] = shape
-    return found
+def add_module(layer, name, branches, outputs):
+    for branch in range(branches):
+        for block in range(4):
+            for i in (1, 2):
+                place = f'{name}.branches.{branch}.{block}'
+                layer(f'{place}.conv{i}', f'{place}.bn{i}', 3, 32 << branch, 32 << branch)
+    for target in range(outputs):
+        for source in range(branches):
+            place = f'{name}.fuse_layers.{target}.{source}'
+            if source > target:
+                layer(f'{place}.0', f'{place}.1', 1, 32 << source, 32 << target)
+            for step in range(target - source):
+                width = 32 << (target if step == target - source - 1 else source)
+                layer(f'{place}.{step}.0', f'{place}.{step}.1', 3, 32 << source, width)
 
 
 def test_names_by_hand():
-    names = hrnet_weights.official_names
-    assert names('stem/conv2') == ('conv2', 'bn2')
-    assert names('stage1/block1/shortcut') == ('layer1.0.downsample.0', 'layer1.0.downsample.1')
-    assert names('stage2/transition1') == ('transition1.0.0', 'transition1.0.1')
-    assert names('stage2/transition2') == ('transition1.1.0.0', 'transition1.1.0.1')
-    assert names('stage4/transition4') == ('transition3.3.0.0', 'transition3.3.0.1')
-    assert names('stage3/module4/branch2/block1/conv2') == (
-        'stage3.3.branches.1.0.conv2',
-        'stage3.3.branches.1.0.bn2',
-    )
-    assert names('stage3/module1/fuse3_1')[0] == 'stage3.0.fuse_layers.0.2.0'
-    assert names('stage3/module1/fuse1_3/conv2')[1] == 'stage3.0.fuse_layers.2.0.1.1'
-    with pytest.raises(KeyError):
-        names('stage5/conv')
+    name = hrnet_weights.our_name
+    assert name('conv2') == name('bn2') == 'stem/conv2'
+    assert name('layer1.0.downsample.0') == 'stage1/block1/shortcut'
+    assert name('transition1.0.0') == name('transition1.0.1') == 'stage2/transition1'
+    assert name('transition1.1.0.0') == 'stage2/transition2'
+    assert name('transition3.3.0.1') == 'stage4/transition4'
+    assert name('stage3.3.branches.1.0.bn2') == 'stage3/module4/branch2/block1/conv2'
+    assert name('stage3.0.fuse_layers.0.2.0') == 'stage3/module1/fuse3_1'
+    assert name('stage3.0.fuse_layers.2.0.1.1') == 'stage3/module1/fuse1_3/conv2'
+    assert name('stage5.conv') is None
 
 
-def test_another_number_of_joints_leaves_the_head():
-    shapes = {'stem/conv1/weights': (3, 3, 3, 64), 'maps/weights': (1, 1, 32, 9)}
+def test_a_name_of_another_network_is_an_error():
+    with pytest.raises(ValueError, match=r'deconv_layers\.0\.weight is no array of HRNet'):
+        hrnet_weights.convert({'deconv_layers.0.weight': np.zeros((1, 1, 4, 4))})
+
+
+def test_values_by_hand():
     state = {
-        'conv1.weight': np.zeros((64, 3, 3, 3)),
-        'final_layer.weight': np.zeros((16, 32, 1, 1)),
+        'conv1.weight': np.arange(54.0).reshape(2, 3, 3, 3),
+        'bn1.weight': np.array([2.0]),
+        'bn1.running_var': np.array([0.25]),
+        'bn1.num_batches_tracked': np.array(7),
+        'final_layer.bias': np.array([3.0]),
     }
-    assert list(hrnet_weights.convert(state, shapes)) == ['stem/conv1/weights']
-
-
-def test_another_width_is_an_error():
-    state = {'conv1.weight': np.zeros((64, 3, 3, 3))}
-    with pytest.raises(ValueError, match=r'conv1\.weight has shape .* stem/conv1/weights has'):
-        hrnet_weights.convert(state, {'stem/conv1/weights': (3, 3, 3, 32)})
-    with pytest.raises(ValueError, match=r'it has no bn1\.weight'):
-        hrnet_weights.convert(state, {'stem/conv1/scale': (64,)})
+    found = hrnet_weights.convert(state)
+    assert found.keys() == {
+        'stem/conv1/weights',
+        'stem/conv1/scale',
+        'stem/conv1/moving_variance',
+        'maps/bias',
+    }
+    assert found['stem/conv1/weights'][2, 1, 0, 1] == state['conv1.weight'][1, 0, 2, 1]
+    variance = found['stem/conv1/moving_variance'][0]
+    assert variance + layers.EPSILON == pytest.approx(0.25 + 1e-5, rel=1e-6)
 
 
 @pytest.mark.long
@@ -104,10 +124,12 @@ def test_maps_equal_the_authors_network():
         with tf.variable_scope('maps'):
             maps = layers.conv_bias(x, 1, 16)
         variables = {variable.op.name: variable for variable in tf.global_variables()}
-        shapes = {name: tuple(one.shape.as_list()) for name, one in variables.items()}
-        assert len({name.rsplit('/', 1)[0] for name in shapes}) == 293
-        values = hrnet_weights.convert(Official(official_shapes(shapes)), shapes)
+        state = {}
+        for name, shape in official_shapes().items():
+            state[name] = numbers(name, shape).astype(np.float32)
+        values = hrnet_weights.convert(state)
         assert values.keys() == variables.keys()
+        assert len({name.rsplit('/', 1)[0] for name in values}) == 293
         initializers = [variable.initializer for variable in variables.values()]
         feed = {one.initializer.inputs[1]: values[name] for name, one in variables.items()}
         session.run(initializers, feed)
