@@ -1,4 +1,4 @@
-"""Videos and animations made here: when each frame is shown, what breaks off, what only looks as if it did."""
+"""Videos and animations: times of frames, and videos that end early or seem to."""
 
 import io
 import os
@@ -11,17 +11,18 @@ from PIL import Image
 
 from jointpose.media import containers, frames, images, sources, video_frames
 
-RATE, N = 25, 20
+RATE = 25
+N = 20
 SIZE = 64, 48  # width, height
 
 
 def shade(i):
-    """Of frame number i, from 0."""
+    """The grey level of frame i, from 0."""
     return 8 * i + 50
 
 
 def make(path, code='mp4v', n=N, rate=RATE):
-    """A video whose frames are grey, each lighter than the one before."""
+    """Writes a video of grey frames, each lighter than the one before; returns its path."""
     video = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*code), rate, SIZE)
     assert video.isOpened()
     noise = np.random.default_rng(0).integers(-40, 41, (*SIZE[::-1], 3))
@@ -41,7 +42,7 @@ def source(path):
 
 
 def read(path):
-    """[(time, number from 0 of the frame by its shade), ...]."""
+    """Reads a video: [(time, number of the frame by its grey level), ...]."""
     return [
         (frame.time, round((float(np.median(frame.image)) - 50) / 8))
         for frame in frames.read(source(path))
@@ -49,17 +50,18 @@ def read(path):
 
 
 def patched(path, kind, body):
-    """An MP4 whose first box of that kind, within a track, has another content."""
+    """Replaces the content of an MP4's first box of a kind in a track."""
     content = bytearray(content_of(path))
     parents = {'stts': ['moov', 'trak', 'mdia', 'minf', 'stbl'], 'elst': ['moov', 'trak', 'edts']}[
         kind
     ]
-    at, sizes = 0, []
+    at = 0
+    sizes = []
     for name in [*parents, kind]:
         at = content.index(name.encode(), at)
         sizes.append(at - 4)
     old = int.from_bytes(content[at - 4 : at], 'big')
-    assert content.index(b'mdat') < sizes[0]  # or chunks would have to move
+    assert content.index(b'mdat') < sizes[0]  # otherwise chunks would move
     for place in sizes:
         length = int.from_bytes(content[place : place + 4], 'big') + 8 + len(body) - old
         content[place : place + 4] = length.to_bytes(4, 'big')
@@ -70,7 +72,7 @@ def patched(path, kind, body):
 
 
 def trimmed(path, start, n):
-    """Shows n of the frames from `start` on, counted in those of RATE."""
+    """Makes an MP4 show n frames from `start` on, counted at RATE."""
     content = content_of(path)
     (scale,) = struct.unpack_from('>I', content, content.index(b'mdhd') + 16)
     edit = struct.pack('>IIii', 0, 1, n * 1000 // RATE, start * scale // RATE) + struct.pack(
@@ -80,7 +82,7 @@ def trimmed(path, start, n):
 
 
 def uneven(path, counts, seconds):
-    """Frames of which counts[i] last seconds[i] each."""
+    """Makes counts[i] frames last seconds[i] each."""
     content = content_of(path)
     (scale,) = struct.unpack_from('>I', content, content.index(b'mdhd') + 16)
     stts = struct.pack('>II', 0, len(counts))
@@ -93,7 +95,7 @@ def uneven(path, counts, seconds):
     return patched(path, 'stts', stts)
 
 
-# --- times --------------------------------------------------------------------------------------------------------
+# --- times --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_timing():
 
 
 class Clock:
-    """A capture that says these times."""
+    """A video capture that reports this time."""
 
     def __init__(self, milliseconds):
         self.milliseconds = milliseconds
@@ -170,13 +172,13 @@ def test_times_never_go_back():
     assert video_frames.frame_time(Clock(70), 1, 30, 0.0) == 0.07
     assert video_frames.frame_time(Clock(100), 1, 10, 0.2) == pytest.approx(
         0.3
-    )  # the first was late
+    )  # the first frame was late
     for broken in (0, -5, float('nan')):
         assert video_frames.frame_time(Clock(broken), 3, 20, 0.1) == pytest.approx(0.15)
     assert video_frames.frame_time(Clock(float('nan')), 0, None, 0.0) == 0
 
 
-# --- breaking off -------------------------------------------------------------------------------------------------
+# --- videos that end early ----------------------------------------------------------------------
 
 
 def test_a_trimmed_video_is_whole(tmp_path):
@@ -190,11 +192,12 @@ def test_a_trimmed_video_is_whole(tmp_path):
 
 
 def faststart(path):
-    """The same MP4 with its index before its frames, as it is made for the web."""
+    """Moves an MP4's index before its frames, as is done for the web."""
     content = bytearray(content_of(path))
     moov = content.index(b'moov') - 4
     mdat = content.index(b'mdat') - 4
-    index, length = content[moov:], len(content) - moov
+    index = content[moov:]
+    length = len(content) - moov
     at = index.index(b'stco') + 8
     (n,) = struct.unpack_from('>I', index, at)
     for place in range(at + 4, at + 4 + 4 * n, 4):
@@ -230,7 +233,7 @@ def test_a_video_that_is_cut_off_is_reported(tmp_path, name, code, share):
     assert 0 < len(seen) < N or (name, share) == (
         'a.asf',
         0.8,
-    )  # of which the last fifth is no frame
+    )  # its last fifth holds no frame
 
 
 def test_a_trimmed_video_that_is_cut_off_is_reported(tmp_path):
@@ -242,7 +245,7 @@ def test_a_trimmed_video_that_is_cut_off_is_reported(tmp_path):
 
 def test_an_mp4_without_its_end_cannot_be_read(tmp_path):
     path = make(tmp_path / 'a.mp4')
-    os.truncate(path, int(0.7 * os.path.getsize(path)))  # its index was the end
+    os.truncate(path, int(0.7 * os.path.getsize(path)))  # its index is at the end
     with pytest.raises(images.UnreadableMedia, match='not a video that can be read'):
         read(path)
 
@@ -261,7 +264,7 @@ def test_damage_in_the_middle_is_reported(tmp_path):
 
 
 def test_a_video_without_a_frame_that_can_be_decoded_names_its_codec(tmp_path):
-    """As OpenCV's packages see AV1, which is what much of the web has today."""
+    """OpenCV's packages have no decoder for AV1, which is common on the web."""
     path = make(tmp_path / 'a.mkv', 'MJPG')
     content = bytearray(content_of(path))
     for at in [at for at in range(len(content)) if content[at : at + 3] == b'\xff\xd8\xff']:
@@ -275,7 +278,7 @@ def test_a_video_without_a_frame_that_can_be_decoded_names_its_codec(tmp_path):
         read(path)
 
 
-# --- names that FFmpeg or OpenCV would take for something else ----------------------------------------------------
+# --- names that FFmpeg or OpenCV would take for something else ----------------------------------
 
 
 @pytest.mark.parametrize(
@@ -301,13 +304,13 @@ def test_any_name_is_a_file(tmp_path, monkeypatch, name):
     assert found.is_video and len(list(frames.read(found))) == frames.timing(found).count == N
 
 
-# --- animations ---------------------------------------------------------------------------------------------------
+# --- animations ---------------------------------------------------------------------------------
 
 
 def animated(format_, durations, **settings):
     stream = io.BytesIO()
     pictures = [Image.new('RGB', SIZE, 3 * (shade(i),)) for i in range(len(durations))]
-    for i, picture in enumerate(pictures):  # or equal ones would become one
+    for i, picture in enumerate(pictures):  # equal frames would be merged
         picture.putpixel((i, 0), (255, 0, 0))
     pictures[0].save(
         stream, format_, save_all=True, append_images=pictures[1:], duration=durations, **settings
@@ -334,7 +337,7 @@ def test_animations_are_videos_with_their_own_times(tmp_path, format_, settings)
     assert timing.end == pytest.approx(0.36, abs=1e-3)
     with open(path, 'wb') as file:
         file.write(animated(format_, [50], **settings))
-    assert not sources.find([path], 'out')[0][0].is_video  # a still one is a picture
+    assert not sources.find([path], 'out')[0][0].is_video  # a single frame is an image
 
 
 def test_a_gif_without_durations_has_those_of_browsers(tmp_path):

@@ -1,8 +1,8 @@
-"""Damaged files thrown at every loader: each case ends in a sound result or in one line that names the file.
+"""Damaged files for every loader: each gives a sound result or one line that names the file.
 
-A sound result has the right shapes and types; where the file carries a checksum, it equals the undamaged one's.
-A case that takes longer than HANG seconds fails.  `CASES` says how many there are of each kind; a short run takes a
-quarter of them, `make test-long` all.
+A sound result has the right shapes and types; where the file has a checksum, it equals that of the
+undamaged file. A case that takes longer than HANG seconds fails. `CASES` has the number of cases of
+each kind, of which a short run takes a quarter and `make test-long` all.
 """
 
 import contextlib
@@ -44,9 +44,7 @@ CASES = {
 }
 
 
-# ---------------------------------------------------------------- damage
-
-
+# --- damage -------------------------------------------------------------------------------------
 def flip(content, i, bits):
     return (
         content[:i] + bytes([content[i] ^ max(1, bits[0])]) + content[i + 1 :]
@@ -67,7 +65,8 @@ DAMAGES = {
         content[:i] + bytes(64 * len(other)) + content[i + 64 * len(other) :]
     ),
 }
-# How, where (below 1/2: in the first 400 bytes, where the headers are), and bytes: any, or those that numbers end in.
+# How and where (below 1/2: in the first 400 bytes, where the headers are) a file is damaged, and the
+# bytes that are used: any, or those that numbers end in.
 BYTES = strategies.one_of(
     strategies.binary(min_size=1, max_size=8),
     strategies.sampled_from([b'\xff' * 4, b'\x7f', b'\0' * 8, b'9', b'-1', b'{', b'\x80\x04']),
@@ -112,7 +111,7 @@ class Hang(BaseException):
 
 @contextlib.contextmanager
 def sound_or_refused(name):
-    """The block ends, in time, or raises an InputError that names the file."""
+    """Asserts that the block ends in time, or raises an InputError that names the file."""
 
     def alarm(*_):
         raise Hang(f'took longer than {HANG} s')
@@ -139,12 +138,10 @@ def write(path, content):
     return str(path)
 
 
-# ---------------------------------------------------------------- the undamaged files
-
-
+# --- the undamaged files ------------------------------------------------------------------------
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-    """Folder of small real files: synthetic FLIC, its arrays and priors, predictions, a checkpoint."""
+    """A folder of small valid files: synthetic FLIC, arrays, priors, predictions, a checkpoint."""
     folder = tmp_path_factory.mktemp('made')
     make_arrays(folder / 'arrays', 6)
     frame = cv2.imread(str(next((folder / 'arrays' / 'synthetic_FLIC' / 'images').iterdir())))
@@ -167,7 +164,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope='module')
 def no_stack_of_a_crashed_child():
-    """SciPy crashes on some files, in a process of its own; pytest would print where."""
+    """SciPy crashes on some files, in a process of its own; pytest would print the stack."""
     faulthandler.disable()
     yield
     faulthandler.enable()
@@ -177,9 +174,7 @@ def test_cases():
     assert sum(CASES.values()) >= 500
 
 
-# ---------------------------------------------------------------- data.py's input
-
-
+# --- data.py's input ----------------------------------------------------------------------------
 @fuzz('jpeg', strategies.sampled_from(['baseline.jpg', 'progressive.jpg']))
 def test_pictures(made, tmp_path, damage, name):
     path = write(tmp_path / 'a.jpg', damaged(read(made / name), damage))
@@ -224,9 +219,7 @@ def test_examples(made, tmp_path, damage):
         data.report(people)
 
 
-# ---------------------------------------------------------------- arrays
-
-
+# --- arrays -------------------------------------------------------------------------------------
 @fuzz('npy')
 def test_npy(made, tmp_path, damage):
     content = read(made / 'arrays' / 'joints_train_flic.npy')
@@ -259,7 +252,7 @@ def test_split(made, tmp_path, damage, name, verify):
         split = arrays.load_split(str(tmp_path), 'train', manifest, verify)
         for got, expected in zip(split[:3], whole[:3]):
             assert got.shape == expected.shape and got.dtype == expected.dtype
-            # x, too large for each start, is compared in spots only, unless --verify asks for all of it.
+            # x is so large that only samples of it are compared, unless --verify asks for all.
             assert got[:].tobytes() == expected[:].tobytes() or (len(got.shape) == 4 and not verify)
 
 
@@ -286,9 +279,7 @@ def test_priors(made, tmp_path, damage):
         )  # CRC in the zip
 
 
-# ---------------------------------------------------------------- predictions
-
-
+# --- predictions --------------------------------------------------------------------------------
 @fuzz('predictions.mat', strategies.sampled_from(['own.mat', 'packed.mat']))
 def test_own_predictions(made, tmp_path, damage, name):
     manifest = {'id': '0123abcd', 'dataset': 'flic', 'counts': {'test': 4}}
@@ -324,7 +315,8 @@ def test_pickled_objects_are_never_unpickled(tmp_path, name):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / 'sprung'),)
 
-    trap, path = np.array([Trap()], object), str(tmp_path / name)
+    trap = np.array([Trap()], object)
+    path = str(tmp_path / name)
     if name == 'a.npz':
         np.savez(path, pred=trap, data_id=trap)
     else:
@@ -341,9 +333,7 @@ def test_pickled_objects_are_never_unpickled(tmp_path, name):
     assert not (tmp_path / 'sprung').exists()
 
 
-# ---------------------------------------------------------------- runs
-
-
+# --- runs ---------------------------------------------------------------------------------------
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
     """A checkpoint's folder."""

@@ -1,4 +1,4 @@
-"""The one reader of pictures: harmless JPEG slips, damage, EXIF wherever it is, and every format."""
+"""Reading images: harmless slips in JPEGs, damage, EXIF, and every format."""
 
 import base64
 import contextlib
@@ -21,7 +21,7 @@ from jointpose.utils.terminal import quiet_stderr
 
 
 def picture(height=48, width=64):
-    """Smooth, every corner different: RGB uint8."""
+    """A smooth image with four different corners: RGB uint8 [height, width, 3]."""
     y, x = np.mgrid[:height, :width]
     return np.dstack([255 * x / width, 255 * y / height, 90 + 0 * x]).astype(np.uint8)
 
@@ -54,12 +54,13 @@ def scan_of(content):
     return at + 2 + int.from_bytes(content[at + 2 : at + 4], 'big')
 
 
-# --- JPEGs with harmless slips ------------------------------------------------------------------------------------
+# --- JPEGs with harmless slips ------------------------------------------------------------------
 
 
 def slips(content):
-    """{name: the same picture, as sloppy programs write it}."""
-    tables, scan = content.index(b'\xff\xdb'), scan_of(content)
+    """{name: the same image, as a careless program writes it}."""
+    tables = content.index(b'\xff\xdb')
+    scan = scan_of(content)
     jfif = content.index(b'JFIF\0')
     return {
         'bytes before a marker': content[:tables] + b'\0\x12' + content[tables:],
@@ -92,7 +93,7 @@ def test_harmless_slips_change_no_pixel(name):
 
 
 def test_padding_of_any_byte_and_length_is_left_out():
-    """Also of the byte in which the scan itself ends, and where the decoder has read no further than to its end."""
+    """Even if it repeats the scan's last byte, or the decoder has read no further than that."""
     rng = np.random.default_rng(0)
     for _ in range(200):
         height, width = rng.integers(8, 70, 2)
@@ -113,7 +114,7 @@ def test_padding_of_any_byte_and_length_is_left_out():
 @pytest.mark.parametrize('settings', [{}, {'progressive': True}, {'restart_marker_blocks': 3}])
 @pytest.mark.parametrize('end', [b'', b' ' * 60, bytes(60)], ids=['', 'spaces', 'zeros'])
 def test_cut_jpegs_are_refused(settings, end):
-    """Wherever they are cut, whatever has been put behind, the end alone missing."""
+    """Wherever they are cut, whatever is appended, even if only the end marker is missing."""
     content = noisy_jpeg(**settings)
     images.decode_image(content)
     for length in [*range(2, len(content) - 2, 41), len(content) - 2, len(content) - 1]:
@@ -131,8 +132,10 @@ def test_a_progressive_jpeg_cut_after_a_scan_is_refused():
 
 
 def test_what_libjpeg_notices_of_flipped_bytes_is_still_refused():
-    """Leftovers of a scan that a damaged code cut short are no padding."""
-    content, rng, noticed = noisy_jpeg(), np.random.default_rng(1), 0
+    """The rest of a scan that damage has cut short is no padding."""
+    content = noisy_jpeg()
+    rng = np.random.default_rng(1)
+    noticed = 0
     for at in rng.integers(scan_of(content), len(content) - 2, 400):
         damaged = bytearray(content)
         damaged[at] ^= int(rng.integers(1, 256))
@@ -163,7 +166,7 @@ def test_cmyk_jpegs_with_slips_are_read():
 
 
 def test_padding_after_a_scan_that_ends_in_the_same_bytes_is_left_out():
-    """A flat picture whose codes are optimised: its scan ends in many zeros, and zeros follow."""
+    """A flat image with optimised codes: its scan ends in many zeros, and zeros follow."""
     flat = np.full((160, 160, 3), 90, np.uint8)
     flat[:8] = picture(8, 160)
     content = saved(flat, 'JPEG', optimize=True, quality=90)
@@ -176,7 +179,8 @@ def test_padding_after_a_scan_that_ends_in_the_same_bytes_is_left_out():
 
 
 def test_a_damaged_jpeg_is_read_or_refused():
-    content, rng = saved(picture(16, 16), 'JPEG'), np.random.default_rng(3)
+    content = saved(picture(16, 16), 'JPEG')
+    rng = np.random.default_rng(3)
     for i in range(3000):
         damaged = bytearray(content)
         for _ in range(3):
@@ -212,7 +216,7 @@ UNUSUAL = {
 
 @pytest.mark.parametrize('name', UNUSUAL)
 def test_jpegs_of_unusual_sampling_are_read_whole_or_refused(name):
-    """simplejpeg knows neither."""
+    """simplejpeg knows neither subsampling."""
     content = base64.b64decode(UNUSUAL[name])
     found = images.decode_image(content)
     assert np.abs(found.astype(int) - picture(32, 48)).max() <= 16
@@ -225,7 +229,7 @@ def test_jpegs_of_unusual_sampling_are_read_whole_or_refused(name):
         images.decode_image(content, (49, 32))
 
 
-# --- orientation --------------------------------------------------------------------------------------------------
+# --- orientation --------------------------------------------------------------------------------
 
 LOSSLESS = {
     'PNG': {},
@@ -248,7 +252,8 @@ def test_pictures_are_turned_as_pillow_turns_them(format_, orientation):
 
 
 def test_exif_behind_many_other_blocks_and_in_either_byte_order(tmp_path):
-    content, other = saved(picture(), 'JPEG'), segment(0xE2, bytes(60000))
+    content = saved(picture(), 'JPEG')
+    other = segment(0xE2, bytes(60000))
     for order in '<>':
         late = (
             content[:2] + 4 * other + segment(0xE1, b'Exif\0\0' + exif(6, order)[6:]) + content[2:]
@@ -288,7 +293,7 @@ def test_transparent_and_deep_pictures_are_turned_too():
     )
 
 
-# --- formats ------------------------------------------------------------------------------------------------------
+# --- formats ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -343,14 +348,15 @@ def test_modes_are_as_pillow_shows_them_over_black(mode, format_):
 
 
 def chunk(kind, content, damage=0):
-    """A PNG's, its checksum changed by `damage`."""
+    """A chunk of a PNG, its checksum changed by `damage`."""
     checksum = zlib.crc32(kind + content) ^ damage
     return len(content).to_bytes(4, 'big') + kind + content + checksum.to_bytes(4, 'big')
 
 
 def test_a_png_with_broken_remarks_is_whole():
-    content, behind = saved(picture(), 'PNG'), 33  # the signature and IHDR
-    long = zlib.compress(bytes(3_000_000))  # more than Pillow takes
+    content = saved(picture(), 'PNG')
+    behind = 33  # the signature and IHDR
+    long = zlib.compress(bytes(3_000_000))  # more than Pillow accepts
     remarks = {
         'text': chunk(b'tEXt', b'Comment\0hello', damage=1),
         'size': chunk(b'pHYs', bytes(9), damage=1),
@@ -402,7 +408,7 @@ def test_alpha_that_hides_everything_means_nothing():
         )
 
 
-# --- one reader for all -------------------------------------------------------------------------------------------
+# --- one reader for all images ------------------------------------------------------------------
 
 
 def test_sizes_are_compared_as_the_picture_is_shown(tmp_path):
@@ -457,8 +463,9 @@ def test_data_py_neither_waits_nor_reads_for_ever(tmp_path):
 
 
 def test_threads_bring_standard_error_back(capfd):
-    """Two that hide it, the first to come leaving first."""
-    inside, leave = threading.Event(), threading.Event()
+    """Two threads hide it; the first to enter leaves first."""
+    inside = threading.Event()
+    leave = threading.Event()
 
     def other():
         with quiet_stderr():

@@ -1,4 +1,4 @@
-"""What is asked of any file before it is opened, and what a folder holds beside pictures."""
+"""Checks before a file is opened, and which files --predict uses."""
 
 import glob
 import io
@@ -26,7 +26,8 @@ def png_of_zeros(width, height):
         body = kind + content
         return struct.pack('>I', len(content)) + body + struct.pack('>I', zlib.crc32(body))
 
-    pack, rows = zlib.compressobj(9), bytes(width + 1)
+    pack = zlib.compressobj(9)
+    rows = bytes(width + 1)
     content = b''.join(pack.compress(rows) for _ in range(height)) + pack.flush()
     return (
         b'\x89PNG\r\n\x1a\n'
@@ -37,8 +38,9 @@ def png_of_zeros(width, height):
 
 
 def headers():
-    """{name: the first bytes of pictures of 40000x30000 that end there}."""
-    wide, high = 40000, 30000
+    """{name: the header of an image of 40000x30000, without its pixels}."""
+    wide = 40000
+    high = 30000
     ifd = (
         struct.pack('<H', 2)
         + struct.pack('<HHII', 256, 4, 1, wide)
@@ -65,7 +67,7 @@ def test_the_header_is_read_before_the_picture(tmp_path, name, monkeypatch):
 
 
 def test_a_small_png_of_a_billion_pixels_takes_no_memory(tmp_path):
-    """In a process that may not have a gigabyte more than it starts with."""
+    """In a process that may allocate only 200 MB more than it starts with."""
     path = tmp_path / 'bomb.png'
     path.write_bytes(png_of_zeros(20000, 20000))
     program = (
@@ -117,7 +119,7 @@ def test_what_a_folder_holds_beside_pictures_is_named(tmp_path):
     (tmp_path / 'more').mkdir()
     (tmp_path / 'loop.jpg').symlink_to(
         'loop.jpg'
-    )  # a picture that cannot be read, not the folder's end
+    )  # an image that cannot be read must not end the folder
     found, lines = sources.find([str(tmp_path)], 'out')
     assert [(source.name, source.is_video) for source in found] == [
         ('a', False),
@@ -157,7 +159,7 @@ def test_standard_input(monkeypatch):
     np.testing.assert_array_equal(found, image)
     with pytest.raises(
         images.UnreadableMedia, match=r'standard input: .*empty'
-    ):  # it has been read
+    ):  # it has been read already
         next(frames.read(source))
 
 
@@ -197,7 +199,7 @@ def test_a_camera(tmp_path, monkeypatch):
     (tmp_path / '0').write_bytes(b'')
     assert sources.find(['0'], 'out')[0] == [
         sources.Source('0', '0', False)
-    ]  # a file of that name is meant
+    ]  # a file of that name has priority
 
 
 def test_no_camera():
@@ -207,12 +209,12 @@ def test_no_camera():
         sources.find(['9' * 30], 'out')
 
 
-# --- several of them ----------------------------------------------------------------------------------------------
+# --- several paths ------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """Pictures of one name in several folders, a video, and what is neither."""
+    """Images of one name in several folders, a video, and a text file."""
     monkeypatch.chdir(tmp_path)
     picture = cv2.imencode('.png', np.zeros((20, 30, 3), np.uint8))[1].tobytes()
     for name in ('a/x.png', 'b/x.png', 'b/c/x.png', 'b/y.png', 'y.png', 'odd[1].png', 'odd1.png'):
@@ -232,7 +234,7 @@ def tree(tmp_path, monkeypatch):
         (['a/x.png', 'y.png'], ['a/x.png', 'y.png']),
         (['y.png', 'a/x.png', './y.png', 'a'], ['y.png', 'a/x.png']),  # named twice, taken once
         (['*.png'], ['odd1.png', 'odd[1].png', 'y.png']),
-        (['odd[1].png'], ['odd[1].png']),  # it is there: no pattern
+        (['odd[1].png'], ['odd[1].png']),  # it exists, so it is no pattern
         (['odd[0-9].png'], ['odd1.png']),
         (['**/x.png'], ['a/x.png', 'b/c/x.png', 'b/x.png']),
         (['b', 'a/*'], ['b/v.avi', 'b/x.png', 'b/y.png', 'a/x.png']),
@@ -267,7 +269,7 @@ def test_patterns_are_those_of_glob(tree, pattern):
 
 
 def test_links_that_lead_in_circles_end(tree):
-    """glob would go round 40 times, and of two such links take 2 ** 40 paths."""
+    """glob would go round 40 times, and take 2 ** 40 paths with two such links."""
     for name in ('first', 'second'):
         (tree / 'b' / name).symlink_to('..')
     found, _ = sources.find(['**/*.png'], 'out')
@@ -316,7 +318,7 @@ def test_names_of_several_folders(paths, videos, names):
 
 
 def test_names_too_long_to_write(tmp_path):
-    """What is written about them can be, and two that begin alike are told apart."""
+    """The results can still be written, and names that begin alike stay different."""
     paths = [f'/{250 * "a"}.jpg', f'/{249 * "a"}b.jpg', f'/{120 * "é"}.jpg']
     names = source_names.unique_names(paths)
     assert len(set(names)) == 3 and all(
@@ -359,7 +361,7 @@ def test_results_of_an_earlier_call_are_no_pictures(tree):
     'ending', ['.avif', '.j2k', '.jp2', '.png', '.tif', '.webp', '.ppm', '.mpo', '.qoi']
 )
 def test_a_picture_is_one_by_whatever_name(tmp_path, ending):
-    """Named or in a folder, with its ending, another one or none."""
+    """Whether named or in a folder, with its ending, another one or none."""
     formats = {'.j2k': 'JPEG2000', '.jp2': 'JPEG2000', '.tif': 'TIFF'}
     stream = io.BytesIO()
     Image.new('RGB', (64, 48)).save(stream, formats.get(ending, ending[1:].upper()))
@@ -372,7 +374,7 @@ def test_a_picture_is_one_by_whatever_name(tmp_path, ending):
 
 
 def test_what_is_neither_is_neither(tmp_path):
-    """Documents, programs and sound are no pictures, whatever FFmpeg would make of them."""
+    """Documents, programs and sound are not images, though FFmpeg opens some of them."""
     contents = {
         'a.pdf': b'%PDF-1.7',
         'b.eps': b'%!PS-Adobe-3.0 EPSF-3.0',

@@ -1,4 +1,4 @@
-"""Videos are written by what there is, marked, and read back."""
+"""Videos are written with the encoders there are, marked, and read back."""
 
 import sys
 
@@ -67,7 +67,7 @@ def test_an_error_leaves_no_video(tmp_path):
 
 
 def shown(times, rate, end=None):
-    """Which frame is on the screen at each of a video's slots."""
+    """The number of the frame at each slot of a constant-rate video."""
     slots = []
     in_step = videos.ConstantRateWriter(slots.append, rate)
     for number, time in enumerate(times):
@@ -81,7 +81,7 @@ def test_uneven_frames_are_shown_when_they_are_due():
     slots = shown(times, 25)
     assert len(slots) / 25 == pytest.approx(
         times[-1] + 0.36, abs=0.04
-    )  # the last as the one before
+    )  # the last frame lasts as long as the one before
     for slot, number in enumerate(slots):
         due = np.searchsorted(times, slot / 25 + 1e-9, side='right') - 1
         assert number == due
@@ -92,7 +92,8 @@ def test_uneven_frames_are_shown_when_they_are_due():
 def test_even_frames_are_written_once_each():
     for rate in (25, 30, 29.97, 12.5):
         assert shown(np.arange(500) / rate, rate) == list(range(500))
-    slots, jitter = [], np.random.default_rng(0).uniform(-0.4, 0.4, 50)
+    slots = []
+    jitter = np.random.default_rng(0).uniform(-0.4, 0.4, 50)
     in_step = videos.ConstantRateWriter(slots.append, 25, constant=True)
     for number in range(50):
         in_step.show(number, (number + jitter[number]) / 25)

@@ -1,4 +1,4 @@
-"""Command lines as people type them: what is said of unknown options and names, what --help begins with."""
+"""Command lines: errors with suggestions, --help, progress, exit codes."""
 
 import errno
 import glob
@@ -19,7 +19,7 @@ FILES = glob.glob('*.py', root_dir=ROOT) + glob.glob('tools/*.py', root_dir=ROOT
 
 
 def said(capsys, *words):
-    """What a small script's parser says of these words, all of which it refuses."""
+    """The error of a small script's parser for these words."""
     parser = cli.Parser(prog='small.py')
     parser.add_argument('--use_sm', action='store_true')
     parser.add_argument('--system', choices=('tompson', 'hrnet'), nargs='+')
@@ -69,7 +69,7 @@ def test_values_that_look_like_options_are_values():
 
 
 def scripts():
-    """Names of the modules that run as scripts with options."""
+    """The modules that run as scripts with options."""
     for file in FILES:
         with open(os.path.join(ROOT, file), encoding='utf-8') as opened:
             if re.search(r'^    (cli\.)?run_script\(', opened.read(), re.MULTILINE):
@@ -87,7 +87,9 @@ def test_help_begins_with_examples(monkeypatch, capsys):
         usage, empty, *lines = capsys.readouterr().out.splitlines()
         assert usage.startswith('usage: ') and ' [options]' in usage and not empty, name
         first = next(i for i, line in enumerate(lines) if line.startswith('    '))
-        assert first <= 3 and 'python ' in lines[first], name  # after a sentence and an empty line
+        assert first <= 3 and 'python ' in lines[first], (
+            name
+        )  # after one sentence and an empty line
 
 
 def test_one_version_everywhere(capsys):
@@ -101,11 +103,11 @@ def test_one_version_everywhere(capsys):
     assert stop.value.code == 0 and capsys.readouterr().out == f'joint-pose {__version__}\n'
 
 
-# ---------------------------------------------------------------- progress
+# --- progress -----------------------------------------------------------------------------------
 
 
 class Screen:
-    """Standard error that is a terminal or not."""
+    """Standard error, a terminal or not."""
 
     def __init__(self, terminal):
         self.terminal, self.text = terminal, ''
@@ -117,7 +119,7 @@ class Screen:
         self.text += text
 
     def flush(self):
-        """Everything is written already."""
+        """Nothing is buffered."""
 
 
 def test_a_log_gets_a_line_each_half_minute_and_a_terminal_a_bar(monkeypatch):
@@ -129,7 +131,7 @@ def test_a_log_gets_a_line_each_half_minute_and_a_terminal_a_bar(monkeypatch):
         seconds[0] += 1
     assert log.text == (
         'check: 30 of 90 img, 33 %, 01:00 left\ncheck: 60 of 90 img, 66 %, 00:30 left\n'
-    )  # the end is for the script to say
+    )  # the script reports the end
     with progress.bar(None, 'poses', 'img') as shown:
         shown.set_postfix(loss=1)
         seconds[0] += 31
@@ -143,7 +145,7 @@ def test_a_log_gets_a_line_each_half_minute_and_a_terminal_a_bar(monkeypatch):
 
 
 def test_bars_come_from_progress_alone():
-    """Any other would fill logs."""
+    """Other progress bars would fill log files."""
     found = [
         file
         for file in glob.glob('**/*.py', root_dir=ROOT, recursive=True)

@@ -1,4 +1,4 @@
-"""Folders that one process at a time writes in, what killed ones left there, and what is staged."""
+"""Locks on folders, partial files of killed processes, and staging."""
 
 import errno
 import fcntl
@@ -16,12 +16,10 @@ from jointpose.training import checkpoint
 from jointpose.utils import files, folders
 from jointpose.utils.errors import InputError
 
-NOBODY = 99999999  # no process: Linux counts to 4194304
+NOBODY = 99999999  # no process has this ID: Linux counts to 4194304
 
 
-# ---------------------------------------------------------------- locks
-
-
+# --- locks --------------------------------------------------------------------------------------
 def wait_for(process, condition):
     ends = time.monotonic() + 300
     while not condition():
@@ -36,7 +34,7 @@ def has_children(pid):
 
 def test_of_two_data_py_at_once_the_second_is_refused_and_touches_nothing(tmp_path):
     command = ['--synthetic', 4, '--out', tmp_path / 'arrays']
-    first = forked.start(['tests/held_data.py', *command])  # waits in its first picture
+    first = forked.start(['tests/held_data.py', *command])  # waits at its first image
     wait_for(first, lambda: list(tmp_path.glob('arrays/x_*.partial')) and has_children(first.pid))
 
     def files_and_times():
@@ -52,12 +50,12 @@ def test_of_two_data_py_at_once_the_second_is_refused_and_touches_nothing(tmp_pa
     assert files_and_times() == before
     first.kill()
     first.communicate()
-    forked.run(['data.py', *command], check=True)  # the file of the killed one means nothing
+    forked.run(['data.py', *command], check=True)  # the killed process's lock file does not count
     names = os.listdir(tmp_path / 'arrays')
     assert folders.LOCK_NAME not in names and not [name for name in names if 'partial' in name]
     manifest = arrays.read_manifest(str(tmp_path / 'arrays'))
     arrays.load_split(str(tmp_path / 'arrays'), 'test', manifest, verify=True)
-    with folders.locked(str(tmp_path / 'arrays'), '--out'):  # readers need no lock
+    with folders.locked(str(tmp_path / 'arrays'), '--out'):  # reading needs no lock
         arrays.load_split(str(tmp_path / 'arrays'), 'train', manifest, verify=True)
         assert forked.run(['pairwise_distr.py', '--data', tmp_path / 'arrays']).returncode == 2
 
@@ -101,8 +99,9 @@ def test_a_lock_is_held_by_one_and_leaves_no_file(tmp_path):
 def test_a_lock_whose_file_its_holder_removes_meanwhile_is_not_one_on_nothing(
     tmp_path, monkeypatch
 ):
-    """The second has opened the file when the first one ends; of a third, who makes a new file, it must hear."""
-    flock, first = fcntl.flock, folders.Lock(str(tmp_path), '--out')
+    """The first ends after the second has opened the file; a third must still be refused."""
+    flock = fcntl.flock
+    first = folders.Lock(str(tmp_path), '--out')
     monkeypatch.setattr(
         fcntl, 'flock', lambda *args: (monkeypatch.undo(), first.release(), flock(*args))
     )
@@ -157,9 +156,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path, monkeypatch, f
         pass
 
 
-# ---------------------------------------------------------------- leftovers
-
-
+# --- leftovers ----------------------------------------------------------------------------------
 def test_only_our_own_leftovers_are_swept(tmp_path):
     ours = [f'step-00000012.{NOBODY + n}.partial' for n in (1, 22)] + [
         f'settings.json.{NOBODY}.partial'
@@ -222,12 +219,10 @@ def test_names_of_any_length_have_a_temporary_one(tmp_path):
         open(partial, 'w').close()
 
 
-# ---------------------------------------------------------------- new content
-
-
+# --- new content --------------------------------------------------------------------------------
 def test_staging_replaces_sweeps_and_leaves_the_rest_alone(tmp_path):
     (tmp_path / 'staging.99999999.partial').mkdir()  # of a killed process
-    (tmp_path / 'film.99999999.partial').mkdir()  # of somebody else
+    (tmp_path / 'film.99999999.partial').mkdir()  # of another program
     (tmp_path / 'notes').write_text('mine')
     (tmp_path / 'old').write_text('earlier')
     with (

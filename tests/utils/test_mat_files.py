@@ -1,4 +1,4 @@
-""".mat files: too large, damaged, of a version that is not read."""
+""".mat files that are too large, or of a version that cannot be read."""
 
 import os
 
@@ -27,19 +27,22 @@ def test_a_mat_file_that_would_fill_the_memory_is_one_line(tmp_path, monkeypatch
 
 
 def test_names_in_a_mat_file_do_not_reach_the_terminal_by_a_warning(tmp_path):
-    """SciPy warns of a variable that is there twice, and shows its name as it is."""
+    """SciPy warns of a variable that occurs twice, and prints its name unescaped."""
     path = tmp_path / 'twice.mat'
     with open(path, 'wb') as file:
         scipy.io.savemat(file, {'a1b2': np.ones(1)})
         scipy.io.savemat(file, {'a1b2': np.ones(1)})
     path.write_bytes(path.read_bytes().replace(b'a1b2', b'\x1b[2K'))
-    code = 'import sys; from jointpose.utils import mat_files; print(ascii(sorted(mat_files.load_mat(sys.argv[1]))))'
+    code = (
+        'import sys; from jointpose.utils import mat_files; '
+        'print(ascii(sorted(mat_files.load_mat(sys.argv[1]))))'
+    )
     loaded = forked.run(['-c', code, path], env={**os.environ, 'PYTHONPATH': forked.ROOT})
     assert '\\x1b[2K' in loaded.stdout and '\x1b' not in loaded.stdout and loaded.stderr == ''
 
 
 def test_a_mat_file_of_version_7_3_is_refused_by_name(tmp_path):
-    """MATLAB's header before HDF5: what to do instead of a word about another library."""
+    """The error says how to save the file, instead of naming another library."""
     header = b'MATLAB 7.3 MAT-file'.ljust(124) + b'\x00\x02IM'
     (tmp_path / 'new.mat').write_bytes(
         header.ljust(512, b'\0') + b'\x89HDF\r\n\x1a\n'.ljust(64, b'\0')

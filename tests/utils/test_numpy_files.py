@@ -1,4 +1,4 @@
-"""Files of NumPy's form that nobody should trust: judged by their headers, before any of their data is read."""
+"""NumPy files that must not be trusted: their headers are checked before their data is read."""
 
 import errno
 import io
@@ -19,8 +19,10 @@ from jointpose.utils.files import load_json
 
 
 def npy(descr='<f4', shape='(2,)', data=bytes(8), version=(1, 0)):
-    """The bytes of a .npy file of any header, sensible or not."""
-    header = f"{{'descr': {descr if descr.startswith('[') else repr(descr)}, 'fortran_order': False, 'shape': {shape}}}"
+    """The bytes of a .npy file with any header, sensible or not."""
+    if not descr.startswith('['):
+        descr = repr(descr)
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}"
     header = header.ljust(117) + '\n'
     length = struct.pack('<H' if version == (1, 0) else '<I', len(header))
     return b'\x93NUMPY' + bytes(version) + length + header.encode() + data
@@ -59,14 +61,14 @@ def test_what_numpy_writes_is_read(tmp_path, array):
 
 
 class Pointer:
-    """A dtype that holds an object and says that it holds none."""
+    """A dtype that holds an object and claims to hold none."""
 
     def __reduce__(self):
         return np.dtype, ('V8',), (3, '|', None, ('a',), {'a': (np.dtype('O'), 0)}, 8, 1, 0)
 
 
 class Pointers:
-    """Two of them, of which the pickle says where in memory they are."""
+    """Two objects whose memory addresses the pickle gives."""
 
     def __reduce__(self):
         state = (1, (2,), Pointer(), False, b'\1' * 16)
@@ -74,7 +76,7 @@ class Pointers:
 
 
 def crashing():
-    """Data of a .npy file at which an unpickler dies of a segmentation fault."""
+    """Data of a .npy file that crashes an unpickler."""
     return npy('|O', data=pickle.dumps(Pointers(), 2))
 
 
@@ -156,7 +158,7 @@ def test_a_bomb_among_weights_is_refused(tmp_path, monkeypatch):
 
 
 def test_an_archive_that_lies_about_its_size_is_refused(tmp_path):
-    """Its directory says 136 bytes, its data are a megabyte: no more than the 136 are unpacked."""
+    """Its directory says 136 bytes, its data is a megabyte: only 136 bytes are unpacked."""
     path = npz(tmp_path / 'a.npz', zipfile.ZIP_DEFLATED, pred=npy(data=bytes(1 << 20)))
     with open(path, 'rb') as file:
         content = file.read()
@@ -213,7 +215,8 @@ def test_a_disk_that_cannot_be_read_is_no_damaged_file(tmp_path, monkeypatch):
 def test_structures_are_read_where_they_are_expected(tmp_path):
     people = np.zeros(3, [('file', 'U8'), ('box', np.float32, 4)])
     np.save(tmp_path / 'people.npy', people)
-    path, layout = str(tmp_path / 'people.npy'), np.dtype([('file', 'U16'), ('box', np.float32, 4)])
+    path = str(tmp_path / 'people.npy')
+    layout = np.dtype([('file', 'U16'), ('box', np.float32, 4)])
     assert numpy_files.open_npy(path, layout, (None,)).dtype == people.dtype
     with pytest.raises(InputError, match='expected numbers'):
         numpy_files.open_npy(path)

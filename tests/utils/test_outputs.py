@@ -1,4 +1,4 @@
-"""Results take the place of earlier ones with a word, and never of somebody else's file."""
+"""Results replace earlier ones and say so, and never replace other files."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ def test_only_what_bears_the_mark_is_replaced(tmp_path):
         image_files.write_image(str(tmp_path / f'marked{ending}'), image, MARK)
         image_files.write_image(str(tmp_path / f'plain{ending}'), image)
         same = [cv2.imread(str(tmp_path / f'{name}{ending}')) for name in ('marked', 'plain')]
-        np.testing.assert_array_equal(*same)  # the mark hurts nobody
+        np.testing.assert_array_equal(*same)  # the mark changes no pixel
         os.utime(tmp_path / f'marked{ending}', (0, 1.7e9))
         assert outputs.check_destination(
             str(tmp_path / f'marked{ending}'), '--out', describe
@@ -38,7 +38,7 @@ def test_only_what_bears_the_mark_is_replaced(tmp_path):
         ):
             outputs.check_destination(str(tmp_path / f'plain{ending}'), '--out', describe)
     (tmp_path / 'result.png').touch()
-    assert outputs.check_destination(path, '--out', describe) == ''  # nothing in it to be lost
+    assert outputs.check_destination(path, '--out', describe) == ''  # empty: nothing is lost
 
 
 def test_what_cannot_be_written_is_found_out_before_the_work(tmp_path, monkeypatch):
@@ -72,7 +72,7 @@ def options_of(path, dataset='flic'):
 
 
 def test_a_users_predictions_are_not_overwritten(tmp_path):
-    """Another system's .mat, one of the user's, annotations of COCO: refused before a training, and unchanged."""
+    """Another system's .mat, a user's own, COCO annotations: refused before training, unchanged."""
     savemat(tmp_path / 'other.mat', {'pred': np.zeros((2, 9, 4))})
     (tmp_path / 'val2017.json').write_text('{"images": [], "annotations": []}')
     (tmp_path / 'damaged.mat').write_bytes(b'MATLAB 5.0')
@@ -93,7 +93,7 @@ def test_a_users_predictions_are_not_overwritten(tmp_path):
         ):
             predictions.check_output(options_of(tmp_path / name, dataset))
     assert predictions.check_output(options_of(tmp_path / 'own.mat')) == 'of run first, 4 people'
-    (tmp_path / 'nobody.json').write_text('[]')  # nobody was found: nothing is lost
+    (tmp_path / 'nobody.json').write_text('[]')  # no people: nothing is lost
     assert predictions.check_output(options_of(tmp_path / 'nobody.mat', 'coco')) == 'of nobody'
     (tmp_path / 'nobody.json').unlink()
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before

@@ -1,4 +1,4 @@
-"""Packages that are not installed: every script says which one, and what brings it."""
+"""Missing packages: every script names the package and the file that lists it."""
 
 import os
 import re
@@ -29,7 +29,7 @@ else:
 
 
 def run_without(module, *words, cwd):
-    """The process of a script, or of a tool by its module's name, in which a module cannot be imported."""
+    """Runs a script, or a tool by its module's name, in which a module cannot be imported."""
     command = [sys.executable, '-c', BLOCKED, module, ROOT, *words]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
@@ -73,7 +73,7 @@ def test_tools_do_too(tmp_path):
 
 
 def test_what_is_imported_late_and_in_another_process_is_said_too(tmp_path):
-    """SciPy reads a .mat file in a process of its own: its absence is no fault of the file's."""
+    """SciPy is imported in another process, to read a .mat file that is not to blame."""
     (tmp_path / 'a.mat').write_bytes(bytes(200))
     done = run_without('scipy', 'evaluate.py', 'a.mat', cwd=tmp_path)
     (line,) = done.stderr.splitlines()
@@ -109,7 +109,7 @@ def test_other_mistakes_keep_their_traceback(tmp_path):
 
 
 def test_every_package_is_listed_in_its_file():
-    """The table and the requirements files name the same."""
+    """The table agrees with the requirements files."""
     for file in ('requirements.txt', 'requirements-export.txt'):
         with open(os.path.join(ROOT, file)) as lines:
             listed = {re.split('[=;]', line)[0].strip() for line in lines if line[0] not in '#-\n'}

@@ -1,4 +1,4 @@
-"""A terminal that is closed, and a parent process that is killed."""
+"""Signals: a terminal that is closed, and a parent process that is killed."""
 
 import os
 import pty
@@ -24,7 +24,10 @@ def wait_until(condition, process, patience=300):
 
 
 def looping(saved, ignored):
-    """Exit code of a script that draws a bar and says lines until a signal comes; `saved`: file that it writes then."""
+    """Runs a script that draws a bar and logs until a signal comes; returns its exit code.
+
+    saved: the file that it writes then. ignored: whether it ignores SIGHUP.
+    """
     sys.stdout, sys.stderr = (open(stream, 'w', closefd=False) for stream in (1, 2))  # noqa: SIM115
     signal.signal(
         signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL
@@ -48,7 +51,7 @@ def looping(saved, ignored):
 
 @pytest.mark.parametrize('ignored', [False, True])
 def test_a_terminal_that_is_closed_ends_a_run_as_sigterm_does_unless_nohup(tmp_path, ignored):
-    """A real terminal: whoever writes to it afterwards gets an error."""
+    """The terminal is real: writing to it afterwards fails."""
     pid, terminal = pty.fork()
     if pid == 0:
         code = 99
@@ -81,7 +84,7 @@ def runs_still(pid):
 
 
 def test_workers_end_with_their_parent(tmp_path):
-    """kill -9 of data.py, while its workers write: nobody is left."""
+    """data.py is killed with SIGKILL while its workers write: none survives."""
     process = forked.start(
         ['tests/held_data.py', '--synthetic', 60, '--workers', 2, '--out', tmp_path]
     )

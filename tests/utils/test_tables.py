@@ -1,4 +1,4 @@
-"""tables.py against hand-made tables."""
+"""Markdown tables against tables written by hand."""
 
 from jointpose.utils.tables import markdown
 

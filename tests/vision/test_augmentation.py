@@ -1,4 +1,4 @@
-"""A marked pixel must land where its transformed joint lands; each random part by hand-made cases."""
+"""A marked pixel lands where its joint lands; each random part against cases by hand."""
 
 import numpy as np
 import pytest
@@ -72,12 +72,14 @@ def test_rotation_by_hand():
     point = affine.transform_points(affine.rotate(90, SIZE), np.array([460.0, 240]))
     np.testing.assert_allclose(
         point, [360, 340], atol=1e-4
-    )  # right of the centre goes below it: clockwise
+    )  # right of the centre moves below it: clockwise
 
 
 def test_relight_equals_float64():
     image = np.random.default_rng(0).integers(0, 256, (480, 720, 3), np.uint8)
-    brightness, contrast, gains = 20.5, 1.17, np.array([0.8, 1, 1.1])
+    brightness = 20.5
+    contrast = 1.17
+    gains = np.array([0.8, 1, 1.1])
     bright = image.astype(np.float64) + brightness
     mean = bright.mean(axis=(0, 1))
     expected = (bright - mean) * contrast + mean
@@ -162,7 +164,8 @@ def test_colour_gains_are_of_each_channel():
 
 
 def test_dropout_boxes_are_noise_in_rectangles_and_leave_the_rest():
-    image, xy = np.full((480, 720, 3), 77, np.uint8), np.full((10, 2), 300, np.float32)
+    image = np.full((480, 720, 3), 77, np.uint8)
+    xy = np.full((10, 2), 300, np.float32)
     seen = np.zeros((480, 720))
     for seed in range(300):
         boxed = augmentation.drop_boxes(image.copy(), 1, np.random.default_rng(seed))

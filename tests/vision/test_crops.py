@@ -1,4 +1,4 @@
-"""Crops and their way back against float64 arithmetic of one's own, and bright spots in pictures."""
+"""Crops and their inverse against float64 arithmetic, and bright spots in images."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SIZE = (96, 128)  # width, height of a crop
 
 
 def by_hand(xy, centre, extent, size, degrees, mirrored):
-    """Where the crop has a point of the picture, one step after the other."""
+    """Maps a point of the image to the crop, step by step."""
     x, y = np.subtract(xy, centre)
     x = -x if mirrored else x
     turn = np.radians(degrees)
@@ -31,7 +31,8 @@ def draw(rng):
 @pytest.mark.parametrize('seed', range(6))
 def test_matrix_and_its_inverse(seed):
     rng = np.random.default_rng(seed)
-    how, points = draw(rng), rng.uniform(-100, 500, (7, 2))
+    how = draw(rng)
+    points = rng.uniform(-100, 500, (7, 2))
     matrix = crops.crop_matrix(*how)
     found = points @ matrix[:, :2].T + matrix[:, 2]
     np.testing.assert_allclose(found, [by_hand(xy, *how) for xy in points], atol=1e-9)
@@ -41,8 +42,9 @@ def test_matrix_and_its_inverse(seed):
 
 @pytest.mark.parametrize('mirrored', [False, True])
 def test_joints_stay_on_what_they_are_of(mirrored):
-    """Each joint is a bright spot of its own colour, before and after; left and right are those of the crop."""
-    rng, names = np.random.default_rng(1), ('rank', 'lank', 'neck')
+    """Each joint is a bright spot of its own colour before and after; sides are the crop's."""
+    rng = np.random.default_rng(1)
+    names = ('rank', 'lank', 'neck')
     joints_xy = np.zeros((16, 2), np.float32)
     spots = np.array([(60.5, 150.5), (110.5, 152.5), (84.5, 70.5)])
     joints_xy[[mpii.JOINTS.index(name) for name in names]] = spots
@@ -75,15 +77,11 @@ def test_joints_stay_on_what_they_are_of(mirrored):
 
 def test_people_of_a_picture_are_cut_together():
     rng = np.random.default_rng(2)
-    joints_xy, visible = (
-        rng.uniform(0, 100, (3, 16, 2)).astype(np.float32),
-        rng.integers(0, 3, (3, 16), np.uint8),
-    )
+    joints_xy = rng.uniform(0, 100, (3, 16, 2)).astype(np.float32)
+    visible = rng.integers(0, 3, (3, 16), np.uint8)
     together = crops.Person(joints_xy, visible, None, None, None, None, '')
-    matrix, image = (
-        crops.crop_matrix((50, 50), (90, 90), SIZE, 5, True),
-        np.zeros((100, 100, 3), np.uint8),
-    )
+    matrix = crops.crop_matrix((50, 50), (90, 90), SIZE, 5, True)
+    image = np.zeros((100, 100, 3), np.uint8)
     sample = crops.crop_person(image, together, matrix, SIZE, mpii.Mpii().flip)
     for i in range(3):
         alone = crops.crop_person(

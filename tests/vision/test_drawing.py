@@ -1,4 +1,4 @@
-"""People drawn on pictures: sizes, labels, people of low score."""
+"""People drawn on images: sizes, labels, low scores."""
 
 import itertools
 
@@ -31,7 +31,7 @@ def inked(image, *box):
 
 
 def trunk_width(drawn, x, y, size):
-    """Pixels of the side of the trunk, in a row right of the torso of a person drawn at (x, y) in that size."""
+    """Width in pixels of the line from shoulder to hip of a person drawn at (x, y) in that size."""
     row = drawn[round(y - 10 * size), round(x + 14 * size) : round(x + 34 * size)]
     return int((row.max(axis=1) > 100).sum())
 
@@ -47,17 +47,18 @@ def test_size_is_of_clear_limbs():
 
 
 def test_lines_go_with_the_person():
-    """The side of the trunk, at the height of the torso, of a small and of a large person in one picture."""
+    """The line from shoulder to hip of a small and of a large person in one image."""
     drawn = drawing.draw_poses(
         black(2000, 1000), [person(300, 500), person(1200, 500, 5)], flic.Flic()
     )
-    small, large = trunk_width(drawn, 300, 500, 1), trunk_width(drawn, 1200, 500, 5)
+    small = trunk_width(drawn, 300, 500, 1)
+    large = trunk_width(drawn, 1200, 500, 5)
     assert 1 <= small <= 8 and large >= 2 * small
 
 
 @pytest.mark.parametrize('long', [64, 720, 4000])
 def test_a_person_of_any_size_is_seen(long):
-    """A person of a tenth of the picture: at least a pixel of line where the picture fits a screen, and a label."""
+    """A person of a tenth of the image has a line of a pixel on a screen, and a label."""
     scale = long / 720
     drawn = drawing.draw_poses(
         black(long, long), [person(360 * scale, 360 * scale, 0.5 * scale)], flic.Flic()
@@ -66,7 +67,8 @@ def test_a_person_of_any_size_is_seen(long):
     middle = 360 * unit
     width = trunk_width(drawn, middle, middle, 0.5 * unit)
     assert unit <= width <= 5 * unit
-    left, right = round(middle - 40 * unit), round(middle + 40 * unit)
+    left = round(middle - 40 * unit)
+    right = round(middle + 40 * unit)
     assert (
         inked(drawn, left, round(middle - 90 * unit), right, round(middle - 50 * unit))
         > 20 * unit**2
@@ -111,7 +113,7 @@ def test_low_score_is_thin_and_dashed(monkeypatch):
         for flag in (False, True)
     )
     assert np.count_nonzero(low) < 0.6 * np.count_nonzero(clear)
-    side = low[170:350, 390:440].max(axis=(1, 2)) > 100  # along a side of the trunk
+    side = low[170:350, 390:440].max(axis=(1, 2)) > 100  # along the line from shoulder to hip
     assert sum(one != other for one, other in itertools.pairwise(side)) >= 3
     assert texts_of(
         monkeypatch, black(720, 480), [person(360, 240, 2, 0.1, True)], flic.Flic()
@@ -120,7 +122,7 @@ def test_low_score_is_thin_and_dashed(monkeypatch):
 
 @pytest.mark.parametrize('scale', [0.45, 1, 2.2])
 def test_the_rim_of_a_text_is_around_it(scale):
-    """On grey: what is darker ends a line's width, and no more, beyond what is brighter, on all four sides."""
+    """On grey, the outline extends one line width beyond the text on all four sides."""
     image = np.full((120, 900, 3), 100, np.uint8)
     text_labels.write_text(image, 'from behind, 12', (20, 90), scale, (255, 255, 255))
     bright, dark = (np.argwhere(mask) for mask in (image[..., 0] > 130, image[..., 0] < 70))

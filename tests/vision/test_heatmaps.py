@@ -1,4 +1,7 @@
-"""Gaussian targets and peaks against plain loops in float64 (the 3x3 targets of FLIC: tests/datasets/test_flic.py)."""
+"""Gaussian targets and peaks against loops in float64.
+
+The binomial targets are tested in tests/datasets/test_flic.py.
+"""
 
 import numpy as np
 import pytest
@@ -33,7 +36,8 @@ def test_quarter_cell_by_loops():
     for n, k in np.ndindex(3, 4):
         one = maps[n, :, :, k]
         r, c = np.unravel_index(one.argmax(), one.shape)
-        x, y = float(c), float(r)
+        x = float(c)
+        y = float(r)
         if 0 < c < 8:
             x += 0.25 * np.sign(one[r, c + 1] - one[r, c - 1])
         if 0 < r < 6:
