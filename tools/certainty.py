@@ -181,7 +181,7 @@ def rate(found_xy: np.ndarray, joints_xy: np.ndarray) -> float:
 
 def highest(people) -> float:
     """The highest field of Results."""
-    return max((person.sought.seen.score for person in people), default=NOBODY)
+    return max((person.candidate.detection.score for person in people), default=NOBODY)
 
 
 def empty_pictures(lsp_meta: str, lsp_images: str) -> Iterator[np.ndarray]:
@@ -235,7 +235,7 @@ def fit(shown: np.ndarray, without: np.ndarray) -> np.ndarray:
 
 def percentages(fields: np.ndarray, curve: tuple[float, float], thresholds) -> list[float]:
     """The share of fields whose score reaches each threshold, %."""
-    scores = np.array([people_search.certainty(field, curve) for field in fields])
+    scores = np.array([people_search.detection_probability(field, curve) for field in fields])
     return [100 * np.mean(scores >= threshold) for threshold in thresholds]
 
 

@@ -34,7 +34,7 @@ class Result(NamedTuple):
     torso_xy: np.ndarray | None  # [2], pixels of the picture
     maps: np.ndarray | None  # [h, w, k] score maps
     matrix: np.ndarray | None  # [2, 3], from their cells to the picture
-    sought: tuple | None  # systems.Candidate, where the system detects people
+    candidate: tuple | None  # systems.Candidate, where the system detects people
     low_score: bool = False  # a prompt's person scores below --threshold: probably nobody is there
 
 
@@ -113,7 +113,7 @@ class PoseEstimator:
 
     def _detect(self, image, points_xy, boxes_xy, previous):
         """Results of a system that detects people itself."""
-        before = previous and [person.sought for person in previous]
+        before = previous and [person.candidate for person in previous]
         candidates = self.detect(image, points_xy, boxes_xy, before)
         results = [self._result_of_candidate(candidate) for candidate in candidates]
         if points_xy is None and boxes_xy is None:
@@ -147,7 +147,7 @@ class PoseEstimator:
         return self._result(pose, candidate.output, candidate.back)._replace(
             score=candidate.score,
             torso_xy=transform_points(candidate.back, candidate.prompt_xy),
-            sought=candidate,
+            candidate=candidate,
             low_score=candidate.score < self.options.threshold,
         )
 
@@ -164,5 +164,5 @@ class PoseEstimator:
             torso_xy=None,
             maps=None if maps is None else maps[0],
             matrix=compose(np.diag([stride, stride, 1])[:2], to_image),
-            sought=None,
+            candidate=None,
         )

@@ -49,7 +49,7 @@ class Candidate(NamedTuple):
     prompt_xy: np.ndarray  # [2]: their point, in pixels of `decode`
     back: np.ndarray  # [2, 3]: from pixels of `decode` to those of the picture
     score: float  # probability that there is a person, 0..1
-    seen: Any  # what the system needs to find them in the next picture of a video
+    detection: Any  # what the system needs to find them in the next picture of a video
 
 
 class System(abc.ABC):

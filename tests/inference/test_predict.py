@@ -498,7 +498,7 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
             (found,) = pose_estimator.PoseEstimator(
                 session, graph, tompson, flic.Flic(), options
             ).predict(image, [(300.0, 200.0)])
-            view = people_search.around(
+            view = people_search.view_around(
                 image, 8 / found.matrix[0, 0], (300, 200)
             )  # where it found them
             torso_xy = transform_points(view.matrix, found.torso_xy)

@@ -43,7 +43,7 @@ def test_tiles_show_every_point_in_their_middle_half(width, height):
     picture's own; and what the view shows there is the picture."""
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (height, width, 3), np.uint8)
-    views = list(people_search.tiles(picture))
+    views = list(people_search.pyramid_views(picture))
     for x, y in rng.uniform(0, (width, height), (20, 2)):
         for zoom in people_search.ZOOMS:
             scale = zoom * min(720 / width, 480 / height)
@@ -56,7 +56,7 @@ def test_tiles_show_every_point_in_their_middle_half(width, height):
             assert any(near)
             deep = [min(max(at[0], 720 - at[0]) - 360, 0) for at in there]
             assert max(deep) <= 0
-    same = next(view for view in people_search.tiles(image(720, 480) + 7, (1,)))
+    same = next(view for view in people_search.pyramid_views(image(720, 480) + 7, (1,)))
     np.testing.assert_array_equal(same.matrix, [[1, 0, 0], [0, 1, 0]])
     assert (same.image == 7).all()
 
@@ -67,8 +67,8 @@ def test_tiles_show_every_point_in_their_middle_half(width, height):
 def test_the_same_part_of_the_next_picture(width, height):
     rng = np.random.default_rng(1)
     first, second = rng.integers(0, 255, (2, height, width, 3), np.uint8)
-    for one, other in zip(people_search.tiles(first), people_search.tiles(second)):
-        found = people_search.same(second, one)
+    for one, other in zip(people_search.pyramid_views(first), people_search.pyramid_views(second)):
+        found = people_search.same_region(second, one)
         np.testing.assert_allclose(found.matrix, one.matrix)
         np.testing.assert_array_equal(found.image, other.image)
 
@@ -77,7 +77,7 @@ def test_a_view_shows_what_its_matrix_says():
     picture = image(800, 600)
     picture[300:320, 500:520] = 255
     for zoom in (0.5, 1, 2):
-        view = people_search.around(picture, zoom, (510, 310))
+        view = people_search.view_around(picture, zoom, (510, 310))
         y, x = np.argwhere(view.image[..., 0] > 128).mean(axis=0) + 0.5
         np.testing.assert_allclose(transform_points(view.matrix, (510, 310)), (x, y), atol=0.6)
 
@@ -87,7 +87,7 @@ def test_a_small_box_takes_no_memory():
     pixels where their matrices say."""
     picture = np.random.default_rng(2).integers(0, 255, (4000, 6000, 3), np.uint8)
     views = []
-    people_search.in_box(
+    people_search.detect_in_box(
         lambda seen: views.extend(seen) or np.full((3, 60, 90, 9), 1e-6),
         PRIORS,
         picture,
@@ -103,7 +103,9 @@ def test_a_small_box_takes_no_memory():
         ]:
             x, y = np.floor(people_search.to_picture(view, xy)).astype(int)
             np.testing.assert_allclose(view.image[int(xy[1]), int(xy[0])], picture[y, x], atol=8)
-    np.testing.assert_array_equal(people_search.same(picture, views[0]).image, views[0].image)
+    np.testing.assert_array_equal(
+        people_search.same_region(picture, views[0]).image, views[0].image
+    )
 
 
 def test_people_of_one_view_are_told_apart():
@@ -113,7 +115,7 @@ def test_people_of_one_view_are_told_apart():
     for column, row, mass in places:
         person(maps, column, row, mass)
     maps[0, 10, 50, 0] += 0.1
-    found = people_search.in_view(maps[0] / maps[0].sum(axis=(0, 1)), PRIORS)
+    found = people_search.detect_in_view(maps[0] / maps[0].sum(axis=(0, 1)), PRIORS).people
     np.testing.assert_allclose(
         [one.torso_xy for one in found[:4]], [(8 * x + 4, 8 * y + 4) for x, y, _ in places], atol=4
     )
@@ -122,7 +124,7 @@ def test_people_of_one_view_are_told_apart():
 
 def test_people_of_three_sizes():
     folk = [((200, 240), 131), ((560, 120), 60), ((500, 330), 250)]
-    found = people_search.everybody(camera(folk), PRIORS, image(720, 480))
+    found = people_search.detect_people(camera(folk), PRIORS, image(720, 480))
     assert len(found) == 3
     for xy, length in folk:
         one = min(found, key=lambda one: np.linalg.norm(one.torso_xy - xy))
@@ -131,7 +133,7 @@ def test_people_of_three_sizes():
 
 
 def test_nobody():
-    assert people_search.everybody(camera([]), PRIORS, image(720, 480)) == []
+    assert people_search.detect_people(camera([]), PRIORS, image(720, 480)) == []
 
 
 @pytest.mark.parametrize('length', [66, 131, 240])
@@ -140,23 +142,23 @@ def test_a_click_beside_the_torso_means_it(length):
     folk = [((400, 220), length), ((80, 200), 131)]
     for angle in np.linspace(0, 6, 7):
         click = np.array([400, 220]) + 0.25 * length * np.array([np.cos(angle), np.sin(angle)])
-        seen = people_search.at_point(camera(folk), PRIORS, image(720, 480), click)
+        seen = people_search.detect_at_point(camera(folk), PRIORS, image(720, 480), click)
         assert np.linalg.norm(seen.torso_xy - (400, 220)) < 0.1 * length
         assert 0.6 < people_search.torso_length(seen) / length < 1.6
 
 
 def test_a_click_on_nothing_stays():
-    seen = people_search.at_point(camera([]), PRIORS, image(720, 480), (100, 50))
+    seen = people_search.detect_at_point(camera([]), PRIORS, image(720, 480), (100, 50))
     np.testing.assert_array_equal(seen.torso_xy, (100, 50))
-    assert people_search.certainty(seen.score) < 0.2
+    assert people_search.detection_probability(seen.score) < 0.2
 
 
-@pytest.mark.parametrize(('torsos', 'depth'), people_search.SHAPES)
+@pytest.mark.parametrize(('torsos', 'depth'), people_search.BOX_SHAPES)
 def test_boxes_of_whole_and_half_people(torsos, depth):
     height = torsos * 80
     box = (300, 100, 120, height)
     torso_xy = (360, 100 + depth * height)
-    seen = people_search.in_box(
+    seen = people_search.detect_in_box(
         camera([(torso_xy, 80), ((150, 300), 80)]), PRIORS, image(720, 480), box
     )
     assert (
@@ -167,11 +169,13 @@ def test_boxes_of_whole_and_half_people(torsos, depth):
 
 def test_certainty_rises_with_the_field():
     values = [
-        people_search.certainty(field)
-        for field in (-20, people_search.LOWEST, people_search.CURVE[0], -2, 0)
+        people_search.detection_probability(field)
+        for field in (-20, people_search.MIN_SCORE, people_search.CALIBRATION[0], -2, 0)
     ]
     assert values == sorted(values) and values[2] == 0.5 and values[0] >= 0 and values[-1] <= 1
-    assert people_search.certainty(-4.0, (-4.5, 2)) == pytest.approx(1 / (1 + np.exp(-1)))
+    assert people_search.detection_probability(-4.0, (-4.5, 2)) == pytest.approx(
+        1 / (1 + np.exp(-1))
+    )
 
 
 def two_people():
@@ -187,8 +191,8 @@ def two_people():
 )
 def test_a_prompt_beside_a_person_means_one_of_them(click, expected):
     xy = 8 * np.array(click) + 4
-    found = people_search.prompted(
-        people_search.share_out(two_people(), PRIORS),
+    found = people_search.select_prompted(
+        people_search.detect_in_view(two_people(), PRIORS),
         PRIORS,
         people_search.cells_near(xy, 0.4 * people_search.TORSO),
     )
@@ -201,7 +205,7 @@ def wide_priors():
     row, column = np.mgrid[:120, :180]
     bumps = [
         np.exp(-((row - 60 - down) ** 2 + (column - 90 - right) ** 2) / 60)
-        for right, down in (OFFSETS[flic.JOINTS[joint]] for joint in torso_inference.WITNESSES)
+        for right, down in (OFFSETS[flic.JOINTS[joint]] for joint in torso_inference.TORSO_JOINTS)
     ]
     return torso_inference.Priors(np.stack(bumps), np.conj(np.fft.rfft2(np.stack(bumps))))
 
@@ -211,9 +215,11 @@ def test_a_prompt_where_nobody_is_combines_no_people(click):
     """Between two people their four joints nearest to it fit a torso."""
     wanted, maps, priors = people_search.cells_near(click, 40), two_people(), wide_priors()
     if click == (304, 244):
-        assert torso_inference.best(maps, priors, wanted).score > people_search.CURVE[0]
-    found = people_search.prompted(people_search.share_out(maps, priors), priors, wanted)
-    assert found.score < people_search.LOWEST
+        assert torso_inference.locate(maps, priors, wanted).score > people_search.CALIBRATION[0]
+    found = people_search.select_prompted(
+        people_search.detect_in_view(maps, priors), priors, wanted
+    )
+    assert found.score < people_search.MIN_SCORE
     assert np.linalg.norm(found.torso_xy - click) <= 48
 
 

@@ -27,7 +27,8 @@ def test_scores_against_the_sum_over_cells():
             :, 60 - row : 120 - row, 90 - column : 180 - column
         ]  # by q - t, q all cells
         message = (
-            window * np.moveaxis(maps[n][..., list(torso_inference.WITNESSES)].astype(float), -1, 0)
+            window
+            * np.moveaxis(maps[n][..., list(torso_inference.TORSO_JOINTS)].astype(float), -1, 0)
         ).sum(axis=(1, 2))
         np.testing.assert_allclose(
             found[n, row, column], np.log(message + torso_inference.EPSILON).sum(), rtol=1e-9
@@ -69,7 +70,7 @@ def test_priors_seen_from_a_torso():
     priors = np.random.default_rng(0).random((4, 120, 180))
     given = torso_inference.Priors(priors, None)
     for row, column in [(0, 0), (59, 89), (13, 70)]:
-        seen = torso_inference.seen_from(np.array([row, column]), given)
+        seen = torso_inference.priors_around(np.array([row, column]), given)
         assert seen.shape == (60, 90, 4)
         for q in [(0, 0), (59, 89), (31, 7)]:
             np.testing.assert_array_equal(seen[q], priors[:, 60 + q[0] - row, 90 + q[1] - column])

@@ -36,7 +36,7 @@ class Detector:
     def __call__(self, image, points_xy=None, boxes=None, before=None):
         detections = self.detections(image, points_xy, boxes, before)
         found = {}
-        for group in people_search.by_view(detections):
+        for group in people_search.group_by_view(detections):
             for detection, candidate in zip(group, self.pose_group(group)):
                 found[id(detection)] = candidate
         found = [found[id(detection)] for detection in detections]
@@ -50,12 +50,14 @@ class Detector:
         """The people_search.Detections of a call."""
         search = (self.run_detector, self.priors, image)
         if before is not None:
-            return people_search.still_there(image, [candidate.seen for candidate in before])
+            return people_search.propagate(image, [candidate.detection for candidate in before])
         if points_xy is not None:
-            return [people_search.at_point(*search, xy, self.options.zooms) for xy in points_xy]
+            return [
+                people_search.detect_at_point(*search, xy, self.options.zooms) for xy in points_xy
+            ]
         if boxes is not None:
-            return [people_search.in_box(*search, box) for box in boxes]
-        return people_search.everybody(*search, self.options.zooms)
+            return [people_search.detect_in_box(*search, box) for box in boxes]
+        return people_search.detect_people(*search, self.options.zooms)
 
     def run_detector(self, views):
         """The part detector's maps of people_search.Views: [n, 60, 90, 9]."""
@@ -78,18 +80,18 @@ class Detector:
         fetched = [evaluation.combined['pd'], self.part_detectors]
         maps, scaled_maps = self.session.run(fetched, feed)
         feed.update(zip(self.part_detectors, scaled_maps))
-        curve = self.options.certainty or people_search.CURVE
-        for person in people_search.again(maps[0], self.priors, group):
-            torso_maps = torso_inference.torso_maps(person.torso_xy[None], scales)
+        calibration = self.options.certainty or people_search.CALIBRATION
+        for torso in people_search.redetect(maps[0], self.priors, group):
+            torso_maps = torso_inference.torso_maps(torso.torso_xy[None], scales)
             feed[evaluation.batch.targets['torso_map']] = torso_maps
             output = self.session.run(evaluation.combined['sm'], feed)
-            torso_xy = people_search.to_picture(view, person.torso_xy)
+            torso_xy = people_search.to_picture(view, torso.torso_xy)
             yield Candidate(
                 output,
-                person.torso_xy,
+                torso.torso_xy,
                 invert(view.matrix),
-                people_search.certainty(person.score, curve),
-                people_search.Seen(view, torso_xy, person.score),
+                people_search.detection_probability(torso.score, calibration),
+                people_search.Detection(view, torso_xy, torso.score),
             )
 
     def trunk_of(self, candidate):

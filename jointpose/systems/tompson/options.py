@@ -175,10 +175,10 @@ def add_evaluation(parser: argparse.ArgumentParser) -> None:
 
 
 def pyramid_zoom(text: str) -> float:
-    """argparse type: a number > 0, up to people_search.LARGEST."""
+    """argparse type: a number > 0, up to people_search.MAX_ZOOM."""
     value = positive_float(text)
-    if value > people_search.LARGEST:
-        raise argparse.ArgumentTypeError(f'must be <= {people_search.LARGEST}, got {text}')
+    if value > people_search.MAX_ZOOM:
+        raise argparse.ArgumentTypeError(f'must be <= {people_search.MAX_ZOOM}, got {text}')
     return value
 
 

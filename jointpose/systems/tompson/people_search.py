@@ -1,22 +1,24 @@
-"""How many people a picture shows, where, and how large: the torso's field (systems/tompson/torso_inference.py) at several zooms.
+"""Multi-scale person detection by the torso's score map (torso_inference.py).
 
-The field of a person is highest where the picture is zoomed so that their torso has the size that FLIC's people have,
-and falls by 2 to 4 within an octave to either side: on 30 of FLIC's test people, each zoomed by 2^k times what gives
-their torso TORSO pixels, its median and the share of the joints within 20 % of ||lhip - rsho|| are
+The score of a person is highest in the zoom in which their torso has the size of FLIC's torsos, and
+falls by 2 to 4 within an octave to either side.  On 30 of FLIC's test people, each zoomed by 2^k
+times what makes the torso TORSO pixels long, the median of the score and the fraction of the joints
+within 20 % of ||lhip - rsho|| are
 
     k                  -1.5   -1    -0.5    0     0.5    1     1.5
-    field              -7.6  -5.9   -3.6  -2.5   -4.4  -8.8   -9.4
+    score              -7.6  -5.9   -3.6  -2.5   -4.4  -8.8   -9.4
     joints found, %      13    54     90    94     91    63     13
 
-The steps of ZOOMS were chosen by this table, so they have been looked at on test people.
+The steps of ZOOMS were chosen by this table, so test people have entered the choice.
 
-So a picture is seen at zooms half an octave apart, the larger ones in overlapping tiles, once each.  In every view
-people are taken one by one, the highest field first: the peaks that a person claims are taken out of the maps, which
-are scaled to their sum again, so that the field does not sink with the number of people.  Of all views' people, those
-are kept that are further than APART torsos from a better one.
+A picture is seen at zooms half an octave apart, the larger ones in overlapping tiles.  In every view
+people are detected one by one, the highest score first: the peaks of a detected person are
+suppressed in the maps, which are then normalised again, so that the score does not depend on the
+number of people.  Non-maximum suppression over all views keeps the best of those closer than
+NMS_DISTANCE.
 """
 
-import collections
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import cv2
@@ -25,318 +27,363 @@ import numpy as np
 from jointpose.datasets import flic
 from jointpose.datasets.flic import HEIGHT, WIDTH
 from jointpose.systems.tompson import torso_inference
+from jointpose.systems.tompson.torso_inference import Priors, Torso
 from jointpose.vision import crops, heatmaps
 from jointpose.vision.affine import transform_points, warp_image
 
 TORSO = 131.0  # pixels of the frame: median length of training people's torsos
-ZOOMS = (0.5, 0.71, 1, 1.41, 2)  # of the picture as it just fits into the frame
-LARGEST = 8  # zoom: 225 tiles of a frame
-APART = 0.6  # torsos between two people
-CLAIMED = 3  # cells around a peak that belong to its person
-LEAST = 0.02  # share of a map's mass below which what is left is not scaled to 1
-LOWEST = -7.0  # field of what may be a person
-CURVE = (-5.09, 1.48)  # of `certainty`: pretrained/flic's, fitted by tools/certainty.py
-MOST = 20  # people of one view
-NEAR = 0.4  # torsos from a click to the torso that it means
-BELOW_HIPS = 1.2  # torsos: how far below a person's hips the middle of trousers may be,
-BESIDE_HIPS, LARGER = 0.5, 1.3  # how far beside them, and how large they may be taken to be
-SURER = 0.1  # how much higher their score may be than the person's
-SHAPES = ((2.3, 0.45), (3.3, 0.35))  # a box's height in torsos, and how far down it they are
-LOOSE = 0.2  # heights of a box to either side of that
-
-# A picture as it is when it is `size` (width, height), (x, y) `scales` times its own.  image: at that size where it is
-# smaller; what is larger is enlarged where a View is cut out of it, since all of it may take any amount of memory.
-Enlarged = collections.namedtuple('Enlarged', 'image size scales')
-# A frame uint8 [480, 720, 3] that shows a part of a picture, and the matrix [2, 3] from the picture to it.
-View = collections.namedtuple('View', 'image matrix')
-# A person: the View in which their size is right; torso_xy [2], pixels of the picture; the field there.
-Seen = collections.namedtuple('Seen', 'view torso_xy score')
+ZOOMS = (0.5, 0.71, 1, 1.41, 2)  # relative to the picture fitted to the frame
+MAX_ZOOM = 8  # 225 tiles of a frame
+NMS_DISTANCE = 0.6  # torsos between two people
+SUPPRESSION_RADIUS = 3  # cells around a peak that belong to its person
+MIN_MASS = 0.02  # a map with less than this left is not normalised to 1
+MIN_SCORE = -7.0  # of what may be a person
+CALIBRATION = (-5.09, 1.48)  # of detection_probability: pretrained/flic's (tools/certainty.py)
+MAX_PEOPLE = 20  # of one view
+PROMPT_RADIUS = 0.4  # torsos from a point prompt to the torso that it selects
+BELOW_HIPS = 1.2  # torsos from a person's hips down to the middle of trousers, at most
+BESIDE_HIPS = 0.5  # torsos beside the hips, at most
+LEGS_SIZE = 1.3  # length of trousers, in torsos, at most
+LEGS_SCORE = 0.1  # by how much their score may exceed the person's
+# Of people in a box: its height in torsos, and the torso's middle as a fraction of the height.
+BOX_SHAPES = ((2.3, 0.45), (3.3, 0.35))
+BOX_REACH = 0.2  # heights of a box around that middle
 
 
-def enlarged(image, zoom):
-    """The Enlarged of a picture `zoom` times as large as it just fits into the frame."""
+class ScaledImage(NamedTuple):
+    """A picture at another size.
+
+    Enlarged pictures could take any amount of memory, so they are enlarged where a View is cropped.
+    """
+
+    image: np.ndarray  # RGB uint8 [h, w, 3], at `size` where that is smaller than the picture
+    size: tuple[int, int]  # (width, height)
+    scales: np.ndarray  # [2]: (x, y) of `size` over those of the picture
+
+
+class View(NamedTuple):
+    """A frame that shows a part of a picture."""
+
+    image: np.ndarray  # RGB uint8 [480, 720, 3]
+    matrix: np.ndarray  # [2, 3]: from pixels of the picture to those of the frame
+
+
+class Detection(NamedTuple):
+    """A person whose joints are still to be found."""
+
+    view: View  # that shows them in their right size
+    torso_xy: np.ndarray  # [2], pixels of the picture
+    score: float  # of the torso's score map
+
+
+RunDetector = Callable[[list[View]], np.ndarray]  # Views -> the part detector's maps [n, 60, 90, 9]
+
+
+# --- views of a picture ---------------------------------------------------------------------------
+
+
+def zoom_image(image: np.ndarray, zoom: float) -> ScaledImage:
+    """The picture `zoom` times as large as fitted to the frame."""
     _, size = crops.letterbox(*image.shape[1::-1], (HEIGHT, WIDTH))
-    return resized(image, tuple(max(1, round(zoom * side)) for side in size))
+    return resize_image(image, tuple(max(1, round(zoom * side)) for side in size))
 
 
-def resized(image, size):
-    """The Enlarged of a picture at a size (width, height)."""
+def resize_image(image: np.ndarray, size: tuple[int, int]) -> ScaledImage:
+    """The picture at a size (width, height)."""
     scales = np.divide(size, image.shape[1::-1])
     if (scales < 1).any():
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return Enlarged(image, size, scales)
+    return ScaledImage(image, size, scales)
 
 
-def cut(large, left, top):
-    """The View of an Enlarged whose corner is at (left, top), whole pixels; black around the picture."""
-    matrix = np.array([[large.scales[0], 0, -left], [0, large.scales[1], -top]], float)
-    if large.image.shape[1::-1] != large.size:
-        more = np.divide(large.size, large.image.shape[1::-1])
-        return View(
-            warp_image(
-                large.image, np.column_stack([np.diag(more), matrix[:, 2]]), (WIDTH, HEIGHT)
-            ),
-            matrix,
-        )
-    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    x, y = max(left, 0), max(top, 0)
-    part = large.image[y : max(top + HEIGHT, 0), x : max(left + WIDTH, 0)]
-    black[y - top : y - top + part.shape[0], x - left : x - left + part.shape[1]] = part
-    return View(black, matrix)
+def crop_view(scaled: ScaledImage, left: int, top: int) -> View:
+    """The View with its corner at (left, top), whole pixels; black around the picture."""
+    matrix = np.array([[scaled.scales[0], 0, -left], [0, scaled.scales[1], -top]], float)
+    if scaled.image.shape[1::-1] != scaled.size:
+        enlargement = np.divide(scaled.size, scaled.image.shape[1::-1])
+        from_image = np.column_stack([np.diag(enlargement), matrix[:, 2]])
+        return View(warp_image(scaled.image, from_image, (WIDTH, HEIGHT)), matrix)
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    x = max(left, 0)
+    y = max(top, 0)
+    part = scaled.image[y : max(top + HEIGHT, 0), x : max(left + WIDTH, 0)]
+    frame[y - top : y - top + part.shape[0], x - left : x - left + part.shape[1]] = part
+    return View(frame, matrix)
 
 
-def same(image, view):
-    """The View of another picture of that size that shows the same part of it."""
+def same_region(image: np.ndarray, view: View) -> View:
+    """The View of the same part of another picture of the same size."""
     scales = view.matrix[:, :2].diagonal()
     size = tuple(np.rint(scales * image.shape[1::-1]).astype(int).tolist())
-    return cut(resized(image, size), *np.rint(-view.matrix[:, 2]).astype(int).tolist())
+    left, top = np.rint(-view.matrix[:, 2]).astype(int).tolist()
+    return crop_view(resize_image(image, size), left, top)
 
 
-def around(image, zoom, xy):
-    """The View at a zoom with a point of the picture in its middle; of a picture that fits, the whole."""
-    large = enlarged(image, zoom)
-    return cut(
-        large,
-        *(
-            corners(side, length)[0] if side <= length else round(at * scale - length / 2)
-            for side, length, at, scale in zip(large.size, (WIDTH, HEIGHT), xy, large.scales)
-        ),
-    )
+def view_around(image: np.ndarray, zoom: float, xy: np.ndarray) -> View:
+    """The View at a zoom with a point of the picture in its middle; the whole picture if it fits."""
+    scaled = zoom_image(image, zoom)
+    corner = []
+    for side, length, point, scale in zip(scaled.size, (WIDTH, HEIGHT), xy, scaled.scales):
+        fits = side <= length
+        corner.append(corners(side, length)[0] if fits else round(point * scale - length / 2))
+    return crop_view(scaled, *corner)
 
 
-def corners(side, length):
-    """Where frames of `length` begin that cover `side`, half a frame apart at most."""
+def corners(side: int, length: int) -> list[int]:
+    """Where frames of `length` start that cover `side`, at most half a frame apart."""
     if side <= length:
         return [-((length - side) // 2)]
     n = -(-2 * (side - length) // length) + 1
     return np.rint(np.linspace(0, side - length, n)).astype(int).tolist()
 
 
-def tiles(image, zooms=ZOOMS):
-    """Views that together show everybody."""
+def pyramid_views(image: np.ndarray, zooms=ZOOMS) -> Iterator[View]:
+    """Views that together show all of a picture at each zoom."""
     for zoom in zooms:
-        large = enlarged(image, zoom)
-        for top in corners(large.size[1], HEIGHT):
-            for left in corners(large.size[0], WIDTH):
-                yield cut(large, left, top)
+        scaled = zoom_image(image, zoom)
+        for top in corners(scaled.size[1], HEIGHT):
+            for left in corners(scaled.size[0], WIDTH):
+                yield crop_view(scaled, left, top)
 
 
-def in_view(maps, given_torso, most=MOST):
-    """torso.Persons of one view, best first.  maps: the detector's, [60, 90, 9]; given_torso: torso.priors."""
-    return share_out(maps, given_torso, most)[0]
+def to_picture(view: View, xy: np.ndarray) -> np.ndarray:
+    """(x, y) pixels of a View -> of the picture."""
+    return (xy - view.matrix[:, 2]) / view.matrix[:, :2].diagonal()
 
 
-def share_out(maps, given_torso, most=MOST):
-    """The torso.Persons of one view, best first; what they leave of the maps [60, 90, 9]; the cells that they leave for
-    another torso, bool [60, 90]."""
-    maps, found = np.array(maps, np.float64), []
+# --- people of one view ---------------------------------------------------------------------------
+
+
+class ViewPeople(NamedTuple):
+    """The people detected in one view, and what they leave for others."""
+
+    people: list[Torso]  # best first
+    maps: np.ndarray  # float64 [60, 90, 9] without the peaks of these people
+    free: np.ndarray  # bool [60, 90]: cells in which there may be another torso
+
+
+def detect_in_view(maps: np.ndarray, priors: Priors, max_people: int = MAX_PEOPLE) -> ViewPeople:
+    """The people in one view.  maps: the part detector's, [60, 90, 9]."""
+    maps = np.array(maps, np.float64)
+    found = []
     free = np.ones(maps.shape[:2], bool)
     rows, columns = np.ogrid[: maps.shape[0], : maps.shape[1]]
-    while len(found) < most and free.any():
-        maps /= np.maximum(maps.sum(axis=(0, 1)), LEAST)
-        person = torso_inference.best(maps, given_torso, free)
-        if person.score < LOWEST:
+    while len(found) < max_people and free.any():
+        maps /= np.maximum(maps.sum(axis=(0, 1)), MIN_MASS)
+        torso = torso_inference.locate(maps, priors, free)
+        if torso.score < MIN_SCORE:
             break
-        found.append(person)
-        for joint, (row, column) in zip(torso_inference.WITNESSES, person.peaks):
-            maps[(abs(rows - row) <= CLAIMED) & (abs(columns - column) <= CLAIMED), joint] = 0
-        free &= (
-            np.hypot(rows - person.cell[0], columns - person.cell[1]) * heatmaps.STRIDE
-            > APART * TORSO
-        )
-    return found, maps, free
+        found.append(torso)
+        for joint, (row, column) in zip(torso_inference.TORSO_JOINTS, torso.peaks):
+            near_row = abs(rows - row) <= SUPPRESSION_RADIUS
+            near_column = abs(columns - column) <= SUPPRESSION_RADIUS
+            maps[near_row & near_column, joint] = 0
+        distance = heatmaps.STRIDE * np.hypot(rows - torso.cell[0], columns - torso.cell[1])
+        free &= distance > NMS_DISTANCE * TORSO
+    return ViewPeople(found, maps, free)
 
 
-def prompted(shared, given_torso, wanted):
-    """The torso.Person of one view, shared out, whose torso is in one of the cells `wanted`, bool [60, 90].
+def select_prompted(view_people: ViewPeople, priors: Priors, wanted: np.ndarray) -> Torso:
+    """The person of one view with their torso in one of the cells `wanted`, bool [60, 90].
 
-    This is the best of the view's people who are there.  Where nobody is, it is the best of what the others leave: a
-    prompt between two people does not get the shoulder of one and the hip of the other.
+    It is the best of the detected people there.  If there is none, it is the best that the others
+    leave: a prompt between two people does not get the shoulder of one and the hip of the other.
     """
-    people, left, free = shared
-    there = [person for person in people if wanted[cell_of(person.torso_xy)]]
-    if there:
-        return there[0]
-    person = torso_inference.best(
-        left, given_torso, wanted & free if (wanted & free).any() else wanted
-    )
-    if wanted[cell_of(person.torso_xy)]:
-        return person
-    return person._replace(torso_xy=heatmaps.STRIDE * (person.cell[::-1] + np.float32(0.5)))
+    for torso in view_people.people:
+        if wanted[cell_of(torso.torso_xy)]:
+            return torso
+    allowed = wanted & view_people.free
+    if not allowed.any():
+        allowed = wanted
+    torso = torso_inference.locate(view_people.maps, priors, allowed)
+    if wanted[cell_of(torso.torso_xy)]:
+        return torso
+    return torso._replace(torso_xy=heatmaps.STRIDE * (torso.cell[::-1] + np.float32(0.5)))
 
 
-def cell_of(xy):
-    """(row, column) of the cell of a frame's pixel, or of the cell next to it where it is outside."""
-    column, row = np.clip(
-        np.floor_divide(xy, heatmaps.STRIDE), 0, (flic.MAP_WIDTH - 1, flic.MAP_HEIGHT - 1)
-    )
+def cell_of(xy: np.ndarray) -> tuple[int, int]:
+    """(row, column) of the cell of a frame's pixel, or of the nearest one if it is outside."""
+    last = (flic.MAP_WIDTH - 1, flic.MAP_HEIGHT - 1)
+    column, row = np.clip(np.floor_divide(xy, heatmaps.STRIDE), 0, last)
     return int(row), int(column)
 
 
-def apart(seen):
-    """Non-maximum suppression: Seens that are further than APART torsos, of the larger one, from all better ones; best
-    first."""
+def cells_near(xy: np.ndarray, reach) -> np.ndarray:
+    """bool [60, 90]: cells of a frame within `reach` of a point, pixels.
+
+    reach: one number, or (across, down).
+    """
+    rows, columns = np.ogrid[: flic.MAP_HEIGHT, : flic.MAP_WIDTH]
+    across, down = np.broadcast_to(reach, 2)
+    x = ((columns + 0.5) * heatmaps.STRIDE - xy[0]) / across
+    y = ((rows + 0.5) * heatmaps.STRIDE - xy[1]) / down
+    return x**2 + y**2 <= 1
+
+
+def prompt_cells(view: View, xy: np.ndarray, reach: np.ndarray | None = None) -> np.ndarray:
+    """Cells of a view within `reach` of a point, pixels of the picture; None: PROMPT_RADIUS."""
+    if reach is None:
+        return cells_near(transform_points(view.matrix, xy), PROMPT_RADIUS * TORSO)
+    return cells_near(transform_points(view.matrix, xy), reach * view.matrix[0, 0])
+
+
+# --- people of a picture --------------------------------------------------------------------------
+
+
+def detect_people(
+    run_detector: RunDetector, priors: Priors, image: np.ndarray, zooms=ZOOMS
+) -> list[Detection]:
+    """All people of a picture, RGB uint8 [h, w, 3], best first."""
+    views = list(pyramid_views(image, zooms))
+    found = []
+    for view, maps in zip(views, run_detector(views)):
+        for torso in detect_in_view(maps, priors).people:
+            found.append(Detection(view, to_picture(view, torso.torso_xy), torso.score))
+    return non_max_suppression(found)
+
+
+def detect_at_point(
+    run_detector: RunDetector, priors: Priors, image: np.ndarray, point_xy, zooms=ZOOMS
+) -> Detection:
+    """The person at a point prompt, pixels of the picture.
+
+    It is the best of all zooms within PROMPT_RADIUS, with its own torso in place of the point.
+    """
+    views = [view_around(image, zoom, point_xy) for zoom in zooms]
+    wanted = [prompt_cells(view, point_xy) for view in views]
+    return _best_detection(run_detector, priors, views, wanted, point_xy)
+
+
+def detect_in_box(run_detector: RunDetector, priors: Priors, image: np.ndarray, box) -> Detection:
+    """The person in a box, (x, y, width, height) pixels of the picture.
+
+    They are as large as a person who is seen to the knees or whole, whichever fits better.  Upper
+    bodies to the hips are not tried: a whole person, seen small, is often taken for one.  Torsos
+    found within 0.35 of their length without and with a third shape (1.6, 0.55): of 12 people of
+    COCO in its boxes 10 and 8, of 17 upright ones of PARSE's training people 12 and 11, of 20 of LSP
+    extended 9 and 6, of 16 of FLIC's training people in boxes as far as the hips 15 and 16, as far
+    as the frame shows 16 and 16.
+    """
+    x, y, width, height = box
+    fitted = crops.letterbox(*image.shape[1::-1], (HEIGHT, WIDTH))[0][0, 0]
+    reach = np.array([width / 2, BOX_REACH * height])
+    middles = [np.array([x + width / 2, y + depth * height]) for _, depth in BOX_SHAPES]
+    views = []
+    wanted = []
+    for (torsos, _), middle in zip(BOX_SHAPES, middles):
+        views.append(view_around(image, TORSO * torsos / height / fitted, middle))
+        wanted.append(prompt_cells(views[-1], middle, reach))
+    return _best_detection(run_detector, priors, views, wanted, middles[1])
+
+
+def _best_detection(run_detector, priors, views, wanted, default_xy):
+    """The Detection of the view in which the person in the cells `wanted` has the highest score.
+
+    If there is nobody, it is at default_xy, pixels of the picture, with MIN_SCORE.
+    """
+    torsos = [
+        select_prompted(detect_in_view(maps, priors), priors, cells)
+        for maps, cells in zip(run_detector(views), wanted)
+    ]
+    best = max(range(len(views)), key=lambda i: torsos[i].score)
+    torso = torsos[best]
+    if torso.score < MIN_SCORE:
+        return Detection(views[len(views) // 2], np.asarray(default_xy, float), MIN_SCORE)
+    return Detection(views[best], to_picture(views[best], torso.torso_xy), torso.score)
+
+
+def propagate(image: np.ndarray, detections: list[Detection]) -> list[Detection]:
+    """Detections of a video's last picture in the same part of this one, still to be redetected."""
+    return [detection._replace(view=same_region(image, detection.view)) for detection in detections]
+
+
+def redetect(maps: np.ndarray, priors: Priors, detections: list[Detection]) -> Iterator[Torso]:
+    """The people of Detections of one view in other maps of it, [60, 90, 9]."""
+    view_people = detect_in_view(maps, priors)
+    for detection in detections:
+        wanted = prompt_cells(detection.view, detection.torso_xy)
+        yield select_prompted(view_people, priors, wanted)
+
+
+def group_by_view(detections: list[Detection]) -> list[list[Detection]]:
+    """Detections in groups that share a view."""
+    groups = {}
+    for detection in detections:
+        groups.setdefault(tuple(detection.view.matrix.ravel()), []).append(detection)
+    return list(groups.values())
+
+
+def non_max_suppression(detections: list[Detection]) -> list[Detection]:
+    """Detections further than NMS_DISTANCE from all better ones, best first.
+
+    The distance is in torsos of the larger person.
+    """
     kept = []
-    for one in sorted(seen, key=lambda one: -one.score):
-        if all(
-            np.linalg.norm(one.torso_xy - better.torso_xy)
-            > APART * max(map(torso_length, (one, better)))
-            for better in kept
-        ):
-            kept.append(one)
+    for detection in sorted(detections, key=lambda detection: -detection.score):
+        if all(_apart(detection, better) for better in kept):
+            kept.append(detection)
     return kept
 
 
+def _apart(one, other):
+    length = max(torso_length(one), torso_length(other))
+    return np.linalg.norm(one.torso_xy - other.torso_xy) > NMS_DISTANCE * length
+
+
+def torso_length(detection: Detection) -> float:
+    """Length of the torso, pixels of the picture."""
+    return TORSO / detection.view.matrix[0, 0]
+
+
+def detection_probability(score: float, calibration=CALIBRATION) -> float:
+    """Probability of a person, 0..1.  calibration: midpoint and slope of the logistic curve.
+
+    It is fitted to 50 of FLIC's training people and 22 pictures without people (tools/certainty.py),
+    both weighted equally: it ranks people and serves as a threshold, but elsewhere it is not how
+    often there is a person.
+    """
+    midpoint, slope = calibration
+    return float(1 / (1 + np.exp(-slope * (score - midpoint))))
+
+
+# --- trousers that are taken for a person ---------------------------------------------------------
+
+
 class Trunk(NamedTuple):
-    """What is asked of a person to tell trousers from a shirt."""
+    """What tells trousers from a shirt."""
 
     shoulders_xy: np.ndarray  # [2], the middle of both, pixels of the picture
     hips_xy: np.ndarray  # [2], the middle of both
     score: float
 
 
-def trunk(joints_xy, score):
+def trunk(joints_xy: np.ndarray, score: float) -> Trunk:
     """The Trunk of FLIC's joints [9, 2], pixels of the picture."""
     lsho, rsho, lhip, rhip = joints_xy[list(flic.TORSO_CORNERS)]
     return Trunk((lsho + rsho) / 2, (lhip + rhip) / 2, score)
 
 
-def on_legs(one, other):
-    """Whether a Trunk is probably another person's trousers, taken for a shirt: its middle lies below the other's hips,
-    within their width, it is not larger, nor its score much higher.  tools/legs.py counts what this is worth."""
+def on_legs(one: Trunk, other: Trunk) -> bool:
+    """Whether a Trunk is probably another person's trousers, taken for a shirt.
+
+    Then its middle is below the other's hips and within their width, it is not larger, and its score
+    is not much higher.  tools/legs.py measures what this is worth.
+    """
     down = other.hips_xy - other.shoulders_xy
     length = max(np.linalg.norm(down), 1e-6)
     across = np.array([-down[1], down[0]])
     offset = (one.shoulders_xy + one.hips_xy) / 2 - other.hips_xy
-    below, beside = offset @ down / length**2, abs(offset @ across) / length**2
+    below = offset @ down / length**2
+    beside = abs(offset @ across) / length**2
     size = np.linalg.norm(one.hips_xy - one.shoulders_xy) / length
-    return bool(
-        0 < below <= BELOW_HIPS
-        and beside <= BESIDE_HIPS
-        and size <= LARGER
-        and one.score <= other.score + SURER
-    )
+    is_below = 0 < below <= BELOW_HIPS and beside <= BESIDE_HIPS
+    return bool(is_below and size <= LEGS_SIZE and one.score <= other.score + LEGS_SCORE)
 
 
-def without_legs(trunks):
-    """Indices of the Trunks that are nobody's trousers."""
-    return [i for i, one in enumerate(trunks) if not any(on_legs(one, other) for other in trunks)]
-
-
-def certainty(field, curve=CURVE):
-    """Score of a person, 0..1.  curve: the field at which it is 1/2, and the steepness there.
-
-    The curve is fitted to 50 of FLIC's training people and 22 pictures without people (tools/certainty.py), both kinds
-    weighing the same: it ranks people and sets a threshold, but elsewhere it is not how often there is somebody.
-    """
-    even, steepness = curve
-    return float(1 / (1 + np.exp(-steepness * (field - even))))
-
-
-def torso_length(seen):
-    """Of a Seen, pixels of the picture."""
-    return TORSO / seen.view.matrix[0, 0]
-
-
-def to_picture(view, xy):
-    """(x, y) pixels of a View -> of the picture."""
-    return (xy - view.matrix[:, 2]) / view.matrix[:, :2].diagonal()
-
-
-def cells_near(xy, reach):
-    """bool [60, 90]: cells of a frame within `reach` of a point, pixels; reach: one number, or (across, down)."""
-    rows, columns = np.ogrid[: flic.MAP_HEIGHT, : flic.MAP_WIDTH]
-    across, down = np.broadcast_to(reach, 2)
-    centre = (np.array([columns, rows], object) + 0.5) * heatmaps.STRIDE
-    return (((centre[0] - xy[0]) / across) ** 2 + ((centre[1] - xy[1]) / down) ** 2 <= 1).astype(
-        bool
-    )
-
-
-# --- whom to look for ---------------------------------------------------------------------------------------------
-
-
-def everybody(look, given_torso, image, zooms=ZOOMS):
-    """Seens of a picture, RGB uint8 [h, w, 3], best first.  look([View]) -> their maps [n, 60, 90, 9]."""
-    views = list(tiles(image, zooms))
-    return apart(
-        [
-            Seen(view, to_picture(view, person.torso_xy), person.score)
-            for view, maps in zip(views, look(views))
-            for person in in_view(maps, given_torso)
-        ]
-    )
-
-
-def at_point(look, given_torso, image, point_xy, zooms=ZOOMS):
-    """The Seen whose torso a click at point_xy, pixels of the picture, means: of all zooms the best within NEAR torsos
-    of it, with its own torso in place of the click."""
-    views = [around(image, zoom, point_xy) for zoom in zooms]
-    return _best(look, given_torso, views, [near(view, point_xy) for view in views], point_xy)
-
-
-def in_box(look, given_torso, image, box):
-    """The Seen of a detection, (x, y, width, height) pixels of the picture: as large as a person in such a box is when
-    seen to the knees or whole, whichever fits better.
-
-    Upper bodies to the hips are not asked for: a whole person, seen small, is often taken for one.  Torsos found within
-    0.35 of their length without and with a third shape (1.6, 0.55): of 12 people of COCO in its boxes 10 and 8, of 17
-    upright ones of PARSE's training people 12 and 11, of 20 of LSP extended 9 and 6, of 16 of FLIC's training people
-    in boxes as far as the hips 15 and 16, as far as the frame shows 16 and 16.
-    """
-    x, y, width, height = box
-    fits = crops.letterbox(*image.shape[1::-1], (HEIGHT, WIDTH))[0][0, 0]
-    middles = [np.array([x + width / 2, y + depth * height]) for _, depth in SHAPES]
-    views = [
-        around(image, TORSO * torsos / height / fits, middle)
-        for (torsos, _), middle in zip(SHAPES, middles)
-    ]
-    reach = np.array([width / 2, LOOSE * height])
-    return _best(
-        look,
-        given_torso,
-        views,
-        [near(view, middle, reach) for view, middle in zip(views, middles)],
-        middles[1],
-    )
-
-
-def still_there(image, seen):
-    """Seens of a video's picture before, in the same part of this one: where they were, to be looked for near there."""
-    return [one._replace(view=same(image, one.view)) for one in seen]
-
-
-def near(view, xy, reach=None):
-    """Cells of a view within `reach` of a point, pixels of the picture, or NEAR torsos."""
-    return cells_near(
-        transform_points(view.matrix, xy),
-        NEAR * TORSO if reach is None else reach * view.matrix[0, 0],
-    )
-
-
-def _best(look, given_torso, views, wanted, otherwise_xy):
-    """The Seen of the view in which the person of the cells `wanted` has the highest field; or of nobody, at a point of
-    the picture."""
-    people = [
-        prompted(share_out(maps, given_torso), given_torso, cells)
-        for maps, cells in zip(look(views), wanted)
-    ]
-    person, view = max(zip(people, views), key=lambda pair: pair[0].score)
-    if person.score < LOWEST:
-        return Seen(views[len(views) // 2], np.asarray(otherwise_xy, float), LOWEST)
-    return Seen(view, to_picture(view, person.torso_xy), person.score)
-
-
-def by_view(seen):
-    """[[Seen, ...], ...]: those that one view shows together."""
-    groups = {}
-    for one in seen:
-        groups.setdefault(tuple(one.view.matrix.ravel()), []).append(one)
-    return list(groups.values())
-
-
-def again(maps, given_torso, seen):
-    """The torso.Persons of Seens of one view in other maps of it, [60, 90, 9]."""
-    shared = share_out(maps, given_torso)
-    for one in seen:
-        yield prompted(shared, given_torso, near(one.view, one.torso_xy))
+def without_legs(trunks: list[Trunk]) -> list[int]:
+    """Indices of the Trunks that are not trousers of another."""
+    kept = []
+    for i, one in enumerate(trunks):
+        if not any(on_legs(one, other) for other in trunks):
+            kept.append(i)
+    return kept

@@ -1,35 +1,38 @@
-"""Which person is meant, when nobody says: the torso, inferred from the part detector's maps.
+"""Infers the target person's torso from the part detector's maps, where none is given.
 
-The spatial model is given the torso of its person.  Here the same field is asked the other way round, in one more
-message pass with the priors that it has learned: with sp its softplus and h_j the detector's map of joint j,
+The spatial model is given the torso of its person.  Here the same priors are used the other way
+round, in one more message pass: with sp their softplus and h_j the detector's map of joint j,
 
     score(t) = sum over shoulders and hips j of  log( sum over cells q of sp(e_{j|torso})(q - t) * h_j(q) + EPSILON )
 
-The cell t with the highest score says who is meant; that person's shoulders and hips are the peaks of
-sp(e_{j|torso})(q - t) * (h_j(q) + UNSEEN), and the torso is their mean.  Each prior is scaled to a largest value of 1.
-EPSILON keeps a joint that is not seen from having a veto, UNSEEN one that is seen only on a neighbour from pulling.
+The cell t with the highest score is the target person's; their shoulders and hips are the peaks of
+sp(e_{j|torso})(q - t) * (h_j(q) + UNSEEN), and the torso is the mean of these.  Each prior is scaled
+to a maximum of 1.  EPSILON keeps a joint that is not seen from vetoing a cell, UNSEEN keeps one that
+is seen only on a neighbour from pulling the torso there.
 
-Measured with a run of an eighth of the width (`--width 8 --use_sm --data_augm`) after 9 epochs, on 120 of FLIC's
-training people, evenly spread: distance from the annotated torso, also in % of ||lhip - rsho||.
+Measured with a run of an eighth of the width (`--width 8 --use_sm --data_augm`) after 9 epochs, on
+120 of FLIC's training people, evenly spaced: distance from the annotated torso, also in % of
+||lhip - rsho||.
 
-    way                                                     median    within 10 %    within 20 %    within 50 %
+    method                                                  median    within 10 %    within 20 %    within 50 %
     this one                                                6.6 px        88             95             97
     the best cell alone                                     9.8 px        79             95             96
     mean of the detector's peaks of shoulders and hips      6.6 px        80             87             94
 
-The mean is as near where all four peaks are on one person; where one is not, it lies between two people.  Of nine
-joints, five or four in the score, four were best (after one epoch: 88, 89 and 90 % within 20 %).
+The mean of the peaks is as near where all four are on one person; where one is not, it lies between
+two people.  Of nine joints, five or four in the score, four were best (after one epoch: 88, 89 and
+90 % within 20 %).
 
-A model of --torso_from torsobox, which saw the centre of FLIC's torsobox in training, is given this mean, too: over
-FLIC's training people that centre lies on average 1.7 pixels right of the mean of shoulders and hips and 0.7 above it
-(standard deviations 9 and 22).
+A model of --torso_from torsobox, which was trained with the centre of FLIC's torsobox, is given this
+mean, too: over FLIC's training people that centre lies on average 1.7 pixels right of the mean of
+shoulders and hips and 0.7 above it (standard deviations 9 and 22).
 
-What the annotated torso is worth: after 12 epochs, on the 1016 test people, the joint model's detection rate at
-radius 10 is 79.1 % with it and 69.7 % with the inferred one (at radius 20: 91.2 and 82.3 %); the part detector, which
-sees neither, has 68.8 % (80.4 %).
+The value of the ground-truth torso: after 12 epochs, on the 1016 test people, the joint model's
+detection rate at radius 10 is 79.1 % with it and 69.7 % with the inferred one (at radius 20: 91.2
+and 82.3 %); the part detector, which is given neither, has 68.8 % (80.4 %).
 """
 
-import collections
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,75 +41,86 @@ from jointpose.datasets import flic
 from jointpose.nn import test_time_augmentation
 from jointpose.vision import heatmaps
 
-EPSILON, UNSEEN = 1e-2, 2e-3
+EPSILON = 1e-2
+UNSEEN = 2e-3
 SHAPE = np.array([flic.MAP_HEIGHT, flic.MAP_WIDTH])
-WITNESSES = flic.TORSO_CORNERS  # shoulders and hips, whose mean is the torso
-
-# score: float, of the best cell.  cell int [2]: (row, column), where it is.  torso_xy float32 [2]: pixels (x, y) of the
-# frame.  peaks int [4, 2]: cells of the WITNESSES.
-Person = collections.namedtuple('Person', 'score cell torso_xy peaks')
-# values float64 [4, 120, 180], each with a largest value of 1; spectra: their transforms, conjugate.
-Priors = collections.namedtuple('Priors', 'values spectra')
+TORSO_JOINTS = flic.TORSO_CORNERS  # shoulders and hips, whose mean is the torso
 
 
-def priors(energies):
-    """The model's Priors of shoulders and hips given the torso.
+class Torso(NamedTuple):
+    """A person's torso in a frame."""
 
-    energies: [81 or more, 120, 180], the spatial model's variable, zero displacement at [60, 90].
+    score: float  # of the best cell
+    cell: np.ndarray  # int [2]: (row, column) of that cell
+    torso_xy: np.ndarray  # float32 [2]: (x, y), pixels of the frame
+    peaks: np.ndarray  # int [4, 2]: cells (row, column) of the TORSO_JOINTS
+
+
+class Priors(NamedTuple):
+    """Priors of the TORSO_JOINTS given the torso."""
+
+    values: np.ndarray  # float64 [4, 120, 180], each with a maximum of 1
+    spectra: np.ndarray  # their Fourier transforms, conjugate
+
+
+def priors(energies: np.ndarray) -> Priors:
+    """The Priors of a spatial model.
+
+    energies: [81 or more, 120, 180], its variable; no displacement is at [60, 90].
     """
-    pairs = [spatial_model.PAIRS_TO_JOINTS.index((joint, flic.N_JOINTS)) for joint in WITNESSES]
+    torso = flic.N_JOINTS
+    pairs = [spatial_model.PAIRS_TO_JOINTS.index((joint, torso)) for joint in TORSO_JOINTS]
     values = spatial_model.numpy_softplus(energies[pairs].astype(np.float64))
     values /= values.max(axis=(1, 2), keepdims=True)
     return Priors(values, np.conj(np.fft.rfft2(values)))
 
 
-def scores(maps, given_torso):
-    """score(t) of every cell: float [n, 60, 90, 9], Priors -> float64 [n, 60, 90]."""
-    maps = np.moveaxis(np.asarray(maps, np.float64)[..., list(WITNESSES)], -1, 1)  # [n, 4, 60, 90]
+def scores(maps: np.ndarray, given_torso: Priors) -> np.ndarray:
+    """score(t) of every cell: maps [n, 60, 90, 9] -> float64 [n, 60, 90]."""
+    maps = np.asarray(maps, np.float64)[..., list(TORSO_JOINTS)]
+    maps = np.moveaxis(maps, -1, 1)  # [n, 4, 60, 90]
     size = given_torso.values.shape[1:]
     spectra = np.fft.rfft2(maps, size) * given_torso.spectra  # a correlation
     # Its entry [s] belongs to the torso at s + (60, 90); displacements q - t within a frame never wrap.
-    messages = np.roll(np.fft.irfft2(spectra, size), SHAPE, axis=(2, 3))[
-        :, :, : SHAPE[0], : SHAPE[1]
-    ]
+    messages = np.roll(np.fft.irfft2(spectra, size), SHAPE, axis=(2, 3))
+    messages = messages[:, :, : SHAPE[0], : SHAPE[1]]
     return np.log(np.maximum(messages, 0) + EPSILON).sum(axis=1)
 
 
-def infer(maps, given_torso):
-    """Part detector's maps, each of sum 1, float [n, 60, 90, 9] -> float32 [n, 2], (x, y) pixels of the frame.
+def infer(maps: np.ndarray, given_torso: Priors) -> np.ndarray:
+    """The part detector's maps, each of sum 1, [n, 60, 90, 9] -> float32 [n, 2] (x, y) pixels."""
+    return np.stack([locate(one, given_torso).torso_xy for one in maps])
 
-    given_torso: of `priors`.
+
+def locate(maps: np.ndarray, given_torso: Priors, allowed: np.ndarray | None = None) -> Torso:
+    """The Torso with the highest score among the cells `allowed`, bool [60, 90].
+
+    maps: [60, 90, 9].
     """
-    return np.stack([best(one, given_torso).torso_xy for one in maps])
+    score_map = scores(maps[None], given_torso)[0]
+    if allowed is not None:
+        score_map = np.where(allowed, score_map, -np.inf)
+    cell = np.array(np.unravel_index(score_map.argmax(), score_map.shape))
+    seen = maps[..., list(TORSO_JOINTS)] + UNSEEN
+    own = (seen * priors_around(cell, given_torso))[None]  # [1, 60, 90, 4]
+    joints_xy = heatmaps.decode(own)[0]
+    peaks = np.stack([index[0] for index in heatmaps.peaks(own)], axis=-1)
+    return Torso(score_map[tuple(cell)], cell, joints_xy.mean(axis=0), peaks)
 
 
-def best(maps, given_torso, allowed=None):
-    """The Person with the highest score among the cells `allowed`, bool [60, 90]: maps [60, 90, 9]."""
-    field = scores(maps[None], given_torso)[0]
-    field = field if allowed is None else np.where(allowed, field, -np.inf)
-    cell = np.array(np.unravel_index(field.argmax(), field.shape))
-    own = (maps[..., list(WITNESSES)] + UNSEEN) * seen_from(cell, given_torso)  # [60, 90, 4]
-    return Person(
-        field[tuple(cell)],
-        cell,
-        heatmaps.decode(own[None])[0].mean(axis=0),
-        np.stack([index[0] for index in heatmaps.peaks(own[None])], axis=-1),
-    )
-
-
-def seen_from(cell, given_torso):
+def priors_around(cell: np.ndarray, given_torso: Priors) -> np.ndarray:
     """The Priors' values around a torso in one cell (row, column): [60, 90, 4]."""
     row, column = SHAPE - cell
-    return np.moveaxis(
-        given_torso.values[:, row : row + SHAPE[0], column : column + SHAPE[1]], 0, -1
-    )
+    values = given_torso.values[:, row : row + SHAPE[0], column : column + SHAPE[1]]
+    return np.moveaxis(values, 0, -1)
 
 
-def torso_maps(torso_xy, scales):
-    """The spatial model's map of the torso at each scale: [n, 2] pixels -> float32 [n * S, 60, 90, 1], a frame's
-    together."""
+def torso_maps(torso_xy: np.ndarray, scales) -> np.ndarray:
+    """The spatial model's maps of torsos at each scale.
+
+    [n, 2] pixels -> float32 [n * S, 60, 90, 1], the S scales of a frame together.
+    """
     torso_xy = flic.clamp_to_frame(torso_xy)[:, None]
-    points = test_time_augmentation.scaled_points(
-        torso_xy, (flic.WIDTH, flic.HEIGHT), scales
-    )  # [S, n, 1, 2]
+    size = (flic.WIDTH, flic.HEIGHT)
+    points = test_time_augmentation.scaled_points(torso_xy, size, scales)  # [S, n, 1, 2]
     return heatmaps.render_targets(np.moveaxis(points, 0, 1).reshape(-1, 1, 2), SHAPE)
