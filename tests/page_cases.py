@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from jointpose.datasets import flic, synthetic
-from jointpose.inference import export
+from jointpose.export import network
 from jointpose.systems.tompson import torso_inference as torso
 from jointpose.training import checkpoint
 from jointpose.vision import heatmaps
@@ -57,10 +57,10 @@ def write_cases(folder):
 def joints_of(cases):
     """[{joints, detector, inferred}]: [9, 2] by the joint model and by the detector, and the torso it infers."""
     found = checkpoint.find('', RUN)
-    system, options = export.settings_of(found)
+    system, options = network.settings_of(found)
     energies = checkpoint.read_weights(found.path)['spatial_model/energies']
     shape = flic.MAP_HEIGHT, flic.MAP_WIDTH
-    with export.live_network(found, system, options) as run:
+    with network.live_network(found, system, options) as run:
         for case in cases:
             torso_map = heatmaps.render_targets(np.array([[case['torso']]], np.float32), shape)
             outputs = run({'image': case['frame'][None], 'torso_map': torso_map})

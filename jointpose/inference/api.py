@@ -103,7 +103,7 @@ class Model:
     def __init__(self, options, system, found: checkpoint.Checkpoint):
         check_process()
         body = datasets.load(options.dataset)
-        self.joints = [coco_name(joint) for joint in body.JOINTS]
+        self.joints = [coco_name(joint) for joint in body.joints]
         self.lock = threading.Lock()
         with contextlib.ExitStack() as stack, tf.Graph().as_default() as self.graph:
             graph = pose_estimator.build_graph(system, options, found)

@@ -48,7 +48,7 @@ def write_images(path: str, image, drawn, people: list, body, options) -> None:
     person = people[0]
     if person.maps is None:
         raise InputError(f'--overlay: {options.system} has no heat maps')
-    sheet = map_sheet(image, person.maps, body.JOINTS, person.matrix)
+    sheet = map_sheet(image, person.maps, body.joints, person.matrix)
     result_files.write_image(f'{path}_maps.jpg', sheet)
 
 

@@ -58,9 +58,9 @@ def info_of(estimator, origin: Checkpoint) -> Entry:
 
 
 def head(body, info: Entry) -> dict[str, Any]:
-    """info and categories.  body: the data set's module; info: more of it."""
-    joints = [coco_name(joint) for joint in body.JOINTS]
-    skeleton = [[a + 1, b + 1] for a, b in body.LIMBS]
+    """info and categories.  body: the DataSet; info: more of it."""
+    joints = [coco_name(joint) for joint in body.joints]
+    skeleton = [[a + 1, b + 1] for a, b in body.limb_indices]
     return {
         'info': {
             'description': f'{MARK}: COCO key points with scores (inference/result_entries.py)',
@@ -69,7 +69,7 @@ def head(body, info: Entry) -> dict[str, Any]:
             'pixel i covers [i, i+1)',
             'visibility': '2: within the picture, 1: beyond its edge, '
             f'0: not found (score below {NOT_FOUND}; x = y = 0)',
-            'sides': body.SIDES,
+            'sides': body.side_convention,
         },
         'categories': [
             {

@@ -11,7 +11,8 @@ from scipy.io import savemat
 from jointpose import pairwise_distr
 from jointpose.datasets import flic
 from jointpose.evaluation import predictions, rate_curves
-from jointpose.inference import export, result_entries, result_files
+from jointpose.export import formats
+from jointpose.inference import result_entries, result_files
 from jointpose.utils import outputs
 from jointpose.utils.errors import InputError
 from jointpose.vision import image_files
@@ -120,17 +121,15 @@ def test_priors_and_figures_know_their_own(tmp_path):
 
 
 def test_an_export_replaces_exports_alone(tmp_path):
-    assert export.former_of(str(tmp_path), export.SAVED_MODEL) == ''
+    assert formats.earlier_export(str(tmp_path), formats.SAVED_MODEL) == ''
     (tmp_path / 'saved_model' / 'assets.extra').mkdir(parents=True)
-    with pytest.raises(
-        InputError, match=r'--out .*: saved_model there is none of an earlier export'
-    ):
-        export.former_of(str(tmp_path), export.SAVED_MODEL)
-    (tmp_path / 'saved_model' / export.ORIGIN).write_text('{"checkpoint": "run/step-00000007"}')
-    assert export.former_of(str(tmp_path), export.SAVED_MODEL) == 'of run/step-00000007'
+    with pytest.raises(InputError, match=r'--out .*: saved_model is not from an earlier export'):
+        formats.earlier_export(str(tmp_path), formats.SAVED_MODEL)
+    (tmp_path / 'saved_model' / formats.ORIGIN).write_text('{"checkpoint": "run/step-00000007"}')
+    assert formats.earlier_export(str(tmp_path), formats.SAVED_MODEL) == 'of run/step-00000007'
     (tmp_path / 'model.onnx').write_bytes(b'a network of the user')
-    with pytest.raises(InputError, match=r'model\.onnx there is none of an earlier export'):
-        export.say_replaced(str(tmp_path))
+    with pytest.raises(InputError, match=r'model\.onnx is not from an earlier export'):
+        formats.announce_replaced(str(tmp_path))
 
 
 def test_what_predict_replaces_is_said(tmp_path):

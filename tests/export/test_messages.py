@@ -10,7 +10,8 @@ from test_export import export_main, make_run
 
 from jointpose import model, spatial_model
 from jointpose.datasets import flic
-from jointpose.inference import export, messages
+from jointpose.export import messages
+from jointpose.inference import export
 from jointpose.training import checkpoint
 from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps

@@ -13,6 +13,7 @@ from conftest import ROOT
 
 from jointpose import model, run_options, spatial_model
 from jointpose.datasets import arrays, flic
+from jointpose.export import comparison, formats, network
 from jointpose.inference import export
 from jointpose.nn import fft_conv, layers
 from jointpose.nn.tf1 import tf
@@ -125,7 +126,7 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
         patch.setattr(export, 'FRAMES', 2)
-        patch.setattr(export, 'LARGE', 1000)  # some of the filters, as in large networks
+        patch.setattr(formats, 'LARGE', 1000)  # some of the filters, as in large networks
         yield
 
 
@@ -284,7 +285,7 @@ def test_other_networks(arguments, inputs, tmp_path, monkeypatch):
     assert sorted(os.listdir(out)) == ['notes.txt', 'saved_model']
     assert sorted(os.listdir(out / 'saved_model')) == ['saved_model.pb', 'variables']
     needed = {name: x for name, x in inputs.items() if name == 'image' or '--use_sm' in arguments}
-    with export.saved_model(str(out / 'saved_model')) as exported:
+    with formats.saved_model(str(out / 'saved_model')) as exported:
         assert_same(exported(needed), live(inputs))
         if '--use_sm' in arguments:
             with pytest.raises(Exception, match='torso_map'):
@@ -293,17 +294,18 @@ def test_other_networks(arguments, inputs, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('factor', [1.001, pytest.param(np.nan, marks=pytest.mark.long)])
 def test_a_file_that_differs_is_not_exported(factor, run, tmp_path, monkeypatch):
-    network, out = export.network, tmp_path / 'out'
+    build = network.network
+    out = tmp_path / 'out'
 
-    def differing(system, inputs, options, portable):
-        made = network(system, inputs, options, portable)
+    def differing(system, inputs, portable):
+        made = build(system, inputs, portable)
         changed = {name: maps * np.float32(factor) for name, maps in made.outputs.items()}
         return made._replace(outputs=changed) if portable else made
 
-    monkeypatch.setattr(export, 'network', differing)
+    monkeypatch.setattr(network, 'network', differing)
     monkeypatch.chdir(tmp_path)
     out.mkdir()
-    (out / 'model.onnx').write_bytes(b'earlier' + export.ONNX_MARK)
+    (out / 'model.onnx').write_bytes(b'earlier' + formats.ONNX_MARK)
     with pytest.raises(SystemExit) as stop:
         export_main(monkeypatch, '--restore', run[0], '--out', out, '--saved_model_only')
     assert 'maps differ' in stop.value.code  # a text: printed, exit code 1
@@ -339,7 +341,7 @@ def test_a_missing_converter_is_named(run, tmp_path, monkeypatch):
 
 def test_frames_of_the_arrays(arrays_folder):
     options, system, *_ = run_options.resolve_options(['--train', '--use_sm', '--data_augm'])
-    frames, source = export.inputs_to_check(system, options, arrays_folder, 3)
+    frames, source = comparison.inputs_to_check(system, options, arrays_folder, 3)
     people = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
     assert source == f'3 test people of {arrays_folder}' and len(frames['image']) == 3
     np.testing.assert_array_equal(frames['image'][0], people.images[0])

@@ -27,6 +27,7 @@ import numpy as np
 
 from jointpose import spatial_model
 from jointpose.datasets import flic
+from jointpose.export import network
 from jointpose.nn import layers
 from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint, towers
@@ -46,13 +47,11 @@ def opened(run: str) -> Iterator[Study]:
     Raises:
         InputError: no usable checkpoint, or one without a spatial model.
     """
-    from jointpose.inference import export  # which imports this module
-
     found = checkpoint.find('', run, 'messages.opened')
-    system, options = export.settings_of(found)
+    system, options = network.settings_of(found)
     require_spatial_model(found, system, options)
-    with export.live_network(found, system, options, build) as network:
-        yield lambda frames, torsos_xy: network(
+    with network.live_network(found, system, options, build) as run:
+        yield lambda frames, torsos_xy: run(
             {'image': frames, 'torso_xy': np.asarray(torsos_xy, np.float32)}
         )
 
@@ -77,14 +76,12 @@ def build(system, options, portable):
         'torso_xy': tf.placeholder(tf.float32, [None, 2], 'torso_xy'),
     }
     given = {'image': inputs['image'], 'torso_map': torso_map(inputs['torso_xy'])}
-    network = towers.build_network(
-        system, inputs['image'], given, training=False, portable=portable
-    )
-    detector_maps, joint_maps = network.outputs['pd'], network.outputs['sm']
+    built = towers.build_network(system, inputs['image'], given, training=False, portable=portable)
+    detector_maps, joint_maps = built.outputs['pd'], built.outputs['sm']
     outputs = {
         'part_detector_maps': detector_maps,
         'part_detector_joints': layers.decode(detector_maps),
-        'messages': by_joint_and_sender(network.parts[1]),
+        'messages': by_joint_and_sender(built.parts[1]),
         'heat_maps': joint_maps,
         'joints': layers.decode(joint_maps),
     }
