@@ -1,15 +1,22 @@
-"""Predicted joints of test people: the files that main.py writes and the evaluations read, and the tables of both.
+"""Files of predicted joints of test people, which main.py writes and the evaluations read.
 
-FLIC, LSP and MPII: a .mat with, for each of the system's outputs, NAME_pred_OUTPUT, 2 x k x n (x, y) pixels of the
-pictures, joints in the order of the data set's JOINTS, NAME_score_OUTPUT, k x n, and NAME_title_OUTPUT, its title in
-tables (NAME: the data set's); whom they are of: `split`, `index`, n rows of its arrays counted from 0 (absent: all rows
-in order), and `data_id`, the arrays' id; and `found_with`, options of main.py, and `run`.  COCO: a .json as its server
-takes it, of the last output alone: people with image_id, keypoints [x1, y1, s1, ...] and score.
+FLIC, LSP and MPII: a .mat with these variables for each output of the system (NAME is the data set's):
+    NAME_pred_OUTPUT    2 x k x n, (x, y) pixels of the pictures, joints in the data set's order
+    NAME_score_OUTPUT   k x n
+    NAME_title_OUTPUT   the output's title in tables
+and, of all of them:
+    split, index        the n people: rows of the split's arrays, counted from 0 (no index: all rows in order)
+    data_id             the id of the arrays
+    found_with, run     the options of main.py by which they were found, and the run
+
+COCO: a .json of the last output, as its evaluation server takes it: people with image_id, keypoints [x1, y1, s1, ...]
+and score.
 """
 
-import collections
 import json
 import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,32 +31,40 @@ from jointpose.utils.tables import markdown
 
 MAX_TEXT = 500  # characters of a text in a .mat
 MARK = b'found by main.py'  # in the first person of a .json
-TITLES = {'pd': 'part detector', 'sm': 'joint model'}  # of files from before they held their own
+TITLES = {'pd': 'part detector', 'sm': 'joint model'}  # of early files, which hold none
 
-# models: {title: [n, k, 2] xy}.  joints: k names.  rows: [n], of the arrays of `split`.  how: the options by which they
-# were found, '' where the file does not say.
-Predictions = collections.namedtuple('Predictions', 'models joints rows split how')
+PosesOfRows = list[list[Pose]]  # the people of each row of a Split
 
 
-# --- writing ------------------------------------------------------------------------------------------------------
+class Predictions(NamedTuple):
+    """Predicted joints of n people."""
+
+    models: dict[str, np.ndarray]  # {title: [n, k, 2], (x, y) pixels}
+    joints: Sequence[str]  # k names
+    rows: np.ndarray  # int [n], of the arrays of `split`
+    split: str
+    how: str  # the options by which they were found; '' where the file does not say
 
 
-def path_of(options):
-    """Where they go."""
+# --- Writing.
+
+
+def path_of(options) -> str:
+    """Returns the path of the file that will be written."""
     if datasets.load(options.dataset).multi_person:
         return os.path.splitext(options.predictions)[0] + '.json'
     return options.predictions
 
 
-def check_output(options):
-    """Whether they can be written, found out before a training; returns what is replaced then, '' for nothing."""
+def check_output(options) -> str:
+    """Checks before the training that the file can be written; returns what it will replace, or ''."""
     return outputs.check_destination(path_of(options), '--predictions', described)
 
 
-def described(path):
-    """What an earlier file of these holds, in words; None of any other file."""
+def described(path: str) -> str | None:
+    """Returns what an earlier file of predictions holds, in words; None for any other file."""
     if path.endswith('.json'):
-        return 'of nobody' if is_empty_list(path) else outputs.describe_by_date(MARK)(path)
+        return 'of nobody' if _is_empty_list(path) else outputs.describe_by_date(MARK)(path)
     try:
         variables = mat_files.load_mat(path)
     except InputError:
@@ -57,159 +72,185 @@ def described(path):
     found = [name for name in variables if '_pred_' in name]
     if not found or not {'data_id', 'split'} <= set(variables):
         return None
+    n_people = variables[found[0]].shape[-1]
     run = ''.join(variables.get('run', ()))
-    return (f'of run {run}, ' if run else 'of ') + f'{variables[found[0]].shape[-1]} people'
+    return f'of run {run}, {n_people} people' if run else f'of {n_people} people'
 
 
-def is_empty_list(path):
-    """Whether a .json is what is written where nobody was found: it has no place for MARK."""
+def _is_empty_list(path):
+    """Whether a .json has no people, and so no place for MARK."""
     with open(path, 'rb') as file:
         return file.read(3) == b'[]'
 
 
-def write(options, manifest, split, found, titles, run=''):
-    """Writes them; returns (the file's path, Markdown tables to print: none of FLIC, whose table is evaluate.py's).
+def write(
+    options,
+    manifest: dict,
+    split: arrays.Split,
+    found: dict[str, PosesOfRows],
+    titles: dict[str, str],
+    run: str = '',
+) -> tuple[str, list[str]]:
+    """Writes the predictions of a split.
 
-    split: the arrays.Split evaluated; found: {output: [people of each of its rows]}, lists of Poses in pixels of the
-    pictures; titles: {output: its title}; run: name of the run that found them.
+    Args:
+        split: the people that were evaluated.
+        found: {output: people of each row of the split}, in pixels of the pictures.
+        titles: {output: its title in tables}.
+        run: name of the run that found them.
+
+    Returns:
+        The file's path, and Markdown tables to print; none of FLIC, whose table is evaluate.py's.
     """
-    check_output(options)  # somebody may have put a file there meanwhile
-    from scipy.io import savemat  # evaluate.py starts without it
-
+    check_output(options)  # a file may have appeared there meanwhile
     data_set = datasets.load(options.dataset)
     if data_set.multi_person:
-        return write_results(options, manifest, split, list(found.values())[-1])
+        return _write_results(options, manifest, split, list(found.values())[-1])
     if split.people['visible'].ndim == 2:
-        rows, own = (
-            split.rows,
-            {name: [people[0] for people in of_rows] for name, of_rows in found.items()},
-        )
+        rows = split.rows
+        poses = {name: [people[0] for people in of_rows] for name, of_rows in found.items()}
     else:
-        rows, own = of_annotated(split, found, len(data_set.joints))
-    joints_xy = {name: np.stack([pose.joints_xy for pose in poses]) for name, poses in own.items()}
+        rows, poses = _poses_of_annotated(split, found, len(data_set.joints))
+    _write_mat(options, manifest, split.split, rows, poses, titles, run)
+    if data_set.has_rate_curves:
+        return options.predictions, []
+
+    everybody = arrays.load_split(options.data, split.split, manifest)
+    by_title = {}
+    for name, of_output in poses.items():
+        by_title[titles[name]] = np.stack([pose.joints_xy for pose in of_output])
+    tables = data_set.tables(by_title, everybody.joints[rows], everybody.people[rows])
+    return options.predictions, [markdown(table.header, table.rows) for table in tables]
+
+
+def _write_mat(options, manifest, split, rows, poses, titles, run):
+    """Writes the .mat; poses: {output: [Pose, ...]}, one of each row."""
+    from scipy.io import savemat  # evaluate.py starts without it
+
     variables = {
         'index': rows,
-        'split': split.split,
+        'split': split,
         'data_id': manifest['id'],
-        'found_with': how(options),
+        'found_with': inference_options(options),
         'run': run,
     }
-    for name, poses in own.items():
-        variables |= {
-            f'{options.dataset}_pred_{name}': joints_xy[name].transpose(2, 1, 0),
-            f'{options.dataset}_score_{name}': np.stack([pose.scores for pose in poses]).T,
-            f'{options.dataset}_title_{name}': titles[name],
-        }
+    dataset = options.dataset
+    for name, of_output in poses.items():
+        joints_xy = np.stack([pose.joints_xy for pose in of_output])
+        variables[f'{dataset}_pred_{name}'] = joints_xy.transpose(2, 1, 0)
+        variables[f'{dataset}_score_{name}'] = np.stack([pose.scores for pose in of_output]).T
+        variables[f'{dataset}_title_{name}'] = titles[name]
     with files.atomic_write(options.predictions) as partial, open(partial, 'wb') as file:
         savemat(file, variables)
-    if data_set.has_rate_curves:  # their table is evaluate.py's
-        return options.predictions, []
-    everybody = arrays.load_split(options.data, split.split, manifest)
-    made = data_set.tables(
-        {titles[name]: xy for name, xy in joints_xy.items()},
-        everybody.joints[rows],
-        everybody.people[rows],
-    )
-    return options.predictions, [markdown(header, rows) for _, header, rows in made]
 
 
-def how(options):
-    """The options by which the joints of the test people were found, as main.py takes them."""
-    valued = [
-        f'--{name} {getattr(options, name)}'
-        for name in ('scales', 'decode')
-        if hasattr(options, name)
-    ]
+def inference_options(options) -> str:
+    """Returns the options of main.py by which the test people's joints were found."""
+    words = []
+    for name in ('scales', 'decode'):
+        if hasattr(options, name):
+            words.append(f'--{name} {getattr(options, name)}')
     if getattr(options, 'torso_from', 'joints') != 'joints' and not options.infer_torso:
-        valued.append(f'--torso_from {options.torso_from}')
-    return ' '.join(
-        [
-            *valued,
-            *(
-                f'--{name}'
-                for name in ('flip_average', 'infer_torso')
-                if getattr(options, name, False)
-            ),
-        ]
-    )
+        words.append(f'--torso_from {options.torso_from}')
+    for name in ('flip_average', 'infer_torso'):
+        if getattr(options, name, False):
+            words.append(f'--{name}')
+    return ' '.join(words)
 
 
-def of_annotated(split, found, k):
-    """Of people found in whole pictures, those meant by the annotated ones.
+def _poses_of_annotated(split, found, k):
+    """Of people found in whole pictures, those that are the annotated ones.
 
-    Returns (the annotated ones' rows in the arrays, {output: [Pose of k joints]}).
+    Returns the annotated people's rows in the arrays, and {output: [Pose of k joints, ...]}.
     """
     people = split.people
-    of_picture, place = np.nonzero(people['visible'].any(axis=2))
-    centres = people['centre'][of_picture, place]
-    return people['rows'][of_picture, place], {
-        name: [nearest(of_rows[i], centre, k) for i, centre in zip(of_picture, centres)]
-        for name, of_rows in found.items()
-    }
+    pictures, places = np.nonzero(people['visible'].any(axis=2))
+    centres = people['centre'][pictures, places]
+    poses = {}
+    for name, of_rows in found.items():
+        poses[name] = [nearest(of_rows[i], centre, k) for i, centre in zip(pictures, centres)]
+    return people['rows'][pictures, places], poses
 
 
-def nearest(poses, centre, k):
-    """The Pose whose joints' mean is nearest to the middle of an annotated box: so FLIC's torso says who is meant.
-    Where nobody is found, all k joints are in that middle."""
+def nearest(poses: Sequence[Pose], centre: np.ndarray, k: int) -> Pose:
+    """Returns the Pose whose mean joint is nearest to the centre of an annotated box.
+
+    That is how the target person is chosen, as FLIC's torso does.  If nobody is found, all k joints
+    are in the centre.
+    """
     if not poses:
         return Pose(np.tile(centre, (k, 1)), np.zeros(k), 0.0)
     return min(poses, key=lambda pose: np.linalg.norm(pose.joints_xy.mean(axis=0) - centre))
 
 
-def write_results(options, manifest, split, found):
-    """`write` of a data set that is multi_person: a picture may have several people, or none."""
+def _write_results(options, manifest, split, found):
+    """`write` for a data set that is multi_person: a picture may have several people, or none."""
     path = path_of(options)
     table = arrays.load_array(options.data, 'pictures', split.split, manifest)
-    results = [
-        coco_result(table['id'][picture], *pose)
-        for picture, people in zip(split.people['picture'], found)
-        for pose in people
-    ]
+    results = []
+    for picture, people in zip(split.people['picture'], found):
+        results += [coco_result(table['id'][picture], *pose) for pose in people]
     if results:
         results[0] = {'description': MARK.decode(), **results[0]}
     with files.atomic_write(path) as partial, open(partial, 'w', encoding='utf-8') as file:
         json.dump(results, file)
+
     everybody = arrays.load_split(options.data, split.split, manifest)
-    made = datasets.load(options.dataset).result_tables(
-        table, everybody, results, split.people['picture']
-    )
-    return path, [markdown(header, rows) for _, header, rows in made]
+    data_set = datasets.load(options.dataset)
+    tables = data_set.result_tables(table, everybody, results, split.people['picture'])
+    return path, [markdown(table.header, table.rows) for table in tables]
 
 
-# --- reading ------------------------------------------------------------------------------------------------------
+# --- Reading.
 
 
-def read(path, manifest):
-    """What `write` wrote about people of the manifest's arrays, as Predictions; InputError says what is there else."""
-    variables, dataset = load_variables(path), manifest['dataset']
-    split = read_split_name(variables, manifest, path)
-    rows = person_rows(variables, manifest['counts'][split], path)
-    models, joints, mark = {}, datasets.load(dataset).joints, f'{dataset}_pred_'
-    for key in [key for key in variables if key.startswith(mark)] or [f'{mark}pd']:
-        pred, wanted, name = variables.get(key), (2, len(joints), len(rows)), key.removeprefix(mark)
-        if not is_numeric(pred, 3) or pred.shape != wanted:
-            found = (
-                f'is {pred.dtype} {pred.shape}'
-                if isinstance(pred, np.ndarray)
-                else 'is absent or no array'
-            )
-            raise InputError(f'{path}: `{key}` {found}, expected numbers {wanted}')
+def read(path: str, manifest: dict) -> Predictions:
+    """Reads a .mat that `write` wrote about people of the manifest's arrays.
+
+    Raises:
+        InputError: the file is something else, or about other arrays.
+    """
+    variables = load_variables(path)
+    dataset = manifest['dataset']
+    joints = datasets.load(dataset).joints
+    split = _read_split_name(variables, manifest, path)
+    rows = _read_rows(variables, manifest['counts'][split], path)
+
+    prefix = f'{dataset}_pred_'
+    keys = [key for key in variables if key.startswith(prefix)]
+    models = {}
+    for key in keys or [f'{prefix}pd']:
+        name = key.removeprefix(prefix)
+        pred = variables.get(key)
+        _check_shape(pred, (2, len(joints), len(rows)), f'{path}: `{key}`')
         title = read_text(variables, f'{dataset}_title_{name}', path, TITLES.get(name, name))
         models[title] = pred.transpose(2, 1, 0)  # [n, k, 2]
         check_finite(models[title], joints, f'{path}: `{key}`')
-    return Predictions(models, joints, rows, split, read_text(variables, 'found_with', path, ''))
+    how = read_text(variables, 'found_with', path, '')
+    return Predictions(models, joints, rows, split, how)
 
 
-def dataset_of(path):
-    """The data set whose people a file of `write` is about; 'flic' where the file does not say."""
+def _check_shape(pred, shape, name):
+    if not is_numeric(pred, 3) or pred.shape != shape:
+        found = 'is absent or no array'
+        if isinstance(pred, np.ndarray):
+            found = f'is {pred.dtype} {pred.shape}'
+        raise InputError(f'{name} {found}, expected numbers {shape}')
+
+
+def dataset_of(path: str) -> str:
+    """Returns the name of the data set that a file is about; 'flic' where the file does not say."""
     if path.lower().endswith('.json'):
         return next(name for name in datasets.names() if datasets.load(name).multi_person)
-    marked = [key.partition('_pred_')[0] for key in load_variables(path) if '_pred_' in key]
-    return next((name for name in marked if name in datasets.names()), 'flic')
+    for key in load_variables(path):
+        name, mark, _ = key.partition('_pred_')
+        if mark and name in datasets.names():
+            return name
+    return 'flic'
 
 
-def load_variables(path):
-    """{name: array} of a .npz file (numpy_files.py) or a .mat file up to version 7."""
+def load_variables(path: str) -> dict[str, np.ndarray]:
+    """Reads a .npz file, or a .mat file up to version 7: {name: array}."""
     if not path.lower().endswith('.npz'):
         return mat_files.load_mat(path)
     try:
@@ -220,36 +261,37 @@ def load_variables(path):
         raise files.read_error(path, '.npz', error) from error
 
 
-def read_text(variables, name, path, otherwise=None):
-    """A text variable; where it is absent or empty, `otherwise`, if that is given."""
+def read_text(variables: dict, name: str, path: str, default: str | None = None) -> str:
+    """Returns a text variable; where it is absent or empty, the default, if there is one."""
     value = np.ravel(variables.get(name, ()))
-    if otherwise is not None and not value.size:
-        return otherwise
+    if default is not None and not value.size:
+        return default
     if value.dtype.kind != 'U' or value.size != 1 or len(str(value[0])) > MAX_TEXT:
         raise InputError(
-            f'{path}: holds no text `{name}` of at most {MAX_TEXT} characters: not a predictions.mat of '
-            'main.py'
+            f'{path}: holds no text `{name}` of at most {MAX_TEXT} characters: not a '
+            'predictions.mat of main.py'
         )
     return str(value[0])
 
 
-def read_split_name(variables, manifest, path):
-    """The split that the file is about, once its arrays are known to be those of the manifest."""
-    data_id, split = (read_text(variables, name, path) for name in ('data_id', 'split'))
+def _read_split_name(variables, manifest, path):
+    """Returns the split that the file is about, once its arrays are known to be the manifest's."""
+    data_id = read_text(variables, 'data_id', path)
+    split = read_text(variables, 'split', path)
     if split not in arrays.SPLITS:
         raise InputError(
             f'{path}: `split` is {split!r}, expected one of {", ".join(arrays.SPLITS)}'
         )
     if data_id != manifest['id']:
         raise InputError(
-            f'{path}: made from the arrays {data_id!r}, but --data holds {manifest["id"]!r}: name the '
-            'folder of the former'
+            f'{path}: made from the arrays {data_id!r}, but --data holds {manifest["id"]!r}: name '
+            'the folder of the former'
         )
     return split
 
 
-def person_rows(variables, n_people, path):
-    """The rows of the split's arrays that were predicted: whole numbers in 0..n_people - 1, none of them twice."""
+def _read_rows(variables, n_people, path):
+    """Returns the rows of the split's arrays that were predicted: 0..n_people - 1, none of them twice."""
     rows = np.ravel(variables.get('index', np.arange(n_people)))
     if rows.dtype.kind not in 'iuf' or not np.isin(rows, np.arange(n_people)).all():
         raise InputError(
@@ -260,13 +302,16 @@ def person_rows(variables, n_people, path):
     return rows.astype(int)
 
 
-def is_numeric(value, n_dims):
-    """Whether it is an array of real numbers with so many axes; structs, cells, text and sparse matrices are not."""
+def is_numeric(value, n_dims: int) -> bool:
+    """Returns whether a variable is an array of real numbers with so many axes.
+
+    Structs, cells, text and sparse matrices are not.
+    """
     return isinstance(value, np.ndarray) and value.dtype.kind in 'iuf' and value.ndim == n_dims
 
 
-def check_finite(pred_xy, joints, name):
-    """Refuses NaN and infinite predictions; pred_xy: [n, k, 2], joints: k names."""
+def check_finite(pred_xy: np.ndarray, joints: Sequence[str], name: str) -> None:
+    """Raises InputError for NaN and infinite predictions [n, k, 2]; name: what an error calls the array."""
     bad = ~np.isfinite(pred_xy).all(axis=-1)  # [n, k]
     if bad.any():
         person, joint = np.argwhere(bad)[0]
