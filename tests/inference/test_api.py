@@ -202,7 +202,8 @@ def test_installed_it_brings_its_weights(tmp_path):
         pytest.skip('not a clone: which files belong to the project is not known')
     for name in filter(None, listed.stdout.split('\0')):
         os.makedirs(tmp_path / 'source' / os.path.dirname(name), exist_ok=True)
-        shutil.copy(os.path.join(ROOT, name), tmp_path / 'source' / name)
+        copy = tmp_path / 'source' / name
+        shutil.copy(os.path.join(ROOT, name), copy, follow_symlinks=False)
     subprocess.run(
         [
             sys.executable,
