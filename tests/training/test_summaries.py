@@ -109,16 +109,12 @@ def writer():
     """A Writer without network, its folder still to be set."""
     somebody = people_of(np.zeros((1, 480, 720, 3), np.uint8), np.zeros((1, 10, 2), np.float32))
     inference = SimpleNamespace(outputs={'pd': None, 'sm': None})
-    return summaries.Writer(
-        '',
-        tompson.Tompson(None),
-        JOINTS,
-        SimpleNamespace(evaluation=SimpleNamespace(inference=inference)),
-        {'train': somebody, 'test': somebody},
-        SimpleNamespace(
-            data_augm=False, batch_size=1, targets='cell', loss='cross_entropy', tb_details=False
-        ),
+    options = SimpleNamespace(
+        data_augm=False, batch_size=1, targets='cell', loss='cross_entropy', tb_details=False
     )
+    graph = SimpleNamespace(evaluation=SimpleNamespace(inference=inference))
+    splits = {'train': somebody, 'test': somebody}
+    return summaries.Writer('', tompson.Tompson(options), JOINTS, graph, splits, options)
 
 
 def read(folder):
