@@ -27,6 +27,7 @@ import shutil
 import statistics
 import sys
 import time
+from typing import NamedTuple
 
 from jointpose.datasets import arrays
 from jointpose.datasets.flic import JOINTS
@@ -42,12 +43,22 @@ MEASURE = {'radius': 10, 'normaliser': 'lhip-rsho'}
 METHOD = 'method'
 PREDICTIONS = 'predictions.mat'  # in a run's folder: main.py writes it last, so the run is complete
 
-# added, left_out: options of main.py.  evaluates: of the method's network, without training.  paper, reference: what
-# Tompson et al. 2014 and the README of joint-cnn-mrf (2018) say that this part does, for networks trained to the end at
-# full width, in % at radius 10 on FLIC's test people; '-': nothing.
-Variant = collections.namedtuple(
-    'Variant', 'added left_out evaluates paper reference', defaults=((), (), False, '-', '-')
-)
+
+class Variant(NamedTuple):
+    """The method without one of its parts.
+
+    paper, reference: what Tompson et al. 2014 and the README of joint-cnn-mrf (2018) say that this
+    part does, for networks trained to the end at full width, in % at radius 10 on FLIC's test
+    people; '-': nothing.
+    """
+
+    added: tuple[str, ...] = ()  # options of main.py
+    left_out: tuple[str, ...] = ()  # options of main.py
+    evaluates: bool = False  # evaluates the method's network, without training
+    paper: str = '-'
+    reference: str = '-'
+
+
 FASTER = 'batch norm and cross-entropy: 6 times faster, better loss and rate'
 VARIANTS = {
     METHOD: Variant(

@@ -1,32 +1,33 @@
-"""Our pieces beside plain ones, alternating in one run: two Markdown tables and the profile of a step.
+"""Times the project's pieces against plain ones, alternating in one run.
 
     python -m tools.benchmark                        # everything at full size: 40 minutes on 2 busy cores
     python -m tools.benchmark --quick                # a minute: small sizes, one repetition; growth: data.py only
     python -m tools.benchmark --pieces spatial step  # only these
-    python -m tools.benchmark --pieces --tf1_python PATH --torch_python PATH     # only beside these (baselines.py)
+    python -m tools.benchmark --pieces --tf1_python PATH --torch_python PATH
+                                                     # only against these (baselines.py)
 
-"Plain" is what the public reference (joint-cnn-mrf, 2018) does, written anew below and in baseline_tf1.py: tf.nn.conv2d
-everywhere, the heat map as the filter, tf.map_fn for augmentation, Python loops over scales, people and pairs, float32
-arrays in memory.
-Times are medians of wall-clock seconds over 5 rounds after a warm-up; rows whose round takes more than 50 s have 3
-rounds, the first included.  The data are synthetic people, made in a temporary folder.
+It prints two Markdown tables and the profile of a step.  "Plain" is what the public reference
+(joint-cnn-mrf, 2018) does, written anew in benchmark_plain.py and baseline_tf1.py: tf.nn.conv2d
+everywhere, the heat map as the filter, tf.map_fn for augmentation, Python loops over scales, people
+and pairs, float32 arrays in memory.
+
+Times are medians of wall-clock seconds over 5 rounds after a warm-up; rows whose round takes more
+than 50 s have 3 rounds, the first included.  The data are drawn people, made in a temporary folder.
 """
 
 import collections
 import concurrent.futures
 import functools
 import math
-import multiprocessing
 import os
 import re
-import resource
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-import scipy.ndimage
 
 from jointpose import data, pairwise_distr, run_options, spatial_model
 from jointpose.datasets import array_writer, arrays, flic
@@ -36,7 +37,6 @@ from jointpose.datasets.flic import (
     MAP_WIDTH,
     N_JOINTS,
     N_MAPS,
-    PAIRS,
     WIDTH,
     clamp_to_frame,
 )
@@ -45,181 +45,95 @@ from jointpose.nn.tf1 import tf
 from jointpose.training import batches, towers
 from jointpose.training.devices import computes_bfloat16
 from jointpose.utils import cli
-from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
-from jointpose.vision.heatmaps import cell_index, render_targets
+from jointpose.vision.heatmaps import render_targets
 from tools import baseline_tf1
+from tools.benchmark_plain import (
+    plain_arrays,
+    plain_combined,
+    plain_histograms,
+    plain_scaled,
+)
+from tools.benchmark_timing import (
+    Baseline,
+    Process,
+    Time,
+    measure,
+    peak_memory,
+    script,
+    timed,
+)
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TRAIN = 3987  # people of FLIC's training set
-SLOW = 50  # seconds: a longer round is repeated half as often, and the first one counts
 
-# What is measured: (width as a share, batch) of detector and whole step; batches of the spatial model, forward and with
-# gradient; pictures at several scales, and preprocessed; for growth: test people, batches, widths; (width, batch)
-# beside PyTorch.
-Sizes = collections.namedtuple(
-    'Sizes',
-    'repeats matmul detector step forward gradient pictures frames tests batches widths torch',
-)
+
+class Sizes(NamedTuple):
+    """What is measured."""
+
+    repeats: int
+    matmul: int  # rows of the matrices whose product gives the peak
+    detector: tuple  # (width as a fraction, batch) of the part detector's step
+    step: tuple  # (width, batch) of the whole step
+    forward: tuple[int, ...]  # batches of the spatial model
+    gradient: tuple[int, ...]  # batches of the spatial model with gradient
+    pictures: int  # at several scales
+    frames: int  # preprocessed
+    tests: tuple[int, ...]  # growth: test people
+    batches: tuple[int, ...]  # growth
+    widths: tuple[float, ...]  # growth
+    torch: tuple  # (width, batch) beside PyTorch
+
+
 FULL = Sizes(
-    5,
-    4096,
-    ((1, 4), (1, 14)),
-    ((1 / 4, 14), (1, 4)),
-    (1, 14),
-    (1, 14),
-    8,
-    1000,
-    (8, 32),
-    (1, 4, 14),
-    (1 / 4, 1 / 2, 1),
-    ((1 / 8, 4), (1 / 4, 4), (1, 4)),
+    repeats=5,
+    matmul=4096,
+    detector=((1, 4), (1, 14)),
+    step=((1 / 4, 14), (1, 4)),
+    forward=(1, 14),
+    gradient=(1, 14),
+    pictures=8,
+    frames=1000,
+    tests=(8, 32),
+    batches=(1, 4, 14),
+    widths=(1 / 4, 1 / 2, 1),
+    torch=((1 / 8, 4), (1 / 4, 4), (1, 4)),
 )
-QUICK = Sizes(1, 2048, ((1 / 4, 2),), ((1 / 4, 1),), (14,), (1,), 2, 60, (), (), (), ((1 / 8, 1),))
-
-Time = collections.namedtuple('Time', 'wall cpu')  # seconds; cpu: all threads and ended children
-Row = collections.namedtuple(
-    'Row', 'piece size ours plain target flop runs'
-)  # flop: (ours, plain) or None
-Growth = collections.namedtuple(
-    'Growth', 'piece size units seconds peak'
-)  # units: divisor; peak: GB or None
-
-
-# ---------------------------------------------------------------- timing
-
-
-def cpu_seconds():
-    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def timed(function):
-    """Time of one call; a function that works elsewhere returns its own."""
-    began, cpu = time.perf_counter(), cpu_seconds()
-    result = function()
-    return (
-        result
-        if isinstance(result, Time)
-        else Time(time.perf_counter() - began, cpu_seconds() - cpu)
-    )
-
-
-def measure(repeats, *functions):
-    """Calls the functions in turns; returns (their median Times, number of rounds)."""
-    rounds = [[timed(function) for function in functions]]
-    slow = sum(one.wall for one in rounds[0]) > SLOW and repeats > 1
-    for _ in range(repeats // 2 if slow else repeats):
-        rounds.append([timed(function) for function in functions])
-    rounds = rounds if slow else rounds[1:]
-    return [Time(*np.median(times, axis=0)) for times in zip(*rounds)], len(rounds)
-
-
-class Process:
-    """A process of its own: oneDNN is on or off for a whole process, and peak memory counts from its start."""
-
-    def __init__(self, onednn):
-        ours, os.environ['TF_ENABLE_ONEDNN_OPTS'] = (
-            os.environ['TF_ENABLE_ONEDNN_OPTS'],
-            str(int(onednn)),
-        )
-        self.pool = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))
-        self.call(os.getpid)  # it has started with that
-        os.environ['TF_ENABLE_ONEDNN_OPTS'] = ours
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.pool.shutdown()
-
-    def call(self, function, *arguments):
-        return self.pool.submit(function, *arguments).result()
-
-    def function(self, make, *arguments):
-        """make(*arguments), made there; calling it returns the Time of one call there."""
-        key = self.call(keep, make, arguments)
-        return lambda: self.call(timed_kept, key)
-
-
-KEPT = []  # functions of a Process, there
-
-
-def keep(make, arguments):
-    KEPT.append(make(*arguments))
-    return len(KEPT) - 1
-
-
-def timed_kept(key):
-    return timed(KEPT[key])
-
-
-class Baseline:
-    """The training step of another program (baselines.py); calling it returns the Time of one."""
-
-    def __init__(self, python, *arguments):
-        self.python, self.errors = python, tempfile.TemporaryFile('w+')  # noqa: SIM115
-        own = {
-            name: value for name, value in os.environ.items() if not name.startswith('TF')
-        }  # ours set some
-        try:
-            self.process = subprocess.Popen(
-                [python, os.path.join(ROOT, 'tools', 'baselines.py'), *map(str, arguments)],
-                text=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self.errors,
-                env=own,
-            )
-        except OSError as error:
-            raise InputError(f'{python}: {error.strerror}') from error
-        self.answer()  # it is ready
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.communicate()
-        self.errors.close()
-
-    def __call__(self):
-        self.process.stdin.write('\n')
-        self.process.stdin.flush()
-        return Time(*map(float, self.answer().split()))
-
-    def answer(self):
-        if line := self.process.stdout.readline():
-            return line
-        self.process.wait()
-        self.errors.seek(0)
-        raise InputError(
-            f'{self.python}: {self.errors.read().strip().rpartition(chr(10))[2] or "ended"}'
-        )
-
-
-def peak_memory():
-    """Largest resident memory of this process so far, GB."""
-    with open('/proc/self/status', encoding='ascii') as file:
-        return int(re.search(r'VmHWM:\s+(\d+)', file.read())[1]) / 2**20
-
-
-# A child's ru_maxrss starts at its parent's memory, so that a small process starts the scripts.
-STARTER = (
-    'import resource, subprocess, sys; code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, '
-    'stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)'
+QUICK = Sizes(
+    repeats=1,
+    matmul=2048,
+    detector=((1 / 4, 2),),
+    step=((1 / 4, 1),),
+    forward=(14,),
+    gradient=(1,),
+    pictures=2,
+    frames=60,
+    tests=(),
+    batches=(),
+    widths=(),
+    torch=((1 / 8, 1),),
 )
 
 
-def script(*arguments):
-    """Runs one of the project's scripts to its end; returns (seconds, peak memory of its largest process in GB)."""
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, '-c', STARTER, sys.executable, *arguments],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.PIPE,
-    )
-    return time.perf_counter() - began, int(done.stdout) / 2**20
+class Row(NamedTuple):
+    """A row of the first table."""
+
+    piece: str
+    size: str
+    ours: Time
+    plain: Time
+    target: float | None  # of the ratio
+    flop: Sequence[float] | None  # (ours, plain)
+    runs: int
+
+
+class Growth(NamedTuple):
+    """A row of the second table."""
+
+    piece: str
+    size: str
+    units: int  # by which the seconds are divided
+    seconds: float
+    peak: float  # memory, GB
 
 
 def open_split(folder):
@@ -229,8 +143,11 @@ def open_split(folder):
 # ---------------------------------------------------------------- training steps
 
 
-class Step(collections.namedtuple('Step', 'session fetch')):
+class Step(NamedTuple):
     """A function that fetches from a session."""
+
+    session: tf.Session
+    fetch: list
 
     def __call__(self):
         self.session.run(self.fetch)
@@ -535,38 +452,6 @@ def bench_augmentation(sizes, folder):
     yield Row('augmentation', f'{batches.THREADS} batches of {batch_size}', *times, 4, None, runs)
 
 
-def plain_scaled(image):
-    """uint8 [480, 720, 3] -> float64 [8, 480, 720, 3]: padded or cropped, then interpolated back to the frame."""
-    image, result = image / 255, []
-    for pad in test_time_augmentation.PADS:
-        h, w = round(HEIGHT * pad), round(WIDTH * pad)
-        top, left = (h - HEIGHT) // 2, (w - WIDTH) // 2
-        framed = np.pad(image, [(top, h - HEIGHT - top), (left, w - WIDTH - left), (0, 0)])
-        result.append(scipy.ndimage.zoom(framed, (HEIGHT / h, WIDTH / w, 1), order=1))
-    for crop in test_time_augmentation.CROPS:
-        h, w = round(HEIGHT * crop), round(WIDTH * crop)
-        top, left = (HEIGHT - h) // 2, (WIDTH - w) // 2
-        part = image[top : top + h, left : left + w]
-        result.append(scipy.ndimage.zoom(part, (HEIGHT / h, WIDTH / w, 1), order=1))
-    return np.stack(result)
-
-
-def plain_combined(maps):
-    """float [8, 60, 90, k] -> their mean in the frame, [60, 90, k]: the way back of `plain_scaled`."""
-    total = np.zeros(maps.shape[1:])
-    for one, scale in zip(maps, test_time_augmentation.SCALES):
-        h, w = round(MAP_HEIGHT / scale), round(MAP_WIDTH / scale)
-        one = scipy.ndimage.zoom(
-            one.astype(np.float64), (h / MAP_HEIGHT, w / MAP_WIDTH, 1), order=1
-        )
-        top, left = abs(h - MAP_HEIGHT) // 2, abs(w - MAP_WIDTH) // 2
-        if scale < 1:
-            total += one[top : top + MAP_HEIGHT, left : left + MAP_WIDTH]
-        else:
-            total[top : top + h, left : left + w] += one
-    return total / len(maps)
-
-
 def bench_multiscale(sizes, folder):
     """Ours as in main.py: pictures on the pipeline's threads, a picture a call; maps in the graph."""
     split, n, scales = open_split(folder), sizes.pictures, len(test_time_augmentation.SCALES)
@@ -601,20 +486,6 @@ def bench_multiscale(sizes, folder):
 # ---------------------------------------------------------------- preparation
 
 
-def plain_histograms(joints_xy):
-    """[n, 10, 2] -> [90, 120, 180] by loops over pairs and people."""
-    cells, result = cell_index(clamp_to_frame(joints_xy)), []
-    window = np.outer(pairwise_distr.BINOMIAL_9, pairwise_distr.BINOMIAL_9)
-    for joint, condjoint in PAIRS:
-        histogram = np.zeros(pairwise_distr.SHAPE)
-        for person in cells:
-            row, col = person[joint] - person[condjoint]
-            histogram[row + MAP_HEIGHT, col + MAP_WIDTH] += 1
-        histogram = scipy.ndimage.convolve(histogram, window, mode='constant')
-        result.append((histogram / histogram.sum()).astype(np.float32))
-    return np.stack(result)
-
-
 def bench_histograms(sizes, folder):
     people = np.random.default_rng(0).random([TRAIN, N_MAPS, 2], np.float32) * (WIDTH, HEIGHT)
     times, runs = measure(
@@ -623,22 +494,6 @@ def bench_histograms(sizes, folder):
         lambda: plain_histograms(people),
     )
     yield Row('displacement histograms', f'{TRAIN} people', *times, 15, None, runs)
-
-
-def plain_arrays(folder, paths, joints_xy):
-    """Decodes and renders one after the other into float32 arrays in memory, then saves them."""
-    images, maps = [], []
-    for path, xy in zip(paths, clamp_to_frame(joints_xy)):
-        images.append(data.decode(path).astype(np.float32) / 255)
-        heat = np.zeros((MAP_HEIGHT, MAP_WIDTH, N_MAPS), np.float32)
-        for joint, (row, col) in enumerate(cell_index(xy)):
-            heat[row, col, joint] = 1
-            heat[..., joint] = scipy.ndimage.convolve(
-                heat[..., joint], np.outer([1, 2, 1], [1, 2, 1]) / 16
-            )
-        maps.append(heat)
-    np.save(os.path.join(folder, 'x.npy'), np.array(images))
-    np.save(os.path.join(folder, 'y.npy'), np.array(maps))
 
 
 def bench_preprocessing(sizes, folder):
@@ -752,7 +607,7 @@ PIECES = {
     'step': bench_step,
     'growth': bench_growth,
 }
-SIDES = {'tf1_python': bench_tf1, 'torch_python': bench_torch}
+BASELINES = {'tf1_python': bench_tf1, 'torch_python': bench_torch}
 HEADER = (
     'piece',
     'size',
@@ -853,7 +708,7 @@ def main():
         benches = [PIECES[piece] for piece in options.pieces]
         benches += [
             functools.partial(bench, python=python)
-            for name, bench in SIDES.items()
+            for name, bench in BASELINES.items()
             if (python := getattr(options, name))
         ]
         try:

@@ -25,10 +25,8 @@ from jointpose.utils.errors import InputError
 
 ROUNDS = 3  # timed runs of a layer, after one more; their median counts
 OUTPUTS = (8, 12, 15, 20, 30)  # of a tile along a side
-PRIOR, WEIGHT = (
-    tiling.WITHOUT_AMX,
-    0.3,
-)  # a cost twice that of the prior counts as much as 0.3 timings off by 100 %
+PRIOR = tiling.WITHOUT_AMX
+WEIGHT = 0.3  # a cost twice that of the prior counts as much as 0.3 timings off by 100 %
 
 
 class Layer(NamedTuple):

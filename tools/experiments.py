@@ -11,7 +11,9 @@ import sys
 from jointpose.utils.errors import InputError
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
-NOT_FINITE, STOPPED = 3, (130, 143)  # exit codes of main.py
+# Exit codes of main.py.
+NOT_FINITE = 3
+STOPPED = (130, 143)
 
 
 def heed_sigterm():

@@ -1,13 +1,14 @@
-"""The report's pictures, each a function of arrays: no files are read here and no TensorFlow is needed.
+"""The report's figures, each a function of arrays: no files are read, no TensorFlow is needed.
 
-One style: part detector blue and dashed, joint model vermilion and solid; of joints and limbs left is cool, right warm.
-The colours are those of Okabe and Ito or near them, told apart by colour-blind readers too.  Points are in pixels of
-the 720x480 frame, (x right, y down); a heat map is [60, 90], its cell (r, c) covering x in [8c, 8c+8), y in [8r, 8r+8).
-`heat_maps` gets maps and joints only, never a frame: FLIC's frames are films' and are not for publication.
+The part detector is blue and dashed, the joint model vermilion and solid; of joints and limbs, left
+is cool and right warm.  The colours are those of Okabe and Ito or near them, which colour-blind
+readers can tell apart, too.  Points are in pixels of the 720x480 frame, (x right, y down).  A heat
+map is [60, 90]; its cell (r, c) covers x in [8c, 8c+8), y in [8r, 8r+8).  `heat_maps` gets maps and
+joints only, never a frame: FLIC's frames are those of films and not for publication.
 """
 
-import collections
 import textwrap
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import patheffects
@@ -36,19 +37,32 @@ LINES = dict(zip(TITLES.values(), zip(palette.MODEL_COLOURS, ('--', '-'))))
 MARKERS = ('D', 's', '^', 'o')  # one a publisher
 OTHERS = ('-', '--', ':', '-.')  # lines of other systems, all grey
 JOINT_COLOURS = joint_colours(JOINTS)
-OPACITY_POWER, OPACITY_LEVELS = (
-    0.7,
-    48,
-)  # below 1: lesser peaks show too; few enough levels for a small file
+OPACITY_POWER = 0.7  # below 1: lesser peaks show too
+OPACITY_LEVELS = 48  # few enough for a small file
 DPI = 100
 
-# One published figure: % at `radius` of the joint (or the kind, where a side is not stated).
-Published = collections.namedtuple('Published', 'system model joint radius rate')
-# One person of heat_maps: maps of both models [60, 90, 9], joints found by both and true [9, 2], a line above each of
-# the two pictures, and one beside them that says why this person is shown.
-MappedPerson = collections.namedtuple(
-    'MappedPerson', 'maps_pd maps_sm found_pd found_sm true_xy caption_pd caption_sm label'
-)
+
+class Published(NamedTuple):
+    """One published figure."""
+
+    system: str
+    model: str
+    joint: str  # or the kind of joint, where a side is not stated
+    radius: float
+    rate: float  # % at `radius`
+
+
+class MappedPerson(NamedTuple):
+    """One person of heat_maps."""
+
+    maps_pd: np.ndarray  # [60, 90, 9], the part detector's
+    maps_sm: np.ndarray  # [60, 90, 9], the joint model's
+    found_pd: np.ndarray  # [9, 2] joints
+    found_sm: np.ndarray  # [9, 2]
+    true_xy: np.ndarray  # [9, 2]
+    caption_pd: str  # a line above the picture
+    caption_sm: str
+    label: str  # why this person is shown; a line beside both pictures
 
 
 def save(figure, path):

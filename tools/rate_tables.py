@@ -25,9 +25,11 @@ from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
 
 FOLDER = os.path.join('report', 'predictions')
-NORMALISER, RADIUS = 'lhip-rsho', 10
+NORMALISER = 'lhip-rsho'
+RADIUS = 10
 COLUMNS = ('wrist', 'elbow', 'shoulder', 'hip', 'nose', 'mean of 9')
-QUARTER, EIGHTH = 'pretrained/flic_quarter', 'pretrained/flic'
+QUARTER = 'pretrained/flic_quarter'
+EIGHTH = 'pretrained/flic'
 
 
 class Row(NamedTuple):

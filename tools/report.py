@@ -20,11 +20,12 @@ right swapped for people seen from behind.  People are chosen by predictions.mat
 zooms; the maps shown, and what their captions say, are of one zoom, or of as many with --scales multi.
 """
 
-import collections
 import contextlib
 import functools
 import json
 import os
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,11 +52,15 @@ PAIRS_SHOWN = (
 )
 TORSO_PAIRS = (('nose', 'torso'), ('rsho', 'torso'), ('relb', 'torso'))
 N_STAGES = 6  # checkpoints of which the evolution is shown
-DRAWN_SEED, N_DRAWN = 2014, 6  # of synthetic.py: another seed than that of `data.py --synthetic`
+DRAWN_SEED = 2014  # of synthetic.py: another seed than that of `data.py --synthetic`
+N_DRAWN = 6
 
-Network = collections.namedtuple(
-    'Network', 'maps subcell'
-)  # see `restored`; subcell: as heatmaps.decode's
+
+class Network(NamedTuple):
+    """A restored network, see `restored`."""
+
+    maps: Callable  # of a row of the split
+    subcell: bool  # as heatmaps.decode has it
 
 
 # ---------------------------------------------------------------- what the figures are made from

@@ -14,7 +14,8 @@ from jointpose.utils.tables import markdown
 from tools.analysis import gains
 from tools.figures import JOINT_MODEL, PART_DETECTOR, Published
 
-NORMALISER, RADIUS = 'lhip-rsho', 10
+NORMALISER = 'lhip-rsho'
+RADIUS = 10
 PUBLISHED_RADII = (10, 20)
 # (system, model, {joint: detection rates in % at PUBLISHED_RADII}), FLIC, left joints.  paper: Tompson et al. 2014;
 # reference: joint-cnn-mrf (Andriushchenko & Yue, 2018).  Both publish curves: these are read off plots, to about a

@@ -16,7 +16,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.training import batches
 from jointpose.utils.errors import InputError
 from jointpose.vision import augmentation, heatmaps
-from tools import baseline_tf1, benchmark
+from tools import baseline_tf1, benchmark, benchmark_plain, benchmark_timing
 
 
 def test_plain_messages_are_ours(tf_graph):
@@ -35,7 +35,7 @@ def test_plain_messages_are_ours(tf_graph):
 def test_plain_histograms_are_ours():
     people = np.random.default_rng(0).uniform(-20, 740, size=(7, flic.N_MAPS, 2)).astype(np.float32)
     np.testing.assert_allclose(
-        benchmark.plain_histograms(people),
+        benchmark_plain.plain_histograms(people),
         pairwise_distr.pairwise_histograms(people),
         rtol=1e-5,
         atol=1e-9,
@@ -47,7 +47,7 @@ def test_plain_scales_are_ours_but_for_rounding(arrays_folder):
     _, system, *_ = run_options.resolve_options(['--train'])
     ours = batches.views_batch(system, split, np.array([3])).images / 255
     assert (
-        np.abs(benchmark.plain_scaled(split.images[3]) - ours).mean() < 0.02
+        np.abs(benchmark_plain.plain_scaled(split.images[3]) - ours).mean() < 0.02
     )  # 0.1 to 0.3 between scales
 
 
@@ -55,7 +55,7 @@ def test_plain_maps_come_back(tf_graph):
     smooth = heatmaps.render_targets(np.array([[[300, 200]]]), (60, 90))[0]  # [60, 90, 1]
     smooth = np.stack([smooth] * len(test_time_augmentation.SCALES))
     ours = test_time_augmentation.merge_views(tf.constant(smooth))
-    plain = benchmark.plain_combined(smooth)
+    plain = benchmark_plain.plain_combined(smooth)
     with tf_graph() as session:
         found = session.run(ours)[0]
     # Masses differ (ours scales each map to 1), and the plain one rounds to whole cells: centres of mass agree to one.
@@ -86,16 +86,16 @@ def test_rounds_alternate_and_medians_leave_the_warm_up_out():
 
         def function():
             calls.append(name)
-            return benchmark.Time(next(times), 1)
+            return benchmark_timing.Time(next(times), 1)
 
         return function
 
-    (ours, plain), runs = benchmark.measure(
+    (ours, plain), runs = benchmark_timing.measure(
         3, fake('ours', [9, 1, 2, 3]), fake('plain', [9, 5, 4, 6])
     )
     assert (ours.wall, plain.wall, runs) == (2, 5, 3)
     assert calls == ['ours', 'plain'] * 4
-    (slow,), runs = benchmark.measure(5, fake('slow', [100, 300, 200]))
+    (slow,), runs = benchmark_timing.measure(5, fake('slow', [100, 300, 200]))
     assert (slow.wall, runs) == (200, 3)
 
 
@@ -126,7 +126,7 @@ def test_each_piece_gives_its_rows(tmp_path, arrays_folder, monkeypatch, piece):
 
 
 def test_rows_are_printed_though_a_later_piece_fails(monkeypatch, capsys):
-    second = benchmark.Time(1, 1)
+    second = benchmark_timing.Time(1, 1)
     pieces = {
         'first': lambda *_: [benchmark.Row('well', 'small', second, second, 2, None, 5)],
         'second': lambda *_: [][0],
@@ -166,13 +166,13 @@ def test_a_baseline_runs_in_another_process(monkeypatch, tmp_path):
         'def training_step(width, batch_size, word):\n    assert (width, batch_size, word) == (4, 2, "x"), "so not"\n'
         '    return lambda: sum(range(10 ** 5))\n'
     )
-    monkeypatch.setattr(benchmark, 'ROOT', str(tmp_path))
-    with benchmark.Baseline(sys.executable, 'own', 4, 2, 'x') as side:
-        (_, other), runs = benchmark.measure(2, lambda: None, side)
+    monkeypatch.setattr(benchmark_timing, 'ROOT', str(tmp_path))
+    with benchmark_timing.Baseline(sys.executable, 'own', 4, 2, 'x') as side:
+        (_, other), runs = benchmark_timing.measure(2, lambda: None, side)
     assert runs == 2 and other.wall > 0 and side.process.returncode == 0
     for python, arguments, reason in (
         (sys.executable, ('own', 4, 3, 'x'), 'AssertionError: so not'),
         ('/nowhere/python', (), 'No such file'),
     ):
         with pytest.raises(InputError, match=f'{python}: {reason}'):
-            benchmark.Baseline(python, *arguments)
+            benchmark_timing.Baseline(python, *arguments)

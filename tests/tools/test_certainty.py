@@ -11,9 +11,9 @@ from jointpose import run_options
 from jointpose.utils.errors import InputError
 from tools import certainty
 
-Found = collections.namedtuple('Found', 'torso_xy candidate')
+Person = collections.namedtuple('Person', 'torso_xy candidate')
 Candidate = collections.namedtuple('Candidate', 'detection')
-Seen = collections.namedtuple('Seen', 'score')
+Detection = collections.namedtuple('Detection', 'score')
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_the_field_of_a_person_is_the_highest_near_the_torso():
     joints_xy = np.zeros((10, 2))
     joints_xy[[0, 3]], joints_xy[[6, 7]], joints_xy[9] = (50, 100), (50, 200), (50, 150)
     found = [
-        Found(np.array(xy, float), Candidate(Seen(field)))
+        Person(np.array(xy, float), Candidate(Detection(field)))
         for xy, field in (((50, 150), -3.0), ((80, 150), -2.0), ((90, 150), -1.0))
     ]
     assert certainty.field_near(found, joints_xy) == -2.0
