@@ -1,25 +1,45 @@
-"""Trains and evaluates the part detector and the spatial model of Tompson et al. 2014, jointly, on several towers; or
-another system (systems/).
+"""Trains, evaluates and applies pose estimators.
 
-`python main.py --help` has examples and all options (training/options.py).  --predict is in inference/predict.py, training
-on several machines in training/cluster.py.
+The default is the part detector and the spatial model of Tompson et al. (2014), trained jointly;
+`--system` chooses another one.  `python main.py --help` has examples and all options.
+
+    main              reads the options and the data, opens the run's folder
+    run_on            builds the graph; trains, if asked; evaluates
+    build_graph       streams of batches and towers (training/towers.py)
+    train             the loop is training/trainer.py
+    predict_people    joints of the test people -> predictions.mat
+
+Prediction on custom images is in inference/predict.py, training on several machines in
+training/cluster.py.
 """
 
 if __name__ == '__main__':
     import jointpose.utils.startup  # noqa: F401
 
-import collections
 import os
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from jointpose import datasets, run_options
 from jointpose.datasets import arrays
 from jointpose.inference import inputs, pose_estimator, predict
-from jointpose.nn import fft_conv, import_weights, tiling
-from jointpose.nn.tf1 import tf
-from jointpose.training import batches, checkpoint, cluster, runs, summaries, towers, trainer
+from jointpose.nn import import_weights, spectrum_cache, tiling
+from jointpose.nn.tf1 import short_message, tf
+from jointpose.training import (
+    batches,
+    checkpoint,
+    checkpoint_variables,
+    cluster,
+    cluster_roles,
+    runs,
+    stopping,
+    summaries,
+    towers,
+    trainer,
+)
 from jointpose.training import options as command_line
 from jointpose.training.devices import session_config, use_tf32
 from jointpose.utils import folders, progress
@@ -28,20 +48,42 @@ from jointpose.utils.errors import InputError
 from jointpose.utils.log import log, warn
 from jointpose.vision.affine import transform_points
 
-# The whole graph.  batch, training: None when only evaluating.  start_*(first, last) -> arguments of session.run that
-# make the stream deliver those steps.  evaluation: towers.Evaluation, of one view a person (start_test) or of all
-# (start_views).  spectra: see convolution.spectra, within which the evaluation is run.
-RunGraph = collections.namedtuple(
-    'RunGraph',
-    'batch training start_training evaluation start_test start_views spectra saver '
-    'steps_per_epoch total_steps n_train n_test people_a_call',
-)
+
+class Job(NamedTuple):
+    """What is trained and evaluated."""
+
+    options: object  # argparse.Namespace
+    system: object  # systems.base.System
+    manifest: dict  # of the arrays
+    splits: dict  # {'train', 'test': arrays.Split}
+    initial_values: dict  # {variable: array} of a new training
+    imported: dict  # {variable: array} of --init
+    run: str  # the run's folder
+
+
+class RunGraph(NamedTuple):
+    """The whole graph.  start_*(first, last): arguments of session.run that start these steps."""
+
+    batch: batches.Batch | None  # of training; None when only evaluating
+    training: towers.Training | None
+    start_training: Callable | None
+    evaluation: towers.Evaluation
+    start_test: Callable  # one view of each test person
+    start_views: Callable  # all views
+    spectra: spectrum_cache.Operations  # the evaluation runs within spectrum_cache.filled
+    saver: tf.train.Saver
+    steps_per_epoch: int
+    total_steps: int
+    n_train: int
+    n_test: int
+    people_a_call: int  # whose views are a batch
 
 
 def main():
-    options, system, found, origin = run_options.resolve_options()
+    """Does what the command line asks for; returns the exit code, None for 0."""
+    options, system, found, initial = run_options.resolve_options()
     use_tf32(not options.no_tf32)
-    own = cluster.role(options)
+    own = cluster_roles.role(options)
     if own and own.serves:
         return serve(own, options)
     if options.predict:
@@ -50,98 +92,73 @@ def main():
     manifest = arrays.read_manifest(options.data)
     splits = load_splits(system, options, manifest)
     check_data(manifest, found, options)
-    start, trained = (
-        ({}, {})
-        if found
-        else (
-            system.initial_values(splits['train'], manifest),
-            initial_weights(system, options, origin),
-        )
-    )
+    initial_values = {}
+    imported = {}
+    if not found:
+        initial_values = system.initial_values(splits['train'], manifest)
+        imported = initial_weights(system, options, initial)
     run = runs.open_run(options, found)  # from here on there is something on disk
     log(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
+    job = Job(options, system, manifest, splits, initial_values, imported, run)
     with cluster.machines(own, options, cluster.versions(manifest['id'])) as machines:
         while True:
             try:
-                return run_on(
-                    machines, system, splits, options, run, manifest, start, found, trained
-                )
+                return run_on(machines, job, found)
             except cluster.WorkerLost as lost:
-                warn(f'{lost}; going on from the last checkpoint')
+                warn(f'{lost}; resuming from the last checkpoint')
                 if options.train and checkpoint.list_checkpoints(run):
                     found = checkpoint.find(options.model_path, run)
 
 
-def note_overwritten(options):
-    """Says what the test people's joints will take the place of; InputError if they cannot be written."""
-    from jointpose.evaluation import predictions  # --predict starts without it and what it imports
+def run_main():
+    """main() with its exit codes: 0, that of a Stop, or 1 for an error within the graph."""
+    try:
+        return main()
+    except stopping.Stop as stop:
+        return stop.code
+    except tf.errors.OpError as error:
+        log(f'main.py: error: {short_message(error)}', sys.stderr)
+        return 1
 
-    if former := predictions.check_output(options):
-        log(
-            f'note: {predictions.path_of(options)}: that {former} will be replaced in the end; --predictions '
-            'names another file'
-        )
+
+# --- other tasks ----------------------------------------------------------------------------------
 
 
 def serve(own, options):
-    """Lends this machine's devices to other machines' runs."""
-    there = os.path.exists(os.path.join(options.data, arrays.MANIFEST))
-    return cluster.serve(
-        own, options, cluster.versions(arrays.read_manifest(options.data)['id'] if there else None)
-    )
-
-
-def run_on(machines, system, splits, options, run, manifest, start, found, trained):
-    """Trains and evaluates on the machines that are there."""
-    devices = machines.gather()
-    with tf.Graph().as_default(), tf.device(machines.home):
-        graph = build_graph(system, splits, options, devices)
-        with machines.session() as session:
-            state = initialise(session, graph, start, found, options, trained)
-            if options.train:
-                settings = command_line.settings_of(options, type(system))
-                runs.write_settings(run, settings, manifest['id'])
-                train(
-                    session,
-                    graph,
-                    system,
-                    splits,
-                    options,
-                    run,
-                    {
-                        **state,
-                        'data_id': manifest['id'],
-                        'settings': settings,
-                        'code': checkpoint.code_version(),
-                        'convolution': tiling.recorded_costs(),
-                    },
-                )
-            predict_people(session, graph, system, options, manifest, splits['test'], run)
+    """Lends this machine's devices to the runs of other machines."""
+    data_id = None
+    if os.path.exists(os.path.join(options.data, arrays.MANIFEST)):
+        data_id = arrays.read_manifest(options.data)['id']
+    return cluster.serve(own, options, cluster.versions(data_id))
 
 
 def predict_pictures(options, system, found):
-    """Joints on a user's own pictures; returns the exit code, 1 if one of them could not be read."""
-    chosen = inputs.find_sources(options, system)
+    """Joints on custom images; returns the exit code, 1 if one of them could not be read."""
+    sources = inputs.find_sources(options, system)
+    config = session_config(options.gpus, optimised=False)
     with folders.locked(options.out, '--out'):
         graph = pose_estimator.build_graph(system, options, found)
-        with tf.Session(config=session_config(options.gpus, optimised=False)) as session:
-            checkpoint.restore(session, graph.saver, found)
-            with fft_conv.cached_spectra(session, graph.spectra):
+        with tf.Session(config=config) as session:
+            checkpoint_variables.restore(session, graph.saver, found)
+            with spectrum_cache.filled(session, graph.spectra):
                 estimator = pose_estimator.PoseEstimator(
                     session, graph, system, datasets.load(options.dataset), options
                 )
-                return predict.predict_sources(estimator, chosen, options, found)
+                return predict.predict_sources(estimator, sources, options, found)
 
 
-def check_data(manifest, found, options):
-    """Training goes on with the arrays it began with; evaluating on others is worth a note."""
-    if found and found.state.get('data_id') != manifest['id']:
-        difference = (
-            f'arrays {manifest["id"]}, but {found.path} was trained on {found.state.get("data_id")}'
+# --- data -----------------------------------------------------------------------------------------
+
+
+def note_overwritten(options):
+    """Says which file --predictions will replace; InputError if it cannot be written."""
+    from jointpose.evaluation import predictions  # which --predict does not need
+
+    if former := predictions.check_output(options):
+        log(
+            f'note: {predictions.path_of(options)}: that {former} will be replaced in the end; '
+            '--predictions names another file'
         )
-        if options.train:
-            raise InputError(f'--data {options.data}: {difference}')
-        log(f'note: {options.data}: {difference}')
 
 
 def load_splits(system, options, manifest):
@@ -150,175 +167,210 @@ def load_splits(system, options, manifest):
         raise InputError(
             f'--dataset {options.dataset}: --data {options.data} holds {manifest["dataset"]}'
         )
-    splits = {
-        split: arrays.load_split(options.data, split, manifest, options.verify)
-        for split in arrays.SPLITS
-    }
-    splits = {
-        name: system.prepare_split(arrays.system_samples(split, system.MAX_PEOPLE))
-        for name, split in splits.items()
-    }
+    splits = {}
+    for name in arrays.SPLITS:
+        split = arrays.load_split(options.data, name, manifest, options.verify)
+        split = arrays.system_samples(split, system.MAX_PEOPLE)
+        splits[name] = system.prepare_split(split)
     if options.validation:
         splits = dict(zip(splits, arrays.hold_out(splits['train'])))
+    numbers = {'train': options.train_examples, 'test': options.test_examples}
+    return {name: arrays.evenly_spaced(split, numbers[name]) for name, split in splits.items()}
+
+
+def check_data(manifest, found, options):
+    """InputError if training would resume on other arrays; evaluating on others is a note."""
+    if not found or found.state.get('data_id') == manifest['id']:
+        return
+    trained_on = found.state.get('data_id')
+    difference = f'arrays {manifest["id"]}, but {found.path} was trained on {trained_on}'
+    if options.train:
+        raise InputError(f'--data {options.data}: {difference}')
+    log(f'note: {options.data}: {difference}')
+
+
+# --- a run ----------------------------------------------------------------------------------------
+
+
+def run_on(machines, job, found):
+    """Trains and evaluates on the machines that are there.
+
+    found: the Checkpoint to resume from, or None.
+    """
+    options = job.options
+    devices = machines.gather()
+    with tf.Graph().as_default(), tf.device(machines.home):
+        graph = build_graph(job.system, job.splits, options, devices)
+        with machines.session() as session:
+            state = initialise(session, graph, job.initial_values, found, options, job.imported)
+            if options.train:
+                settings = command_line.settings_of(options, type(job.system))
+                runs.write_settings(job.run, settings, job.manifest['id'])
+                train(session, graph, job, {**state, **provenance(job, settings)})
+            predict_people(session, graph, job)
+
+
+def provenance(job, settings):
+    """What a checkpoint's state holds beside that of the training."""
     return {
-        split: arrays.evenly_spaced(people, getattr(options, f'{split}_examples'))
-        for split, people in splits.items()
+        'data_id': job.manifest['id'],
+        'settings': settings,
+        'code': checkpoint.code_version(),
+        'convolution': tiling.recorded_costs(),
     }
 
 
 def build_graph(system, splits, options, devices):
-    """Input streams, towers for training and for evaluation with shared variables, and the saver; a RunGraph.
+    """The RunGraph: streams of batches, towers that share variables, and the saver.
 
-    devices: of each tower."""
-    n = {split: len(splits[split].images) for split in splits}
-    steps = batches.steps_per_epoch(n['train'], options.batch_size)
-    total = steps * options.n_epochs
+    devices: of each tower.
+    """
+    train, test = splits['train'], splits['test']
+    n_train = len(train.images)
+    n_test = len(test.images)
+    steps = batches.steps_per_epoch(n_train, options.batch_size)
+    total_steps = steps * options.n_epochs
+    people_a_call = max(1, options.batch_size // system.n_views)
     spec = batches.specification(system)
     tf.set_random_seed(options.seed)
     tf.train.get_or_create_global_step()
-    batch = update = start_training = None
+
+    def training_batch(step):
+        return batches.training_batch(system, train, step)
+
+    def test_batch(step):
+        return batches.plain_batch(system, test, rows(step, options.batch_size, n_test))
+
+    def views_batch(step):
+        return batches.views_batch(system, test, rows(step, people_a_call, n_test))
+
+    batch = training = start_training = None
     if options.train:
         with tf.device('/cpu:0'):
-            batch, (start_training,) = batches.pipeline(
-                spec, lambda step: batches.training_batch(system, splits['train'], step)
-            )
-        update = towers.build_training(system, batch, devices, total)
-    people_a_call = max(1, options.batch_size // system.n_views)
-    test = splits['test']
+            batch, (start_training,) = batches.pipeline(spec, training_batch)
+        training = towers.build_training(system, batch, devices, total_steps)
     with tf.device('/cpu:0'):
-        test_batch, (start_test, start_views) = batches.pipeline(
-            spec,
-            lambda step: batches.plain_batch(
-                system, test, rows(step, options.batch_size, n['test'])
-            ),
-            lambda step: batches.views_batch(system, test, rows(step, people_a_call, n['test'])),
-        )
-    evaluation = towers.build_evaluation(system, test_batch, devices)
+        evaluated, (start_test, start_views) = batches.pipeline(spec, test_batch, views_batch)
     return RunGraph(
-        batch,
-        update,
-        start_training,
-        evaluation,
-        start_test,
-        start_views,
-        fft_conv.spectrum_ops(),
-        tf.train.Saver(max_to_keep=None),
-        steps,
-        total,
-        n['train'],
-        n['test'],
-        people_a_call,
+        batch=batch,
+        training=training,
+        start_training=start_training,
+        evaluation=towers.build_evaluation(system, evaluated, devices),
+        start_test=start_test,
+        start_views=start_views,
+        spectra=spectrum_cache.operations_of_graph(),
+        saver=tf.train.Saver(max_to_keep=None),
+        steps_per_epoch=steps,
+        total_steps=total_steps,
+        n_train=n_train,
+        n_test=n_test,
+        people_a_call=people_a_call,
     )
 
 
 def rows(step, size, n):
+    """Rows of a step's batch of n people in their order."""
     return np.arange(step * size, min((step + 1) * size, n))
 
 
-def initial_weights(system, options, origin):
-    """{variable: array} of what --init names, a checkpoint or another program's file; {} without --init."""
-    if origin:
-        return checkpoint.read_weights(origin.path)
+def initial_weights(system, options, initial):
+    """{variable: array} of --init, a checkpoint or another program's weights; {} without it."""
+    if initial:
+        return checkpoint_variables.read_weights(initial.path)
     if import_weights.is_weights_file(options.init):
         return import_weights.variables(options.init, system)
     return {}
 
 
-def initialise(session, graph, start, found, options, trained):
-    """Fills the variables, from the checkpoint `found` or from the seed, `start` and `trained`, {variable: array};
-    returns the state of training."""
+def initialise(session, graph, initial_values, found, options, imported):
+    """Sets the variables; returns the state of training.
+
+    Resumed from the checkpoint `found`, or by the seed, then `initial_values` and `imported`,
+    {variable: array}.
+    """
     if found:
-        checkpoint.restore(session, graph.saver, found)
-        return {
-            name: found.state.get(name, value) for name, value in trainer.initial_state().items()
-        }
+        checkpoint_variables.restore(session, graph.saver, found)
+        defaults = trainer.initial_state()
+        return {name: found.state.get(name, value) for name, value in defaults.items()}
     session.run(tf.global_variables_initializer())
-    checkpoint.assign_matching(session, start)
+    checkpoint_variables.assign_matching(session, initial_values)
     if options.init is not None:
-        taken, left = checkpoint.assign_matching(session, trained)
-        if not taken:
-            raise InputError(f'--init {options.init}: none of its weights fits by name and shape')
-        log(
-            f'{len(taken)} variables start from {options.init}, {len(left)} do not'
-            + ''.join(f'\n  {name}' for name in left)
-        )
+        assigned, others = checkpoint_variables.assign_matching(session, imported)
+        if not assigned:
+            raise InputError(f'--init {options.init}: no weights fit by name and shape')
+        names = ''.join(f'\n  {name}' for name in others)
+        log(f'{len(assigned)} variables start from {options.init}, {len(others)} do not{names}')
     return {}
 
 
-def train(session, graph, system, splits, options, run, state):
-    folder = os.path.join(options.tb_folder, os.path.basename(run)) if options.tb_folder else None
-    joints, outputs = (
-        datasets.load(options.dataset).JOINTS,
-        tuple(graph.evaluation.inference.outputs),
-    )
-    writer = summaries.Writer(folder, system, joints, graph, splits, options)
+def train(session, graph, job, state):
+    """Trains to the end; state: of the training, and what else its checkpoints hold."""
+    options = job.options
+    system = job.system
+    joints = datasets.load(options.dataset).joints
+    outputs = tuple(graph.evaluation.inference.outputs)
+    folder = None
+    if options.tb_folder:
+        folder = os.path.join(options.tb_folder, os.path.basename(job.run))
+    writer = summaries.Writer(folder, system, joints, graph, job.splits, options)
+
+    def new_meter(sums=None):
+        return system.meter(outputs, sums)
+
     tf.get_default_graph().finalize()
-    trainer.Trainer(
-        session,
-        graph,
-        splits['train'].people,
-        lambda sums=None: system.meter(outputs, sums),
-        options,
-        run,
-        state,
-        writer,
-    ).train()
+    people = job.splits['train'].people
+    trainer.Trainer(session, graph, people, new_meter, options, job.run, state, writer).train()
     writer.close()
 
 
-def predict_people(session, graph, system, options, manifest, people, run):
-    """Joints of the test people, all views averaged -> the files of evaluation/predictions.py."""
-    from jointpose.evaluation import predictions  # --predict starts without it and what it imports
+# --- predictions on the test people ---------------------------------------------------------------
 
+
+def predict_people(session, graph, job):
+    """Joints of the test people, all views averaged -> the files of evaluation/predictions.py."""
+    from jointpose.evaluation import predictions  # which --predict does not need
+
+    options = job.options
+    found = find_joints(session, graph, job.system)
+    run = os.path.basename(os.path.normpath(job.run))
+    path, tables = predictions.write(
+        options, job.manifest, job.splits['test'], found, job.system.OUTPUTS, run
+    )
+    what = 'pictures' if job.system.MAX_PEOPLE else 'people'
+    next_command = f'python evaluate.py {path} --data {options.data}'
+    log('\n\n'.join([*tables, f'{path}: {graph.n_test} {what}; now: {next_command}']))
+
+
+def find_joints(session, graph, system):
+    """{output: the poses of each test person or picture, in the picture's pixels}."""
     session.run(*graph.start_views(0, -(-graph.n_test // graph.people_a_call)))
     run_next = system.predictor(session, graph.evaluation)
-    found, done = {name: [] for name in graph.evaluation.combined}, 0
+    found = {name: [] for name in graph.evaluation.combined}
+    done = 0
     with (
-        trainer.Signals() as signals,
-        fft_conv.cached_spectra(session, graph.spectra),
+        stopping.Signals() as signals,
+        spectrum_cache.filled(session, graph.spectra),
         progress.bar(graph.n_test, 'predictions', 'img') as bar,
     ):
         while done < graph.n_test:
             outputs, _, back = run_next()
             for name, output in outputs.items():
-                found[name] += [
-                    [
-                        pose._replace(joints_xy=transform_points(matrix, pose.joints_xy))
-                        for pose in poses
-                    ]
-                    for matrix, poses in zip(back, system.decode(output))
-                ]
+                for poses, matrix in zip(system.decode(output), back):
+                    found[name].append([to_picture(pose, matrix) for pose in poses])
             bar.update(len(output))
             done += len(output)
             if signals.code is not None:
                 log(
-                    'stopped before the predictions were complete: --restore evaluates again',
+                    'stopped before the predictions were complete; resume with --restore',
                     sys.stderr,
                 )
-                raise trainer.Stop(signals.code)
-    path, tables = predictions.write(
-        options, manifest, people, found, system.OUTPUTS, os.path.basename(os.path.normpath(run))
-    )
-    log(
-        '\n\n'.join(
-            [
-                *tables,
-                f'{path}: {graph.n_test} {"pictures" if system.MAX_PEOPLE else "people"}; '
-                f'now: python evaluate.py {path} --data {options.data}',
-            ]
-        )
-    )
+                raise stopping.Stop(signals.code)
+    return found
 
 
-def run_main():
-    """main() with its exit codes: 0, what a Stop says, or 1 for an error within the graph."""
-    try:
-        return main()
-    except trainer.Stop as stop:
-        return stop.code
-    except tf.errors.OpError as error:
-        log(f'main.py: error: {checkpoint.short_message(error)}', sys.stderr)
-        return 1
+def to_picture(pose, matrix):
+    """A Pose in the pixels to which a 2x3 matrix leads."""
+    return pose._replace(joints_xy=transform_points(matrix, pose.joints_xy))
 
 
 if __name__ == '__main__':

@@ -63,7 +63,7 @@ def build(
         training: normalise by the batch's statistics, else by the moving averages.
         conv: how convolutions of stride 1 are computed: 'direct', 'fft', or 'auto', the cheaper.
             Unless `training`, the filters' transforms are cached: run the graph within
-            fft_conv.cached_spectra.
+            spectrum_cache.filled.
         normalise: False leaves batch norm out (ablation).
         drop: applied to the input of conv5, if given (layers.dropout).
         banks: the number of banks, the finest first.

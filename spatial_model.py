@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jointpose.datasets.flic import N_JOINTS, N_MAPS, PAIRS
-from jointpose.nn import fft_conv, pairwise_conv
+from jointpose.nn import pairwise_conv, spectrum_cache
 from jointpose.nn.sums import ordered_sum
 from jointpose.nn.tf1 import tf
 
@@ -78,7 +78,7 @@ def build(
             SELF_PAIRS last.
         unary: what makes the maps positive: 'softplus', as in the reference, or 'relu',
             max(h, 0.01), as in the paper.
-        keep_spectra: cache the priors' transforms, for inference within fft_conv.cached_spectra.
+        keep_spectra: cache the priors' transforms, for inference within spectrum_cache.filled.
             Then the energies get no gradient.
     """
     h, w = heat_maps.shape.as_list()[1:3]
@@ -168,7 +168,7 @@ def messages(
     if method != 'fft':
         return pairwise_conv.METHODS[method](priors, maps, senders, keep_spectra)
     if keep_spectra:
-        spectra = fft_conv.cached(tf.signal.rfft2d(priors))  # [81, 2h, w+1]
+        spectra = spectrum_cache.cached(tf.signal.rfft2d(priors))  # [81, 2h, w+1]
         return _multiply(tf.unstack(spectra), _spectra_of_maps(maps), senders)
 
     @tf.custom_gradient

@@ -1,118 +1,149 @@
-"""Resolves main.py's options: the command line, completed by the settings of the checkpoint that it names."""
+"""Resolves main.py's options: the command line, completed by the checkpoint that it names."""
 
+import argparse
 import contextlib
 import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from jointpose import systems
 from jointpose.datasets import arrays
 from jointpose.nn import import_weights, tiling
-from jointpose.training import checkpoint, cluster
+from jointpose.systems.base import System
+from jointpose.training import checkpoint, cluster_roles
 from jointpose.training import options as command_line
+from jointpose.training.checkpoint import Checkpoint
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log
 
 
-def resolve_options(arguments=None, say=log):
-    """The command line, completed by the settings of the checkpoint that --restore goes on from or --init starts from.
+class RunOptions(NamedTuple):
+    """What a call of main.py is to do."""
 
-    say: what is done with remarks on the checkpoint.
-    Returns (options, the System, restored Checkpoint or None, Checkpoint to start from or None).
+    options: argparse.Namespace
+    system: System
+    restored: Checkpoint | None  # of --restore
+    initial: Checkpoint | None  # of --init
+
+
+def resolve_options(
+    arguments: Sequence[str] | None = None, note: Callable[[str], object] = log
+) -> RunOptions:
+    """The options of a command line, and the checkpoint that it names.
+
+    Options that are not given are those of the restored run; with --init, those of the network.
+
+    Args:
+        arguments: of main.py; None: those of this process.
+        note: prints a line on the restored checkpoint.
+
+    Raises:
+        InputError: the checkpoint cannot be used, or contradicts the options.
     """
     names = systems.names()
     system = systems.load(resolve_system(names, arguments))
     options, explicit = command_line.parse(system, names, arguments)
-    found, origin = resolve_checkpoint(options), None
+    found = resolve_checkpoint(options)
+    restored = found if options.init is None else None
+    initial = found if options.init is not None else None
     if found:
         check_checkpoint(found, names, options, explicit)
-        settings = found.state['settings']
-        if options.init is None:
-            command_line.merge_restored(options, explicit, settings, found.path, system, names)
-            for remark in restore_notes(found, options, system):
-                say(remark)
-        else:
-            command_line.merge_initial(options, explicit, settings, found.path, system, names)
-            found, origin = None, found
+    if restored:
+        settings = restored.state['settings']
+        command_line.merge_restored(options, explicit, settings, restored.path, system, names)
+        for line in restore_notes(restored, options, system):
+            note(line)
+    if initial:
+        settings = initial.state['settings']
+        command_line.merge_initial(options, explicit, settings, initial.path, system, names)
     if 'data' not in explicit:
         choose_data(options)
-    return options, system(options), found, origin
+    return RunOptions(options, system(options), restored, initial)
 
 
-def resolve_system(names, arguments=None):
-    """The system of --system, or of the newest checkpoint of --restore or --init, whose options are understood."""
-    said = command_line.peek_system(names, arguments)
-    from_where = said.restore if said.init is None else said.init
-    if said.system is None and from_where is not None:
-        for path in checkpoint.candidates(said.model_path, from_where or None):
-            with contextlib.suppress(Exception):  # damaged: find() will say so
-                if (stored := checkpoint.read_state(path)['settings']['system']) in names:
+def resolve_system(names: Sequence[str], arguments: Sequence[str] | None = None) -> str:
+    """The name of the system: that of --system, else that of the checkpoint that is named."""
+    given = command_line.peek_system(names, arguments)
+    if given.system is not None:
+        return given.system
+    name = given.restore if given.init is None else given.init
+    if name is not None:
+        for path in checkpoint.candidates(given.model_path, name or None):
+            with contextlib.suppress(Exception):  # it is damaged, which `find` will say
+                stored = checkpoint.read_state(path)['settings']['system']
+                if stored in names:
                     return stored
-    return said.system or command_line.DEFAULT_SYSTEM
+    return command_line.DEFAULT_SYSTEM
 
 
-def resolve_checkpoint(options):
-    """The Checkpoint of --init or --restore; None where neither names one, or this machine only lends its devices."""
-    own = cluster.role(options)
+def resolve_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
+    """The Checkpoint of --init or --restore; None if there is none, or for a worker."""
+    own = cluster_roles.role(options)
     if own and own.serves:
         return None
     if options.init is not None:
-        return (
-            None
-            if import_weights.is_weights_file(options.init)
-            else checkpoint.find(options.model_path, options.init, '--init')
-        )
-    return (
-        None
-        if options.restore is None
-        else checkpoint.find(options.model_path, options.restore or None)
-    )
+        if import_weights.is_weights_file(options.init):
+            return None
+        return checkpoint.find(options.model_path, options.init, '--init')
+    if options.restore is not None:
+        return checkpoint.find(options.model_path, options.restore or None)
+    return None
 
 
-def check_checkpoint(found, names, options, explicit):
-    """InputError where this call cannot go on or start from it."""
+def check_checkpoint(
+    found: Checkpoint, names: Sequence[str], options: argparse.Namespace, explicit: set[str]
+) -> None:
+    """InputError if this call can neither resume nor start from a checkpoint."""
+    path = found.path
     stored = found.state['settings'].get('system', command_line.DEFAULT_SYSTEM)
     if stored not in names:
-        raise InputError(f'{found.path}: of a system that is not here: {stored!r:.80}')
-    if 'system' in explicit and stored != options.system and options.init is None:
-        raise InputError(
-            f'--system {options.system}: {found.path} is a checkpoint of {stored}: leave --system away'
-        )
-    if 'system' not in explicit and stored != options.system:  # its newest checkpoint is damaged
-        raise InputError(f'{found.path}: of another system; say --system {stored}')
+        raise InputError(f'{path}: of an unknown system: {stored!r:.80}')
+    if stored != options.system:
+        if 'system' not in explicit:  # it was chosen by a newer checkpoint, which is damaged
+            raise InputError(f'{path}: of another system: add --system {stored}')
+        if options.init is None:
+            raise InputError(
+                f'--system {options.system}: {path} is a checkpoint of {stored}: omit --system'
+            )
     if options.init is None and options.train and found.state.get('weights_only'):
         raise InputError(
-            f'--restore {found.path}: holds weights only, from which training cannot go on; a new one can '
-            f'start there: --train --init {found.path}'
+            f'--restore {path}: holds weights only, from which training cannot resume; to start a '
+            f'new one from them: --train --init {path}'
         )
 
 
-def choose_data(options):
-    """Where --data is not given: the arrays of the restored run if they are still there, else those of the data set."""
+def choose_data(options: argparse.Namespace) -> None:
+    """Without --data: the restored run's arrays if they are still there, else the data set's."""
     of_run = options.data
-    if of_run is None or not os.path.exists(os.path.join(of_run, arrays.MANIFEST)):
-        options.data = arrays.default_folder(options.dataset)
-        if of_run not in (None, options.data) and not options.predict:
-            log(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
+    if of_run is not None and os.path.exists(os.path.join(of_run, arrays.MANIFEST)):
+        return
+    options.data = arrays.default_folder(options.dataset)
+    if of_run not in (None, options.data) and not options.predict:
+        log(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
 
 
-def restore_notes(found, options, system):
-    """What is worth saying about a checkpoint that is restored, line by line."""
+def restore_notes(
+    found: Checkpoint, options: argparse.Namespace, system: type[System]
+) -> Iterator[str]:
+    """Lines on a checkpoint that is restored."""
+    state = found.state
+    settings = state['settings']
     version = checkpoint.code_version()
-    if found.state['code'] != version and not found.state.get('weights_only'):
-        yield f'note: {found.path} was written by code {found.state["code"]}, this is {version}'
+    if state['code'] != version and not state.get('weights_only'):
+        yield f'note: {found.path} was written by code {state["code"]}, this is {version}'
     if options.train and has_other_tiling(found, options):
         yield 'note: convolutions are tiled by other costs than before: last digits will differ'
     yield f'restored {found.path}'
-    if found.state['settings'].get('validation') and not (options.validation or options.predict):
-        yield 'note: that run held people out; without --validation, the test people are evaluated'
-    changed = command_line.changed_inputs(options, found.state['settings'], system, systems.names())
+    if settings.get('validation') and not (options.validation or options.predict):
+        yield 'note: that run had a validation split; without --validation, test people are used'
+    changed = command_line.changed_inputs(options, settings, system, systems.names())
     for name, trained in changed.items():
         yield f'note: --{name} {getattr(options, name)}: that run was trained with {trained}'
 
 
-def has_other_tiling(found, options):
+def has_other_tiling(found: Checkpoint, options: argparse.Namespace) -> bool:
     """Whether large filters are tiled by other costs than in the run so far."""
+    if getattr(options, 'conv', 'direct') == 'direct':
+        return False
     costs = tiling.recorded_costs()
-    tiled = getattr(options, 'conv', 'direct') != 'direct'
-    return (
-        tiled and found.state.get('convolution', costs) != costs
-    )  # earlier versions did not record them
+    return found.state.get('convolution', costs) != costs  # earlier versions did not record them

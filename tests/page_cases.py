@@ -13,7 +13,7 @@ import numpy as np
 from jointpose.datasets import flic, synthetic
 from jointpose.export import network
 from jointpose.systems.tompson import torso_inference as torso
-from jointpose.training import checkpoint
+from jointpose.training import checkpoint, checkpoint_variables
 from jointpose.vision import heatmaps
 from jointpose.vision.crops import fit_to_frame
 
@@ -58,7 +58,7 @@ def joints_of(cases):
     """[{joints, detector, inferred}]: [9, 2] by the joint model and by the detector, and the torso it infers."""
     found = checkpoint.find('', RUN)
     system, options = network.settings_of(found)
-    energies = checkpoint.read_weights(found.path)['spatial_model/energies']
+    energies = checkpoint_variables.read_weights(found.path)['spatial_model/energies']
     shape = flic.MAP_HEIGHT, flic.MAP_WIDTH
     with network.live_network(found, system, options) as run:
         for case in cases:

@@ -16,7 +16,7 @@ from jointpose.datasets import arrays
 from jointpose.inference import pose_estimator
 from jointpose.nn import fft_conv
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint
+from jointpose.training import checkpoint, checkpoint_variables
 from jointpose.training import options as command_line
 from jointpose.training.devices import device_names, session_config
 from jointpose.utils import outputs
@@ -78,7 +78,7 @@ def test_a_restored_run_remembers_its_arrays(untrained, arrays_folder, monkeypat
 def test_another_system_s_checkpoint_is_refused_by_name():
     with pytest.raises(
         InputError,
-        match=r'--system hrnet: \S+pretrained/flic/\S+ is a checkpoint of tompson: leave',
+        match=r'--system hrnet: \S+pretrained/flic/\S+ is a checkpoint of tompson: omit',
     ):
         run_options.resolve_options(
             ['--system', 'hrnet', '--restore', os.path.join('pretrained', 'flic')]
@@ -154,7 +154,9 @@ def started(arguments, graph):
 def test_training_starts_from_weights_that_fit(narrow, untrained, arrays_folder, capsys):
     """A detector's weights go into a joint model, which takes its width over; the rest is as the seed makes it."""
     joint = ['--train', '--use_sm', '--seed', '7', '--data', arrays_folder]
-    origin = checkpoint.read_weights(checkpoint.find(str(untrained / 'models_ex'), 'pd').path)
+    origin = checkpoint_variables.read_weights(
+        checkpoint.find(str(untrained / 'models_ex'), 'pd').path
+    )
     results = []
     for more in (['--init', str(untrained / 'models_ex' / 'pd')], ['--width', '4', '--banks', '1']):
         with tf.Graph().as_default():
@@ -173,7 +175,7 @@ def test_training_starts_from_weights_that_fit(narrow, untrained, arrays_folder,
 
 
 def test_the_published_weights_are_a_start(tf_graph, arrays_folder, capsys):
-    published = checkpoint.read_weights(
+    published = checkpoint_variables.read_weights(
         checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path
     )
     options, values = started(
@@ -219,10 +221,10 @@ def test_a_training_that_starts_from_the_published_weights(arrays_folder, tmp_pa
         found.state['settings']['use_sm'],
         found.state['step'],
     ) == (8, True, 0)
-    published = checkpoint.read_weights(
+    published = checkpoint_variables.read_weights(
         checkpoint.find('', os.path.join(ROOT, 'pretrained', 'flic')).path
     )
-    for name, value in checkpoint.read_weights(found.path).items():
+    for name, value in checkpoint_variables.read_weights(found.path).items():
         if name != 'global_step':
             np.testing.assert_array_equal(value, published[name], err_msg=name)
 
@@ -239,10 +241,10 @@ def test_weights_that_fit_nowhere_are_refused(untrained, arrays_folder, tmp_path
     found = checkpoint.find(str(untrained / 'models_ex'), 'pd')
     tf.get_variable('part_detector/conv1_full/weights', [5, 5, 3, 5])
     with tf_graph() as session:
-        weights = checkpoint.read_weights(found.path)
-        taken, left = checkpoint.assign_matching(session, weights)
+        weights = checkpoint_variables.read_weights(found.path)
+        taken, left = checkpoint_variables.assign_matching(session, weights)
         assert taken == [] and left == ['part_detector/conv1_full/weights']
-        with pytest.raises(InputError, match='none of its weights fits'):
+        with pytest.raises(InputError, match='no weights fit'):
             main.initialise(session, None, {}, None, SimpleNamespace(init='pd'), weights)
     done = run(tmp_path, arrays_folder, '--train', '--init', 'nowhere', '--run', 'c')
     assert done.returncode == 2 and "--init: no run 'nowhere' in " in done.stderr
@@ -261,7 +263,7 @@ def test_a_variable_and_its_average_start_alike(tf_graph, tmp_path):
             variables = [tf.get_variable(name, initializer=value) for name, value in kept.items()]
             session.run(tf.global_variables_initializer())
             tf.train.Saver(variables).save(session, path)
-        weights = checkpoint.read_weights(str(tmp_path))
+        weights = checkpoint_variables.read_weights(str(tmp_path))
         assert weights.keys() == {'l/weights/average' if len(kept) == 3 else next(iter(kept))}
         with tf.Graph().as_default(), tf.Session() as session:
             names = ['l/bias/average', 'l/weights', 'l/weights/Adam', 'l/weights/average']
@@ -269,7 +271,7 @@ def test_a_variable_and_its_average_start_alike(tf_graph, tmp_path):
                 tf.get_variable(name, initializer=np.zeros(2, np.float32)) for name in names
             ]
             session.run(tf.global_variables_initializer())
-            assert checkpoint.assign_matching(session, weights) == (
+            assert checkpoint_variables.assign_matching(session, weights) == (
                 ['l/weights', 'l/weights/average'],
                 ['l/bias/average'],
             )

@@ -5,7 +5,7 @@ import pytest
 
 from jointpose import model, run_options, spatial_model
 from jointpose.datasets import flic
-from jointpose.nn import fft_conv, layers
+from jointpose.nn import layers, spectrum_cache
 from jointpose.nn.tf1 import tf
 from jointpose.vision.heatmaps import render_targets
 
@@ -105,12 +105,12 @@ def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
     for method in ('fft', 'direct'):
         with tf.variable_scope('x', reuse=tf.AUTO_REUSE):
             logits.append(model.build(images, 4, conv=method).logits)
-    operations = fft_conv.spectrum_ops()
+    operations = spectrum_cache.operations_of_graph()
     assert not [v for v in tf.global_variables() if 'spectrum' in v.op.name]  # of no checkpoint
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         for _ in range(2):
-            with fft_conv.cached_spectra(session, operations):
+            with spectrum_cache.filled(session, operations):
                 fft, direct = session.run(logits, {images: frames})
             np.testing.assert_allclose(fft, direct, atol=1e-5 * np.abs(direct).max())
             for variable in tf.trainable_variables():

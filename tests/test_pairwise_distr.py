@@ -46,7 +46,9 @@ def test_who_has_not_both_joints_is_not_counted():
                 histograms[index], brute_force(np.nan_to_num(both), *pair), atol=1e-8
             )
     people[:, 1] = np.nan
-    with pytest.raises(InputError, match='nobody has both joints labelled of lsho_lelb'):
+    with pytest.raises(
+        InputError, match='no training person has both joints labelled of lsho_lelb'
+    ):
         pairwise_distr.pairwise_histograms(people)
 
 

@@ -11,7 +11,7 @@ import scipy.signal
 
 from jointpose import spatial_model
 from jointpose.datasets.flic import PAIRS
-from jointpose.nn import fft_conv
+from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import tf
 from jointpose.spatial_model import PAIRS_TO_JOINTS
 from jointpose.training.devices import session_config
@@ -115,12 +115,12 @@ def test_kept_spectra_change_no_bit(method):
         for keep in (False, True, True):
             with tf.variable_scope('spatial_model', reuse=tf.AUTO_REUSE):
                 models.append(spatial_model.build(given, method, keep_spectra=keep))
-        operations = fft_conv.spectrum_ops()
+        operations = spectrum_cache.operations_of_graph()
         session.run(tf.global_variables_initializer())
         models[0].biases.load(biases, session)
         for values in (energies, energies[::-1]):
             models[0].energies.load(values, session)
-            with fft_conv.cached_spectra(session, operations):
+            with spectrum_cache.filled(session, operations):
                 each_call, *kept = [
                     session.run(model.logits, {given: heat_maps}) for model in models
                 ]
@@ -130,7 +130,7 @@ def test_kept_spectra_change_no_bit(method):
             'spatial_model/energies',
             'spatial_model/biases',
         ]
-        assert len(tf.get_collection(fft_conv.SPECTRA)) == (method in ('fft', 'stacked'))
+        assert len(tf.get_collection(spectrum_cache.SPECTRA)) == (method in ('fft', 'stacked'))
 
 
 @pytest.mark.parametrize('method', ['fft', 'stacked'])

@@ -19,7 +19,7 @@ import numpy as np
 
 from jointpose import pairwise_distr, spatial_model
 from jointpose.datasets import flic, synthetic
-from jointpose.training import checkpoint
+from jointpose.training import checkpoint, checkpoint_variables
 from jointpose.utils import cli
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import atomic_write
@@ -206,7 +206,7 @@ def write_priors(run, folder):
 
 def learned_priors(run):
     """The priors of a run's newest checkpoint: float64 [81, 120, 180], positive."""
-    weights = checkpoint.read_weights(checkpoint.find('', run).path)
+    weights = checkpoint_variables.read_weights(checkpoint.find('', run).path)
     name = next((name for name in weights if name.startswith('spatial_model/energies')), None)
     if name is None:
         raise InputError(f'--restore {run}: trained without the spatial model')

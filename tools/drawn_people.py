@@ -65,10 +65,10 @@ def run(weights: str, drawn: Scene) -> Maps:
 def _load_weights(weights):
     """{name of a variable: its value}; averages of the weights take the place of the weights."""
     from jointpose.nn.layers import AVERAGE_SUFFIX
-    from jointpose.training import checkpoint
+    from jointpose.training import checkpoint, checkpoint_variables
 
     found = checkpoint.find('', weights, '--restore')
-    values = checkpoint.read_weights(found.path)
+    values = checkpoint_variables.read_weights(found.path)
     return {name.removesuffix(AVERAGE_SUFFIX): value for name, value in values.items()}
 
 

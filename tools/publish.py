@@ -18,7 +18,7 @@ import shutil
 import numpy as np
 
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint
+from jointpose.training import checkpoint, checkpoint_variables
 from jointpose.training import options as command_line
 from jointpose.utils import cli, folders
 from jointpose.utils.errors import InputError
@@ -38,7 +38,7 @@ def publish(
         Path of the new checkpoint.
     """
     check_free(out)
-    weights = checkpoint.read_weights(found.path)
+    weights = checkpoint_variables.read_weights(found.path)
     if half:
         weights = {name: halved(name, value) for name, value in weights.items()}
     with folders.staging(out) as folder:

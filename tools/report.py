@@ -134,9 +134,9 @@ def restored(run, scales):
     split: an arrays.Split; scales: 'single' or 'multi', zooms of the frame whose maps are averaged, as main.py's.
     """
     from jointpose.inference import pose_estimator
-    from jointpose.nn import fft_conv
+    from jointpose.nn import spectrum_cache
     from jointpose.nn.tf1 import tf
-    from jointpose.training import batches, checkpoint
+    from jointpose.training import batches, checkpoint, checkpoint_variables
 
     found = checkpoint.find('', run, '--run')
     options, system, *_ = run_options.resolve_options(['--restore', found.path, '--scales', scales])
@@ -153,8 +153,8 @@ def restored(run, scales):
             return [combined[name][0] for name in ('pd', 'sm')]
 
         with tf.Session(config=session_config(options.gpus)) as session:
-            checkpoint.restore(session, graph.saver, found)
-            with fft_conv.cached_spectra(session, graph.spectra):
+            checkpoint_variables.restore(session, graph.saver, found)
+            with spectrum_cache.filled(session, graph.spectra):
                 yield Network(maps_of, options.decode == 'subcell')
 
 
@@ -162,7 +162,7 @@ def read_pairs(material):
     """(start, trained, biases) of all 81 pairs, each through the softplus: [81, 120, 180] twice and [81, 60, 90]."""
     from jointpose import spatial_model
     from jointpose.nn.layers import AVERAGE_SUFFIX
-    from jointpose.training import checkpoint
+    from jointpose.training import checkpoint, checkpoint_variables
 
     run = material.options.run
     found = checkpoint.find('', run, '--run')
@@ -176,7 +176,7 @@ def read_pairs(material):
     )[:n]
     weights = {
         name.removesuffix(AVERAGE_SUFFIX): value
-        for name, value in checkpoint.read_weights(found.path).items()
+        for name, value in checkpoint_variables.read_weights(found.path).items()
     }
     energies, biases = (weights[f'spatial_model/{name}'][:n] for name in ('energies', 'biases'))
     first = spatial_model.initial_energies(histograms, settings['priors'])

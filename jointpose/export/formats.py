@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jointpose.export.network import Frozen, Run, cpu_session
-from jointpose.nn.tf1 import tf
+from jointpose.nn.tf1 import short_message, tf
 from jointpose.training import checkpoint
 from jointpose.training.checkpoint import Checkpoint
 from jointpose.utils import outputs
@@ -72,7 +72,7 @@ def write_saved_model(path: str, frozen: Frozen, found: Checkpoint) -> None:
         try:
             tf.saved_model.simple_save(session, path, inputs, results)
         except tf.errors.OpError as error:
-            raise OSError(checkpoint.short_message(error)) from error
+            raise OSError(short_message(error)) from error
     os.mkdir(os.path.join(path, 'assets.extra'))
     origin = {'checkpoint': origin_of(found), 'code': checkpoint.code_version()}
     checkpoint.write_json(os.path.join(path, ORIGIN), origin)

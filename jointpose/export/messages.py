@@ -28,7 +28,7 @@ import numpy as np
 from jointpose import spatial_model
 from jointpose.datasets import flic
 from jointpose.export import network
-from jointpose.nn import layers
+from jointpose.nn import peaks
 from jointpose.nn.tf1 import tf
 from jointpose.training import checkpoint, towers
 from jointpose.utils.errors import InputError
@@ -80,10 +80,10 @@ def build(system, options, portable):
     detector_maps, joint_maps = built.outputs['pd'], built.outputs['sm']
     outputs = {
         'part_detector_maps': detector_maps,
-        'part_detector_joints': layers.decode(detector_maps),
+        'part_detector_joints': peaks.decode(detector_maps),
         'messages': by_joint_and_sender(built.parts[1]),
         'heat_maps': joint_maps,
-        'joints': layers.decode(joint_maps),
+        'joints': peaks.decode(joint_maps),
     }
     return inputs, outputs, joint_maps
 

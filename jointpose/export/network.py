@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jointpose import systems
-from jointpose.nn import fft_conv
+from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint, towers
+from jointpose.training import checkpoint_variables, towers
 from jointpose.training import options as command_line
 from jointpose.training.checkpoint import Checkpoint
 
@@ -67,7 +67,7 @@ def freeze(found: Checkpoint, system, options, build: Callable = plain_graph) ->
         inputs, outputs, _ = build(system, options, portable=True)
         for name, tensor in outputs.items():
             tf.identity(tensor, name)
-        checkpoint.restore(session, tf.train.Saver(), found)
+        checkpoint_variables.restore(session, tf.train.Saver(), found)
         graph_def = tf.graph_util.convert_variables_to_constants(
             session, graph.as_graph_def(), list(outputs)
         )
@@ -112,8 +112,8 @@ def live_network(
     """Yields the checkpoint in the graph that main.py evaluates, joints by the system's `decode`."""
     with tf.Graph().as_default(), cpu_session() as session:
         places, outputs, prediction = build(system, options, portable=False)
-        spectra = fft_conv.spectrum_ops()
-        checkpoint.restore(session, tf.train.Saver(), found)
+        spectra = spectrum_cache.operations_of_graph()
+        checkpoint_variables.restore(session, tf.train.Saver(), found)
 
         def run(inputs):
             feed = {places[name]: value for name, value in inputs.items()}
@@ -123,5 +123,5 @@ def live_network(
                 values['joints'] = np.stack([pose.joints_xy for pose in poses])
             return values
 
-        with fft_conv.cached_spectra(session, spectra):
+        with spectrum_cache.filled(session, spectra):
             yield run

@@ -31,9 +31,10 @@ try:
     from jointpose.inference import pose_estimator, prompts
     from jointpose.inference.pose_estimator import Result
     from jointpose.media import images
-    from jointpose.nn import fft_conv
+    from jointpose.nn import spectrum_cache
     from jointpose.nn.tf1 import tf
-    from jointpose.training import checkpoint
+    from jointpose.training import checkpoint_variables
+    from jointpose.training.checkpoint import Checkpoint
     from jointpose.training.devices import session_config
     from jointpose.utils import cli
     from jointpose.utils.errors import InputError
@@ -81,7 +82,7 @@ def load(checkpoint_path: str | os.PathLike, *options: object) -> 'Model':
     words = ['--restore', path, '--predict', images.STDIN, *map(str, options)]
     printed = cli.PRINT_USAGE_ERRORS.set(False)
     try:
-        resolved = run_options.resolve_options(words, say=lambda note: None)
+        resolved = run_options.resolve_options(words, note=lambda line: None)
     except SystemExit as end:  # of the command line's parser, which must not end a notebook
         raise ValueError(str(end)) from None
     finally:
@@ -100,7 +101,7 @@ class Model:
 
     joints: list[str]
 
-    def __init__(self, options, system, found: checkpoint.Checkpoint):
+    def __init__(self, options, system, found: Checkpoint):
         check_process()
         body = datasets.load(options.dataset)
         self.joints = [coco_name(joint) for joint in body.joints]
@@ -109,8 +110,8 @@ class Model:
             graph = pose_estimator.build_graph(system, options, found)
             session = tf.Session(config=session_config(options.gpus, optimised=False))
             stack.callback(session.close)
-            checkpoint.restore(session, graph.saver, found)
-            stack.enter_context(fft_conv.cached_spectra(session, graph.spectra))
+            checkpoint_variables.restore(session, graph.saver, found)
+            stack.enter_context(spectrum_cache.filled(session, graph.spectra))
             self.estimator = pose_estimator.PoseEstimator(session, graph, system, body, options)
             # Called by close(), or else before the session goes, so that the spectra can be freed.
             self.close_once = weakref.finalize(self, close_in, os.getpid(), stack.pop_all())

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jointpose.nn import fft_conv
+from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import tf
-from jointpose.training import batches, checkpoint, towers
+from jointpose.training import batches, checkpoint_variables, towers
 from jointpose.training.devices import device_names
 from jointpose.utils.log import log
 from jointpose.vision import crops
@@ -46,9 +46,9 @@ def build_graph(system, options, found=None) -> Graph:
     """
     batch = batches.placeholders(system)
     devices = device_names(options.gpus, log, options.gpus_named)
-    with checkpoint.constant_vectors(found) if found else contextlib.nullcontext():
+    with checkpoint_variables.constant_vectors(found) if found else contextlib.nullcontext():
         evaluation = towers.build_evaluation(system, batch, devices)
-    return Graph(evaluation, fft_conv.spectrum_ops(), tf.train.Saver())
+    return Graph(evaluation, spectrum_cache.operations_of_graph(), tf.train.Saver())
 
 
 def whole_image_person(system, image, points_xy=(0, 0)) -> crops.Person:

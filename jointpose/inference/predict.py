@@ -53,7 +53,7 @@ from jointpose.media import frames
 from jointpose.media.frames import Frame
 from jointpose.media.images import UnreadableMedia
 from jointpose.media.sources import Source
-from jointpose.training import trainer
+from jointpose.training import stopping
 from jointpose.training.checkpoint import Checkpoint
 from jointpose.utils import outputs, progress
 from jointpose.utils.errors import InputError
@@ -78,7 +78,7 @@ def predict_sources(
         log(outputs.replacement_note(files.poses_path, files.replaced))
     failed = files.document['info']['unreadable'] = []
     files.write()
-    with trainer.Signals() as signals, progress.bar(frames.count(sources), 'poses', 'img') as bar:
+    with stopping.Signals() as signals, progress.bar(frames.count(sources), 'poses', 'img') as bar:
         for source in sources:
             try:
                 predict_source(estimator, source, options, boxes, files, bar, signals)

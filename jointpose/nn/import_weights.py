@@ -1,8 +1,8 @@
-"""Weights that other programs trained, as --init takes them.
+"""Weights that other programs trained, for --init.
 
-A PyTorch state dict (.pth), or an .npz file with two plain arrays for each layer:
+A PyTorch state dict (.pth), or an .npz file with two arrays for each layer:
 
-    conv1/W, conv1/b    as tensorpack writes them; _ instead of / and other letters, see NAMES, are as good
+    conv1/W, conv1/b    as tensorpack writes them; _ instead of / and other letters, see NAMES, too
 
 Filters are [rows, columns, channels, outputs], matrices [inputs, outputs].
 """
@@ -20,13 +20,15 @@ WEIGHTS = ('W', 'w', 'weights', '0')
 TORCH = '.pth'  # PyTorch's state dicts (torch_file.py)
 MAX_SIZE = 1 << 31  # bytes of a file, unpacked: VGG-19 has 0.6 GB
 
+Layers = dict[str, tuple[np.ndarray, np.ndarray]]  # {layer: (weights, bias)}, float32
 
-def is_weights_file(path):
+
+def is_weights_file(path: str | None) -> bool:
     """Whether --init names such a file, not a checkpoint."""
     return path is not None and path.endswith(('.npz', TORCH))
 
 
-def variables(path, system):
+def variables(path: str, system) -> dict[str, np.ndarray]:
     """{variable: array}: what a System takes of a file's weights; InputError says what is wrong."""
     if not path.endswith(TORCH):
         return system.convert_weights(load(path))
@@ -39,8 +41,8 @@ def variables(path, system):
     return found
 
 
-def load(path):
-    """{layer: (weights float32, bias float32)} of a file; InputError says what is wrong with it."""
+def load(path: str) -> Layers:
+    """The layers of a file; InputError says what is wrong with it."""
     try:
         layers = by_layer(read_npz(path, MAX_SIZE))
     except OSError as error:
@@ -48,20 +50,21 @@ def load(path):
     except ValueError as error:
         raise InputError(f'--init {path}: not the weights of layers: {error}') from error
     if not layers:
-        raise InputError(
-            f'--init {path}: no weights of layers there: arrays named LAYER/W and LAYER/b are expected'
-        )
+        raise InputError(f'--init {path}: no weights of layers: no arrays LAYER/W and LAYER/b')
     return layers
 
 
-def by_layer(arrays):
-    """{name: array} -> {layer: (weights, bias)}; arrays of other names are left out."""
-    weights, biases = {}, {}
+def by_layer(arrays: dict[str, np.ndarray]) -> Layers:
+    """Groups {name: array}; arrays of other names are left out."""
+    weights = {}
+    biases = {}
     for name, array in arrays.items():
-        if found := NAMES.fullmatch(name):
-            if array.dtype.kind not in 'iuf':
-                raise ValueError(f'{name}: holds {array.dtype}, expected numbers')
-            parts = weights if found[2] in WEIGHTS else biases
-            parts[found[1]] = np.asarray(array, np.float32)
+        found = NAMES.fullmatch(name)
+        if not found:
+            continue
+        if array.dtype.kind not in 'iuf':
+            raise ValueError(f'{name}: holds {array.dtype}, expected numbers')
+        parts = weights if found[2] in WEIGHTS else biases
+        parts[found[1]] = np.asarray(array, np.float32)
     layers = sorted(weights.keys() & biases.keys())
     return {layer: (weights[layer], biases[layer]) for layer in layers}

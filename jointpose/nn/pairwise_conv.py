@@ -12,7 +12,7 @@ All have the same arguments and results:
     priors   float32 [k, 2h, 2w], one for each of k pairs, indexed by displacement + (h, w)
     maps     float32 [s, n, h, w]
     senders  for each pair, the index of its map
-    keep_spectra   cache the priors' transforms (fft_conv.cached_spectra); only `stacked` can
+    keep_spectra   cache the priors' transforms (spectrum_cache.filled); only `stacked` can
     returns  k x [n, h, w]:  sum over cells q of  priors[pair][p - q + (h, w)]  maps[sender][q]
 """
 
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointpose.nn import fft_conv
+from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import tf
 
 
@@ -33,7 +33,7 @@ def stacked(
     size = [2 * h, 2 * w]
     e = tf.signal.rfft2d(priors)  # [k, 2h, w+1]
     if keep_spectra:
-        e = fft_conv.cached(e)
+        e = spectrum_cache.cached(e)
     m = tf.gather(tf.signal.rfft2d(maps, size), senders)  # [k, n, 2h, w+1]
     out = tf.signal.irfft2d(e[:, None] * m, size)  # [k, n, 2h, 2w]
     return tf.unstack(tf.nn.relu(out[:, :, h:, w:]))  # rounding may go below 0

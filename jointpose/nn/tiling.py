@@ -1,14 +1,16 @@
-"""Which convolutions are computed by tiled transforms (convolution.py), and by tiles of which size.
+"""Which convolutions are computed by tiled transforms (fft_conv.py), and by tiles of which size.
 
-    choose((n, h, w, c), (k, k, c, f), on_gpu, costs)       -> 'direct' or 'fft', whichever is cheaper
-    choose_tiling((h, w), (k, k, c, f), n, costs)           -> the cheapest Tiling
+    choose((n, h, w, c), (k, k, c, f), on_gpu, costs)     -> 'direct' or 'fft', the cheaper
+    choose_tiling((h, w), (k, k, c, f), n, costs)         -> the cheapest Tiling
 
-Costs differ between processors: `python -m tools.calibrate_convolution` fits them to timings in some minutes and
-keeps them in a file (`calibration_file`), which training reads.  Without it, training goes by the defaults below.
-Inference has fixed costs, so that a checkpoint's predictions do not depend on a calibration.
+Costs differ between processors: `python -m tools.calibrate_convolution` fits them to timings in
+some minutes and keeps them in a file (`calibration_file`), which training reads.  Without it,
+training uses the defaults below.  Inference has fixed costs: a checkpoint's predictions do not
+depend on a calibration.
 """
 
 import functools
+import itertools
 import json
 import math
 import os
@@ -17,14 +19,13 @@ from typing import NamedTuple
 
 from jointpose.nn.tf1 import tf
 
-TYPICAL_BATCH = (
-    8  # where n is not known; in inference, since transformed filters are kept for any n
-)
-MARGIN = 1.1  # the transforms must promise to be so much cheaper than tf.nn.conv2d
+# If n is not known; in inference, since transformed filters are kept for any n.
+TYPICAL_BATCH = 8
+MARGIN = 1.1  # tf.nn.conv2d must be so many times as expensive to be replaced
 
 
 class Tiling(NamedTuple):
-    """How a map is cut into tiles; all but k and rows are pairs (rows, columns)."""
+    """How a map is cut into tiles; pairs are (rows, columns)."""
 
     k: int  # the filters' size
     maps: tuple[int, int]  # (h, w)
@@ -35,26 +36,37 @@ class Tiling(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """In multiply-adds of the products at each frequency, of a layer's forward and backward pass."""
+    """Of a layer's forward and backward pass; the unit is a multiply-add at each frequency."""
 
-    filter: float  # to make one element of the filters' spectra
-    sample: float  # to make one element of the inputs' or outputs' spectra, and
-    column: float  # what is added to that for each column of a tile
-    direct: float  # one multiply-add of tf.nn.conv2d
-    largest: int  # outputs of a tile along a side, at most
+    filter: float  # of one element of the filters' spectra
+    sample: float  # of one element of the inputs' or outputs' spectra,
+    column: float  # and in addition for each column of a tile
+    direct: float  # of one multiply-add of tf.nn.conv2d
+    largest: int  # maximum of a tile's outputs along a side
 
 
-INFERENCE = Costs(75, 75, 0, MARGIN / 1.2, 16)
-# Measured on a Xeon with AMX, which makes bfloat16's products fast; for float32 within 3 % of the best on one without.
-DEFAULT_COSTS = {'float32': INFERENCE, 'bfloat16': Costs(300, 300, 0, MARGIN / 1.2, 12)}
-# Fitted to 342 timings on a Zen 4, for processors that have bfloat16's instructions (avx512_bf16), but no AMX.
-WITHOUT_AMX = {'float32': Costs(56, 18, 3.6, 1.05, 30), 'bfloat16': Costs(175, 89, 6.7, 1.85, 30)}
+INFERENCE = Costs(filter=75, sample=75, column=0, direct=MARGIN / 1.2, largest=16)
+# Measured on a Xeon with AMX, which makes bfloat16's products fast; for float32 within 3 % of the
+# best on one without.
+DEFAULT_COSTS = {
+    'float32': INFERENCE,
+    'bfloat16': Costs(filter=300, sample=300, column=0, direct=MARGIN / 1.2, largest=12),
+}
+# Fitted to 342 timings on a Zen 4: for processors with bfloat16's instructions (avx512_bf16), but
+# without AMX.
+WITHOUT_AMX = {
+    'float32': Costs(filter=56, sample=18, column=3.6, direct=1.05, largest=30),
+    'bfloat16': Costs(filter=175, sample=89, column=6.7, direct=1.85, largest=30),
+}
 
 
 def choose(
     x_shape: Sequence, filters_shape: Sequence[int], on_gpu: bool, costs: Costs = INFERENCE
 ) -> str:
-    """'direct' or 'fft', whichever costs less for [n or None, h, w, c] and [k, k, c, f]; on a GPU always 'direct'."""
+    """'direct' or 'fft', whichever costs less for [n or None, h, w, c] and [k, k, c, f].
+
+    On a GPU always 'direct'.
+    """
     n, h, w, _ = x_shape
     height, width, c, f = filters_shape
     if on_gpu or height != width or height % 2 == 0:
@@ -74,14 +86,14 @@ def choose_tiling(
     """The cheapest tiles for n maps (h, w) and filters [k, k, c, f]."""
     k, width, c, f = filters_shape
     if k != width or k % 2 == 0:
-        raise ValueError(f'filters {k}x{width}: the tiled transform takes odd square filters only')
+        raise ValueError(f'filters must be odd and square for the tiled transform, got {k}x{width}')
     return _cheapest(tuple(map_shape), k, c, f, n, costs)
 
 
 @functools.cache
 def _cheapest(maps, k, c, f, n, costs):
-    sides = [range(1, min(size, costs.largest) + 1) for size in maps]
-    tilings = [make_tiling(k, maps, (m1, m2)) for m1 in sides[0] for m2 in sides[1]]
+    rows, columns = (range(1, min(size, costs.largest) + 1) for size in maps)
+    tilings = [make_tiling(k, maps, outputs) for outputs in itertools.product(rows, columns)]
     return min(tilings, key=lambda tiling: cost(tiling, n, c, f, costs))
 
 
@@ -93,30 +105,39 @@ def make_tiling(k: int, maps: Sequence[int], outputs: Sequence[int]) -> Tiling:
 
 
 def cost(tiling: Tiling, n: int, c: int, f: int, costs: Costs) -> float:
-    """Multiply-adds of the products and, in the same unit, the transforms of the filters, inputs and outputs."""
+    """The cost of the products and of the transforms, in multiply-adds of the products."""
     products, filters, samples, columns = operation_counts(tiling, n, c, f)
     return products + costs.filter * filters + costs.sample * samples + costs.column * columns
 
 
 def operation_counts(tiling: Tiling, n: int, c: int, f: int) -> tuple[int, int, int, int]:
-    """What there is to do, a number for each cost: multiply-adds of the products, elements of the filters' spectra, of
-    the inputs' and outputs' spectra, and the latter times the columns of a tile."""
+    """The number of operations for each cost.
+
+    Multiply-adds of the products; elements of the filters' spectra; elements of the inputs' and
+    outputs' spectra; and these times the columns of a tile.
+    """
     tiles = n * math.prod(tiling.tiles)
-    frequencies = 3 * tiling.rows * tiling.inputs[1]
+    columns = tiling.inputs[1]
+    frequencies = 3 * tiling.rows * columns
+    products = frequencies * tiles * c * f
+    filters = frequencies * c * f
     samples = frequencies * tiles * (c + f)
-    return frequencies * tiles * c * f, frequencies * c * f, samples, samples * tiling.inputs[1]
+    return products, filters, samples, samples * columns
 
 
-# --- costs of this machine ----------------------------------------------------------------------------------------
+# --- costs of this machine ------------------------------------------------------------------------
 
 
 def training_costs(dtype: tf.DType) -> Costs:
-    """What training in this type goes by on this machine."""
+    """The Costs for training in this type on this machine."""
     return _training_costs()[dtype.name]
 
 
 def recorded_costs() -> dict:
-    """{type: {cost: number}} of `training_costs`, for checkpoints: with other costs, last digits differ."""
+    """{type: {cost: number}} of `training_costs`, for checkpoints.
+
+    With other costs, last digits differ.
+    """
     return {dtype: costs._asdict() for dtype, costs in _training_costs().items()}
 
 
@@ -131,7 +152,7 @@ def default_costs(flags: Sequence[str]) -> dict[str, Costs]:
 
 
 def calibration_file() -> str:
-    """Where calibrations are kept, in the user's cache; one file for all machines that share a home."""
+    """The file of calibrations in the user's cache, for all machines that share a home."""
     cache = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
     return os.path.join(cache, 'joint-pose', 'convolution.json')
 
@@ -143,7 +164,7 @@ def machine_name() -> str:
 
 
 def read_calibration() -> dict[str, Costs]:
-    """{type: Costs} that the calibration file holds for this machine; {} if there is none, or it is damaged."""
+    """{type: Costs} of the calibration file for this machine; {} if absent or damaged."""
     try:
         with open(calibration_file(), encoding='utf-8') as file:
             stored = json.load(file)[machine_name()]
@@ -155,10 +176,11 @@ def read_calibration() -> dict[str, Costs]:
 
 
 def _checked(costs):
-    """ValueError or TypeError unless these are numbers that costs can be."""
-    sound = all(math.isfinite(number) and number >= 0 for number in costs)
-    if not sound or costs.direct == 0 or costs.largest < 1 or costs.largest != int(costs.largest):
-        raise ValueError(f'no costs: {costs}')
+    """The Costs; ValueError or TypeError if they are not possible."""
+    numbers = all(math.isfinite(number) and number >= 0 for number in costs)
+    whole = costs.largest >= 1 and costs.largest == int(costs.largest)
+    if not numbers or not whole or costs.direct == 0:
+        raise ValueError(f'not possible: {costs}')
     return costs
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from jointpose.evaluation.meter import Meter
 from jointpose.evaluation.pose import pose
 from jointpose.metrics.key_points import pck
-from jointpose.nn import layers, test_time_augmentation
+from jointpose.nn import layers, peaks, test_time_augmentation
 from jointpose.nn.tf1 import tf
 from jointpose.systems.base import Network, System
 from jointpose.training.scopes import add, group
@@ -274,7 +274,7 @@ class CPM(System):
 
     def export_outputs(self, network):
         prediction = list(network.outputs.values())[-1]
-        return {'joints': layers.decode(tf.nn.relu(prediction)), 'heat_maps': prediction}
+        return {'joints': peaks.decode(tf.nn.relu(prediction)), 'heat_maps': prediction}
 
     # --- TensorBoard ----------------------------------------------------------------------------
 

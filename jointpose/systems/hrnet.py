@@ -23,7 +23,7 @@ back one cell too far left, and are shifted before averaging: a mirrored crop's 
 import numpy as np
 
 from jointpose.evaluation.pose import pose
-from jointpose.nn import hrnet_weights, layers
+from jointpose.nn import hrnet_weights, layers, peaks
 from jointpose.nn.sums import ordered_sum
 from jointpose.nn.tf1 import tf
 from jointpose.systems.base import Network, System
@@ -183,7 +183,7 @@ class HRNet(System):
 
     def export_outputs(self, network):
         maps = network.outputs['hrnet']
-        joints = tf.cast(STRIDE * layers.peak_positions(maps, layers.quarter_offset), tf.float32)
+        joints = tf.cast(STRIDE * peaks.peak_positions(maps, peaks.quarter_offset), tf.float32)
         return {'joints': joints, 'heat_maps': maps}
 
     # --- TensorBoard ----------------------------------------------------------------------------

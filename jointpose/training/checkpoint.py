@@ -1,16 +1,15 @@
-"""Checkpoints that survive: written whole or not at all, verified before use, newest ones and the best kept.
+"""Checkpoints on disk: written whole or not at all, verified before use.
 
     MODEL_PATH/RUN/settings.json       the run's options
-    MODEL_PATH/RUN/log.jsonl           one line an epoch; steps.jsonl: one line an update
+    MODEL_PATH/RUN/log.jsonl           one line an epoch; steps.jsonl: one line a step
     MODEL_PATH/RUN/step-00000285/      one checkpoint: model.index, model.data-*, state.json
 
-A checkpoint is a folder that takes its name only when everything in it is on disk; state.json holds the step, the
-settings, the code's version, the best rate so far and a CRC-32 of each file and of itself.  All paths are relative: a
-moved or copied run restores as it is.
+A checkpoint is a folder that gets its name only when everything in it is on disk.  state.json holds
+the step, the settings, the code's version, the best rate so far, and a CRC-32 of each file and of
+itself.  All paths are relative: a moved or copied run restores as it is.
 """
 
 import binascii
-import collections
 import contextlib
 import json
 import os
@@ -19,28 +18,27 @@ import shutil
 import subprocess
 import sys
 import time
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from jointpose.nn.layers import AVERAGE_SUFFIX
-from jointpose.nn.tf1 import tf
-from jointpose.utils import cli, files, folders
+from jointpose.nn.tf1 import short_message, tf
+from jointpose.utils import cli, files, folders, terminal
 from jointpose.utils.errors import InputError
-from jointpose.utils.terminal import printable
 
-STATE, OLD = 'state.json', '.old'
-PUBLISHED = 'pretrained'
-OPTIMISER = re.compile(
-    r'(.*/)?(Ada(m|m_1|grad)|Momentum|beta[12]_power(_\d+)?|skipped)'
-)  # what only training needs
-PATTERN = re.compile(r'[][*?\\]')  # what TensorFlow's patterns of file names mean otherwise
+STATE = 'state.json'
+OLD = '.old'  # the former checkpoint of a step that is saved again
+PUBLISHED = 'pretrained'  # folder of the published runs
 NAME = re.compile(rf'step-(\d{{8,}})({OLD})?')
-OURS = r'step-\d{8,}|settings\.json|(log|steps)\.jsonl'  # what a run's folder holds
-
-Checkpoint = collections.namedtuple('Checkpoint', 'path state')
+OURS = r'step-\d{8,}|settings\.json|(log|steps)\.jsonl'  # names in a run's folder
 
 
-def code_version():
+class Checkpoint(NamedTuple):
+    """A verified checkpoint."""
+
+    path: str  # its folder
+    state: dict[str, Any]  # the content of state.json
+
+
+def code_version() -> str:
     """The commit of this code, '+' if changed since; 'unknown' outside a clone."""
     folder = os.path.dirname(os.path.abspath(__file__))
     git = ['git', '-C', folder, 'describe', '--always', '--dirty=+', '--abbrev=10']
@@ -49,34 +47,30 @@ def code_version():
     return 'unknown'
 
 
-def save(session, saver, run, state, keep):
-    """Writes RUN/step-N atomically, then drops the others but the newest `keep` and the best.  Returns its path.
+# --- writing --------------------------------------------------------------------------------------
 
-    state: dictionary with at least 'step' and 'best' ({'step', 'rate'} or None).  Raises OSError if it fails.
+
+def save(session: tf.Session, saver: tf.train.Saver, run: str, state: dict, keep: int) -> str:
+    """Writes RUN/step-N atomically, then deletes the others but the newest `keep` and the best.
+
+    Args:
+        state: with at least 'step', and 'best': {'step', 'rate'} or None.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        OSError: it could not be written.
     """
     final = os.path.join(run, f'step-{state["step"]:08d}')
-    partial, old = files.temporary_path(final), final + OLD
+    partial = files.temporary_path(final)
     try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had this one's number
+        shutil.rmtree(partial, ignore_errors=True)  # a killed process's that had the same number
         os.makedirs(partial)
-        saver.save(
-            session, os.path.join(partial, 'model'), write_meta_graph=False, write_state=False
-        )
-        sums = {
-            name: files.checksum(os.path.join(partial, name))
-            for name in sorted(os.listdir(partial))
-        }
-        state = {**state, 'time': time.time(), 'files': sums}
-        write_json(os.path.join(partial, STATE), {**state, 'crc': _crc(state)})
-        for name in [*sums, STATE, '']:
-            _sync(os.path.join(partial, name))
-        if os.path.exists(
-            final
-        ):  # the same step again: the former one counts until this has its name
-            shutil.rmtree(old, ignore_errors=True)
-            os.rename(final, old)
-        os.rename(partial, final)
-        _sync(run)
+        prefix = os.path.join(partial, 'model')
+        saver.save(session, prefix, write_meta_graph=False, write_state=False)
+        write_state(partial, state)
+        move_into_place(partial, final)
     except tf.errors.OpError as error:
         raise OSError(f'{final}: {short_message(error)}') from error
     finally:
@@ -85,22 +79,32 @@ def save(session, saver, run, state, keep):
     return final
 
 
+def write_state(folder: str, state: dict) -> None:
+    """Writes state.json beside the files of a checkpoint, and everything to disk."""
+    names = sorted(os.listdir(folder))
+    sums = {name: files.checksum(os.path.join(folder, name)) for name in names}
+    state = {**state, 'time': time.time(), 'files': sums}
+    write_json(os.path.join(folder, STATE), {**state, 'crc': _crc(state)})
+    for name in [*names, STATE, '']:
+        _sync(os.path.join(folder, name))
+
+
+def move_into_place(partial: str, final: str) -> None:
+    """Renames a complete folder; a former one of the same step counts until then."""
+    if os.path.exists(final):
+        shutil.rmtree(final + OLD, ignore_errors=True)
+        os.rename(final, final + OLD)
+    os.rename(partial, final)
+    _sync(os.path.dirname(final))
+
+
 def _crc(state):
     """CRC-32 of state.json's content, however it is spaced."""
     return f'{binascii.crc32(json.dumps(state, sort_keys=True).encode()):08x}'
 
 
-def short_message(error):
-    """What a TensorFlow error says, in one line, without stack traces and names of nodes."""
-    text = re.split(r'Traceback \(most recent|\[\[', str(error))[0]
-    return ' '.join(
-        re.split(r"Graph execution error:|Node: '.*'|transformation with iterator: \S+:", text)[
-            -1
-        ].split()
-    )
-
-
 def _sync(path):
+    """Writes a file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -108,64 +112,71 @@ def _sync(path):
         os.close(descriptor)
 
 
-def write_json(path, value):
+def write_json(path: str, value) -> None:
+    """Writes a value to a file as JSON."""
     with open(path, 'w', encoding='utf-8') as file:
         json.dump(value, file, indent=1)
 
 
-def prune(run, keep, step, best):
+def prune(run: str, keep: int, step: int, best: dict | None) -> None:
     """Deletes all checkpoints but the newest `keep` up to `step`, just written, and the best.
 
-    What lies beyond `step` is damaged or of a future given up: the run went on from an earlier checkpoint.
+    What lies beyond `step` is damaged, or belongs to a future that was given up when the run
+    resumed from an earlier checkpoint.
     """
     paths = list_checkpoints(run)
     spared = sorted({step_of(path) for path in paths if step_of(path) <= step})[-keep:]
     if best:
         spared.append(best['step'])
     for path in paths:
-        if step_of(path) not in spared or (path.endswith(OLD) and path.removesuffix(OLD) in paths):
+        replaced = path.endswith(OLD) and path.removesuffix(OLD) in paths
+        if replaced or step_of(path) not in spared:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_leftovers(run):
-    """Removes what a killed process left half-written: folders and files."""
+def remove_leftovers(run: str) -> None:
+    """Removes the half-written folders and files of a killed process."""
     for path in folders.stale_partials(run, OURS):
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.unlink(path)
 
 
-def list_checkpoints(run):
+# --- reading --------------------------------------------------------------------------------------
+
+
+def list_checkpoints(run: str) -> list[str]:
     """Paths of a run's checkpoints, oldest first, damaged ones included."""
-    with contextlib.suppress(OSError):
-        return sorted(
-            (os.path.join(run, name) for name in os.listdir(run) if NAME.fullmatch(name)),
-            key=lambda path: (step_of(path), path),
-        )
-    return []
+    try:
+        names = [name for name in os.listdir(run) if NAME.fullmatch(name)]
+    except OSError:
+        return []
+    paths = [os.path.join(run, name) for name in names]
+    return sorted(paths, key=lambda path: (step_of(path), path))
 
 
-def step_of(path):
+def step_of(path: str) -> int:
+    """The step in a checkpoint folder's name."""
     return int(NAME.fullmatch(os.path.basename(path))[1])
 
 
-def load(path):
-    """Verifies one checkpoint folder and returns a Checkpoint; InputError says what is wrong with it."""
+def load(path: str) -> Checkpoint:
+    """Verifies one checkpoint folder; InputError says what is wrong with it."""
     try:
         state = read_state(path)
         for name, crc in state['files'].items():
             if files.checksum(os.path.join(path, name)) != crc:
                 raise InputError(f'{path}: {name} is damaged (its checksum differs)')
     except OSError as error:
-        raise InputError(
-            f'{path}: {os.path.basename(error.filename or "")}: {error.strerror}'
-        ) from error
+        name = os.path.basename(error.filename or '')
+        raise InputError(f'{path}: {name}: {error.strerror}') from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f'{path}: {STATE} is damaged: {error!r}') from error
     return Checkpoint(path, state)
 
 
-def is_intact(path):
+def is_intact(path: str) -> bool:
+    """Whether `load` accepts a checkpoint folder."""
     try:
         load(path)
     except InputError:
@@ -173,242 +184,93 @@ def is_intact(path):
     return True
 
 
-def read_state(path):
-    """The verified content of one checkpoint's state.json."""
+def read_state(path: str) -> dict:
+    """The content of one checkpoint's state.json; ValueError: its checksum differs."""
     files.check_is_file(os.path.join(path, STATE))
     with open(os.path.join(path, STATE), encoding='utf-8') as file:
         state = json.load(file)
     if state.pop('crc') != _crc(state):
         raise ValueError('its checksum differs')
-    check_types(state)
     return state
 
 
-def check_types(state):
-    """ValueError if a state with the right checksum is nevertheless none that `save` writes."""
-    best, sums = state.get('best'), state['files']
-    sound = {
-        'step': _is_count(state['step']),
-        'settings': isinstance(state['settings'], dict),
-        'code': isinstance(state['code'], str),
-        'files': isinstance(sums, dict)
-        and 'model.index' in sums
-        and all(
-            isinstance(crc, str) and name == os.path.basename(name) for name, crc in sums.items()
-        ),
-        'best': best is None
-        or (
-            isinstance(best, dict)
-            and _is_count(best.get('step'))
-            and isinstance(best.get('rate'), int | float)
-        ),
-        **{name: _is_count(state.get(name, 0)) for name in ('epochs_logged', 'bad_steps')},
-        **{name: isinstance(state.get(name, ''), str) for name in ('data_id', 'code')},
-        'sums': isinstance(state.get('sums'), dict | None),
-        'time': isinstance(state.get('time', 0), int | float),
-    }
-    for name, good in sound.items():
-        if not good:
-            raise ValueError(f'{name} is {state[name]!r:.80}')
+def find(model_path: str, name: str | None = None, option: str = '--restore') -> Checkpoint:
+    """The newest usable checkpoint.  Damaged ones are skipped, with a warning each.
 
-
-def _is_count(value):
-    return type(value) is int and value >= 0
-
-
-def find(model_path, name=None, option='--restore'):
-    """The newest usable checkpoint; `option` is what an error names.
-
-    name: a checkpoint's or a run's folder, or a run's name within model_path; None: all runs of model_path, the
-    newest first.  Damaged ones are passed over with a warning each; nothing usable is an InputError.
+    Args:
+        model_path: the folder of the runs.
+        name: a checkpoint's or a run's folder, or a run's name within model_path.  None: all runs
+            of model_path, the newest first.
+        option: named by the InputError if there is none.
     """
     paths = candidates(model_path, name)
     for path in paths:
         try:
             return load(path)
         except InputError as error:
-            print(printable(f'warning: passed over: {error}'), file=sys.stderr)
+            print(terminal.printable(f'warning: skipped: {error}'), file=sys.stderr)
     if name and not paths and not os.path.lexists(name):
-        raise InputError(f'{option}: no run {name!r} in {model_path}{_meant(model_path, name)}')
-    where = name or model_path
-    raise InputError(
-        f'{option}: {where}: ' + ('no usable checkpoint' if paths else 'no checkpoint there')
-    )
+        raise InputError(
+            f'{option}: no run {name!r} in {model_path}{_suggestion(model_path, name)}'
+        )
+    problem = 'no usable checkpoint' if paths else 'no checkpoint there'
+    raise InputError(f'{option}: {name or model_path}: {problem}')
 
 
-def _meant(model_path, name):
-    """'; did you mean RUN?' with the run that a name resembles, in model_path, in the folder named, or a published one;
-    '' if there is none."""
+def _suggestion(model_path, name):
+    """'; did you mean RUN?', or '' if no run has a similar name.
+
+    Looked for in model_path, in the folder of `name`, and among the published runs.
+    """
     runs = {}
-    for folder in dict.fromkeys([model_path, os.path.dirname(os.path.normpath(name)), PUBLISHED]):
-        with contextlib.suppress(OSError):
-            for run in sorted(os.listdir(folder)):
-                if list_checkpoints(os.path.join(folder, run)):
-                    runs.setdefault(run, run if folder == model_path else os.path.join(folder, run))
+    named_folder = os.path.dirname(os.path.normpath(name))
+    for folder in (model_path, named_folder, PUBLISHED):
+        for run in runs_of(folder):
+            path = os.path.join(folder, run)
+            runs.setdefault(run, run if folder == model_path else path)
     near = cli.closest_name(os.path.basename(os.path.normpath(name)), runs)
     return f'; did you mean {runs[near]!r}?' if near else ''
 
 
-def candidates(model_path, name):
-    """Checkpoint folders to try, newest first."""
-    if name is None:
-        with contextlib.suppress(OSError):
-            runs = [
-                paths
-                for run in os.listdir(model_path)
-                if (paths := list_checkpoints(os.path.join(model_path, run)))
-            ]
-            return [
-                path
-                for paths in sorted(runs, key=lambda paths: _written(paths[-1]), reverse=True)
-                for path in reversed(paths)
-            ]
+def runs_of(folder: str) -> list[str]:
+    """Names of the runs in a folder that have checkpoints."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
         return []
+    return [name for name in names if list_checkpoints(os.path.join(folder, name))]
+
+
+def candidates(model_path: str, name: str | None) -> list[str]:
+    """Checkpoint folders to try, newest first; see `find`."""
+    if name is None:
+        return candidates_of_all_runs(model_path)
     for folder in map(os.path.abspath, (name, os.path.join(model_path, name))):
-        if os.path.isdir(folder) and (
-            os.path.exists(os.path.join(folder, STATE)) or NAME.fullmatch(os.path.basename(folder))
-        ):
+        if is_checkpoint_folder(folder):
             return [folder]
-        if list_checkpoints(folder):
-            return list_checkpoints(folder)[::-1]
+        if paths := list_checkpoints(folder):
+            return paths[::-1]
     return []
 
 
-def _written(path):
-    """When a checkpoint was saved, by its own account: the dates of a copied folder are the copy's."""
+def candidates_of_all_runs(model_path: str) -> list[str]:
+    """Checkpoint folders of all runs, those of the newest run first."""
+    runs = [list_checkpoints(os.path.join(model_path, run)) for run in runs_of(model_path)]
+    runs.sort(key=lambda paths: _time_written(paths[-1]), reverse=True)
+    return [path for paths in runs for path in reversed(paths)]
+
+
+def is_checkpoint_folder(folder: str) -> bool:
+    """Whether a folder is a checkpoint, by its name or by what it holds."""
+    if not os.path.isdir(folder):
+        return False
+    named = NAME.fullmatch(os.path.basename(folder)) is not None
+    return named or os.path.exists(os.path.join(folder, STATE))
+
+
+def _time_written(path):
+    """When a checkpoint was saved, by its state: a copied folder has the copy's date."""
     try:
         return read_state(path)['time']
-    except Exception:  # damaged: anything
+    except Exception:  # it is damaged in any way
         return os.path.getmtime(path)
-
-
-@contextlib.contextmanager
-def opened(path):
-    """Yields (prefix, reader) of a checkpoint folder's variables, as TensorFlow's readers take them.
-
-    They look for the files by a pattern, in which [ ] * ? and \\ of a path are no letters, and cannot be escaped: what
-    matches is opened by the pattern's name.  The kernel's own name of the opened folder has none of them.
-    """
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        prefix = (
-            f'/proc/self/fd/{folder}/model' if PATTERN.search(path) else os.path.join(path, 'model')
-        )
-        yield prefix, tf.train.NewCheckpointReader(prefix)
-    finally:
-        os.close(folder)
-
-
-def restore(session, saver, checkpoint):
-    """Reads the graph's variables from a verified checkpoint; other names or shapes are an InputError.
-
-    Those stored in half precision become what the graph has."""
-    try:
-        with opened(checkpoint.path) as (prefix, reader):
-            shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-            for variable in (
-                tf.global_variables()
-            ):  # the saver itself would take over a variable of another shape
-                name, shape = variable.op.name, variable.shape.as_list()
-                if shapes.get(name) != shape:
-                    raise ValueError(f'{name} is {shapes.get(name, "absent")}, expected {shape}')
-            if tf.float16 not in types.values():
-                saver.restore(session, prefix)
-                return
-            assign(
-                session,
-                [
-                    (
-                        variable,
-                        reader.get_tensor(variable.op.name).astype(variable.dtype.as_numpy_dtype),
-                    )
-                    for variable in tf.global_variables()
-                ],
-            )
-    except (tf.errors.OpError, ValueError) as error:
-        raise InputError(
-            f'{checkpoint.path}: does not fit this graph: {short_message(error)}'
-        ) from error
-
-
-def constant_vectors(checkpoint):
-    """A variable scope in which a verified checkpoint's values of vectors, as constants, stand for these variables,
-    which `restore` then leaves out: biases and batch norms are four fifths of a network's variables, and a graph that
-    only predicts has a quarter fewer operations.  Matrices would be held several times, at full width 2.7 GB.
-
-    Within it, other names or shapes are an InputError.
-    """
-    try:
-        with opened(checkpoint.path) as (_, reader):
-            shapes = reader.get_variable_to_shape_map()
-            vectors = {
-                name: reader.get_tensor(name)
-                for name, shape in shapes.items()
-                if len(shape) == 1 and not OPTIMISER.fullmatch(name)
-            }
-    except tf.errors.OpError as error:
-        raise InputError(
-            f'{checkpoint.path}: no checkpoint of TensorFlow: {short_message(error)}'
-        ) from error
-    made = {}
-
-    def constant(getter, name, shape=None, dtype=tf.float32, **kwargs):
-        if len(shape := tf.TensorShape(shape).as_list()) != 1:
-            return getter(name, shape=shape, dtype=dtype, **kwargs)
-        if shapes.get(name) != shape:
-            raise InputError(
-                f'{checkpoint.path}: does not fit this graph: {name} is {shapes.get(name, "absent")}, '
-                f'expected {shape}'
-            )
-        if name not in made:  # the towers share it
-            made[name] = tf.constant(
-                vectors[name].astype(tf.as_dtype(dtype).as_numpy_dtype), name=name
-            )
-        return made[name]
-
-    return tf.variable_scope(tf.get_variable_scope(), custom_getter=constant)
-
-
-def read_weights(path):
-    """{name: array} of a checkpoint folder's variables that inference reads: averages, where there are, for weights;
-    in single precision, however they are stored."""
-    with opened(path) as (_, reader):
-        names = reader.get_variable_to_dtype_map()
-        values = {
-            name: reader.get_tensor(name)
-            for name in sorted(names)
-            if not OPTIMISER.fullmatch(name) and name + AVERAGE_SUFFIX not in names
-        }
-    return {
-        name: value.astype(np.float32) if names[name] == tf.float16 else value
-        for name, value in values.items()
-    }
-
-
-def assign_matching(session, values):
-    """Gives the graph's variables, but the optimiser's, those of `values`, {name: array}, that fit by name and shape.
-
-    A variable and its moving average start alike.  Returns (names of those given a value, names of those left).
-    """
-    values = {name.removesuffix(AVERAGE_SUFFIX): value for name, value in values.items()}
-    variables = {
-        variable.op.name: variable
-        for variable in tf.global_variables()
-        if not OPTIMISER.fullmatch(variable.op.name) and variable.op.name != 'global_step'
-    }
-    fitting = {
-        name: values[base]
-        for name, variable in variables.items()
-        if (base := name.removesuffix(AVERAGE_SUFFIX)) in values
-        and tuple(variable.shape.as_list()) == values[base].shape
-    }
-    assign(session, [(variables[name], value) for name, value in fitting.items()])
-    return sorted(fitting), sorted(set(variables) - set(fitting))
-
-
-def assign(session, values):
-    """Gives variables their values, [(variable, array)]: in one call, since each call takes the graph apart anew."""
-    session.run(
-        [variable.initializer for variable, _ in values],
-        {variable.initializer.inputs[1]: value for variable, value in values},
-    )

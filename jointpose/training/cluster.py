@@ -1,170 +1,77 @@
-"""Several machines: TensorFlow's own gRPC runtime and one graph, whose towers lie on all of them.
+"""Several machines: TensorFlow's own gRPC runtime and one graph, with towers on all of them.
 
-    chief       main.py --workers ...: builds the graph, prepares the batches, holds the variables, updates, saves
-    worker k    main.py --serve: lends its devices, /job:worker/task:k; needs this code, but neither arrays nor run
+    chief       main.py --workers ...: builds the graph, makes the batches, holds the variables,
+                updates, saves
+    worker k    main.py --serve: lends its devices, /job:worker/task:k; needs this code, but
+                neither arrays nor run
 
-The chief names the cluster in each session it opens (ConfigProto.cluster_def), so workers know no one until they are
-asked, and a cluster can be gathered anew at any time.  Before that a chief asks each worker what it is, by a function
-of the worker's (tf.numpy_function) that the chief's graph calls.  Who has gone shows in a step that fails: the session
-then raises WorkerLost, and the caller builds the graph anew with those who are there, from the last checkpoint.
+The chief describes the cluster in each session that it opens (ConfigProto.cluster_def): workers
+know of no one until they are asked, and a cluster can be gathered again at any time.  Before that,
+the chief asks each worker what it is: its graph calls a function in the worker's process
+(tf.numpy_function).  A lost worker shows in a step that fails.  Then the session raises WorkerLost,
+and the caller builds the graph again, with the workers that are left, from the last checkpoint.
+
+Who is chief and who is worker is decided in cluster_roles.py.
 """
 
 import argparse
 import binascii
-import collections
 import contextlib
-import ctypes
 import glob
 import json
 import os
 import re
 import socket
-import stat
-import struct
 import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 
-from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint
+from jointpose.nn.tf1 import short_message, tf
+from jointpose.training.cluster_roles import Role
 from jointpose.training.devices import device_names, session_config
-from jointpose.training.options import address
-from jointpose.training.trainer import WorkerLost
+from jointpose.training.stopping import WorkerLost
 from jointpose.utils import files
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log, warn
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PORT = 2222  # of a worker, where nothing else is said
 HOME = '/job:chief/task:0'
-TOKEN = b'pyfunc_0'  # by which TensorFlow knows a process's first tf.numpy_function
-PAUSE = 2  # seconds between two looks at who is there
-GRACE = 30  # seconds that a worker is waited for where --min_workers are there without it
-ANSWER_SECONDS = 10  # within which a server answers whoever connects
-ASK_SECONDS, CALL_SECONDS = 60, 600  # after which a question, any other call, counts as failed
-WATCH = 5  # seconds between two looks of a session's at its workers
-SETTLED, PATIENCE, SLOWER = (
-    20,
-    30,
-    3,
-)  # after so many calls: so many seconds beyond so many times the longest one
-MOST_BREAKS = 3  # failed connections in a run though everybody is there
+TOKEN = b'pyfunc_0'  # TensorFlow's name of a process's first tf.numpy_function
+
+# Seconds.
+PAUSE = 2  # between two looks at which workers are there
+GRACE = 30  # how long a worker is waited for if --min_workers are there without it
+ANSWER_SECONDS = 10  # within which a server answers a connection
+ASK_SECONDS = 60  # after which a question to a worker has failed,
+CALL_SECONDS = 600  # and any other call
+WATCH = 5  # between two looks of a session at its workers
+PATIENCE = 30  # after SETTLED calls: a call may take as long beyond SLOWER times the longest so far
+
+SETTLED = 20  # calls
+SLOWER = 3
+MAX_BREAKS = 3  # failed connections in a run although all workers are there
 MAX_ANSWER = 1 << 16  # bytes of a worker's answer: a thousand towers
-MAX_FACT = 300  # characters of each text in it
-SO_ATTACH_FILTER = 26
-SLURM = ('SLURM_PROCID', 'SLURM_STEP_NODELIST', 'SLURM_STEP_TASKS_PER_NODE')
-
-# What this process is.  serves: a worker.  address: its own, 'host:port'; a chief's may be None.  workers: the others'.
-# stays: a worker does not end with its chief.
-Role = collections.namedtuple('Role', 'serves address workers stays')
-
-
-def role(options):
-    """This process's Role by the command line, else by TF_CONFIG or Slurm's variables; None: one machine by itself."""
-    if options.serve:
-        return Role(True, options.serve, (), True)
-    if options.workers:
-        return Role(False, options.chief, tuple(options.workers), False)
-    if options.predict:
-        return None
-    name = 'TF_CONFIG'
-    try:
-        everybody, own = by_tf_config(os.environ.get(name, ''))
-        if not everybody:
-            name = 'SLURM_*'
-            everybody, own = by_slurm(os.environ)
-        for one in everybody:
-            address(one)
-        if len(set(everybody)) < len(everybody):
-            raise ValueError('an address is named twice')
-    except (
-        argparse.ArgumentTypeError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-    ) as error:
-        reason = (
-            error if isinstance(error, ValueError | argparse.ArgumentTypeError) else repr(error)
-        )
-        raise InputError(
-            f'{name}: describes no cluster: {reason} (unset it to train on this machine alone)'
-        ) from error
-    if len(everybody) < 2:
-        return None
-    return Role(own != everybody[0], own, tuple(everybody[1:]), False)
+MAX_TEXT = 300  # characters of each text in it
+CONNECTION_ERRORS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.DeadlineExceededError,
+)
 
 
-def by_tf_config(text):
-    """(addresses of all, the chief's first; this process's) by the value of TF_CONFIG; ([], None): one machine.
-
-    Notebooks and job systems leave one behind that names no cluster, or a single machine by whatever job's name: that
-    is one machine.  Evaluators take no part in training.  ValueError: it names a cluster, but is no use.
-    """
-    try:
-        config = json.loads(text) if text.strip() else None
-    except ValueError as error:
-        raise ValueError(f'no JSON: {error}') from error
-    if not isinstance(config, dict | None):
-        raise ValueError(f'an object is expected, not {text:.80}')
-    cluster = (config or {}).get('cluster') or {}
-    if not isinstance(cluster, dict):
-        raise ValueError(f'"cluster" is to be an object, {{job: addresses}}, not {cluster!r:.80}')
-    jobs = {name: addresses(job) for name, job in cluster.items() if job and name != 'evaluator'}
-    if sum(map(len, jobs.values())) < 2:
-        return [], None
-    jobs = {
-        'chief' if name == 'master' else name: job for name, job in jobs.items()
-    }  # its name until TF 1.4
-    if others := set(jobs) - {'chief', 'worker'}:
-        raise ValueError(f'jobs are "chief" and "worker", not "{min(others)}"')
-    task = config.get('task')
-    if not isinstance(task, dict) or not {'type', 'index'} <= set(task):
-        raise ValueError('"task" with "type" and "index" does not say which of them this is')
-    kind, index = task['type'], int(task['index'])
-    job = jobs.get('chief' if kind == 'master' else kind, [])
-    if not 0 <= index < len(job):
-        raise ValueError(f'"task" is {kind} {index}, which is none of "cluster"')
-    return [*jobs.get('chief', ()), *jobs.get('worker', ())], job[index]
-
-
-def addresses(job):
-    """Those of a job in TF_CONFIG: a list, or {index: address}."""
-    if isinstance(job, dict):
-        job = [job[index] for index in sorted(job, key=int)]
-    if not isinstance(job, list) or not all(isinstance(one, str) for one in job):
-        raise ValueError(f'a list of addresses is expected, not {job!r:.80}')
-    return job
-
-
-def by_slurm(environment):
-    """As `by_tf_config`, of the variables of a Slurm step of several tasks.  A shell of salloc or sbatch has only some
-    of them, and is one machine."""
-    if int(environment.get('SLURM_STEP_NUM_TASKS') or 1) < 2 or not all(
-        map(environment.get, SLURM)
-    ):
-        return [], None
-    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(  # it deals GPUs out; here --gpus says which
-        port_base=PORT, gpus_per_node=1 << 16, gpus_per_task=1, auto_set_gpu=False
-    )
-    jobs = resolver.cluster_spec().as_dict()
-    return jobs['worker'], jobs[resolver.task_type][resolver.task_id]
-
-
-def local_devices(options):
+def local_devices(options: argparse.Namespace) -> list[str]:
     """The device of each of this machine's towers."""
     return device_names(options.gpus, log, options.gpus_named)
 
 
-def versions(data_id):
-    """What must be alike on all machines.  data_id: None where there are no arrays."""
+def versions(data_id: str | None) -> dict[str, str | None]:
+    """What must be the same on all machines.  data_id: None if there are no arrays."""
     return {'code': code_checksum(), 'TensorFlow': tf.__version__, 'arrays': data_id}
 
 
-def code_checksum(package=PACKAGE):
+def code_checksum(package: str = PACKAGE) -> str:
     """CRC-32 of the package's modules: a commit would not tell two changed clones apart."""
     crc = 0
     for name in sorted(glob.glob('**/*.py', root_dir=package, recursive=True)):
@@ -172,17 +79,18 @@ def code_checksum(package=PACKAGE):
     return f'{crc:08x}'
 
 
-# --- servers ------------------------------------------------------------------------------------------------------
+# --- servers --------------------------------------------------------------------------------------
 
 
-def start_server(where, gpus, option):
-    """TensorFlow's server at 'host:port' and no other address; port 0: a free one.  Returns (server, 'host:port')."""
-    host, port = where.rpartition(':')[::2]
+def start_server(where: str, gpus: list[int], option: str) -> tuple[tf.train.Server, str]:
+    """TensorFlow's server at 'host:port', and its address; port 0: a free one.
+
+    TensorFlow listens at all addresses of the machine; the host is the one that others connect to.
+    InputError, which names `option`: the address cannot be used.
+    """
+    host, port = split_address(where)
     try:
-        ip = socket.gethostbyname(host)
-        with socket.socket() as probe:  # TensorFlow would share a port that is taken
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((ip, int(port)))
+        check_free(host, port)
         server = tf.train.Server(
             {'local': [where]},
             job_name='local',
@@ -190,152 +98,145 @@ def start_server(where, gpus, option):
             config=session_config(gpus),
             start=False,
         )
-        port = int(server.target.rpartition(':')[2])
-        listen_only_at(ip, port)
-    except (OSError, tf.errors.OpError) as error:
-        raise InputError(
-            f'{option} {where}: {getattr(error, "strerror", None) or checkpoint.short_message(error)}'
-        ) from error
+    except OSError as error:
+        raise InputError(f'{option} {where}: {error.strerror}') from error
+    except tf.errors.OpError as error:
+        raise InputError(f'{option} {where}: {short_message(error)}') from error
     server.start()
+    _, port = split_address(server.target)
     return server, f'{host}:{port}'
 
 
-def listen_only_at(ip, port):
-    """TensorFlow listens at all addresses of a machine.  A filter on its listening socket, which connections inherit,
-    drops every packet that is not for `ip`; 0.0.0.0 is all addresses."""
-    if ip == '0.0.0.0':
-        return
-    (header,) = struct.unpack(
-        'I', struct.pack('i', -0x100000)
-    )  # SKF_NET_OFF: the packet's IP header
-    (wanted,) = struct.unpack('!I', socket.inet_aton(ip))
-    program = b''.join(
-        struct.pack('HBBI', *line)
-        for line in (  # code, jump if true, if false, operand
-            (0x30, 0, 0, header),
-            (0x54, 0, 0, 0xF0),
-            (0x15, 0, 3, 0x40),  # the first byte's upper half: IP version 4
-            (0x20, 0, 0, header + 16),
-            (0x15, 0, 1, wanted),  # destination
-            (0x06, 0, 0, 0xFFFFFFFF),
-            (0x06, 0, 0, 0),
-        )
-    )  # keep; drop
-    kept = ctypes.create_string_buffer(program)
-    option, found = struct.pack('HP', len(program) // 8, ctypes.addressof(kept)), False
-    for one in listening(port):
-        one.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, option)
-        found = True
-    if not found:
-        raise OSError(0, 'its listening socket is not found')
+def split_address(where):
+    """'host:port' -> (host, port)."""
+    host, _, port = where.rpartition(':')
+    return host, int(port)
 
 
-def listening(port):
-    """This process's sockets that listen at a port, each as a duplicate that lasts until the next."""
-    for descriptor in map(int, os.listdir('/proc/self/fd')):
-        with contextlib.suppress(OSError):  # closed since
-            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                with socket.socket(fileno=os.dup(descriptor)) as one:
-                    if (
-                        one.family in (socket.AF_INET, socket.AF_INET6)
-                        and one.getsockname()[1] == port
-                        and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-                    ):
-                        yield one
+def check_free(host, port):
+    """OSError if the address is not this machine's or is taken: TensorFlow would share its port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((socket.gethostbyname(host), port))
 
 
-def is_alive(where, tries=1):
-    """Whether a server of TensorFlow's answers at 'host:port'.  It speaks first; of a process that hangs the kernel
-    still takes the connection, and a session with it would never come to be."""
-    host, port = where.rpartition(':')[::2]
+def warn_of_open_port(where):
+    """Says who can reach a server."""
+    _, port = split_address(where)
+    warn(
+        f'port {port} is open at all addresses of this machine, without password: whoever reaches '
+        'it can run anything here as you; let a firewall admit only the machines of the cluster'
+    )
+
+
+def is_alive(where: str, tries: int = 1) -> bool:
+    """Whether a TensorFlow server answers at 'host:port'.
+
+    It speaks first.  If its process hangs, the kernel still accepts the connection, and a session
+    with it would wait for ever.
+    """
     for left in reversed(range(tries)):
         with (
             contextlib.suppress(OSError),
-            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS) as one,
+            socket.create_connection(split_address(where), timeout=ANSWER_SECONDS) as connection,
         ):
-            if one.recv(1):
+            if connection.recv(1):
                 return True
         if left:
             time.sleep(PAUSE)
     return False
 
 
-def reached_from(where):
-    """The address of this machine by which it reaches 'host:port', with a free port."""
-    host, port = where.rpartition(':')[::2]
+def own_address_towards(where: str) -> str:
+    """The address of this machine by which it reaches 'host:port', with port 0."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # sends nothing
-            probe.connect((host, int(port)))
+            probe.connect(split_address(where))
             return f'{probe.getsockname()[0]}:0'
     except OSError as error:
         raise InputError(f'--workers {where}: {error.strerror}') from error
 
 
-# --- worker -------------------------------------------------------------------------------------------------------
+# --- worker ---------------------------------------------------------------------------------------
 
 
 class Worker:
     """What a worker tells a chief."""
 
-    def __init__(self, facts):
+    def __init__(self, facts: dict):
+        """facts: `versions` and 'towers', the devices."""
         self.facts = {**facts, 'instance': uuid.uuid4().hex}
-        self.chief, self.over = None, ''  # (address, instance) of the chief; how its work ended
+        self.chief = None  # (address, instance)
+        self.over = ''  # how the work for it ended: 'done' or 'gone'
 
-    def answer(self, message):
-        """JSON for JSON.  A chief says who it is and hears the facts, or why not; with 'done' it takes its leave."""
+    def answer(self, message: bytes) -> bytes:
+        """JSON for JSON: a chief says who it is and gets the facts, or a refusal.
+
+        With 'done' the chief dismisses the worker.  RuntimeError: the former chief is gone, and
+        this process is about to be replaced.
+        """
         asked = json.loads(message)
         chief = asked['chief'], asked['instance']
-        reply = self.facts
         if self.chief in (None, chief):
-            if not is_alive(chief[0]):
-                reply = {
-                    'refusal': f'cannot reach the chief at {chief[0]}: name another address with --chief'
-                }
-            else:
-                self.chief, self.over = chief, 'done' if asked.get('done') else ''
-        elif self.chief[0] != chief[0] and is_alive(self.chief[0]):
-            reply = {'refusal': f'works for the chief at {self.chief[0]}'}
-        else:
-            self.over = 'gone'
-            raise RuntimeError('begins anew')
-        return json.dumps(reply).encode()
+            return json.dumps(self._accept(chief, asked.get('done'))).encode()
+        if self.chief[0] != chief[0] and is_alive(self.chief[0]):
+            refusal = {'refusal': f'works for the chief at {self.chief[0]}'}
+            return json.dumps(refusal).encode()
+        self.over = 'gone'
+        raise RuntimeError('begins anew')
+
+    def _accept(self, chief, done):
+        address = chief[0]
+        if not is_alive(address):
+            return {
+                'refusal': f'cannot reach the chief at {address}: give another address with --chief'
+            }
+        self.chief = chief
+        self.over = 'done' if done else ''
+        return self.facts
 
 
-def serve(own, options, facts):
-    """Lends this machine's devices to one chief after the other, until it is stopped or, unless own.stays, dismissed.
+def serve(own: Role, options: argparse.Namespace, facts: dict) -> None:
+    """Lends this machine's devices to one chief after the other.
 
-    Each chief finds a process of its own: what one that was killed has left on the devices is gone with it.
+    It ends when it is stopped or, unless own.stays, dismissed.  Each chief finds a new process:
+    what a killed chief has left on the devices is gone with the old one.
     """
     _server, where = start_server(own.address, options.gpus, '--serve')
-    worker, known = Worker({**facts, 'towers': local_devices(options)}), None
-    with tf.Graph().as_default():
-        function = tf.numpy_function(
-            worker.answer, [''], tf.string
-        )  # known as long as its graph is
+    worker = Worker({**facts, 'towers': local_devices(options)})
+    with tf.Graph().as_default():  # the function is known as long as its graph is
+        function = tf.numpy_function(worker.answer, [''], tf.string)
     assert function.op.get_attr('token') == TOKEN
     n = len(options.gpus)
-    log(
-        f'{where}: {n} tower{"s" * (n > 1)}, code {facts["code"]}, arrays {facts["arrays"]}; '
-        'whoever reaches this address can run anything here: gRPC asks for no password'
-    )
-    while not worker.over:
-        if worker.chief != known:
-            known = worker.chief
-            log(f'{where}: works for the chief at {known[0]}')
-        if known and not is_alive(known[0], tries=3):
-            worker.over = 'gone'
-        time.sleep(PAUSE)
+    log(f'{where}: {n} tower{"s" * (n > 1)}, code {facts["code"]}, arrays {facts["arrays"]}')
+    warn_of_open_port(where)
+    wait_for_the_end(worker, where)
     log(f'{where}: the chief at {worker.chief[0]} is {worker.over}')
     if own.stays or worker.over == 'gone':
         os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
-# --- chief --------------------------------------------------------------------------------------------------------
+def wait_for_the_end(worker, where):
+    """Returns once the worker's chief has dismissed it or is gone."""
+    chief = None
+    while not worker.over:
+        if worker.chief != chief:
+            chief = worker.chief
+            log(f'{where}: works for the chief at {chief[0]}')
+        if chief and not is_alive(chief[0], tries=3):
+            worker.over = 'gone'
+        time.sleep(PAUSE)
+
+
+# --- chief ----------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def machines(own, options, facts):
-    """What the graph is put on: an SingleMachine or a Chief, by the Role `own`; the workers are dismissed in the end."""
+def machines(own: Role | None, options: argparse.Namespace, facts: dict) -> Iterator:
+    """Yields the machines that the graph is put on: a SingleMachine, or a Chief.
+
+    At the end the workers are dismissed.
+    """
     if own is None:
         yield SingleMachine(options)
         return
@@ -347,18 +248,18 @@ def machines(own, options, facts):
 
 
 class SingleMachine:
-    """This machine by itself.  home: what lies on no tower is there; None: where TensorFlow likes."""
+    """This machine by itself."""
 
-    home = None
+    home = None  # device of what is on no tower; None: TensorFlow chooses
 
-    def __init__(self, options):
+    def __init__(self, options: argparse.Namespace):
         self.options = options
 
-    def gather(self):
+    def gather(self) -> list[str]:
         """The device of each tower."""
         return local_devices(self.options)
 
-    def session(self):
+    def session(self) -> tf.Session:
         return tf.Session(config=session_config(self.options.gpus))
 
 
@@ -367,171 +268,181 @@ class Chief(SingleMachine):
 
     home = HOME
 
-    def __init__(self, own, options, facts):
+    def __init__(self, own: Role, options: argparse.Namespace, facts: dict):
         super().__init__(options)
-        self.workers, self.facts = own.workers, facts
-        self.present, self.breaks = {}, 0  # {address of a worker in the graph: what it said}
+        self.workers = own.workers
+        self.facts = facts
+        self.present = {}  # {address of a worker in the graph: its answer}
+        self.breaks = 0  # failed connections
         self.instance = uuid.uuid4().hex
-        self.server, self.address = start_server(
-            own.address or reached_from(self.workers[0]), options.gpus, '--chief'
-        )
+        address = own.address or own_address_towards(self.workers[0])
+        self.server, self.address = start_server(address, options.gpus, '--chief')
+        warn_of_open_port(self.address)
 
-    def gather(self):
-        """Waits for the workers; the device of each tower, this machine's first."""
-        began, waited_for, least = time.monotonic(), None, self.options.min_workers
+    def gather(self) -> list[str]:
+        """Waits for the workers; returns the device of each tower, this machine's first."""
+        missing = self._wait_for_workers()
+        if missing:
+            warn(f'continuing without {missing}')
+        for worker, answer in self.present.items():
+            self.check(worker, answer)
+        devices = super().gather()
+        for task, answer in enumerate(self.present.values()):
+            devices += [f'/job:worker/task:{task}{device}' for device in answer['towers']]
+        names = ', '.join(self.present) or 'no worker'
+        log(f'{self.address}: chief of {names}; {len(devices)} towers')
+        return devices
+
+    def _wait_for_workers(self):
+        """Until all are there, or enough after GRACE seconds; returns the missing ones' names."""
+        began = time.monotonic()
+        waited_for = None
         while True:
-            self.present = {
-                worker: answer for worker in self.workers if (answer := self.ask(worker))
-            }
+            answers = {worker: self.ask(worker) for worker in self.workers}
+            self.present = {worker: answer for worker, answer in answers.items() if answer}
             missing = ', '.join(worker for worker in self.workers if worker not in self.present)
-            if not missing or (
-                least is not None
-                and len(self.present) >= least
-                and time.monotonic() - began > GRACE
-            ):
-                break
+            if not missing or (self._enough() and time.monotonic() - began > GRACE):
+                return missing
             if missing != waited_for:
                 log(f'waiting for {missing}')
                 waited_for = missing
             time.sleep(PAUSE)
-        if missing:
-            warn(f'going on without {missing}')
-        for worker, answer in self.present.items():
-            self.check(worker, answer)
-        devices = super().gather() + [
-            f'/job:worker/task:{task}{device}'
-            for task, answer in enumerate(self.present.values())
-            for device in answer['towers']
-        ]
-        log(
-            f'{self.address}: chief of {", ".join(self.present) or "nobody"}; {len(devices)} towers'
-        )
-        return devices
 
-    def check(self, worker, answer):
-        """Refuses a worker that does not fit."""
+    def _enough(self):
+        """Whether --min_workers are there."""
+        least = self.options.min_workers
+        return least is not None and len(self.present) >= least
+
+    def check(self, worker: str, answer: dict) -> None:
+        """InputError: this worker cannot be used."""
         if 'refusal' in answer:
             raise InputError(f'worker {worker}: {answer["refusal"]}')
         for name, ours in self.facts.items():
-            if answer[name] != ours and not (name == 'arrays' and answer[name] is None):
+            without_arrays = name == 'arrays' and answer[name] is None
+            if answer[name] != ours and not without_arrays:
                 raise InputError(f"worker {worker}: its {name} {answer[name]}, the chief's {ours}")
 
-    def session(self):
+    def session(self) -> tf.Session:
         return Session(self)
 
-    def config(self, workers, seconds):
-        cluster = {'chief': [self.address], **({'worker': list(workers)} if workers else {})}
+    def config(self, workers, seconds: int) -> tf.ConfigProto:
+        """Of a session with these workers whose calls may take so long."""
+        cluster = {'chief': [self.address]}
+        if workers:
+            cluster['worker'] = list(workers)
         return tf.ConfigProto(
             cluster_def=tf.train.ClusterSpec(cluster).as_cluster_def(),
             operation_timeout_in_ms=1000 * seconds,
         )
 
-    def ask(self, worker, **message):
-        """What a worker answers, see `parse_answer`, or None; InputError names one whose answer makes no sense."""
+    def ask(self, worker: str, **message) -> dict | None:
+        """A worker's answer (`parse_answer`), or None; InputError: it is not valid."""
         if not is_alive(worker):
             return None
+        message = json.dumps({**message, 'chief': self.address, 'instance': self.instance})
+        target = f'grpc://{self.address}'
         try:
             with tf.Graph().as_default(), tf.device('/job:worker/task:0/cpu:0'):
-                call = tf.raw_ops.PyFunc(
-                    input=[
-                        json.dumps({**message, 'chief': self.address, 'instance': self.instance})
-                    ],
-                    token=TOKEN,
-                    Tout=[tf.string],
-                )
-                with tf.Session(
-                    f'grpc://{self.address}', config=self.config([worker], ASK_SECONDS)
-                ) as session:
+                call = tf.raw_ops.PyFunc(input=[message], token=TOKEN, Tout=[tf.string])
+                with tf.Session(target, config=self.config([worker], ASK_SECONDS)) as session:
                     return parse_answer(session.run(call)[0])
         except tf.errors.OpError:
             return None
         except ValueError as error:
-            raise InputError(
-                f'worker {worker}: answers otherwise than this program does: {error}'
-            ) from error
+            raise InputError(f'worker {worker}: not an answer of this program: {error}') from error
 
-    def instance_of(self, worker):
-        """What tells the process that answers from others at the same address; None of one that is no worker."""
+    def instance_of(self, worker: str) -> str | None:
+        """The identifier of the process that answers; None if it is no worker."""
         with contextlib.suppress(InputError):
             return (self.ask(worker) or {}).get('instance')
         return None
 
-    def raise_if_lost(self, error, silent=None):
-        """Raises WorkerLost if a call failed because of a worker, not by itself.  silent: one that is known not to answer."""
-        gone = (
-            [silent]
-            if silent
-            else [
-                worker
-                for worker, answer in self.present.items()
-                if self.instance_of(worker) != answer['instance']
-            ]
-        )
+    def raise_if_lost(self, error: tf.errors.OpError, silent: str | None = None) -> None:
+        """Raises WorkerLost if a call failed because of a worker.
+
+        silent: a worker that is known not to answer.
+        """
+        gone = [silent] if silent else self._gone()
         if gone:
             raise WorkerLost(f'worker {", ".join(gone)} is gone') from error
-        if isinstance(
-            error,
-            (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError),
-        ):
+        if isinstance(error, CONNECTION_ERRORS):
             self.breaks += 1
-            if self.breaks <= MOST_BREAKS:
-                raise WorkerLost(f'connection failed: {checkpoint.short_message(error)}') from error
+            if self.breaks <= MAX_BREAKS:
+                raise WorkerLost(f'connection failed: {short_message(error)}') from error
 
-    def dismiss(self):
+    def _gone(self):
+        """Workers that do not answer, or that have been replaced by another process."""
+        return [
+            worker
+            for worker, answer in self.present.items()
+            if self.instance_of(worker) != answer['instance']
+        ]
+
+    def dismiss(self) -> None:
+        """Tells the workers that the work is done."""
         for worker in self.present:
             with contextlib.suppress(InputError):
                 self.ask(worker, done=True)
 
 
-def parse_answer(answer):
-    """A worker's answer: {'refusal': text}, or the facts with instance and towers, checked; ValueError: it is neither.
+def parse_answer(answer) -> dict:
+    """A worker's answer: {'refusal': text}, or `versions` with 'instance' and 'towers'.
 
-    answer: what its function returned.  It is from another machine: nothing about it is certain.
+    ValueError: it is neither.  It comes from another machine, so nothing about it is certain.
     """
     if not isinstance(answer, bytes) or len(answer) > MAX_ANSWER:
-        raise ValueError(f'not a text of at most {MAX_ANSWER} bytes')
+        raise ValueError(f'must be a text of at most {MAX_ANSWER} bytes')
     try:
         found = json.loads(answer)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'no JSON: {error}') from error
+        raise ValueError(f'not JSON: {error}') from error
     if not isinstance(found, dict):
-        raise ValueError('no object')
-    texts = ('refusal',) if 'refusal' in found else ('code', 'TensorFlow', 'instance', 'arrays')
-    for name in texts:
-        value = found.get(name, 0)
-        if not is_fact(value) and not (name == 'arrays' and value is None):
-            raise ValueError(f'{name} is no text of at most {MAX_FACT} characters')
-    devices = found.get('towers')
-    if 'refusal' not in found and not (
-        isinstance(devices, list) and devices and all(map(is_device, devices))
-    ):
-        raise ValueError('towers is no list of devices')
+        raise ValueError('must be an object')
+    if 'refusal' in found:
+        check_text(found, 'refusal')
+        return found
+    for name in ('code', 'TensorFlow', 'instance'):
+        check_text(found, name)
+    if found.get('arrays', 0) is not None:
+        check_text(found, 'arrays')
+    towers = found.get('towers')
+    if not isinstance(towers, list) or not towers or not all(map(is_device, towers)):
+        raise ValueError('towers must be a list of devices')
     return found
 
 
-def is_fact(value):
-    return isinstance(value, str) and len(value) <= MAX_FACT
+def check_text(found, name):
+    """ValueError unless found[name] is a short text."""
+    value = found.get(name)
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise ValueError(f'{name} must be a text of at most {MAX_TEXT} characters')
 
 
-def is_device(value):
-    """Whether it is a device as `local_devices` names it."""
+def is_device(value) -> bool:
+    """Whether it is a device as `local_devices` returns it."""
     return isinstance(value, str) and re.fullmatch('/[cg]pu:[0-9]{1,4}', value) is not None
 
 
 class Session(tf.Session):
-    """A session of a chief's: what fails because of a worker raises WorkerLost."""
+    """A session of a chief: a call that fails because of a worker raises WorkerLost."""
 
-    def __init__(self, chief):
-        super().__init__(
-            f'grpc://{chief.address}', config=chief.config(chief.present, CALL_SECONDS)
-        )
-        self.chief, self.calls, self.longest = chief, 0, 0
-        self.workers, self.silent, self.over = tuple(chief.present), None, threading.Event()
+    def __init__(self, chief: Chief):
+        config = chief.config(chief.present, CALL_SECONDS)
+        super().__init__(f'grpc://{chief.address}', config=config)
+        self.chief = chief
+        self.calls = 0
+        self.longest = 0  # seconds of a call
+        self.workers = tuple(chief.present)
+        self.silent = None  # a worker that does not answer any more
+        self.over = threading.Event()
         threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self):
-        """Ends a call that would wait for ever once a worker does not answer any more, by a reset of the server, which
-        gives up its sessions: `close` would keep the call waiting until the worker agrees."""
+        """Ends a call that would wait for ever, once a worker does not answer any more.
+
+        By a reset of the server, which gives up its sessions: `close` would keep the call waiting
+        until the worker agrees.
+        """
         while not self.over.wait(WATCH):
             silent = next(
                 (worker for worker in self.workers if not is_alive(worker, tries=3)), None
@@ -543,27 +454,30 @@ class Session(tf.Session):
                 return
 
     def run(self, fetches, feed_dict=None):
-        began, limit = time.monotonic(), CALL_SECONDS
-        if self.calls >= SETTLED:  # the worker may answer and the call hang all the same
+        began = time.monotonic()
+        limit = CALL_SECONDS
+        if self.calls >= SETTLED:  # a worker may answer and the call hang all the same
             limit = min(PATIENCE + SLOWER * self.longest, CALL_SECONDS)
+        run_options = tf.RunOptions(timeout_in_ms=round(1000 * limit))
         try:
-            result = super().run(
-                fetches, feed_dict, tf.RunOptions(timeout_in_ms=round(1000 * limit))
-            )
+            result = super().run(fetches, feed_dict, run_options)
         except tf.errors.OpError as error:
-            self.chief.explain(error, self.silent)
+            self.chief.raise_if_lost(error, self.silent)
             raise
-        self.calls, self.longest = self.calls + 1, max(self.longest, time.monotonic() - began)
+        self.calls += 1
+        self.longest = max(self.longest, time.monotonic() - began)
         return result
 
     def close(self):
-        """Waited for, since Python cannot end while a thread is about to come back from TensorFlow; but not for ever: a
-        worker that hangs would have to agree."""
+        """Waits for the session's end, but not for ever: a worker that hangs would have to agree.
+
+        Python cannot end while a thread is about to come back from TensorFlow.
+        """
         self.over.set()
-        closing = threading.Thread(target=self.take_leave, daemon=True)
+        closing = threading.Thread(target=self._close_now, daemon=True)
         closing.start()
         closing.join(ASK_SECONDS)
 
-    def take_leave(self):
+    def _close_now(self):
         with contextlib.suppress(tf.errors.OpError):  # after a reset there is no such session
             super().close()

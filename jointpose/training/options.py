@@ -1,13 +1,15 @@
-"""main.py's command line.  With --restore, options that are not given take the values of the restored run."""
+"""main.py's command line, and its completion by the settings of a restored run."""
 
 import argparse
 import datetime
 import functools
-import math
-import re
 import shlex
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
 
 from jointpose.nn import import_weights
+from jointpose.training.option_types import address, epoch_and_factor, not_empty, point
 from jointpose.training.scopes import add, by_predict, group, repeated_options, scopes_of
 from jointpose.utils.cli import (
     Parser,
@@ -19,7 +21,8 @@ from jointpose.utils.cli import (
 )
 from jointpose.utils.errors import InputError
 
-DEFAULT_SYSTEM, MODEL_PATH = 'tompson', 'models_ex'
+DEFAULT_SYSTEM = 'tompson'
+MODEL_PATH = 'models_ex'
 NOT_GIVEN = object()  # the value of an option that the command line does not set
 
 DESCRIPTION = """Trains a pose estimator, evaluates it, or finds poses in your own pictures.
@@ -27,19 +30,20 @@ DESCRIPTION = """Trains a pose estimator, evaluates it, or finds poses in your o
     python main.py --train --use_sm --data_augm --width 8             train, then evaluate
     python main.py --train --restore                                  resume the newest run
     python main.py --restore                                          evaluate the newest run
-    python main.py --restore pretrained/flic --predict picture.jpg    predict: a picture, a folder or a video
+    python main.py --restore pretrained/flic --predict picture.jpg    predict: a picture, folder, video
     python main.py --train --init pretrained/flic --data arrays_own   fine-tune on your own data
     python main.py --system hrnet --help                              the options of another system
 
-The default system is the part detector of Tompson et al. (2014); --use_sm adds their spatial model.  With --restore,
-options that are not given are those of the restored run.  Training and evaluation need the arrays of data.py and,
-with --use_sm, the priors of pairwise_distr.py.  Checkpoints and logs are written to MODEL_PATH/RUN, TensorBoard
-summaries to TB_FOLDER/RUN, the joints of the test people to predictions.mat.
+The default system is the part detector of Tompson et al. (2014); --use_sm adds their spatial model.
+With --restore, options that are not given are those of the restored run.  Training and evaluation
+need the arrays of data.py and, with --use_sm, the priors of pairwise_distr.py.  Checkpoints and logs
+are written to MODEL_PATH/RUN, TensorBoard summaries to TB_FOLDER/RUN, the joints of the test people
+to predictions.mat.
 """
 
 
-def peek_system(names, arguments=None):
-    """What says which system's options the command line has; None where nothing is said."""
+def peek_system(names: Sequence[str], arguments: Sequence[str] | None = None) -> Namespace:
+    """Those options that tell the system, by which the others are parsed; None if not given."""
     parser = Parser(prog='main.py', add_help=False)
     parser.add_argument('--system', choices=names)
     parser.add_argument('--restore', nargs='?', const='')
@@ -49,10 +53,12 @@ def peek_system(names, arguments=None):
 
 
 @functools.cache
-def build_parser(system, systems):
-    """The parser of main.py's command line, built once: nobody may change it.
+def build_parser(system: type, systems: tuple[str, ...]) -> Parser:
+    """The parser of main.py's command line; it is built once and must not be changed.
 
-    system: the System class whose options are added; systems: names of all, a tuple.
+    Args:
+        system: the System class whose options are added.
+        systems: names of all systems.
     """
     parser = Parser(prog='main.py', description=DESCRIPTION)
     add_calls(parser, system, systems)
@@ -101,7 +107,7 @@ def add_calls(parser, system, systems):
         choices=('auto', 'cpu', 'gpu'),
         default='auto',
         scope='devices',
-        help='where the variables of several towers lie: on the first GPU or on the CPU; auto: on the '
+        help='where the variables of several towers lie: on the first GPU or on the CPU; auto: the '
         'first GPU if all towers have one, which halves the bytes that two GPUs send per step',
     )
     add(
@@ -109,7 +115,7 @@ def add_calls(parser, system, systems):
         '--no_tf32',
         action='store_true',
         scope='devices',
-        help="compute in full float32 on GPUs of NVIDIA's Ampere generation and later, which otherwise "
+        help="full float32 on GPUs of NVIDIA's Ampere generation and later, which otherwise "
         'round the factors of products to TF32 (10 bits), and are faster',
     )
     add(
@@ -405,7 +411,8 @@ def add_machines(parser):
         parser,
         'several machines',
         'one chief, which trains and evaluates, and workers, which lend it their GPUs; '
-        'TF_CONFIG and Slurm steps set the roles, too. gRPC asks for no password: use addresses of a trusted network',
+        'TF_CONFIG and Slurm steps set the roles, too. gRPC has no password, and listens at all '
+        'addresses of a machine: use a trusted network',
     )
     add(
         machines,
@@ -448,52 +455,18 @@ def add_machines(parser):
     )
 
 
-def address(text):
-    """argparse type: HOST:PORT."""
-    if not re.fullmatch(r'[^\s:/]+:\d{1,5}', text) or int(text.rpartition(':')[2]) > 65535:
-        raise argparse.ArgumentTypeError(f'must be HOST:PORT, got {text!r}')
-    try:
-        text.rpartition(':')[0].encode('idna')  # which sockets do, too, and raise no OSError
-    except UnicodeError as error:
-        raise argparse.ArgumentTypeError(f'{text!r}: {error}') from None
-    return text
-
-
-def not_empty(text):
-    """argparse type: any text but none."""
-    if not text:
-        raise argparse.ArgumentTypeError('must not be empty')
-    return text
-
-
-def point(text):
-    """argparse type: 'X,Y', two finite numbers."""
-    try:
-        x, y = map(float, text.split(','))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'must be X,Y, two numbers, got {text!r}') from None
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise argparse.ArgumentTypeError(f'must be X,Y, two finite numbers, got {text!r}')
-    return x, y
-
-
-def epoch_and_factor(text):
-    """argparse type: 'EPOCH:FACTOR', two numbers from 0."""
-    epoch, separator, factor = text.partition(':')
-    if not separator:
-        raise argparse.ArgumentTypeError(f'must be EPOCH:FACTOR, got {text!r}')
-    return [nonnegative_float(epoch), nonnegative_float(factor)]
-
-
-def parse(system, systems, arguments=None):
-    """Returns (options, names of those given on the command line)."""
+def parse(
+    system: type, systems: Sequence[str], arguments: Sequence[str] | None = None
+) -> tuple[Namespace, set[str]]:
+    """(options, names of those that are given on the command line)."""
     parser = build_parser(system, tuple(systems))
     options, explicit = parse_explicit(parser, arguments)
+    from_checkpoint = options.restore is not None or (
+        options.init is not None and not import_weights.is_weights_file(options.init)
+    )
     try:
         check(options, explicit, parser)
-        if options.restore is None and (
-            options.init is None or import_weights.is_weights_file(options.init)
-        ):
+        if not from_checkpoint:  # else once the checkpoint's settings are known
             system(options).check_options()
     except ValueError as error:
         parser.error(str(error))
@@ -503,7 +476,21 @@ def parse(system, systems, arguments=None):
     return options, explicit
 
 
-def check(options, explicit, parser):
+def parse_explicit(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
+) -> tuple[Namespace, set[str]]:
+    """(options, names of those that the command line sets, whatever their value)."""
+    defaults = vars(parser.parse_args([]))
+    unset = Namespace(**dict.fromkeys(defaults, NOT_GIVEN))
+    found = vars(parser.parse_args(arguments, unset))
+    given = {name: value for name, value in found.items() if value is not NOT_GIVEN}
+    return Namespace(**{**defaults, **given}), set(given)
+
+
+# --- which options go together --------------------------------------------------------------------
+
+
+def check(options: Namespace, explicit: set[str], parser: argparse.ArgumentParser) -> None:
     """ValueError says which options do not go together."""
     check_machines(options)
     if options.predict is not None and (options.train or options.restore is None):
@@ -515,20 +502,26 @@ def check(options, explicit, parser):
     if options.schedule == 'cosine' and options.lr_steps:
         raise ValueError('--lr_steps goes with --schedule steps')
     if len(set(options.gpus)) < len(options.gpus):
-        raise ValueError('--gpus: a GPU is named twice')
-    if options.run is not None and (
-        not options.run or '/' in options.run or options.run.startswith(('.', '-'))
-    ):
-        raise ValueError(f'--run must be a plain name, got {options.run!r}')
-    if options.run and options.restore is not None:
-        raise ValueError('--run goes without --restore: a restored run keeps its name')
+        raise ValueError('--gpus: a GPU is listed twice')
+    check_run_name(options)
     for name in by_predict(parser, needed=options.predict is None):
         if name in explicit:
             raise ValueError(f'--{name} goes with{"out" if options.predict else ""} --predict')
 
 
-def check_machines(options):
-    """What goes with --serve and --workers."""
+def check_run_name(options: Namespace) -> None:
+    """ValueError: --run is not a plain name, or given for a restored run."""
+    run = options.run
+    if run is None:
+        return
+    if not run or '/' in run or run.startswith(('.', '-')):
+        raise ValueError(f'--run must be a plain name, got {run!r}')
+    if options.restore is not None:
+        raise ValueError('--run goes without --restore: a restored run keeps its name')
+
+
+def check_machines(options: Namespace) -> None:
+    """ValueError: what does not go with --serve and --workers."""
     if options.serve and (options.train or options.restore is not None or options.workers):
         raise ValueError(
             "--serve goes without --train, --restore and --workers: it serves other machines' runs"
@@ -538,21 +531,15 @@ def check_machines(options):
     if options.chief and not options.workers:
         raise ValueError('--chief goes with --workers')
     if options.workers and len({*options.workers, options.chief}) <= len(options.workers):
-        raise ValueError('--workers: an address is named twice')
+        raise ValueError('--workers: an address is listed twice')
     if options.workers and (options.min_workers or 0) > len(options.workers):
         raise ValueError('--min_workers: there are fewer --workers')
 
 
-def parse_explicit(parser, arguments):
-    """Returns (options, names of those that the command line sets, whatever their value)."""
-    defaults = vars(parser.parse_args([]))
-    unset = argparse.Namespace(**dict.fromkeys(defaults, NOT_GIVEN))
-    found = vars(parser.parse_args(arguments, unset))
-    given = {name: value for name, value in found.items() if value is not NOT_GIVEN}
-    return argparse.Namespace(**{**defaults, **given}), set(given)
+# --- settings of a run ----------------------------------------------------------------------------
 
 
-def settings_of(options, system):
+def settings_of(options: Namespace, system: type) -> dict[str, Any]:
     """The options that describe the run, for settings.json and checkpoints: {name: value}."""
     scopes = scopes_of(build_parser(system, ()))
     return {
@@ -562,13 +549,27 @@ def settings_of(options, system):
     }
 
 
-def merge_restored(options, explicit, settings, where, system, systems):
-    """Completes the options with a restored run's settings; a contradiction names the option.
+def merge_restored(
+    options: Namespace,
+    explicit: set[str],
+    settings: dict[str, Any],
+    where: str,
+    system: type,
+    systems: Sequence[str],
+) -> Namespace:
+    """Completes the options by a restored run's settings.
 
-    A run of before an option existed had its default.
+    A run from before an option existed had its default.
+
+    Args:
+        explicit: names of the options that are given on the command line.
+        settings: of the run.
+        where: the checkpoint's path.
+
+    Raises:
+        InputError: an option contradicts the run.
     """
     parser = build_parser(system, tuple(systems))
-    check_settings(settings, where, parser)
     defaults = parser.parse_args([])
     for name, scope in scopes_of(parser).items():
         if not scope.stored or not (scope.in_evaluation or options.train):
@@ -583,17 +584,37 @@ def merge_restored(options, explicit, settings, where, system, systems):
     return checked(options, where, system)
 
 
-def merge_initial(options, explicit, settings, where, system, systems):
-    """Completes the options of --init with the checkpoint's settings of the network and its inputs."""
+def merge_initial(
+    options: Namespace,
+    explicit: set[str],
+    settings: dict[str, Any],
+    where: str,
+    system: type,
+    systems: Sequence[str],
+) -> Namespace:
+    """Completes the options of --init by the checkpoint's settings of the network and its inputs.
+
+    Arguments as those of `merge_restored`.
+    """
     parser = build_parser(system, tuple(systems))
-    check_settings(settings, where, parser)
     for name, scope in scopes_of(parser).items():
         if scope.inherited and name in settings and name not in explicit:
             setattr(options, name, settings[name])
     return checked(options, where, system)
 
 
-def changed_inputs(options, settings, system, systems):
+def checked(options: Namespace, where: str, system: type) -> Namespace:
+    """The options; InputError: the system cannot be built with them."""
+    try:
+        system(options).check_options()
+    except ValueError as error:
+        raise InputError(f'{error} (in the run of {where})') from error
+    return options
+
+
+def changed_inputs(
+    options: Namespace, settings: dict[str, Any], system: type, systems: Sequence[str]
+) -> dict[str, Any]:
     """{name: value in training} of the options of the scope "input" that differ now."""
     parser = build_parser(system, tuple(systems))
     changed = {}
@@ -604,43 +625,8 @@ def changed_inputs(options, settings, system, systems):
     return changed
 
 
-def check_settings(settings, where, parser):
-    """InputError if a checkpoint's settings hold what the command line could not have given."""
-    for action in parser._actions:
-        value = settings.get(action.dest, action.default)
-        if value != action.default and not is_valid_value(action, value):
-            raise InputError(
-                f'{where}: state.json is damaged: setting {action.dest} is {value!r:.80}'
-            )
-
-
-def is_valid_value(action, value):
-    """Whether a value of JSON is what the words of some command line would be turned into."""
-    if action.nargs == 0:  # a flag, or --debug for a --width
-        return isinstance(value, bool) or not isinstance(action.const, bool)
-    several = action.nargs is not None
-    if several and (
-        not isinstance(value, list)
-        or len(value) != (action.nargs if isinstance(action.nargs, int) else max(1, len(value)))
-    ):
-        return False
-    return all(_is_valid_item(action, item) for item in (value if several else [value]))
-
-
-def _is_valid_item(action, item):
-    try:
-        same = (action.type or str)(
-            ':'.join(map(str, item)) if isinstance(item, list) else str(item)
-        ) == item
-    except (ValueError, argparse.ArgumentTypeError):
-        return False
-    return (
-        same and not isinstance(item, bool) and (action.choices is None or item in action.choices)
-    )
-
-
-def resume_command(run, options):
-    """What to type to go on with a stopped training, to the same places."""
+def resume_command(run: str, options: Namespace) -> str:
+    """The command that resumes a stopped training, with the same places and machines."""
     parser = argparse.ArgumentParser()
     add_evaluation(parser)
     add_machines(parser)
@@ -648,13 +634,6 @@ def resume_command(run, options):
     for name in repeated_options(parser):
         value = getattr(options, name)
         if value != parser.get_default(name):
-            words += [f'--{name}', *map(str, value if isinstance(value, list) else [value])]
+            values = value if isinstance(value, list) else [value]
+            words += [f'--{name}', *map(str, values)]
     return shlex.join(words)
-
-
-def checked(options, where, system):
-    try:
-        system(options).check_options()
-    except ValueError as error:
-        raise InputError(f'{error} (in the run of {where})') from error
-    return options

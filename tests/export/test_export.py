@@ -15,9 +15,9 @@ from jointpose import model, run_options, spatial_model
 from jointpose.datasets import arrays, flic
 from jointpose.export import comparison, formats, network
 from jointpose.inference import export
-from jointpose.nn import fft_conv, layers
+from jointpose.nn import peaks, spectrum_cache
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint
+from jointpose.training import checkpoint, checkpoint_variables
 from jointpose.training import options as command_line
 from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
@@ -71,11 +71,11 @@ def make_run(folder, *arguments):
         )
         outputs = system.build(images, {'torso_map': torso}, False).outputs
         spectra, saved = (
-            fft_conv.spectrum_ops(),
+            spectrum_cache.operations_of_graph(),
             {v.op.name: v for v in tf.global_variables()},
         )
         session = tf.Session()
-        checkpoint.assign(
+        checkpoint_variables.assign(
             session,
             [
                 (variable, random_value(variable.op.name, variable.shape.as_list(), rng))
@@ -107,7 +107,7 @@ def make_run(folder, *arguments):
         )
 
     def run(inputs):
-        with fft_conv.cached_spectra(session, spectra):
+        with spectrum_cache.filled(session, spectra):
             found = session.run(outputs, {images: inputs['image'], torso: inputs['torso_map']})
         maps_pd, maps = found['pd'], found['sm' if options.use_sm else 'pd']
         return {'joints': heatmaps.decode(maps), 'heat_maps': maps, 'part_detector_maps': maps_pd}
@@ -366,7 +366,7 @@ def test_decode_equals_heatmaps_decode(tf_graph):
     maps[14, 20, 30:32] = 2  # a plateau of two
     with tf_graph() as session:
         given = tf.placeholder(tf.float32, [None, 60, 90, 9])
-        decoded = layers.decode(given)
+        decoded = peaks.decode(given)
         assert decoded.shape.as_list() == [None, 9, 2]
         for n in (1, 30):
             np.testing.assert_allclose(

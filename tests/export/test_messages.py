@@ -12,7 +12,7 @@ from jointpose import model, spatial_model
 from jointpose.datasets import flic
 from jointpose.export import messages
 from jointpose.inference import export
-from jointpose.training import checkpoint
+from jointpose.training import checkpoint, checkpoint_variables
 from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 
@@ -68,7 +68,7 @@ def test_the_product_of_the_messages_is_the_joint_map(found):
 
 @pytest.mark.parametrize('joint, sender', [(0, 1), (4, 3), (8, 0)])
 def test_a_message_is_the_senders_map_spread_by_the_prior(run, found, joint, sender):
-    weights = checkpoint.read_weights(checkpoint.find('', run[0]).path)
+    weights = checkpoint_variables.read_weights(checkpoint.find('', run[0]).path)
     pair = spatial_model.PAIRS_TO_JOINTS.index((joint, sender))
     prior, bias = (
         spatial_model.numpy_softplus(weights[f'spatial_model/{name}'][pair].astype(np.float64))

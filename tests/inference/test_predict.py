@@ -27,7 +27,7 @@ from jointpose.inference import (
     video_detection,
 )
 from jointpose.media import frames, images, source_names, sources
-from jointpose.nn import fft_conv
+from jointpose.nn import spectrum_cache
 from jointpose.systems import tompson
 from jointpose.systems.tompson import people_search
 from jointpose.training import batches
@@ -494,7 +494,7 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
     image = synthetic.render(0, 2).image
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
-        with fft_conv.cached_spectra(session, graph.spectra):
+        with spectrum_cache.filled(session, graph.spectra):
             (found,) = pose_estimator.PoseEstimator(
                 session, graph, tompson, flic.Flic(), options
             ).predict(image, [(300.0, 200.0)])

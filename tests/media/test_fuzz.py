@@ -23,7 +23,7 @@ from jointpose import data, pairwise_distr, systems
 from jointpose.datasets import arrays, flic
 from jointpose.evaluation import other_systems, predictions
 from jointpose.systems import tompson
-from jointpose.training import checkpoint, options, trainer
+from jointpose.training import checkpoint, options, run_log, trainer
 from jointpose.utils import numpy_files
 from jointpose.utils.errors import InputError
 
@@ -372,7 +372,7 @@ def test_logs_of_a_resumed_run(tmp_path, damage):
             f'{{"{key}": {i}, "loss_pd": 0.5, "file": "\N{EM DASH}.jpg"}}\n' for i in range(9)
         )
         write(tmp_path / f'{kind}.jsonl', damaged(content.encode(), damage))
-    log = trainer.Log(str(tmp_path), {'step': 5, 'epochs_logged': 2})
+    log = run_log.RunLog(str(tmp_path), {'step': 5, 'epochs_logged': 2})
     log.write('steps', {'step': 6})
     assert read(tmp_path / 'steps.jsonl').endswith(b'{"step": 6}\n')
 

@@ -77,7 +77,7 @@ def test_absent_and_empty_files(tmp_path):
     with pytest.raises(InputError, match='No such file'):
         import_weights.load(str(tmp_path / 'absent.npz'))
     np.savez(tmp_path / 'other.npz', something=np.zeros(3), half_W=np.zeros(2))
-    with pytest.raises(InputError, match='no weights of layers there'):
+    with pytest.raises(InputError, match='no weights of layers'):
         import_weights.load(str(tmp_path / 'other.npz'))
 
 

@@ -149,13 +149,9 @@ def test_mirrored_views(arrays_folder, monkeypatch):
 def test_a_single_scale_is_the_log_s(arrays_folder):
     """--scales single and the log's test figures see the same picture, 1 / 0.95 as large beside augmented training."""
     split = arrays.load_split(arrays_folder, 'test', arrays.read_manifest(arrays_folder))
-    options, system, *_ = run_options.resolve_options(
-        ['--train', '--data_augm', '--scales', 'single']
-    )
-    logged, evaluated = (
-        make(system, split, np.array([3, 1]), options)
-        for make in (batches.plain_batch, batches.views_batch)
-    )
+    _, system, *_ = run_options.resolve_options(['--train', '--data_augm', '--scales', 'single'])
+    logged = batches.plain_batch(system, split, np.array([3, 1]))
+    evaluated = batches.views_batch(system, split, np.array([3, 1]))
     np.testing.assert_array_equal(logged.images, evaluated.images)
     np.testing.assert_array_equal(logged.joints_xy, evaluated.joints_xy)
     expected = (flic.clamp_to_frame(split.joints[[3, 1]]) - [360, 240]) / 0.95 + [360, 240]

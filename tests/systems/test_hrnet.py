@@ -8,7 +8,7 @@ import pytest
 from jointpose.datasets import mpii
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, hrnet
-from jointpose.training import checkpoint
+from jointpose.training import checkpoint_variables
 from jointpose.vision import affine, crops
 
 
@@ -160,7 +160,7 @@ def test_forward_is_that_of_numpy(tf_graph, shallow, ablation):
     network = hrnet.HRNet(options).build(tf.constant(images), None, training=False)
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
-        checkpoint.assign(
+        checkpoint_variables.assign(
             session,
             [  # no scale of 1, no mean of 0 hides anything
                 (

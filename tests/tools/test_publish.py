@@ -119,7 +119,7 @@ def test_half_precision(tmp_path):
     """The same numbers rounded to half precision; what the graph has stays single, integers stay; what does not fit is
     refused."""
     from jointpose.nn.tf1 import tf
-    from jointpose.training import checkpoint
+    from jointpose.training import checkpoint, checkpoint_variables
     from jointpose.utils.errors import InputError
     from tools import publish
 
@@ -134,11 +134,11 @@ def test_half_precision(tmp_path):
             publish.publish(checkpoint.load(path), str(tmp_path / 'half'), half=True)
         )
         session.run([weights.assign(0 * weights), step.assign(0)])
-        checkpoint.restore(session, tf.train.Saver(), half)
+        checkpoint_variables.restore(session, tf.train.Saver(), half)
         expected = value.astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(session.run(weights), expected)
         assert session.run(step) == 2**40 + 3
-        taken = checkpoint.read_weights(half.path)['a/weights']
+        taken = checkpoint_variables.read_weights(half.path)['a/weights']
         np.testing.assert_array_equal(taken, expected)
         assert taken.dtype == np.float32
         weights.load(1e5 * value, session)

@@ -22,10 +22,10 @@ import pytest
 from conftest import ROOT, SETTINGS
 
 from jointpose import model, run_options
-from jointpose.nn import fft_conv, layers
+from jointpose.nn import layers, spectrum_cache
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
-from jointpose.training import batches, cluster, towers, trainer
+from jointpose.training import batches, cluster, cluster_roles, stopping, towers
 from jointpose.training import options as command_line
 from jointpose.training.devices import device_function
 from jointpose.utils.errors import InputError
@@ -49,7 +49,7 @@ WORKERS_ONLY = {'cluster': {'worker': ['a:1', 'b:2', 'c:3']}}
 def role(monkeypatch, arguments=('--train',), **environment):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return cluster.role(run_options.resolve_options(list(arguments))[0])
+    return cluster_roles.role(run_options.resolve_options(list(arguments))[0])
 
 
 @pytest.mark.parametrize(
@@ -103,26 +103,26 @@ def test_a_tf_config_that_describes_no_cluster_is_one_line(monkeypatch, config):
     [
         (
             {'cluster': {'worker': ['a:1', 'b:1']}, 'task': {'type': 'worker', 'index': 2}},
-            'worker 2, which is none',
+            'worker 2, which is not',
         ),
         (
             {'cluster': {'worker': ['a:1', 'b:1']}, 'task': {'type': 'worker', 'index': -1}},
-            'is none of "cluster"',
+            'is not in "cluster"',
         ),
         (
             {'cluster': {'worker': ['a:1', 'b:1']}, 'task': {'type': 'chief', 'index': 0}},
-            'is none of "cluster"',
+            'is not in "cluster"',
         ),
         (
             {'cluster': {'worker': ['a:1', 'b:1']}, 'task': {'type': 'evaluator', 'index': 0}},
-            'evaluator 0, which is none',
+            'evaluator 0, which is not',
         ),
-        ({'cluster': {'worker': ['a:1', 'b:1']}, 'task': None}, 'does not say which of them'),
+        ({'cluster': {'worker': ['a:1', 'b:1']}, 'task': None}, 'must say which of them'),
         (
             {'cluster': {'worker': ['a:1'], 'ps': ['b:1']}, 'task': {'type': 'worker', 'index': 0}},
             'not "ps"',
         ),
-        ({'cluster': {'worker': 'a:1'}}, "a list of addresses is expected, not 'a:1'"),
+        ({'cluster': {'worker': 'a:1'}}, "must be a list of addresses, got 'a:1'"),
     ],
 )
 def test_a_cluster_described_wrongly_is_said_in_words(monkeypatch, config, reason):
@@ -214,8 +214,8 @@ def test_roles_by_options(monkeypatch):
         (['--serve', 'a:70000'], 'HOST:PORT'),
         (['--serve', 'a..b:1'], 'label empty'),
         (['--train', '--chief', 'a:1'], '--chief'),
-        (['--train', '--workers', 'a:1', 'a:1'], 'named twice'),
-        (['--train', '--workers', 'a:1', '--chief', 'a:1'], 'named twice'),
+        (['--train', '--workers', 'a:1', 'a:1'], 'listed twice'),
+        (['--train', '--workers', 'a:1', '--chief', 'a:1'], 'listed twice'),
         (['--train', '--workers', 'a:1', '--min_workers', '2'], '--min_workers'),
         (['--restore', '--predict', 'x', '--workers', 'a:1'], '--workers'),
     ],
@@ -235,14 +235,16 @@ def connects(host, port):
         return one.connect_ex((host, port)) == 0
 
 
-def test_a_server_answers_at_the_address_named_alone():
+def test_a_server_answers_and_its_warning_says_where(capsys):
+    """TensorFlow's servers listen at all addresses of the machine, whichever is named."""
     server, where = cluster.start_server('127.0.0.1:0', [9], '--serve')
     port = int(where.rpartition(':')[2])
-    assert connects('127.0.0.1', port) and not connects('127.0.0.2', port)
+    assert connects('127.0.0.1', port) and connects('127.0.0.2', port)
     with tf.Session(f'grpc://{where}') as session, tf.device('/job:local/task:0/cpu:0'):
         assert session.run(tf.constant(3)) == 3
-    _, everywhere = cluster.start_server('0.0.0.0:0', [9], '--serve')
-    assert connects('127.0.0.2', int(everywhere.rpartition(':')[2])) and server
+    cluster.warn_of_open_port(where)
+    warning = f'warning: port {port} is open at all addresses of this machine, without password'
+    assert warning in capsys.readouterr().err and server
 
 
 def test_an_address_that_cannot_be_had_is_one_line():
@@ -277,7 +279,7 @@ def lent(monkeypatch):
 
 
 def chief_of(*workers, least=None, address='127.0.0.1:0'):
-    own = cluster.Role(False, address, workers, False)
+    own = cluster_roles.Role(False, address, workers, False)
     return cluster.Chief(
         own, types.SimpleNamespace(gpus=[9], gpus_named=True, min_workers=least), FACTS
     )
@@ -394,12 +396,10 @@ def test_a_worker_that_answers_nonsense_ends_its_chief_in_one_line(lent, monkeyp
         op = tf.numpy_function(lambda message: answer, [''], tf.string).op
     monkeypatch.setattr(cluster, 'TOKEN', op.get_attr('token'))
     monkeypatch.setattr(cluster.time, 'sleep', lambda _: pytest.fail('waits'))
-    with pytest.raises(
-        InputError, match=f'worker {hostile}: answers otherwise than this program does: '
-    ):
+    with pytest.raises(InputError, match=f'worker {hostile}: not an answer of this program: '):
         chief_of(hostile).gather()
-    with pytest.raises(trainer.WorkerLost, match=f'worker {where} is gone'):
-        chief.explain(tf.errors.InternalError(None, None, 'x'))
+    with pytest.raises(stopping.WorkerLost, match=f'worker {where} is gone'):
+        chief.raise_if_lost(tf.errors.InternalError(None, None, 'x'))
     chief.dismiss()
 
 
@@ -408,7 +408,7 @@ def test_fewer_workers_if_that_is_enough(lent, monkeypatch, capsys):
     absent = free_address()
     monkeypatch.setattr(cluster, 'GRACE', -1)
     assert chief_of(absent, where, least=1).gather() == ['/cpu:0', '/job:worker/task:0/cpu:0']
-    assert f'going on without {absent}' in capsys.readouterr().err
+    assert f'continuing without {absent}' in capsys.readouterr().err
 
     def give_up(_):
         raise TimeoutError
@@ -492,14 +492,14 @@ def test_a_worker_that_does_not_answer_ends_the_call(lent, monkeypatch):
 
 def test_a_signal_outlives_the_step_that_a_worker_failed():
     """It is heard by whoever goes on, rather than being forgotten with the loop that was to obey it."""
-    with pytest.raises(KeyboardInterrupt) as heard, trainer.Signals() as signals:
+    with pytest.raises(KeyboardInterrupt) as heard, stopping.Signals() as signals:
         signal.raise_signal(signal.SIGINT)
         assert signals.code == 130
         raise cluster.WorkerLost('worker')
     assert isinstance(heard.value.__context__, cluster.WorkerLost)
-    with pytest.raises(trainer.Stop), trainer.Signals():
+    with pytest.raises(stopping.Stop), stopping.Signals():
         signal.raise_signal(signal.SIGINT)
-        raise trainer.Stop(130)
+        raise stopping.Stop(130)
 
 
 def test_the_line_to_go_on_with_names_the_machines():
@@ -629,7 +629,10 @@ def test_transforms_are_kept_where_they_are_used():
             'conv/spectrum': f'{cluster.HOME}/device:CPU:0',
             'conv/spectrum/job_worker/task_0': f'{THERE}/device:CPU:0',
         }
-        assert list(copies) == ['conv/weights'] and len(tf.get_collection(fft_conv.TRANSFORMS)) == 2
+        assert (
+            list(copies) == ['conv/weights']
+            and len(tf.get_collection(spectrum_cache.TRANSFORMS)) == 2
+        )
 
 
 def crossings(graph, there):
@@ -781,7 +784,7 @@ def killed(processes, victims, epochs, settings):
     processes.let(4 * epochs)
     assert chief.wait(PATIENCE) == 0, processes.text('chief')
     assert processes.text('chief').count(
-        'is gone; going on from the last checkpoint'
+        'is gone; resuming from the last checkpoint'
     ) == victims.count('worker')
     assert 'Traceback' not in processes.text('chief') + processes.text('worker')
     single, several = processes.steps('single'), processes.steps('run')
@@ -822,7 +825,7 @@ def test_a_worker_that_hangs_is_noticed_and_taken_in_again(processes):
     os.kill(worker.pid, signal.SIGSTOP)
     processes.let(120)
     wait_for(
-        lambda: 'is gone; going on from the last checkpoint' in processes.text('chief'), processes
+        lambda: 'is gone; resuming from the last checkpoint' in processes.text('chief'), processes
     )
     os.kill(worker.pid, signal.SIGCONT)
     assert chief.wait(PATIENCE) == 0, processes.text('chief')

@@ -31,8 +31,16 @@ from jointpose.evaluation import detection_rates
 from jointpose.evaluation.meter import Meter
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
-from jointpose.training import batches, checkpoint, optimiser, runs, towers, trainer
-from jointpose.training.trainer import Stop
+from jointpose.training import (
+    batches,
+    checkpoint,
+    checkpoint_variables,
+    optimiser,
+    runs,
+    stopping,
+    towers,
+    trainer,
+)
 from jointpose.utils.errors import InputError
 from tools import publish
 
@@ -179,7 +187,7 @@ def toy_trainer(run, faults=None, at=None, total=TOTAL, **options):
         if checkpoint.list_checkpoints(run):
             found = checkpoint.find(settings.model_path, run)
             checkpoint.remove_leftovers(run)
-            checkpoint.restore(session, graph.saver, found)
+            checkpoint_variables.restore(session, graph.saver, found)
             state = {name: found.state[name] for name in trainer.initial_state()}
         yield trainer.Trainer(
             session,
@@ -198,7 +206,7 @@ def train_toy(run, faults=None, at=None, **options):
     with toy_trainer(run, faults, at, **options) as trainer:
         try:
             trainer.train()
-        except Stop as stop:
+        except stopping.Stop as stop:
             return stop.code
 
 
@@ -270,7 +278,7 @@ def test_stopped_after_a_step_and_resumed_equals_uninterrupted(whole, tmp_path, 
     assert train_toy(run, at={step: signal_self(signal.SIGTERM)}) == 143
     assert names(run)[-1] == step
     assert (
-        f'stopped at step {step}, saved in {run}/step-{step:08d}; go on with'
+        f'stopped at step {step}, saved in {run}/step-{step:08d}; resume with'
         in capsys.readouterr().err
     )
     assert train_toy(run) is None
@@ -369,7 +377,7 @@ def test_killed_at_any_change_of_the_file_system_in_a_save(tmp_path, monkeypatch
                     break
             found = checkpoint.find(str(tmp_path), str(run))
             assert found.state['step'] in (6, step)
-            checkpoint.restore(trainer.session, trainer.graph.saver, found)
+            checkpoint_variables.restore(trainer.session, trainer.graph.saver, found)
             checkpoint.remove_leftovers(str(run))
             checkpoint.save(trainer.session, trainer.graph.saver, str(run), state, keep)
             made = [saved for saved in range(7 - keep, 7) if saved <= step]
@@ -570,10 +578,10 @@ def test_a_checkpoint_of_another_graph_is_refused(whole, name, shape, word):
     with tf.Graph().as_default(), tf.Session() as session:
         tf.get_variable(name, shape)
         with pytest.raises(InputError, match=re.escape(word)):
-            checkpoint.restore(session, tf.train.Saver(), found)
+            checkpoint_variables.restore(session, tf.train.Saver(), found)
     with (
         tf.Graph().as_default(),
-        checkpoint.constant_vectors(found),
+        checkpoint_variables.constant_vectors(found),
         pytest.raises(InputError, match=re.escape(word)),
     ):
         tf.get_variable(name, shape)
@@ -583,12 +591,15 @@ def test_a_checkpoint_whose_vectors_are_constants(whole):
     """In place of variables, one for all towers; of other shapes there are variables still."""
     found = checkpoint.find(str(whole.parent), 'whole')
     with tf.Graph().as_default(), tf.Session() as session:
-        with checkpoint.constant_vectors(found), tf.variable_scope('', reuse=tf.AUTO_REUSE):
+        with (
+            checkpoint_variables.constant_vectors(found),
+            tf.variable_scope('', reuse=tf.AUTO_REUSE),
+        ):
             first, second = (tf.get_variable('weights', [4]) for _ in range(2))
             matrix = tf.get_variable('matrix', [2, 3])
         assert first is second and tf.global_variables() == [matrix]
         np.testing.assert_array_equal(
-            session.run(first), checkpoint.read_weights(found.path)['weights']
+            session.run(first), checkpoint_variables.read_weights(found.path)['weights']
         )
 
 
@@ -606,16 +617,23 @@ def test_a_run_in_a_path_that_is_a_pattern_goes_on_like_any_other(whole, tmp_pat
         checkpoint.find(str(whole.parent), 'whole'),
     )
     np.testing.assert_array_equal(
-        checkpoint.read_weights(found.path)['weights'],
-        checkpoint.read_weights(plain.path)['weights'],
+        checkpoint_variables.read_weights(found.path)['weights'],
+        checkpoint_variables.read_weights(plain.path)['weights'],
     )
-    with tf.Graph().as_default(), tf.Session() as session, checkpoint.constant_vectors(found):
+    with (
+        tf.Graph().as_default(),
+        tf.Session() as session,
+        checkpoint_variables.constant_vectors(found),
+    ):
         np.testing.assert_array_equal(
             session.run(tf.get_variable('weights', [4])),
-            checkpoint.read_weights(plain.path)['weights'],
+            checkpoint_variables.read_weights(plain.path)['weights'],
         )
     published = publish.publish(found, str(tmp_path / f'{name} published'))
-    assert checkpoint.read_weights(published).keys() == checkpoint.read_weights(plain.path).keys()
+    assert (
+        checkpoint_variables.read_weights(published).keys()
+        == checkpoint_variables.read_weights(plain.path).keys()
+    )
 
 
 # ---------------------------------------------------------------- which checkpoints stay
@@ -824,7 +842,7 @@ def test_training_outlasts_what_keeps_it_from_saving(whole, disk, capsys, monkey
     assert train_toy(run, at={4: begin, 7: end}, save_minutes=0) is None
     errors = capsys.readouterr().err
     assert errors.count('warning: checkpoint not written') == 3 and 'Traceback' not in errors
-    assert errors.count('lines are missing') <= 2
+    assert errors.count('lines are lost') <= 2
     assert names(run)[-1] == TOTAL and not [
         name for name in os.listdir(run) if name.endswith('.partial')
     ]
@@ -1111,7 +1129,7 @@ def killed_equals_uninterrupted(command_line, rounds, settings):
         seconds = [json.loads(line)['seconds'] for line in file]
     assert len(seconds) > 3 * rounds
     run, lines = kill_rounds(command_line, rounds, settings, np.median(seconds))
-    assert len(lines) == 1 and 'passed over' in lines[0] and DATA in lines[0]
+    assert len(lines) == 1 and 'skipped' in lines[0] and DATA in lines[0]
     assert_equal_runs(run, command_line.models / 'whole')
     assert not [name for name in os.listdir(run) if name.endswith('.partial')]
 

@@ -39,64 +39,6 @@ def published(tmp_path):
     return rewrite
 
 
-@pytest.mark.parametrize(
-    'changes',
-    [
-        {'step': -1},
-        {'step': '7'},
-        {'step': True},
-        {'settings': []},
-        {'settings': None},
-        {'files': {}},
-        {'files': []},
-        {'files': {'model.index': 7}},
-        {'files': {'../../x': '0', 'model.index': '0'}},
-        {'best': {'step': 'a', 'rate': 1}},
-        {'best': 7},
-        {'sums': [1]},
-        {'epochs_logged': 1.5},
-        {'data_id': ['a']},
-        {'code': None},
-        {'time': 'now'},
-    ],
-    ids=str,
-)
-def test_a_state_of_wrong_types_is_damaged(published, changes):
-    path = published(**changes)
-    with pytest.raises(InputError, match=f'state.json is damaged: .*{next(iter(changes))}'):
-        checkpoint.load(path)
-
-
-@pytest.mark.parametrize(
-    'some',
-    [
-        {'width': '16'},
-        {'width': -1},
-        {'width': 16.5},
-        {'width': True},
-        {'width': [16]},
-        {'use_sm': 1},
-        {'lr': 'nan'},
-        {'lr': None},
-        {'zoom': [0.5]},
-        {'zoom': 0.5},
-        {'zoom': ['0.5', 1]},
-        {'gpus': []},
-        {'gpus': [-1]},
-        {'optimizer': 'sgd'},
-        {'optimizer': {}},
-        {'dataset': '../x'},
-        {'seed': 1e999},
-    ],
-    ids=str,
-)
-def test_settings_that_no_command_line_could_give_are_refused(published, some):
-    path = published(some=some)
-    for arguments in (['--restore', path], ['--train', '--init', path]):
-        with pytest.raises(InputError, match=f'setting {next(iter(some))} is'):
-            run_options.resolve_options(arguments)
-
-
 def test_settings_of_every_option_are_taken_as_they_were_stored(published):
     words = [
         '--train',
@@ -131,7 +73,7 @@ def test_settings_of_every_option_are_taken_as_they_were_stored(published):
 
 @pytest.mark.parametrize('system', ['../evil', 'nobody', ['tompson'], 7, None])
 def test_a_checkpoint_of_no_system_is_refused(published, system):
-    with pytest.raises(InputError, match='of a system that is not here'):
+    with pytest.raises(InputError, match='of an unknown system'):
         run_options.resolve_options(['--restore', published(some={'system': system})])
 
 

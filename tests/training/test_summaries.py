@@ -15,7 +15,7 @@ from jointpose.datasets import arrays, flic
 from jointpose.datasets.flic import JOINTS, MAPS
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
-from jointpose.training import batches, summaries
+from jointpose.training import batches, summaries, summary_values
 
 BANKS = ('full', 'half', 'quarter')
 LAYERS = [f'conv{i}_{bank}' for bank in BANKS for i in (1, 2, 3, 4)] + ['conv5']  # with batch norm
@@ -300,7 +300,7 @@ def test_without_spatial_model_nothing_of_it(tmp_path, gpus):
 
 
 def test_a_resumed_run_shows_each_step_once(writer, tmp_path):
-    writer.folder = str(tmp_path)
+    writer.events.folder = str(tmp_path)
     for step in (1, 2, 3, 4, 5):
         writer.step(step, {'lr': step})
     assert (
@@ -323,7 +323,7 @@ def test_a_resumed_run_shows_each_step_once(writer, tmp_path):
 
 def test_a_folder_that_cannot_be_made_costs_one_warning(writer, tmp_path, capsys):
     (tmp_path / 'tb').write_text('a file, not a folder')
-    writer.folder = str(tmp_path / 'tb' / 'run')
+    writer.events.folder = str(tmp_path / 'tb' / 'run')
     writer.step(1, FIGURES)
     writer.epoch(None, 1, MEANS)  # the network is not even run
     writer.step(2, FIGURES)
@@ -338,7 +338,7 @@ def test_a_folder_that_cannot_be_made_costs_one_warning(writer, tmp_path, capsys
 
 
 def test_a_full_disk_costs_one_warning_and_the_figures_of_that_time(writer, tmp_path, capfd):
-    writer.folder = str(tmp_path)
+    writer.events.folder = str(tmp_path)
     for step in (1, 2, 3):
         writer.step(step, {'lr': step})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -372,15 +372,15 @@ def test_a_full_disk_costs_one_warning_and_the_figures_of_that_time(writer, tmp_
     ],
 )
 def test_histograms_of_awkward_arrays(values):
-    histogram, *_ = summaries.describe('x', values)
+    histogram, *_ = summary_values.describe('x', values)
     assert (
         sum(histogram.histo.bucket) == values.size
-        and len(histogram.histo.bucket) == summaries.N_BINS
+        and len(histogram.histo.bucket) == summary_values.N_BINS
     )
 
 
 def test_numbers_that_are_not_finite_are_left_out():
-    histogram, *figures = summaries.describe('x', np.float32([1, np.nan, 3, np.inf]))
+    histogram, *figures = summary_values.describe('x', np.float32([1, np.nan, 3, np.inf]))
     assert {value.tag: value.simple_value for value in figures} == {
         'x/max': 3,
         'x/mean': 2,
@@ -389,13 +389,13 @@ def test_numbers_that_are_not_finite_are_left_out():
         'x/positive': 1,
     }
     assert histogram.histo.num == 2
-    assert list(summaries.describe('x', np.float32([np.nan]))) == []
+    assert list(summary_values.describe('x', np.float32([np.nan]))) == []
 
 
 def test_pictures_are_rgb():
     image = np.zeros((4, 5, 3), np.uint8)
     image[..., 0] = 200
-    code = summaries.picture('x', image).image.encoded_image_string
+    code = summary_values.picture('x', image).image.encoded_image_string
     assert (
         cv2.imdecode(np.frombuffer(code, np.uint8), cv2.IMREAD_COLOR) == [0, 0, 200]
     ).all()  # OpenCV's BGR

@@ -8,7 +8,7 @@ from jointpose import model, run_options
 from jointpose.nn import fft_conv, layers
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
-from jointpose.training import batches, checkpoint, optimiser, towers
+from jointpose.training import batches, checkpoint_variables, optimiser, towers
 from jointpose.training.devices import device_names
 from jointpose.vision import crops
 
@@ -82,7 +82,7 @@ def test_two_towers_equal_one(n, devices, use_sm, monkeypatch):
             with tf.Session(config=tf.ConfigProto(device_count={'CPU': 3})) as session:
                 session.run(tf.global_variables_initializer())
                 values = numbers(tf.trainable_variables())
-                checkpoint.assign(
+                checkpoint_variables.assign(
                     session, [(v, values[v.op.name]) for v in tf.trainable_variables()]
                 )
                 results.append(
@@ -318,7 +318,7 @@ def test_one_update_by_hand(tf_graph, norm_decay):
         'momentum',
         [tf.constant(1.0)],
         norm_decay,
-        most=4,
+        clip_norm=4,
     )
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
@@ -426,11 +426,15 @@ def test_inference_reads_the_averages_and_training_the_weights(tf_graph):
         for one, other in zip(*session.run([trainable, averages])):
             np.testing.assert_array_equal(one, other)
         first = session.run(inference.outputs['pd'], fed)
-        checkpoint.assign(session, [(variable, np.zeros(variable.shape)) for variable in trainable])
+        checkpoint_variables.assign(
+            session, [(variable, np.zeros(variable.shape)) for variable in trainable]
+        )
         same(session.run(inference.outputs['pd'], fed), first)
         uniform = session.run(training.outputs['pd'], fed)
         np.testing.assert_allclose(uniform, 1 / 5400, rtol=1e-4)
-        checkpoint.assign(session, [(variable, np.zeros(variable.shape)) for variable in averages])
+        checkpoint_variables.assign(
+            session, [(variable, np.zeros(variable.shape)) for variable in averages]
+        )
         np.testing.assert_allclose(session.run(inference.outputs['pd'], fed), 1 / 5400, rtol=1e-4)
 
 
@@ -519,7 +523,7 @@ def test_without_the_auxiliary_loss_the_spatial_model_s_trains_the_detector(tf_g
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         values = numbers(variables)
-        checkpoint.assign(session, [(v, values[v.op.name]) for v in variables])
+        checkpoint_variables.assign(session, [(v, values[v.op.name]) for v in variables])
         got, expected = session.run(
             [[gradient for gradient, _ in training.gradients], of_sm],
             batches.feed(batch, make_batch(1)),

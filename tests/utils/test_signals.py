@@ -10,7 +10,7 @@ import forked
 import pytest
 from tqdm import tqdm
 
-from jointpose.training import trainer
+from jointpose.training import stopping
 from jointpose.utils import cli
 from jointpose.utils.log import log
 
@@ -34,7 +34,7 @@ def looping(saved, ignored):
     )  # the tests may run under nohup
 
     def loop():
-        with trainer.Signals() as signals, tqdm(mininterval=0) as bar:
+        with stopping.Signals() as signals, tqdm(mininterval=0) as bar:
             print('ready', flush=True)
             while signals.code is None:
                 bar.update()

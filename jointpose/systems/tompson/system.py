@@ -21,7 +21,7 @@ from jointpose.datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOI
 from jointpose.evaluation.meter import Meter
 from jointpose.evaluation.pose import pose
 from jointpose.metrics.key_points import detection_rate, normalised_errors
-from jointpose.nn import layers, test_time_augmentation
+from jointpose.nn import layers, peaks, test_time_augmentation
 from jointpose.nn.tf1 import tf
 from jointpose.systems.base import Network, System
 from jointpose.systems.tompson import detector, options, torso_inference
@@ -351,7 +351,7 @@ class Tompson(System):
     def export_outputs(self, network):
         prediction = list(network.outputs.values())[-1]
         return {
-            'joints': layers.decode(prediction),
+            'joints': peaks.decode(prediction),
             'heat_maps': prediction,
             'part_detector_maps': network.outputs['pd'],
         }
