@@ -1,1 +1,1 @@
-"""What every part uses: command line, files, signals, progress."""
+"""Helpers for every room: command line, errors, log lines, files, folders, progress."""

@@ -103,7 +103,7 @@ def filter_grid(weights: np.ndarray) -> np.ndarray:
     """
     size, _, _, n = weights.shape
     side = int(np.ceil(n**0.5))  # filters in a row
-    cell = size + 1  # a filter and the line beside it, pixels
+    cell = size + 1  # pixels: a filter and a line between filters
     largest = max(np.abs(weights).max(), EPSILON)
     tiles = np.zeros((side * side, cell, cell, 3))  # from -1 to 1
     tiles[:n, :size, :size] = weights.transpose(3, 0, 1, 2) / largest

@@ -364,7 +364,7 @@ def test_an_animation_that_is_cut_off_is_reported(tmp_path, format_, settings):
             read(path)
 
 
-def test_motion_jpeg_is_a_video_and_a_picture_with_two_views_is_not(tmp_path):
+def test_motion_jpeg_is_a_video_and_an_image_with_two_views_is_not(tmp_path):
     pictures = [
         cv2.imencode('.jpg', np.full((48, 64, 3), shade(i), np.uint8))[1].tobytes()
         for i in range(5)
@@ -382,7 +382,7 @@ def test_motion_jpeg_is_a_video_and_a_picture_with_two_views_is_not(tmp_path):
         assert not sources.find([str(tmp_path / name)], 'out')[0][0].is_video
 
 
-def test_standard_input_is_one_picture(tmp_path, monkeypatch):
+def test_standard_input_is_one_image(tmp_path, monkeypatch):
     for content, words in (
         (animated('GIF', [40, 40]), 'animation of 2 frames'),
         (content_of(make(tmp_path / 'a.mp4')), 'a video'),

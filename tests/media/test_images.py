@@ -242,7 +242,7 @@ LOSSLESS = {
 
 @pytest.mark.parametrize('format_', LOSSLESS)
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_pictures_are_turned_as_pillow_turns_them(format_, orientation):
+def test_images_are_rotated_as_pillow_rotates_them(format_, orientation):
     content = saved(picture(), format_, exif=exif(orientation), **LOSSLESS[format_])
     want = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert('RGB'))
     found = images.decode_image(content)
@@ -281,7 +281,7 @@ def test_broken_exif_is_ignored(block):
     np.testing.assert_array_equal(found, images.decode_image(content))
 
 
-def test_transparent_and_deep_pictures_are_turned_too():
+def test_transparent_and_deep_images_are_rotated_too():
     clear = np.dstack([picture(), np.full((48, 64), 255, np.uint8)])
     clear[:24, :, 3] = 0
     found = images.decode_image(saved(clear, 'PNG', exif=exif(6)))
@@ -353,7 +353,7 @@ def chunk(kind, content, damage=0):
     return len(content).to_bytes(4, 'big') + kind + content + checksum.to_bytes(4, 'big')
 
 
-def test_a_png_with_broken_remarks_is_whole():
+def test_a_png_with_damaged_metadata_is_whole():
     content = saved(picture(), 'PNG')
     behind = 33  # the signature and IHDR
     long = zlib.compress(bytes(3_000_000))  # more than Pillow accepts
@@ -411,7 +411,7 @@ def test_alpha_that_hides_everything_means_nothing():
 # --- one reader for all images ------------------------------------------------------------------
 
 
-def test_sizes_are_compared_as_the_picture_is_shown(tmp_path):
+def test_sizes_are_compared_after_the_rotation(tmp_path):
     path = tmp_path / 'a.jpg'
     path.write_bytes(saved(picture(), 'JPEG', exif=exif(6)))
     assert images.read_image(str(path), (48, 64)).shape == (64, 48, 3)
@@ -444,7 +444,7 @@ def test_training_reads_what_data_py_takes(tmp_path):
         stored[0]
 
 
-def test_data_py_says_whose_labels_are_of_the_stored_picture():
+def test_data_py_names_images_labelled_without_their_rotation():
     entry = {'width': 64, 'height': 48}
     assert data.mismatch('a.jpg', entry, (64, 48)) is None
     assert 'a.jpg: is shown as 48x64, annotated as 64x48: ' in data.mismatch(
@@ -462,7 +462,7 @@ def test_data_py_neither_waits_nor_reads_for_ever(tmp_path):
             data.decode(str(tmp_path / name))
 
 
-def test_threads_bring_standard_error_back(capfd):
+def test_standard_error_is_restored_after_overlapping_threads(capfd):
     """Two threads hide it; the first to enter leaves first."""
     inside = threading.Event()
     leave = threading.Event()

@@ -59,7 +59,7 @@ def headers():
 
 
 @pytest.mark.parametrize('name', ['a.bmp', 'a.ppm', 'a.pgm', 'a.gif', 'a.tif'])
-def test_the_header_is_read_before_the_picture(tmp_path, name, monkeypatch):
+def test_the_header_is_read_before_the_pixels(tmp_path, name, monkeypatch):
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('was decoded'))
     (tmp_path / name).write_bytes(headers()[name])
     with pytest.raises(images.UnreadableMedia, match=name):
@@ -103,7 +103,7 @@ def test_a_file_of_a_terabyte_is_refused(tmp_path):
         images.read_image(str(tmp_path / 'sparse.png'))
 
 
-def test_what_a_folder_holds_beside_pictures_is_named(tmp_path):
+def test_files_of_a_folder_that_are_passed_over_are_named(tmp_path):
     for name in (
         'a.jfif',
         'b.HEIC',
@@ -136,7 +136,7 @@ def test_what_a_folder_holds_beside_pictures_is_named(tmp_path):
         sources.find([str(tmp_path / 'more')], 'out')
 
 
-def test_a_jpeg_named_heic_is_a_picture(tmp_path):
+def test_a_jpeg_named_heic_is_an_image(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.jpg'), np.zeros((4, 4), np.uint8))
     (tmp_path / 'a.jpg').rename(tmp_path / 'a.HEIC')
     found, said = sources.find([str(tmp_path)], 'out')
@@ -284,7 +284,7 @@ def test_links_that_lead_in_circles_end(tree):
     ]
 
 
-def test_pictures_of_one_name_are_told_apart(tree):
+def test_images_of_one_name_get_different_names(tree):
     found, lines = sources.find(['a', 'b', 'b/c', 'y.png'], 'out')
     assert [(source.name, source.file) for source in found] == [
         ('a_x', 'a/x.png'),
@@ -338,12 +338,12 @@ def test_names_too_long_to_write(tmp_path):
         (['b/*.txt'], r'no images there \(notes\.txt: not an image'),
     ],
 )
-def test_what_does_not_go_together_is_refused(tree, paths, message):
+def test_paths_that_cannot_be_combined_are_refused(tree, paths, message):
     with pytest.raises(InputError, match=message):
         sources.find(paths, 'out')
 
 
-def test_results_of_an_earlier_call_are_no_pictures(tree):
+def test_results_of_an_earlier_call_are_no_input(tree):
     found, _ = sources.find(['**/*.png'], 'a')
     assert [source.path for source in found] == [
         'b/c/x.png',
@@ -360,7 +360,7 @@ def test_results_of_an_earlier_call_are_no_pictures(tree):
 @pytest.mark.parametrize(
     'ending', ['.avif', '.j2k', '.jp2', '.png', '.tif', '.webp', '.ppm', '.mpo', '.qoi']
 )
-def test_a_picture_is_one_by_whatever_name(tmp_path, ending):
+def test_an_image_is_recognised_by_its_content(tmp_path, ending):
     """Whether named or in a folder, with its ending, another one or none."""
     formats = {'.j2k': 'JPEG2000', '.jp2': 'JPEG2000', '.tif': 'TIFF'}
     stream = io.BytesIO()
@@ -373,7 +373,7 @@ def test_a_picture_is_one_by_whatever_name(tmp_path, ending):
     assert all(next(frames.read(source)).image.shape == (48, 64, 3) for source in found)
 
 
-def test_what_is_neither_is_neither(tmp_path):
+def test_other_files_are_neither_images_nor_videos(tmp_path):
     """Documents, programs and sound are not images, though FFmpeg opens some of them."""
     contents = {
         'a.pdf': b'%PDF-1.7',
@@ -390,7 +390,7 @@ def test_what_is_neither_is_neither(tmp_path):
         sources.find([str(tmp_path)], 'out')
 
 
-def test_pages_that_are_left_out_are_named(tmp_path):
+def test_pages_that_are_not_used_are_named(tmp_path):
     pages = [Image.new('RGB', (64, 48)) for _ in range(3)]
     pages[0].save(tmp_path / 'a.tif', save_all=True, append_images=pages[1:])
     pages[0].save(tmp_path / 'b.tif')

@@ -56,7 +56,7 @@ def said(capsys, *words):
         ([], 'the following arguments are required: --out'),
     ],
 )
-def test_one_line_says_what_is_wrong_and_what_was_meant(capsys, words, expected):
+def test_usage_errors_are_one_line_with_a_suggestion(capsys, words, expected):
     assert said(capsys, *words) == expected
 
 

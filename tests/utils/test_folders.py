@@ -96,9 +96,7 @@ def test_a_lock_is_held_by_one_and_leaves_no_file(tmp_path):
     assert os.listdir(tmp_path) == ['new']
 
 
-def test_a_lock_whose_file_its_holder_removes_meanwhile_is_not_one_on_nothing(
-    tmp_path, monkeypatch
-):
+def test_a_lock_taken_while_its_holder_releases_it_is_a_real_one(tmp_path, monkeypatch):
     """The first ends after the second has opened the file; a third must still be refused."""
     flock = fcntl.flock
     first = folders.Lock(str(tmp_path), '--out')
@@ -156,8 +154,8 @@ def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path, monkeypatch, f
         pass
 
 
-# --- leftovers ----------------------------------------------------------------------------------
-def test_only_our_own_leftovers_are_swept(tmp_path):
+# --- partial files ------------------------------------------------------------------------------
+def test_only_our_own_partial_files_are_swept(tmp_path):
     ours = [f'step-00000012.{NOBODY + n}.partial' for n in (1, 22)] + [
         f'settings.json.{NOBODY}.partial'
     ]
@@ -174,7 +172,7 @@ def test_only_our_own_leftovers_are_swept(tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted(others)
 
 
-def test_leftovers_of_processes_that_may_be_alive_stay_for_a_day(tmp_path):
+def test_partial_files_of_processes_that_may_be_alive_stay_for_a_day(tmp_path):
     process = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
     other = f'{int(files.HOST_ID, 16) ^ 1:08x}'
     ends = {

@@ -54,7 +54,7 @@ def run_without(module, *words, cwd):
         ('PIL', 'pillow', ['data.py']),
     ],
 )
-def test_scripts_say_in_one_line_what_is_missing(module, package, words, tmp_path):
+def test_scripts_name_a_missing_package_in_one_line(module, package, words, tmp_path):
     done = run_without(module, *words, '--help', cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == '' and not os.listdir(tmp_path)
     (line,) = done.stderr.splitlines()
@@ -72,7 +72,7 @@ def test_tools_do_too(tmp_path):
     )
 
 
-def test_what_is_imported_late_and_in_another_process_is_said_too(tmp_path):
+def test_packages_imported_late_or_in_another_process_are_named_too(tmp_path):
     """SciPy is imported in another process, to read a .mat file that is not to blame."""
     (tmp_path / 'a.mat').write_bytes(bytes(200))
     done = run_without('scipy', 'evaluate.py', 'a.mat', cwd=tmp_path)

@@ -75,7 +75,7 @@ def test_rotation_by_hand():
     )  # right of the centre moves below it: clockwise
 
 
-def test_relight_equals_float64():
+def test_adjust_colours_equals_float64():
     image = np.random.default_rng(0).integers(0, 256, (480, 720, 3), np.uint8)
     brightness = 20.5
     contrast = 1.17

@@ -41,7 +41,7 @@ def test_matrix_and_its_inverse(seed):
 
 
 @pytest.mark.parametrize('mirrored', [False, True])
-def test_joints_stay_on_what_they_are_of(mirrored):
+def test_joints_stay_on_their_pixels(mirrored):
     """Each joint is a bright spot of its own colour before and after; sides are the crop's."""
     rng = np.random.default_rng(1)
     names = ('rank', 'lank', 'neck')

@@ -46,7 +46,7 @@ def test_size_is_of_clear_limbs():
     assert drawing.median_limb(strayed, flic.Flic()) < 1.5 * drawing.median_limb(person(0, 0), flic)
 
 
-def test_lines_go_with_the_person():
+def test_line_widths_follow_the_size_of_a_person():
     """The line from shoulder to hip of a small and of a large person in one image."""
     drawn = drawing.draw_poses(
         black(2000, 1000), [person(300, 500), person(1200, 500, 5)], flic.Flic()
@@ -121,7 +121,7 @@ def test_low_score_is_thin_and_dashed(monkeypatch):
 
 
 @pytest.mark.parametrize('scale', [0.45, 1, 2.2])
-def test_the_rim_of_a_text_is_around_it(scale):
+def test_the_outline_of_a_text_surrounds_it(scale):
     """On grey, the outline extends one line width beyond the text on all four sides."""
     image = np.full((120, 900, 3), 100, np.uint8)
     text_labels.write_text(image, 'from behind, 12', (20, 90), scale, (255, 255, 255))

@@ -46,7 +46,7 @@ def test_quarter_cell_by_loops():
     assert got[0, 3, 1] == 4
 
 
-def test_quarter_cell_finds_what_gaussians_draw():
+def test_quarter_cell_finds_rendered_gaussians():
     """Within a quarter of a cell along each axis, wherever the joint lies in the map."""
     col_row = np.random.default_rng(0).uniform(0, (63, 47), (20, 5, 2))
     found = heatmaps.decode_quarter_cell(heatmaps.render_gaussians(col_row, (48, 64), 2))

@@ -25,7 +25,7 @@ def test_overlay_paints_the_cell_in_the_joints_colour():
     ).all()
 
 
-def test_heat_image_is_brightest_at_the_peak_and_legible_when_flat():
+def test_map_image_is_brightest_at_the_peak_and_legible_when_flat():
     values = np.zeros((120, 180))
     values[90, 20] = 2.0
     image = map_images.map_image(values, 'lsho given lelb').astype(int).sum(axis=-1)
