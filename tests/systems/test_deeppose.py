@@ -66,6 +66,19 @@ def test_layers_and_parameters_are_alexnet_s(tf_graph):
     assert network.outputs['deeppose'].shape.as_list() == [None, K, 2]
 
 
+def test_all_joints_start_in_the_middle(tf_graph):
+    """So the first loss is that of a constant, whatever the size of the activations."""
+    images = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
+    network = deeppose.DeepPose(settings('--width', '8')).build(
+        tf.constant(images), None, training=False
+    )
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        joints, features = session.run([network.outputs['deeppose'], network.layers['fc7']])
+    assert features.std() > 0.3
+    assert np.abs(joints).max() < 0.05
+
+
 def test_first_layers_against_numpy(tf_graph):
     """Normalised contrast, conv1, ReLU, local response normalisation, pooling; and the groups of conv2."""
     options = settings('--width', '2')
