@@ -67,8 +67,8 @@ def check_inside(
 
 def point_is_inside(xy: Sequence[float], size: np.ndarray) -> bool:
     """Whether (x, y) lies within a picture of `size`, (width, height); NaN does not."""
-    xy = np.asarray(xy, float)
-    return bool(((xy >= 0) & (xy < size)).all())
+    point = np.asarray(xy, float)
+    return bool(((point >= 0) & (point < size)).all())
 
 
 def box_is_inside(box: Sequence[float], size: np.ndarray) -> bool:

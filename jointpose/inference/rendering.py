@@ -58,7 +58,7 @@ def annotated_video(
 ) -> Iterator[Callable]:
     """Yields show(RGB uint8 [h, w, 3], seconds), which writes NAME_pose.mp4 at the video's pace."""
     path = os.path.join(out, f'{source.name}_pose.mp4')
-    size = shape[1::-1]
+    size = (shape[1], shape[0])
     with videos.writer(path, size, timing.rate, result_files.MARK, report_problem) as write:
         video = videos.ConstantRateWriter(write, timing.rate, timing.constant)
         yield video.show

@@ -39,7 +39,7 @@ class Track:
     def __init__(self, number: int):
         self.number = number
         self.filter = OneEuro()
-        self.middle = None  # [2], of the last pose
+        self.middle: np.ndarray | None = None  # [2], of the last pose
         self.unseen = 0  # frames since
 
 
@@ -47,7 +47,7 @@ class Tracker:
     """The tracks of one video."""
 
     def __init__(self):
-        self.tracks = []
+        self.tracks: list[Track] = []
         self.count = 0  # of tracks so far
 
     def update(self, poses_xy: Sequence[np.ndarray], time: float) -> list[Tracked]:
@@ -84,7 +84,7 @@ class Tracker:
         """The Track of each person; None: they are new."""
         from scipy.optimize import linear_sum_assignment  # pictures start without it
 
-        assigned = [None] * len(middles)
+        assigned: list[Track | None] = [None] * len(middles)
         if not self.tracks or not middles:
             return assigned
         last_middles = [track.middle for track in self.tracks]
@@ -101,9 +101,9 @@ class OneEuro:
     """Smooths a sequence of arrays."""
 
     def __init__(self):
-        self.value = None
-        self.speed = 0.0
-        self.time = None
+        self.value: np.ndarray | None = None
+        self.speed: float | np.ndarray = 0.0
+        self.time = 0.0
 
     def __call__(self, value: np.ndarray, size: float, time: float) -> np.ndarray:
         """The next value [..., 2], smoothed.

@@ -39,8 +39,10 @@ class VideoDetector:
         return people
 
 
-def constant_rate_number(source: Source, timing: Timing | None, number: int, time: float) -> int:
-    """A frame's number, from 1, if the video had a constant rate; `time` in seconds.
+def constant_rate_number(
+    source: Source, timing: Timing | None, number: int | None, time: float | None
+) -> int | None:
+    """A frame's number, from 1, if the video had a constant rate; None of a picture.
 
     A camera's frames are counted: they come as slowly as people are found.
     """
