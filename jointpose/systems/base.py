@@ -13,7 +13,7 @@ Units:   coordinates are (x right, y down) in pixels of the sample, if nothing e
 
 import abc
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -24,13 +24,13 @@ from jointpose.datasets.base import DataSet
 from jointpose.evaluation.meter import Meter, of_joints, of_people
 from jointpose.evaluation.pose import Pose
 from jointpose.nn.sums import ordered_sum
-from jointpose.nn.tf1 import tf
 from jointpose.training.scopes import add, group
 from jointpose.utils.cli import nonnegative_float, positive_float, positive_int
 from jointpose.vision.crops import Person, Sample
 
 Arrays = dict[str, np.ndarray]
-Tensors = dict[str, Any]  # of tf.Tensor
+Tensor = Any  # a tf.Tensor: TensorFlow's stubs do not say so
+Tensors = dict[str, Tensor]
 
 
 class Network(NamedTuple):
@@ -109,7 +109,7 @@ class System(abc.ABC):
         return datasets.load(self.options.dataset)
 
     @property
-    def joints(self) -> tuple[str, ...]:
+    def joints(self) -> Sequence[str]:
         """Names of the k joints that are predicted."""
         return self.dataset.joints
 
@@ -189,7 +189,7 @@ class System(abc.ABC):
     @abc.abstractmethod
     def build(
         self,
-        images: tf.Tensor,
+        images: Tensor,
         targets: Tensors,
         training: bool,
         portable: bool = False,
@@ -207,7 +207,7 @@ class System(abc.ABC):
     def losses(self, network: Network, targets: Tensors) -> Tensors:
         """{output: loss of each sample [b]}."""
 
-    def total_loss(self, losses: Tensors) -> tf.Tensor:
+    def total_loss(self, losses: Tensors) -> Tensor:
         """What training minimises, []: of the means over the batch, {output: []}."""
         return ordered_sum(list(losses.values()))
 
@@ -240,7 +240,7 @@ class System(abc.ABC):
         """
         return {}
 
-    def merge_views(self, output: tf.Tensor) -> tf.Tensor:
+    def merge_views(self, output: Tensor) -> Tensor:
         """An output of all views [n * n_views, ...] -> their mean [n, ...]."""
         return output
 

@@ -61,9 +61,7 @@ def add(
     repeated: the command that resumes a training repeats it.
     """
     action = group.add_argument(*flags, **details)
-    action.scope = SCOPES[scope]
-    action.predict = predict
-    action.repeated = repeated
+    vars(action).update(scope=SCOPES[scope], predict=predict, repeated=repeated)
     return action
 
 
