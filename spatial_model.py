@@ -137,7 +137,7 @@ def _sum_of_logs(*factors):
     return ordered_sum(logs), gradient
 
 
-# --- messages: each prior * its map ----------------------------------------------------------------
+# --- messages: each prior * its map ---------------------------------------------------------------
 
 
 def messages(
@@ -191,7 +191,7 @@ def _spectra_of_maps(maps):
 
 
 def _multiply(e, m, senders):
-    """Spectra of priors, 81 x [2h, w+1], and maps, 10 x [n, 2h, w+1] -> messages, 81 x [n, h, w]."""
+    """Spectra of priors, 81 x [2h, w+1], and maps, 10 x [n, 2h, w+1] -> 81 messages [n, h, w]."""
     h, w = _map_size(m)
     received = []
     for prior, sender in zip(e, senders):
@@ -230,7 +230,7 @@ def _map_size(m):
     return rows // 2, columns - 1
 
 
-# --- first values of the energies ------------------------------------------------------------------
+# --- first values of the energies -----------------------------------------------------------------
 
 
 def initial_energies(histograms: np.ndarray, mode: str = 'exact') -> np.ndarray:

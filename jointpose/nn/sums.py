@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from jointpose.nn.tf1 import tf
 
-# For tf.gradients(..., aggregation_method=...): gradients of a tensor that is used several times are
-# added two by two.
+# For tf.gradients(..., aggregation_method=...): gradients of a tensor that is used several times
+# are added two by two.
 TWO_BY_TWO = tf.AggregationMethod.EXPERIMENTAL_TREE
 
 

@@ -36,9 +36,9 @@ DESCRIPTION = """Trains a pose estimator, evaluates it, or finds poses in your o
 
 The default system is the part detector of Tompson et al. (2014); --use_sm adds their spatial model.
 With --restore, options that are not given are those of the restored run.  Training and evaluation
-need the arrays of data.py and, with --use_sm, the priors of pairwise_distr.py.  Checkpoints and logs
-are written to MODEL_PATH/RUN, TensorBoard summaries to TB_FOLDER/RUN, the joints of the test people
-to predictions.mat.
+need the arrays of data.py and, with --use_sm, the priors of pairwise_distr.py.  Checkpoints and
+logs are written to MODEL_PATH/RUN, TensorBoard summaries to TB_FOLDER/RUN, the joints of the test
+people to predictions.mat.
 """
 
 

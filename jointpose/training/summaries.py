@@ -15,8 +15,8 @@ train_iter:
 train and test:
     main/det_rate_pd, .._sm      detection rate at radius 10, %, mean over the joints
     rate_pd/JOINT, rate_sm/..    the same of each joint
-    person_K/target, pd, sm      image, 360x240: all joints' maps over the frame, a colour each, most
-                                 opaque at the peak
+    person_K/target, pd, sm      image, 360x240: all joints' maps over the frame, a colour each,
+                                 most opaque at the peak
 train:
     network/conv1_BANK_filters   image, 240x240: the first filters in colour, grey is 0
     priors/JOINT_given_CONDJOINT

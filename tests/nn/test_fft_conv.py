@@ -1,4 +1,4 @@
-"""convolution.py against SciPy in float64: values, both gradients, any tiling, any batch, cached spectra."""
+"""fft_conv.py against SciPy in float64: values, both gradients, any tiling, any batch, cached spectra."""
 
 import numpy as np
 import pytest
