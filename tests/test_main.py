@@ -370,14 +370,16 @@ def test_modules_at_the_top_are_imported_by_one_name():
 @pytest.mark.parametrize('name', systems.names())
 def test_a_systems_data_sets_have_its_points(name):
     for dataset in systems.load(name).DATASETS:
-        body = datasets.load(dataset)
+        data_set = datasets.load(dataset)
         _, system, *_ = run_options.resolve_options(
             ['--train', '--system', name, '--dataset', dataset]
         )
-        assert len(body.FLIP) == len(body.POINTS) == system.n_points
-        assert body.POINTS[: len(body.JOINTS)] == body.JOINTS
-        assert [body.FLIP[i] for i in body.FLIP] == list(range(len(body.FLIP)))
-        assert all(a < len(body.JOINTS) and b < len(body.JOINTS) for a, b in body.LIMBS)
+        assert len(data_set.flip) == len(data_set.points) == system.n_points
+        assert data_set.points[: len(data_set.joints)] == data_set.joints
+        assert [data_set.flip[i] for i in data_set.flip] == list(range(len(data_set.flip)))
+        assert all(
+            a < len(data_set.joints) and b < len(data_set.joints) for a, b in data_set.limb_indices
+        )
 
 
 def test_an_unknown_system_is_refused(capsys):

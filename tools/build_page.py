@@ -191,7 +191,7 @@ def limbs():
     """[{ends, colour}]"""
     return [
         {'ends': ends, 'colour': palette.side_colour(*(flic.MAPS[end] for end in ends))}
-        for ends in flic.LIMBS
+        for ends in flic.Flic().limb_indices
     ]
 
 

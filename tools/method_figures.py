@@ -142,7 +142,7 @@ def _show_map(axis, values, scene, title):
     """A map over the frame, with the target person's skeleton."""
     extent = (0, flic.WIDTH, flic.HEIGHT, 0)
     axis.imshow(values, extent=extent, cmap='magma')
-    for a, b in flic.LIMBS:
+    for a, b in flic.Flic().limb_indices:
         axis.plot(*scene.joints_xy[[a, b]].T, color='w', linewidth=0.8, alpha=0.8)
     axis.set(xlim=(0, flic.WIDTH), ylim=(flic.HEIGHT, 0), xticks=(), yticks=())
     axis.set_title(title, fontsize=10)

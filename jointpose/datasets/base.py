@@ -170,17 +170,6 @@ class DataSet(abc.ABC):
         """
         raise NotImplementedError(f'{self.name}: predictions are of one person each')
 
-    # Former names, for modules that still use them.
-    JOINTS = property(lambda self: self.joints)
-    POINTS = property(lambda self: self.points)
-    FLIP = property(lambda self: self.flip)
-    LIMBS = property(lambda self: self.limb_indices)
-    LAYOUT = property(lambda self: self.layout)
-    SIDES = property(lambda self: self.side_convention)
-    MEASURE = property(lambda self: self.rate_name)
-    RADIUS = property(lambda self: self.hit_radius)
-    UNCOUNTED = property(lambda self: self.uncounted_joints)
-
 
 class PictureDataSet(DataSet):
     """A data set with pictures of any size, which stay where they are; joints as annotated."""

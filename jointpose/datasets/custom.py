@@ -1,20 +1,20 @@
-"""People of one's own, labelled as COCO writes key points, cut out as FLIC has its people (data.py --coco).
+"""Custom people with key points in COCO's form, cropped to frames like FLIC's (data.py --coco).
 
-Whoever has both shoulders and both hips labelled, hidden ones too, is cut out in a frame of FLIC's in which their size
-is SIZE pixels, what FLIC's training people have in the middle; the pretrained network knows people of that size, and
-systems/tompson/people_search.py shows people in it when their joints are to be found.  Of elbows, wrists and nose those without a label count
-in no loss, prior or rate.  The rest is as in FLIC: left and right of people seen from behind (shoulders and hips both
-crossed) are exchanged, the torso is the mean of shoulders and hips.  FLIC's torsobox is a detector's; here it is drawn
-around the torso, as large as FLIC's is in the middle, so that main.py's --torso_from makes no difference.
+People need labels of both shoulders and both hips, hidden or visible.  Each is cropped and scaled to a frame of FLIC's
+size in which the person's size is SIZE pixels, the median of FLIC's training people: the pretrained network knows people
+of this size, and systems/tompson/people_search.py crops people to it.  Unlabelled elbows, wrists and noses count in no
+loss, prior or rate.  All else is as in FLIC: left and right of people seen from behind (shoulders and hips both crossed)
+are exchanged, and the torso is the mean of shoulders and hips.  FLIC's torsobox is a detection; here it is a box of the
+median size around the torso, so main.py's --torso_from makes no difference.
 
-Key points are found by the names in the file's categories (coco_people.py); further key points do not matter.  Of one
-file alone every tenth picture with somebody on it is a test one, of two the second is.  Any picture that --predict
-reads will do; labels are taken to be of the picture as it is shown, turned as its EXIF orientation says.
+Key points are found by their names in the file's categories (annotations/coco_people.py); others are ignored.  Of one
+file, every tenth picture with people is a test one; of two files, the second is for testing.  Any picture that --predict
+reads can be used; labels are of the picture as it is shown, rotated by its EXIF orientation.
 """
 
-import collections
 import functools
 import os
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,70 +25,86 @@ from jointpose.media.images import read_image
 from jointpose.utils.errors import InputError
 from jointpose.vision.affine import transform_points
 
-SIZE = 159.0  # pixels of the frame: mean of ||lhip - rsho|| and ||rhip - lsho||, median of FLIC's people
-SMALLEST = 20.0  # pixels of the picture: of who is smaller, little is to be seen
+SIZE = (
+    159.0  # pixels of the frame: mean of |lhip - rsho| and |rhip - lsho|, median of FLIC's people
+)
+MIN_SIZE = 20.0  # pixels of the picture: smaller people show little
 TORSOBOX = np.array([0.54, 0.81])  # width and height in sizes, medians of FLIC's people
-FRAME = flic.HEIGHT, flic.WIDTH
+FRAME = (flic.HEIGHT, flic.WIDTH)
 
-# One labelled person.  path: of the picture; size: (width, height) of it as annotated; joints_xy [9, 2] pixels of it,
-# not a number where there is no label; name: of their frame; row: place among the file's annotations.
-Labelled = collections.namedtuple('Labelled', 'path size joints_xy name row')
+
+class Labelled(NamedTuple):
+    """One labelled person."""
+
+    path: str  # of the picture
+    size: tuple[int, int]  # of the picture as annotated: width, height
+    joints_xy: np.ndarray  # [9, 2], pixels of the picture; NaN where unlabelled
+    name: str  # of the person's frame
+    row: int  # among the file's annotations
 
 
 def read(metas, folders):
-    """(flic.Annotations, in pixels of the frames; [function that returns the frame], one a person); says on stdout who
-    was left out."""
+    """Reads custom people; prints who is left out.
+
+    Returns:
+        flic.Annotations in pixels of the frames, and for each person a function that returns the
+        frame.
+    """
     parts = [read_json(path, folder) for path, folder in zip(metas, folders)]
-    people = [person for part in parts for person in part]
+    people = []
+    for part in parts:
+        people += part
     if not people:
         raise InputError(f'{metas[0]}: nobody has both shoulders and both hips labelled')
     if len(parts) == 2:
-        test = np.arange(len(people)) >= len(parts[0])
+        is_test = np.arange(len(people)) >= len(parts[0])
     else:
-        test = np.unique([person.path for person in people], return_inverse=True)[1] % 10 == 1
-    windows = [
-        window(person.size, SIZE / size_of(person.joints_xy), flic.add_torso(person.joints_xy)[-1])
-        for person in people
-    ]
-    joints_xy = np.stack(
-        [transform_points(matrix, person.joints_xy) for (_, matrix), person in zip(windows, people)]
-    )
-    frames = [
-        functools.partial(frame, person.path, person.size, spans)
-        for (spans, _), person in zip(windows, people)
-    ]
-    return as_flic(
+        _, picture = np.unique([person.path for person in people], return_inverse=True)
+        is_test = picture % 10 == 1
+
+    joints_xy = []
+    frames = []
+    for person in people:
+        zoom = SIZE / size_of(person.joints_xy)
+        torso_xy = flic.add_torso(person.joints_xy)[-1]
+        spans, matrix = window(person.size, zoom, torso_xy)
+        joints_xy.append(transform_points(matrix, person.joints_xy))
+        frames.append(functools.partial(frame, person.path, person.size, spans))
+    annotations = as_flic(
         [person.name for person in people],
-        joints_xy,
-        np.where(test, 'test', 'train'),
+        np.stack(joints_xy),
+        np.where(is_test, 'test', 'train'),
         [person.row for person in people],
         [person.path for person in people],
-    ), frames
+    )
+    return annotations, frames
 
 
 def as_flic(names, joints_xy, split, rows, pictures):
-    """flic.Annotations of joints [n, 9, 2], each side the person's own; pictures: their paths."""
+    """Returns flic.Annotations of person-centric joints [n, 9, 2]; pictures: their paths."""
     joints_xy, backward = flic.to_observer_sides(joints_xy)
     joints_xy = flic.add_torso(joints_xy)
     half = SIZE * TORSOBOX / 2
-    torsobox = np.concatenate([joints_xy[:, -1] - half, joints_xy[:, -1] + half], axis=1).astype(
-        np.float32
-    )
+    torso_xy = joints_xy[:, -1]
+    torsobox = np.concatenate([torso_xy - half, torso_xy + half], axis=1).astype(np.float32)
     return flic.Annotations(
         np.array(names), joints_xy, torsobox, backward, split, np.array(rows), np.array(pictures)
     )
 
 
 def size_of(joints_xy):
-    """Of somebody [9, 2]: a person who turns away or bends down loses less of it than of shoulders or torso."""
-    lsho, rsho, lhip, rhip = (
-        joints_xy[flic.JOINTS.index(joint)] for joint in ('lsho', 'rsho', 'lhip', 'rhip')
-    )
-    return (np.linalg.norm(lhip - rsho) + np.linalg.norm(rhip - lsho)) / 2
+    """Returns the size of a person [9, 2]: the mean of both diagonals from shoulder to hip.
+
+    It shrinks less than the shoulders or the torso when a person turns away or bends down.
+    """
+    xy = dict(zip(flic.JOINTS, joints_xy))
+    one = np.linalg.norm(xy['lhip'] - xy['rsho'])
+    other = np.linalg.norm(xy['rhip'] - xy['lsho'])
+    return (one + other) / 2
 
 
 def frame(path, size, spans):
-    """uint8 [480, 720, 3]: the part of the picture that shows somebody."""
+    """Decodes a picture and returns the part with the person: uint8 [480, 720, 3]."""
     return closeup(read_image(path, size), spans)
 
 
@@ -167,8 +183,8 @@ def reason_against(person):
         return 'without key points'
     if not there[list(flic.TORSO_CORNERS)].all():
         return 'without label of a shoulder or hip'
-    if size_of(person.points[:, :2]) < SMALLEST:
-        return f'of less than {SMALLEST:g} pixels from shoulder to hip'
+    if size_of(person.points[:, :2]) < MIN_SIZE:
+        return f'of less than {MIN_SIZE:g} pixels from shoulder to hip'
     return None
 
 

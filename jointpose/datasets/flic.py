@@ -124,8 +124,6 @@ class Flic(DataSet):
 
 
 FLIP = Flic().flip
-LIMBS = Flic().limb_indices
-LAYOUT = Flic().layout
 
 
 def pair_name(joint: int, condjoint: int, names=MAPS) -> str:

@@ -61,10 +61,10 @@ def draw_skeleton(
     points = np.clip(np.where(shown[:, None], joints_xy, 0), -far, far)
     thin = max(1, round(width / 3))
     weak = set(weak)
-    for a, b in body.LIMBS:
+    for a, b in body.limb_indices:
         if not (shown[a] and shown[b]):
             continue
-        limb_colour = colour or rgb(side_colour(body.JOINTS[a], body.JOINTS[b]))
+        limb_colour = colour or rgb(side_colour(body.joints[a], body.joints[b]))
         thickness = thin if dashed or {a, b} & weak else width
         for first, last in dashes(points[a], points[b], DASH * width if dashed else None):
             _draw_line(image, first, last, limb_colour, thickness)
@@ -147,7 +147,7 @@ def draw_poses(image: np.ndarray, people, body, numbers=None) -> np.ndarray:
     named_size = unit * (NAMED_SIZE if len(people) == 1 else NAMED_SIZE_IN_GROUP)
     for person, size in zip(people, sizes):
         if size >= named_size and not person.low_score:
-            label_joints(labels, person, body.JOINTS, factor, font_scale(size, unit))
+            label_joints(labels, person, body.joints, factor, font_scale(size, unit))
     labels.draw(image)
     return image
 
@@ -166,7 +166,7 @@ def median_limb(person, body) -> float:
 
     Limbs between joints that are not weak are used alone if there are three or more.
     """
-    limbs = np.array(body.LIMBS)  # [limbs, 2]
+    limbs = np.array(body.limb_indices)  # [limbs, 2]
     ends = np.asarray(person.joints_xy, float)[limbs]  # [limbs, 2, 2]
     lengths = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
     is_clear = (np.asarray(person.scores)[limbs] >= WEAK).all(axis=1)

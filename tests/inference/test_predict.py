@@ -465,7 +465,9 @@ def check_coco(poses):
         'nose',
     ]
     assert 'own left' in poses['info']['sides']
-    assert {tuple(pair) for pair in category['skeleton']} == {(a + 1, b + 1) for a, b in flic.LIMBS}
+    assert {tuple(pair) for pair in category['skeleton']} == {
+        (a + 1, b + 1) for a, b in flic.Flic().limb_indices
+    }
     sizes = {image['id']: (image['width'], image['height']) for image in poses['images']}
     assert len(sizes) == len(poses['images']) == len(poses['annotations'])
     for person in poses['annotations']:

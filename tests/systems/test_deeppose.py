@@ -207,7 +207,7 @@ def test_what_is_not_labelled_does_not_matter():
 def test_crops_have_the_published_extensions(dataset, least, most):
     """Each axis of its own, stretched to a square; no joint leaves the crop; the shift stays within a tenth."""
     options, ratios, shifts = settings('--data_augm', '--dataset', dataset), [], []
-    flip = np.array(datasets.load(dataset).FLIP)
+    flip = np.array(datasets.load(dataset).flip)
     image, person = somebody(len(flip))
     there = person.joints_xy  # all labelled
     sides, middle = there.max(0) - there.min(0), (there.max(0) + there.min(0)) / 2
