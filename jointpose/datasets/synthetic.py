@@ -1,4 +1,4 @@
-"""The embedded sample set: drawn people in FLIC's own format, so that everything runs without a download.
+"""A synthetic data set: drawn people in FLIC's own format, so that everything runs without a download.
 
     synthetic.write_flic('synthetic_FLIC', n=200, seed=0)      # synthetic_FLIC/{examples.mat,images/*.jpg}
     picture = synthetic.render(seed=0, index=7)                # one picture: a pure function of (seed, index)
@@ -7,11 +7,11 @@ Lengths without a unit are in torso heights (shoulders to hips).  `side` is +1 o
 person's LEFT arm is, and -1 on its left.
 """
 
-import collections
 import colorsys
 import io
 import itertools
 import os
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,13 +21,13 @@ from jointpose.utils import progress
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import atomic_write
 
-COLUMNS = {
+COLUMNS = {  # FLIC's columns of `coords`
     'lsho': 0,
     'lelb': 1,
     'lwri': 2,
     'rsho': 3,
     'relb': 4,
-    'rwri': 5,  # FLIC's columns of `coords`
+    'rwri': 5,
     'lhip': 6,
     'rhip': 9,
     'leye': 12,
@@ -36,36 +36,66 @@ COLUMNS = {
 }
 JPEG_QUALITY = 90
 FRAME_STEP = 10  # FLIC takes every tenth frame of a film
-HEADER = b'MATLAB 5.0 MAT-file, drawn by synthetic.py'.ljust(
-    116
-)  # instead of savemat's, which holds the time
+# Instead of savemat's header, which holds the time.
+HEADER = b'MATLAB 5.0 MAT-file, drawn by synthetic.py'.ljust(116)
 
-Picture = collections.namedtuple(
-    'Picture', 'image people torsoboxes'
-)  # RGB uint8; lists of 2x29, of x1 y1 x2 y2
-Pose = collections.namedtuple(
-    'Pose', 'xy size yaw gaze backward'
-)  # xy: landmark -> pixel; size: torso, pixels
-Style = collections.namedtuple(
-    'Style', 'skin hair long_hair beard top under trousers pattern sleeve collar'
-)
-Canvas = collections.namedtuple(
-    'Canvas', 'image shade light'
-)  # flat colours; their brightness, 128 = 1
 
+class Picture(NamedTuple):
+    """A drawn picture and its annotated people."""
+
+    image: np.ndarray  # uint8 [480, 720, 3], RGB
+    people: list[np.ndarray]  # float64 [2, 29] each: (x, y) in FLIC's columns
+    torsoboxes: list[np.ndarray]  # float32 [4] each: x1 y1 x2 y2
+
+
+class Pose(NamedTuple):
+    """Where a person's landmarks are."""
+
+    xy: dict[str, np.ndarray]  # {landmark: pixel [2]}
+    size: float  # torso height, pixels
+    yaw: float  # rotation of the body about the vertical, radians
+    gaze: float  # rotation of the head, radians
+    backward: bool  # seen from behind
+
+
+class Style(NamedTuple):
+    """Skin, hair and clothes; colours are RGB."""
+
+    skin: tuple
+    hair: tuple
+    long_hair: float  # its length below the head, torso heights; 0: short
+    beard: bool
+    top: tuple
+    under: tuple
+    trousers: tuple
+    pattern: str
+    sleeve: float  # where it ends: 1 the elbow, 2 the wrist
+    collar: str
+
+
+class Canvas(NamedTuple):
+    """What is drawn on; both images are drawn into in place."""
+
+    image: np.ndarray  # flat colours, RGB
+    shade: np.ndarray  # their brightness, 128 = 1
+    light: np.ndarray  # [2], direction towards the light
+
+
+# Weight, then degrees from hanging, outwards: upper arm mean, sd, forearm mean, sd.
 ARMS = np.array(
-    [  # weight, then degrees from hanging, outwards: upper arm mean, sd, forearm mean, sd
+    [
         (0.24, 10, 6, 4, 10),  # hanging
         (0.12, 42, 8, -42, 12),  # hand on the hip
         (0.22, 10, 9, -80, 25),  # in front of the body
         (0.15, 20, 14, 120, 30),  # gesture, forearm up and out
         (0.08, 18, 10, -150, 12),  # hand at the face
         (0.09, 115, 25, 160, 25),  # raised
-        (0.10, 65, 20, 75, 30),
+        (0.10, 65, 20, 75, 30),  # reaching sideways
     ]
-)  # reaching sideways
+)
+# Outline: row from shoulders 0 to hips 1, half width / half distance of the joints.
 TORSO = np.array(
-    [  # outline: row from shoulders 0 to hips 1, half width / half distance of the joints
+    [
         (-0.16, 0.25),
         (-0.12, 0.48),
         (-0.07, 0.86),
@@ -117,18 +147,19 @@ def write_flic(folder, n, seed):
             if len(examples) == n:
                 break
             picture = render(seed, index)
-            people = [
-                _example(seed, index, *person) for person in zip(picture.people, picture.torsoboxes)
-            ]
+            annotated = zip(picture.people, picture.torsoboxes)
+            people = [_example(seed, index, coords, box) for coords, box in annotated]
             write_jpeg(os.path.join(images, people[0]['filepath']), picture.image)
-            examples += people[: n - len(examples)]  # the last picture may leave somebody out
+            # The last picture may have more people than are left.
+            examples += people[: n - len(examples)]
             bar.update(len(examples) - bar.n)
     write_mat(os.path.join(folder, 'examples.mat'), examples)
 
 
 def _example(seed, index, coords, torsobox):
     """One element of FLIC's struct array."""
-    film, frame = f'synthetic-{seed}', FRAME_STEP * index + 1
+    film = f'synthetic-{seed}'
+    frame = FRAME_STEP * index + 1
     is_test = index % 5 == 1
     return {
         'poselet_hit_idx': np.zeros((0, 1), np.uint16),
@@ -152,15 +183,14 @@ def write_jpeg(path, image):
 
 
 def write_mat(path, examples):
-    """Struct array `examples` [1, n]."""
-    structs = np.array(
-        [tuple(example.values()) for example in examples], [(key, object) for key in examples[0]]
-    )
+    """Writes the struct array `examples` [1, n]."""
+    dtype = [(key, object) for key in examples[0]]
+    structs = np.array([tuple(example.values()) for example in examples], dtype)
     save_mat(path, {'examples': structs[None]})
 
 
 def save_mat(path, variables):
-    """A .mat file; the header's 116 bytes of text, else a time stamp, are always the same."""
+    """Writes a .mat file whose header, elsewhere a time stamp, is always the same."""
     from scipy.io import savemat  # imported here: other data sets are loaded without it
 
     stream = io.BytesIO()
@@ -170,11 +200,10 @@ def save_mat(path, variables):
 
 
 def render(seed, index):
-    """Picture `index` of the set: an annotated person, or two (1 in 11), often before an unannotated one (1 in 4)."""
+    """Draws picture `index`: an annotated person, or two (1 in 11), often with a passer-by (1 in 4)."""
     rng = np.random.default_rng([seed, index])
-    if (
-        index > 1 and rng.random() < 0.09
-    ):  # not in the first two: two people make a train and a test set
+    # The first two pictures have one person each: two people make a train and a test set.
+    if index > 1 and rng.random() < 0.09:
         poses = [sample_pose(rng, x * WIDTH, (85, 150)) for x in (0.27, 0.73)]
     else:
         poses = [sample_pose(rng, rng.uniform(0.27, 0.73) * WIDTH, (95, 235))]
@@ -194,7 +223,7 @@ def render(seed, index):
 
 
 def to_flic(pose):
-    """Pose -> float64 [2, 29]: (x, y) in FLIC's columns, NaN where FLIC labels nothing."""
+    """Returns a Pose as FLIC has it: float64 [2, 29], NaN in columns without a label."""
     coords = np.full((2, 29), np.nan)
     for name, column in COLUMNS.items():
         coords[:, column] = pose.xy[name]
@@ -202,8 +231,9 @@ def to_flic(pose):
 
 
 def torsobox(rng, pose):
-    """float32 [x1 y1 x2 y2] around the torso, 2:3, as inexact as the detections in FLIC."""
-    centre = np.mean([pose.xy[name] for name in ('lsho', 'rsho', 'lhip', 'rhip')], axis=0)
+    """Returns a box around the torso, 2:3, as inexact as FLIC's detections: float32 [x1 y1 x2 y2]."""
+    corners = [pose.xy[name] for name in ('lsho', 'rsho', 'lhip', 'rhip')]
+    centre = np.mean(corners, axis=0)
     centre = centre + pose.size * rng.normal(0, (0.05, 0.08))
     half = pose.size * rng.normal(1, 0.1) * np.array([1 / 3, 1 / 2])
     return np.concatenate([centre - half, centre + half]).astype(np.float32)
@@ -213,7 +243,10 @@ def torsobox(rng, pose):
 
 
 def sample_pose(rng, centre_x, sizes):
-    """Pose near column `centre_x`, torso of `sizes` pixels, in the frame; 1 in 100 with its lowest joint just below."""
+    """Draws a Pose in the frame, near column `centre_x`, with a torso of `sizes` pixels.
+
+    The lowest joint of 1 in 100 is just below the frame.
+    """
     while True:
         pose = upper_body(rng, rng.normal(centre_x, 45), np.exp(rng.uniform(*np.log(sizes))))
         joints_xy = np.stack([pose.xy[name] for name in COLUMNS])
@@ -226,42 +259,50 @@ def sample_pose(rng, centre_x, sizes):
 
 
 def upper_body(rng, x, size):
-    """Any upper body: built upright about the point between the shoulders, then leaned, scaled and moved."""
-    yaw, backward = np.clip(rng.normal(0, 0.42), -1, 1), rng.random() < 0.065
+    """Draws an upper body: upright about the point between the shoulders, then leaned, scaled and moved."""
+    yaw = np.clip(rng.normal(0, 0.42), -1, 1)
+    backward = rng.random() < 0.065
     gaze = np.clip(yaw + rng.normal(0, 0.25), -0.85, 0.85)
     shoulder, hip = np.array([rng.normal(0.42, 0.025), rng.normal(0.315, 0.025)]) * np.cos(yaw)
-    body, face = (
-        {},
-        {'nose': (0.19 * np.sin(gaze), 0.05), 'head': (0, 0), 'head_x': (1, 0), 'head_y': (0, 1)},
-    )
+    body = {}
+    face = {
+        'nose': (0.19 * np.sin(gaze), 0.05),
+        'head': (0, 0),
+        'head_x': (1, 0),
+        'head_y': (0, 1),
+    }
     for side, letter in letters(backward).items():
         body[letter + 'sho'] = np.array([side * shoulder, rng.normal(0, 0.02)])
         body[letter + 'hip'] = np.array([side * hip, 1 + rng.normal(0, 0.015)])
         body[letter + 'elb'], body[letter + 'wri'] = _arm(rng, body[letter + 'sho'], side)
         face[letter + 'eye'] = (0.165 * np.sin(gaze + 0.42 * side), -0.035)
     tilt = rotation(rng.normal(0, 7))
-    body.update(
-        {name: tilt @ (point + np.array([0, -0.27])) + (0, -0.15) for name, point in face.items()}
-    )
+    for name, point in face.items():
+        body[name] = tilt @ (point + np.array([0, -0.27])) + (0, -0.15)
     lean = rotation(rng.normal(0, 6)) * size
-    top = rng.uniform(
-        max(0.66 * size, HEIGHT - 2.8 * size), HEIGHT - 1.05 * size
-    )  # no feet in the frame
-    return Pose(
-        {name: lean @ point + (x, top) for name, point in body.items()}, size, yaw, gaze, backward
-    )
+    # So high that no feet are in the frame.
+    top = rng.uniform(max(0.66 * size, HEIGHT - 2.8 * size), HEIGHT - 1.05 * size)
+    xy = {name: lean @ point + (x, top) for name, point in body.items()}
+    return Pose(xy, size, yaw, gaze, backward)
 
 
 def _arm(rng, shoulder, side):
-    """Elbow and wrist; shortened at random, as arms are that point at the camera."""
+    """Draws elbow and wrist; lengths vary as if some arms pointed at the camera."""
     _, upper, upper_sd, fore, fore_sd = ARMS[rng.choice(len(ARMS), p=ARMS[:, 0])]
-    upper, fore = np.radians([rng.normal(upper, upper_sd), rng.normal(fore, fore_sd)])
-    elbow = shoulder + rng.uniform(0.56, 0.72) * np.array([side * np.sin(upper), np.cos(upper)])
-    return elbow, elbow + rng.uniform(0.34, 0.58) * np.array([side * np.sin(fore), np.cos(fore)])
+    upper = np.radians(rng.normal(upper, upper_sd))
+    fore = np.radians(rng.normal(fore, fore_sd))
+    elbow = shoulder + rng.uniform(0.56, 0.72) * _direction(upper, side)
+    wrist = elbow + rng.uniform(0.34, 0.58) * _direction(fore, side)
+    return elbow, wrist
+
+
+def _direction(angle, side):
+    """The unit vector at an angle from hanging, outwards."""
+    return np.array([side * np.sin(angle), np.cos(angle)])
 
 
 def letters(backward):
-    """side -> which of the person's sides, 'l' or 'r', is there."""
+    """Returns {side of the picture: the person's side there, 'l' or 'r'}."""
     return {1: 'r', -1: 'l'} if backward else {1: 'l', -1: 'r'}
 
 
@@ -340,7 +381,7 @@ def darker(colour, factor=0.72):
 
 
 def sample_style(rng):
-    """Skin, hair and clothes."""
+    """Draws a Style."""
     return Style(
         skin=pick(rng, SKINS),
         hair=pick(rng, HAIRS),
@@ -349,9 +390,7 @@ def sample_style(rng):
         trousers=any_colour(rng, (0.05, 0.5), (0.1, 0.6)),
         long_hair=rng.choice([0, 0.2, 0.42], p=[0.55, 0.15, 0.3]),
         beard=rng.random() < 0.15,
-        sleeve=rng.choice(
-            [0.45, 0.9, 1.7], p=[0.12, 0.28, 0.6]
-        ),  # where it ends: 1 the elbow, 2 the wrist
+        sleeve=rng.choice([0.45, 0.9, 1.7], p=[0.12, 0.28, 0.6]),
         pattern=rng.choice(['plain', 'stripes', 'checks'], p=[0.7, 0.18, 0.12]),
         collar=rng.choice(['round', 'v', 'shirt', 'jacket'], p=[0.25, 0.2, 0.25, 0.3]),
     )

@@ -8,7 +8,6 @@ download.  The figures are those of synthetic.py, with legs.
 One in five pictures of MPII and COCO is a test one, and half of LSP's.  What is drawn is a function of (seed, index).
 """
 
-import collections
 import itertools
 import json
 import os
@@ -35,14 +34,15 @@ from jointpose.utils.errors import InputError
 from jointpose.utils.files import atomic_write
 from jointpose.vision.crops import HIDDEN, UNLABELLED, VISIBLE
 
+# Weight, then degrees from hanging, outwards: thigh mean, sd, shin mean, sd.
 LEGS = np.array(
-    [  # weight, then degrees from hanging, outwards: thigh mean, sd, shin mean, sd
+    [
         (0.5, 4, 5, 2, 5),  # standing
         (0.25, 18, 9, -8, 12),  # a wide stand, a step
         (0.15, 45, 15, -20, 20),  # a lunge, a squat
-        (0.1, 75, 15, 10, 30),
+        (0.1, 75, 15, 10, 30),  # a kick, a jump
     ]
-)  # a kick, a jump
+)
 
 LANDMARKS = (
     'lank',
@@ -68,25 +68,30 @@ LANDMARKS = (
     'rear',
 )
 
-# One person.  xy {landmark: [2] pixels}; visible {landmark: 0, 1 or 2}; mask bool [h, w]: where the person is seen.
-Body = collections.namedtuple('Body', 'xy visible mask')
+
+class Body(NamedTuple):
+    """One drawn person."""
+
+    xy: dict[str, np.ndarray]  # {landmark: pixel [2]}
+    visible: dict[str, int]  # {landmark: crops.UNLABELLED, HIDDEN or VISIBLE}
+    mask: np.ndarray  # bool [h, w]: where the person is seen
 
 
 # --- the picture --------------------------------------------------------------------------------------------------
 
 
 def render(seed, index, people=1, length=None):
-    """(RGB uint8 [h, w, 3] of some size, up to `people` Bodies); joints that somebody nearer covers are HIDDEN.
+    """Draws a picture: RGB uint8 [h, w, 3], and up to `people` Bodies, whose covered joints are HIDDEN.
 
     length: of the first person's longer side, pixels; by default anything from 200 to 600.
     """
     rng = np.random.default_rng([seed, index, people])
-    n = rng.integers(
-        1, people if index > 1 else 1, endpoint=True
-    )  # two people make a train and a test set
+    # The first two pictures have one person each: two people make a train and a test set.
+    n = rng.integers(1, people if index > 1 else 1, endpoint=True)
     light = np.array([rng.choice([-1.0, 1.0]), 0.9])
     ambient = cv2.resize(rng.integers(95, 145, (3, 4), np.uint8), (WIDTH, HEIGHT))
-    canvas, bodies = Canvas(background(rng), ambient, light), []
+    canvas = Canvas(background(rng), ambient, light)
+    bodies = []
     for place in rng.permutation(n):
         pose = whole_body(rng, (place + 0.5) / n * WIDTH)
         before = canvas.image.copy()
@@ -96,11 +101,12 @@ def render(seed, index, people=1, length=None):
             cover(other, mask)
         bodies.append(Body(pose.xy, visibility(pose), mask))
     extent = np.ptp(np.stack([bodies[0].xy[name] for name in LANDMARKS]), axis=0).max()
-    return cut(rng, develop(rng, canvas), bodies, (length or rng.uniform(200, 600)) / extent)
+    image = develop(rng, canvas)
+    return cut(rng, image, bodies, (length or rng.uniform(200, 600)) / extent)
 
 
 def cover(body, mask):
-    """What somebody nearer leaves of a Body to be seen."""
+    """Hides what a nearer person's mask covers of a Body."""
     body.mask[mask] = False
     for name in LANDMARKS:
         if body.visible[name] and mask[tuple(body.xy[name].astype(int)[::-1])]:
@@ -108,13 +114,12 @@ def cover(body, mask):
 
 
 def whole_body(rng, x):
-    """A synthetic.Pose about column x with all LANDMARKS, which are within the frame."""
+    """Draws a synthetic.Pose near column x with all LANDMARKS in the frame."""
     while True:
         pose = upper_body(rng, rng.normal(x, 30), np.exp(rng.uniform(*np.log((62, 122)))))
         xy = {**pose.xy, **legs(rng, pose), **ears(pose)}
-        thorax, pelvis = (
-            np.mean([xy[side + joint] for side in 'lr'], axis=0) for joint in ('sho', 'hip')
-        )
+        thorax = np.mean([xy['lsho'], xy['rsho']], axis=0)
+        pelvis = np.mean([xy['lhip'], xy['rhip']], axis=0)
         xy.update(
             thorax=thorax,
             pelvis=pelvis,
@@ -131,7 +136,7 @@ def whole_body(rng, x):
 
 
 def legs(rng, pose):
-    """Knees and ankles, {landmark: pixel}."""
+    """Draws knees and ankles: {landmark: pixel}."""
     _, thigh, thigh_sd, shin, shin_sd = LEGS[rng.choice(len(LEGS), p=LEGS[:, 0])]
     found = {}
     for side, letter in letters(pose.backward).items():
@@ -145,7 +150,7 @@ def legs(rng, pose):
 
 
 def ears(pose):
-    """As synthetic.py draws them, {landmark: pixel}."""
+    """Returns where synthetic.py draws the ears: {landmark: pixel}."""
     centre, turn = pose.xy['head'], np.sin(pose.gaze)
     x, y = pose.xy['head_x'] - centre, pose.xy['head_y'] - centre
     return {
@@ -166,7 +171,7 @@ def visibility(pose):
 
 
 def cut(rng, image, bodies, zoom):
-    """The part of the frame with everybody in it and some surroundings, enlarged; returns (image, Bodies in it)."""
+    """Crops the frame to its people and some surroundings, and scales it; returns the image and its Bodies."""
     points = np.stack([body.xy[name] for body in bodies for name in LANDMARKS])
     left, top = np.maximum(points.min(axis=0) - rng.uniform(15, 90, 2), 0).astype(int)
     right, bottom = np.minimum(points.max(axis=0) + rng.uniform(15, 90, 2), (WIDTH, HEIGHT)).astype(
@@ -234,7 +239,7 @@ def draw_pictures(images, n, seed, name, **how):
 
 
 def joints_of(body, names):
-    """(joints_xy float64 [k, 2], visible [k]) of a Body; what is not labelled is at 0."""
+    """Returns a Body's joints, float64 [k, 2], 0 where unlabelled, and their visibility, [k]."""
     names = ['top' if name == 'head' else name for name in names]
     visible = np.array([body.visible[name] for name in names])
     return np.stack([body.xy[name] for name in names]) * (visible > 0)[:, None], visible

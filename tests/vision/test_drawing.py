@@ -43,7 +43,9 @@ def test_size_is_of_clear_limbs():
     strayed = person(0, 0)
     strayed.joints_xy[[2, 5]] += 1000
     strayed.scores[[2, 5]] = 0.1
-    assert drawing.median_limb(strayed, flic.Flic()) < 1.5 * drawing.median_limb(person(0, 0), flic)
+    assert drawing.median_limb(strayed, flic.Flic()) < 1.5 * drawing.median_limb(
+        person(0, 0), flic.Flic()
+    )
 
 
 def test_line_widths_follow_the_size_of_a_person():
