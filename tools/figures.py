@@ -15,7 +15,7 @@ from matplotlib import patheffects
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jointpose.datasets.flic import HEIGHT, JOINTS, LIMBS, WIDTH
+from jointpose.datasets.flic import HEIGHT, JOINTS, WIDTH, Flic
 from jointpose.evaluation.predictions import TITLES
 from jointpose.evaluation.rate_curves import CURVE_RADII
 from jointpose.metrics.key_points import MAX_RADIUS
@@ -282,7 +282,7 @@ def skeletons(axis, found_xy, true_xy):
     """Both skeletons [9, 2] into an axis that shows exactly the frame, without its ticks and spines."""
     edge = [patheffects.Stroke(linewidth=3.8, foreground=BACKGROUND), patheffects.Normal()]
     thin_edge = [patheffects.Stroke(linewidth=2.4, foreground=BACKGROUND), patheffects.Normal()]
-    for a, b in LIMBS:
+    for a, b in Flic().limb_indices:
         axis.plot(
             *found_xy[[a, b]].T,
             color=side_colour(JOINTS[a], JOINTS[b]),
@@ -290,7 +290,7 @@ def skeletons(axis, found_xy, true_xy):
             path_effects=edge,
             solid_capstyle='round',
         )
-    for a, b in LIMBS:
+    for a, b in Flic().limb_indices:
         axis.plot(*true_xy[[a, b]].T, color=GROUND_TRUTH, linewidth=1, path_effects=thin_edge)
     axis.plot(
         *found_xy.T, 'o', color=BACKGROUND, markersize=4.5, markeredgecolor='w', markeredgewidth=1

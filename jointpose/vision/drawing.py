@@ -1,6 +1,6 @@
 """Skeletons drawn on images: RGB uint8 [h, w, 3] in, a new image out.
 
-`body` is a data set's module, of which JOINTS and LIMBS are used.
+`body` is a data set, of which joints and limb_indices are used.
 """
 
 import cv2
