@@ -32,13 +32,13 @@ def pose():
 def test_equal_people_are_found_exactly_wherever_their_box_is(pose):
     train = split_of([pose] * 3, [[0, 0, 40, 80], [100, 50, 160, 250], [300, 300, 310, 320]])
     test = split_of([pose] * 2, [[10, 20, 30, 60], [400, 100, 500, 400]])
-    np.testing.assert_allclose(constant_pose(train, test), test.joints[:, :9], atol=1e-4)
+    np.testing.assert_allclose(constant_pose(train, test, 9), test.joints[:, :9], atol=1e-4)
 
 
 def test_one_odd_person_among_three_does_not_move_it(pose):
     train = split_of([pose, pose, pose + 50], [[0, 0, 40, 80]] * 3)
     test = split_of([pose], [[0, 0, 100, 200]])
-    np.testing.assert_allclose(constant_pose(train, test), test.joints[:, :9], atol=1e-3)
+    np.testing.assert_allclose(constant_pose(train, test, 9), test.joints[:, :9], atol=1e-3)
 
 
 def test_unlabelled_joints_do_not_count(pose):
@@ -46,7 +46,31 @@ def test_unlabelled_joints_do_not_count(pose):
     lacking[2] = np.nan
     train = split_of([lacking, pose], [[0, 0, 40, 80]] * 2)
     test = split_of([pose], [[0, 0, 100, 200]])
-    np.testing.assert_allclose(constant_pose(train, test), test.joints[:, :9], atol=1e-3)
+    np.testing.assert_allclose(constant_pose(train, test, 9), test.joints[:, :9], atol=1e-3)
+
+
+def test_boxes_of_other_data_sets_stretch_it():
+    """People who fill their boxes alike, of any proportions."""
+    pose = np.random.default_rng(1).uniform(-0.5, 0.5, (14, 2))
+    splits = []
+    for boxes in ([[0, 0, 10, 40], [5, 5, 205, 55]], [[100, 0, 180, 20]]):
+        boxes = np.array(boxes, float)
+        people = np.zeros(len(boxes), [('box', float, 4), ('visible', int, 14)])
+        people['box'] = boxes
+        people['visible'] = 1
+        size = (boxes[:, 2:] - boxes[:, :2])[:, None]
+        joints = (boxes[:, 2:] + boxes[:, :2])[:, None] / 2 + size * pose
+        splits.append(arrays.Split(None, joints, people, np.arange(len(boxes)), 'train'))
+    splits[0].people['visible'][1, 3] = 0
+    splits[0].joints[1, 3] = 1e6
+    np.testing.assert_allclose(constant_pose(*splits, 14), splits[1].joints)
+
+
+def test_tables_of_lsp(tmp_path):
+    folder = tmp_path / 'arrays'
+    forked.run(['data.py', '--dataset', 'lsp', '--synthetic', 20, '--out', folder], check=True)
+    done = forked.run(['-m', 'tools.constant_pose', '--data', folder], check=True)
+    assert 'constant pose PCK@0.2' in done.stdout and '| forearm' in done.stdout
 
 
 def test_its_line_is_one_of_the_comparison(arrays_folder):
