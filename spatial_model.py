@@ -237,12 +237,12 @@ def initial_energies(histograms: np.ndarray, mode: str = 'exact') -> np.ndarray:
     """The energies' first values, float32 [81, 2h, 2w], to be assigned once (and not baked into the
     graph).
 
-    Args: histograms: [81, 2h, 2w], non-negative, of the pairs' displacements; any number of pairs.
+    Args:
+        histograms: [81, 2h, 2w], non-negative, of the pairs' displacements; any number of pairs.
         mode: 'exact': sp(e) is the histogram divided by its largest cell, at least PRIOR_FLOOR.
-        Scaling a message
-            only shifts the logits; this scale puts messages well above the biases.  The floor keeps
-            displacements that were never seen possible and trainable: there sp'(e) = 1 - exp(-BETA
-            sp(e)) = 0.005.
+            Scaling a message only shifts the logits; this scale puts messages well above the
+            biases.  The floor keeps displacements that were never seen possible and trainable:
+            there sp'(e) = 1 - exp(-BETA sp(e)) = 0.005.
             'reference': e is the histogram, so that sp(e) varies by a few per cent only.
             'uniform': e is 0.
     """
