@@ -492,13 +492,14 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
 
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
     options = options_of('--predict', 'x', '--width', '4', '--scales', scales)
-    graph = pose_estimator.build_graph(tompson, options)
+    system = tompson.Tompson(options)
+    graph = pose_estimator.build_graph(system, options)
     image = synthetic.render(0, 2).image
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         with spectrum_cache.filled(session, graph.spectra):
             (found,) = pose_estimator.PoseEstimator(
-                session, graph, tompson, flic.Flic(), options
+                session, graph, system, flic.Flic(), options
             ).predict(image, [(300.0, 200.0)])
             view = people_search.view_around(
                 image, 8 / found.matrix[0, 0], (300, 200)

@@ -236,7 +236,7 @@ def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
     monkeypatch.setattr(model, 'build', counted)
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
     options = settings(width=4, gpus_named=False, scales='single', conv='direct')
-    evaluation = pose_estimator.build_graph(tompson, options).evaluation
+    evaluation = pose_estimator.build_graph(tompson.Tompson(options), options).evaluation
     rng = np.random.default_rng(0)
     one, other, third = (synthetic.render(0, index).image for index in range(3))
 
