@@ -118,9 +118,7 @@ def check(
             difference = np.abs(got[name] - want[name]).max()
             if name == 'joints':
                 joint_differences.append(difference)
-            elif (
-                name != 'part_detector_joints'
-            ):  # pixels, like `joints`; all else is on maps' scale
+            elif name != 'part_detector_joints':  # these are pixels, all else has a map's scale
                 differences.append(difference)
                 limits.append(TOLERANCE * np.abs(want[name]).max())
     name = os.path.basename(path)
