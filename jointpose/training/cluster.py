@@ -31,11 +31,13 @@ from collections.abc import Iterator
 from jointpose.nn.tf1 import short_message, tf
 from jointpose.training.cluster_roles import Role
 from jointpose.training.devices import device_names, session_config
+from jointpose.training.port_filter import listen_only_at
 from jointpose.training.stopping import WorkerLost
 from jointpose.utils import files
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log, warn
 
+LOOPBACK = '127.'  # addresses that only this machine reaches
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HOME = '/job:chief/task:0'
 TOKEN = b'pyfunc_0'  # TensorFlow's name of a process's first tf.numpy_function
@@ -83,9 +85,8 @@ def code_checksum(package: str = PACKAGE) -> str:
 
 
 def start_server(where: str, gpus: list[int], option: str) -> tuple[tf.train.Server, str]:
-    """TensorFlow's server at 'host:port', and its address; port 0: a free one.
+    """TensorFlow's server at 'host:port' and no other address, and its address; port 0: a free one.
 
-    TensorFlow listens at all addresses of the machine; the host is the one that others connect to.
     InputError, which names `option`: the address cannot be used.
     """
     host, port = split_address(where)
@@ -98,12 +99,13 @@ def start_server(where: str, gpus: list[int], option: str) -> tuple[tf.train.Ser
             config=session_config(gpus),
             start=False,
         )
+        _, port = split_address(server.target)
+        listen_only_at(socket.gethostbyname(host), port)
     except OSError as error:
         raise InputError(f'{option} {where}: {error.strerror}') from error
     except tf.errors.OpError as error:
         raise InputError(f'{option} {where}: {short_message(error)}') from error
     server.start()
-    _, port = split_address(server.target)
     return server, f'{host}:{port}'
 
 
@@ -121,12 +123,13 @@ def check_free(host, port):
 
 
 def warn_of_open_port(where):
-    """Says who can reach a server."""
-    _, port = split_address(where)
-    warn(
-        f'port {port} is open at all addresses of this machine, without password: whoever reaches '
-        'it can run anything here as you; let a firewall admit only the machines of the cluster'
-    )
+    """Says who can reach a server, unless it is this machine alone."""
+    host, _ = split_address(where)
+    if not socket.gethostbyname(host).startswith(LOOPBACK):
+        warn(
+            f'{where} is open without password: whoever reaches it can run anything here as you; '
+            'let a firewall admit only the machines of the cluster'
+        )
 
 
 def is_alive(where: str, tries: int = 1) -> bool:

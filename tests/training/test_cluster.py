@@ -235,16 +235,22 @@ def connects(host, port):
         return one.connect_ex((host, port)) == 0
 
 
-def test_a_server_answers_and_its_warning_says_where(capsys):
-    """TensorFlow's servers listen at all addresses of the machine, whichever is named."""
+def test_a_server_answers_at_the_address_named_alone():
+    """TensorFlow's own listens at all addresses of the machine, whichever is named."""
     server, where = cluster.start_server('127.0.0.1:0', [9], '--serve')
     port = int(where.rpartition(':')[2])
-    assert connects('127.0.0.1', port) and connects('127.0.0.2', port)
+    assert connects('127.0.0.1', port) and not connects('127.0.0.2', port)
     with tf.Session(f'grpc://{where}') as session, tf.device('/job:local/task:0/cpu:0'):
         assert session.run(tf.constant(3)) == 3
-    cluster.warn_of_open_port(where)
-    warning = f'warning: port {port} is open at all addresses of this machine, without password'
-    assert warning in capsys.readouterr().err and server
+    _, everywhere = cluster.start_server('0.0.0.0:0', [9], '--serve')
+    assert connects('127.0.0.2', int(everywhere.rpartition(':')[2])) and server
+
+
+def test_an_open_port_is_warned_of(capsys):
+    cluster.warn_of_open_port('127.0.0.1:2222')
+    assert capsys.readouterr().err == ''
+    cluster.warn_of_open_port('0.0.0.0:2222')
+    assert 'warning: 0.0.0.0:2222 is open without password' in capsys.readouterr().err
 
 
 def test_an_address_that_cannot_be_had_is_one_line():
