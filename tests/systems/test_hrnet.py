@@ -311,8 +311,9 @@ def test_loss_is_numpy_s(tf_graph):
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(3, 64, 64, 16)).astype(np.float32)
     joints_xy = rng.uniform(-60, 316, (3, len(mpii.JOINTS), 2))
-    targets = hrnet.HRNet(settings()).encode(joints_xy, rng.integers(3, size=joints_xy.shape[:2]))
-    loss = hrnet.HRNet.losses(
+    system = hrnet.HRNet(settings())
+    targets = system.encode(joints_xy, rng.integers(3, size=joints_xy.shape[:2]))
+    loss = system.losses(
         Network({'hrnet': tf.constant(maps)}, None, None, None),
         {name: tf.constant(array) for name, array in targets.items()},
     )
