@@ -509,4 +509,4 @@ def test_nobody_with_joints_has_no_size(scale):
 def test_names_that_lead_out_or_that_no_disk_takes(name):
     with pytest.raises(InputError, match='not a name within --images of at most 255 bytes'):
         records.check_names(['fine.jpg', name])
-    assert records.check_names(['a/' + 255 * 'x', '..x', 127 * 'é'])
+    records.check_names(['a/' + 255 * 'x', '..x', 127 * 'é'])
