@@ -10,7 +10,7 @@ The default is the part detector and the spatial model of Tompson et al. (2014),
     predict_people    joints of the test people -> predictions.mat
 
 Prediction on custom images is in inference/predict.py, training on several machines in
-training/cluster.py.
+cluster/cluster.py.
 """
 
 if __name__ == '__main__':
@@ -24,23 +24,14 @@ from typing import NamedTuple
 import numpy as np
 
 from jointpose import datasets, run_options
+from jointpose.checkpoints import checkpoint, checkpoint_variables, runs
+from jointpose.cluster import cluster, cluster_roles
 from jointpose.datasets import arrays
 from jointpose.inference import inputs, pose_estimator, predict
 from jointpose.nn import import_weights, spectrum_cache, tiling
 from jointpose.nn.tf1 import short_message, tf
-from jointpose.training import (
-    batches,
-    checkpoint,
-    checkpoint_variables,
-    cluster,
-    cluster_roles,
-    runs,
-    stopping,
-    summaries,
-    towers,
-    trainer,
-)
-from jointpose.training import options as command_line
+from jointpose.options import options as command_line
+from jointpose.training import batches, stopping, summaries, towers, trainer
 from jointpose.training.devices import session_config, use_tf32
 from jointpose.utils import folders, progress
 from jointpose.utils.cli import run_script

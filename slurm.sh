@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do          # a restart has all options but --init, and look
     shift
 done
 
-# Rank 0 is the chief, the others serve it (jointpose/training/cluster.py).  Whoever is killed comes back, everybody else waits; an
+# Rank 0 is the chief, the others serve it (jointpose/cluster/cluster.py).  Whoever is killed comes back, everybody else waits; an
 # exit code below 128 is a result: done, stopped by itself, or an error that would come again, which ends all:
 # they would wait for a chief that never comes.
 srun --kill-on-bad-exit=1 bash -c '

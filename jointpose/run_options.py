@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from jointpose import systems
+from jointpose.checkpoints import checkpoint
+from jointpose.checkpoints.checkpoint import Checkpoint
+from jointpose.cluster import cluster_roles
 from jointpose.datasets import arrays
 from jointpose.nn import import_weights, tiling
+from jointpose.options import options as command_line
 from jointpose.systems.base import System
-from jointpose.training import checkpoint, cluster_roles
-from jointpose.training import options as command_line
-from jointpose.training.checkpoint import Checkpoint
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log
 

@@ -10,10 +10,10 @@ import os
 import cv2
 import numpy as np
 
+from jointpose.checkpoints import checkpoint, checkpoint_variables
 from jointpose.datasets import flic, synthetic
 from jointpose.export import network
 from jointpose.systems.tompson import torso_inference as torso
-from jointpose.training import checkpoint, checkpoint_variables
 from jointpose.vision import heatmaps
 from jointpose.vision.crops import fit_to_frame
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from jointpose import run_options, systems
-from jointpose.training import options as command_line
+from jointpose.options import options as command_line
 from jointpose.utils import cli
 
 PAGES = sorted(

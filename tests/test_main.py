@@ -12,12 +12,12 @@ import pytest
 from conftest import ROOT
 
 from jointpose import datasets, main, model, run_options, systems
+from jointpose.checkpoints import checkpoint, checkpoint_variables
 from jointpose.datasets import arrays
 from jointpose.inference import pose_estimator
 from jointpose.nn import fft_conv
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint, checkpoint_variables
-from jointpose.training import options as command_line
+from jointpose.options import options as command_line
 from jointpose.training.devices import device_names, session_config
 from jointpose.utils import outputs
 from jointpose.utils.errors import InputError
@@ -300,7 +300,10 @@ ROOMS = {
     'metrics': {'utils'},
     'datasets': {'utils', 'vision', 'media', 'annotations', 'metrics'},
     'evaluation': {'utils', 'vision', 'annotations', 'metrics', 'datasets'},
-    'training': {'utils', 'vision', 'nn'},
+    'options': {'utils', 'nn'},
+    'checkpoints': {'utils', 'nn'},
+    'training': {'utils', 'vision', 'nn', 'options', 'checkpoints'},
+    'cluster': {'utils', 'nn', 'options', 'training'},
     'systems': {
         'utils',
         'vision',
@@ -308,17 +311,19 @@ ROOMS = {
         'metrics',
         'datasets',
         'evaluation',
+        'options',
         'training',
         'model',
         'spatial_model',
         'pairwise_distr',
     },
-    'inference': {'utils', 'vision', 'media', 'nn', 'annotations', 'training'},
+    'inference': {'utils', 'vision', 'media', 'nn', 'annotations', 'checkpoints', 'training'},
     'export': {
         'utils',
         'vision',
         'nn',
         'datasets',
+        'checkpoints',
         'training',
         'systems',
         'inference',

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from jointpose import pairwise_distr, spatial_model
+from jointpose.checkpoints import checkpoint, checkpoint_variables
 from jointpose.datasets import flic, synthetic
-from jointpose.training import checkpoint, checkpoint_variables
 from jointpose.utils import cli
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import atomic_write

@@ -64,8 +64,8 @@ def run(weights: str, drawn: Scene) -> Maps:
 
 def _load_weights(weights):
     """{name of a variable: its value}; averages of the weights take the place of the weights."""
+    from jointpose.checkpoints import checkpoint, checkpoint_variables
     from jointpose.nn.layers import AVERAGE_SUFFIX
-    from jointpose.training import checkpoint, checkpoint_variables
 
     found = checkpoint.find('', weights, '--restore')
     values = checkpoint_variables.read_weights(found.path)

@@ -3,7 +3,7 @@
     python -m tools.publish models_ex/RUN --out pretrained/NAME
         [--half] [--certainty MIDPOINT SLOPE]
 
-The result is a third of the checkpoint and a checkpoint like any other (training/checkpoint.py):
+The result is a third of the checkpoint and a checkpoint like any other (checkpoints/checkpoint.py):
 TensorFlow's own format, no pickle; its state.json says `weights_only`.  `main.py --restore
 pretrained/NAME` evaluates it or predicts with it.  Training cannot resume from it, but a new
 training can start there (--train --init).  Of weights with a moving average (--average_weights)
@@ -17,9 +17,9 @@ import shutil
 
 import numpy as np
 
+from jointpose.checkpoints import checkpoint, checkpoint_variables
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint, checkpoint_variables
-from jointpose.training import options as command_line
+from jointpose.options import options as command_line
 from jointpose.utils import cli, folders
 from jointpose.utils.errors import InputError
 

@@ -133,10 +133,11 @@ def restored(run, scales):
 
     split: an arrays.Split; scales: 'single' or 'multi', zooms of the frame whose maps are averaged, as main.py's.
     """
+    from jointpose.checkpoints import checkpoint, checkpoint_variables
     from jointpose.inference import pose_estimator
     from jointpose.nn import spectrum_cache
     from jointpose.nn.tf1 import tf
-    from jointpose.training import batches, checkpoint, checkpoint_variables
+    from jointpose.training import batches
 
     found = checkpoint.find('', run, '--run')
     options, system, *_ = run_options.resolve_options(['--restore', found.path, '--scales', scales])
@@ -161,8 +162,8 @@ def restored(run, scales):
 def read_pairs(material):
     """(start, trained, biases) of all 81 pairs, each through the softplus: [81, 120, 180] twice and [81, 60, 90]."""
     from jointpose import spatial_model
+    from jointpose.checkpoints import checkpoint, checkpoint_variables
     from jointpose.nn.layers import AVERAGE_SUFFIX
-    from jointpose.training import checkpoint, checkpoint_variables
 
     run = material.options.run
     found = checkpoint.find('', run, '--run')
@@ -398,7 +399,7 @@ def make_errors(material):
 
 def make_evolution(material):
     """The person whom the spatial model helped most, seen by checkpoints of the run."""
-    from jointpose.training import checkpoint
+    from jointpose.checkpoints import checkpoint
 
     paths = checkpoint.list_checkpoints(material.options.run)
     if len(paths) < 2:

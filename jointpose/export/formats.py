@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from jointpose.checkpoints import checkpoint
+from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.export.network import Frozen, Run, cpu_session
 from jointpose.nn.tf1 import short_message, tf
-from jointpose.training import checkpoint
-from jointpose.training.checkpoint import Checkpoint
 from jointpose.utils import outputs
 from jointpose.utils.errors import InputError
 

@@ -26,11 +26,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from jointpose import spatial_model
+from jointpose.checkpoints import checkpoint
 from jointpose.datasets import flic
 from jointpose.export import network
 from jointpose.nn import peaks
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint, towers
+from jointpose.training import towers
 from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jointpose import systems
+from jointpose.checkpoints import checkpoint_variables
+from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint_variables, towers
-from jointpose.training import options as command_line
-from jointpose.training.checkpoint import Checkpoint
+from jointpose.options import options as command_line
+from jointpose.training import towers
 
 Arrays = dict[str, np.ndarray]
 Run = Callable[[Arrays], Arrays]  # {input: array} -> {output: array}

@@ -28,13 +28,13 @@ try:
     import numpy as np
 
     from jointpose import datasets, run_options
+    from jointpose.checkpoints import checkpoint_variables
+    from jointpose.checkpoints.checkpoint import Checkpoint
     from jointpose.inference import pose_estimator, prompts
     from jointpose.inference.pose_estimator import Result
     from jointpose.media import images
     from jointpose.nn import spectrum_cache
     from jointpose.nn.tf1 import tf
-    from jointpose.training import checkpoint_variables
-    from jointpose.training.checkpoint import Checkpoint
     from jointpose.training.devices import session_config
     from jointpose.utils import cli
     from jointpose.utils.errors import InputError

@@ -35,9 +35,9 @@ import argparse
 import os
 
 from jointpose import datasets
+from jointpose.checkpoints import checkpoint
 from jointpose.export import comparison, formats, messages, network
 from jointpose.export.formats import MESSAGES, ONNX, SAVED_MODEL
-from jointpose.training import checkpoint
 from jointpose.utils import cli, folders
 
 FRAMES = 4  # to compare on

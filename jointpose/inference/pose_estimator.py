@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jointpose.checkpoints import checkpoint_variables
 from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import tf
-from jointpose.training import batches, checkpoint_variables, towers
+from jointpose.training import batches, towers
 from jointpose.training.devices import device_names
 from jointpose.utils.log import log
 from jointpose.vision import crops

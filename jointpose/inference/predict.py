@@ -42,6 +42,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.inference import detections, prompts, rendering, result_entries, result_files
 from jointpose.inference.detections import Boxes
 from jointpose.inference.inputs import report_problem
@@ -54,7 +55,6 @@ from jointpose.media.frames import Frame
 from jointpose.media.images import UnreadableMedia
 from jointpose.media.sources import Source
 from jointpose.training import stopping
-from jointpose.training.checkpoint import Checkpoint
 from jointpose.utils import outputs, progress
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log

@@ -28,10 +28,10 @@ from typing import Any
 
 import numpy as np
 
+from jointpose.checkpoints import checkpoint
+from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.media.frames import Frame
 from jointpose.media.sources import Source
-from jointpose.training import checkpoint
-from jointpose.training.checkpoint import Checkpoint
 from jointpose.vision.joints import coco_name
 
 NOT_FOUND = 0.1  # a joint with a lower score is not found: v = 0

@@ -24,7 +24,7 @@ from jointpose.datasets.base import DataSet
 from jointpose.evaluation.meter import Meter, of_joints, of_people
 from jointpose.evaluation.pose import Pose
 from jointpose.nn.sums import ordered_sum
-from jointpose.training.scopes import add, group
+from jointpose.options.scopes import add, group
 from jointpose.utils.cli import nonnegative_float, positive_float, positive_int
 from jointpose.vision.crops import Person, Sample
 
@@ -90,7 +90,7 @@ class System(abc.ABC):
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
-        """Adds the system's options to those of main.py, each with its scope (training/scopes.py)."""
+        """Adds the system's options to those of main.py, each with its scope (options/scopes.py)."""
         return
 
     def check_options(self) -> None:

@@ -27,8 +27,8 @@ from jointpose.evaluation.pose import pose
 from jointpose.metrics.key_points import pck
 from jointpose.nn import layers, peaks, test_time_augmentation
 from jointpose.nn.tf1 import tf
+from jointpose.options.scopes import add, group
 from jointpose.systems.base import Network, System
-from jointpose.training.scopes import add, group
 from jointpose.utils.cli import positive_float
 from jointpose.vision import crops, heatmaps, map_images
 

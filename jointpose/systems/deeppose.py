@@ -27,8 +27,8 @@ import numpy as np
 from jointpose.evaluation.pose import pose
 from jointpose.nn import layers
 from jointpose.nn.tf1 import tf
+from jointpose.options.scopes import add, group
 from jointpose.systems.base import Network, System
-from jointpose.training.scopes import add, group
 from jointpose.utils.cli import nonnegative_int, positive_float
 from jointpose.vision import crops, map_images
 

@@ -26,8 +26,8 @@ from jointpose.evaluation.pose import pose
 from jointpose.nn import hrnet_weights, layers, peaks
 from jointpose.nn.sums import ordered_sum
 from jointpose.nn.tf1 import tf
+from jointpose.options.scopes import add, group
 from jointpose.systems.base import Network, System
-from jointpose.training.scopes import add, group
 from jointpose.vision import crops, heatmaps, map_images
 
 SIDE = 256  # of the crop, pixels

@@ -24,10 +24,10 @@ import scipy.ndimage
 from jointpose.evaluation.pose import Pose
 from jointpose.nn import layers
 from jointpose.nn.tf1 import tf
+from jointpose.options.scopes import add, group
 from jointpose.systems import hrnet
 from jointpose.systems.base import Network, System
 from jointpose.training import optimiser
-from jointpose.training.scopes import add, group
 from jointpose.utils.cli import fraction
 from jointpose.vision import affine, crops, heatmaps, map_images
 

@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 
+from jointpose.checkpoints import checkpoint
 from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import short_message, tf
-from jointpose.training import batches, checkpoint
-from jointpose.training import options as command_line
+from jointpose.options import options as command_line
+from jointpose.training import batches
 from jointpose.training.run_log import RunLog, epoch_line
 from jointpose.training.stopping import Signals, Stop
 from jointpose.utils import progress

@@ -12,13 +12,13 @@ import pytest
 from conftest import ROOT
 
 from jointpose import model, run_options, spatial_model
+from jointpose.checkpoints import checkpoint, checkpoint_variables
 from jointpose.datasets import arrays, flic
 from jointpose.export import comparison, formats, network
 from jointpose.inference import export
 from jointpose.nn import peaks, spectrum_cache
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint, checkpoint_variables
-from jointpose.training import options as command_line
+from jointpose.options import options as command_line
 from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 

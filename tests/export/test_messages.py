@@ -9,10 +9,10 @@ from conftest import ROOT
 from test_export import export_main, make_run
 
 from jointpose import model, spatial_model
+from jointpose.checkpoints import checkpoint, checkpoint_variables
 from jointpose.datasets import flic
 from jointpose.export import messages
 from jointpose.inference import export
-from jointpose.training import checkpoint, checkpoint_variables
 from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
 

@@ -28,10 +28,10 @@ from jointpose.inference import (
 )
 from jointpose.media import frames, images, source_names, sources
 from jointpose.nn import spectrum_cache
+from jointpose.options import options as command_line
 from jointpose.systems import tompson
 from jointpose.systems.tompson import people_search
 from jointpose.training import batches
-from jointpose.training import options as command_line
 from jointpose.utils.errors import InputError
 from jointpose.vision import affine, crops, drawing, heatmaps, text_labels
 from jointpose.vision.affine import transform_points

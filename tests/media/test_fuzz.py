@@ -20,10 +20,12 @@ from conftest import make_arrays
 from hypothesis import strategies
 
 from jointpose import data, pairwise_distr, systems
+from jointpose.checkpoints import checkpoint
 from jointpose.datasets import arrays, flic
 from jointpose.evaluation import other_systems, predictions
+from jointpose.options import options
 from jointpose.systems import tompson
-from jointpose.training import checkpoint, options, run_log, trainer
+from jointpose.training import run_log, trainer
 from jointpose.utils import numpy_files
 from jointpose.utils.errors import InputError
 

@@ -6,9 +6,9 @@ import math
 import pytest
 
 from jointpose import run_options
+from jointpose.checkpoints import checkpoint
 from jointpose.nn import tiling
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint
 from tools import calibrate_convolution
 
 BFLOAT16 = {'avx512_bf16', 'amx_bf16'}

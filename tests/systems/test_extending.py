@@ -8,8 +8,8 @@ import pytest
 
 from jointpose import main, run_options, systems
 from jointpose.nn.tf1 import tf
-from jointpose.training import options as command_line
-from jointpose.training import scopes
+from jointpose.options import options as command_line
+from jointpose.options import scopes
 
 
 def test_the_system_of_the_page_trains(arrays_folder, tmp_path, monkeypatch):

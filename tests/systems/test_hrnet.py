@@ -5,10 +5,10 @@ import argparse
 import numpy as np
 import pytest
 
+from jointpose.checkpoints import checkpoint_variables
 from jointpose.datasets import mpii
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, hrnet
-from jointpose.training import checkpoint_variables
 from jointpose.vision import affine, crops
 
 

@@ -7,12 +7,12 @@ from jointpose import model, run_options
 from jointpose.datasets import flic, synthetic
 from jointpose.inference import pose_estimator
 from jointpose.nn.tf1 import tf
+from jointpose.options import options as command_line
 from jointpose.systems import Network, tompson
 from jointpose.systems.tompson import options as tompson_options
 from jointpose.systems.tompson import system as tompson_system
 from jointpose.systems.tompson import torso_inference
 from jointpose.training import batches, optimiser
-from jointpose.training import options as command_line
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops, heatmaps
 

@@ -12,9 +12,9 @@ from test_pairwise_distr import brute_force
 
 from jointpose import main, pairwise_distr, run_options, spatial_model
 from jointpose.datasets import arrays, flic
+from jointpose.options import options as command_line
 from jointpose.systems import tompson
 from jointpose.training import batches
-from jointpose.training import options as command_line
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops
 

@@ -9,10 +9,10 @@ from jointpose import spatial_model, systems
 from jointpose.datasets import arrays, flic
 from jointpose.nn import test_time_augmentation
 from jointpose.nn.tf1 import tf
+from jointpose.options import options as command_line
 from jointpose.systems import tompson
 from jointpose.systems.tompson import torso_inference
 from jointpose.training import batches
-from jointpose.training import options as command_line
 from jointpose.vision import heatmaps
 
 

@@ -18,8 +18,8 @@ from conftest import ROOT
 
 from jointpose import systems
 from jointpose.datasets import arrays
+from jointpose.options import options
 from jointpose.systems import tompson
-from jointpose.training import options
 from jointpose.utils.errors import InputError
 from tools import ablations, experiments
 

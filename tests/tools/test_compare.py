@@ -10,7 +10,7 @@ import scipy.io
 
 from jointpose import systems
 from jointpose.datasets import arrays
-from jointpose.training import options
+from jointpose.options import options
 from jointpose.utils.errors import InputError
 from tools import compare, experiments
 

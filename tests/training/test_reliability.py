@@ -26,21 +26,13 @@ from conftest import ROOT, make_arrays, unordered_reads
 from tqdm import tqdm
 
 from jointpose import main, pairwise_distr
+from jointpose.checkpoints import checkpoint, checkpoint_variables, runs
 from jointpose.datasets import arrays, flic
 from jointpose.evaluation import detection_rates
 from jointpose.evaluation.meter import Meter
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
-from jointpose.training import (
-    batches,
-    checkpoint,
-    checkpoint_variables,
-    optimiser,
-    runs,
-    stopping,
-    towers,
-    trainer,
-)
+from jointpose.training import batches, optimiser, stopping, towers, trainer
 from jointpose.utils.errors import InputError
 from tools import publish
 

@@ -5,10 +5,11 @@ import pytest
 from conftest import unordered_reads
 
 from jointpose import model, run_options
+from jointpose.checkpoints import checkpoint_variables
 from jointpose.nn import fft_conv, layers
 from jointpose.nn.tf1 import tf
 from jointpose.systems import tompson
-from jointpose.training import batches, checkpoint_variables, optimiser, towers
+from jointpose.training import batches, optimiser, towers
 from jointpose.training.devices import device_names
 from jointpose.vision import crops
 

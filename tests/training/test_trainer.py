@@ -15,9 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from jointpose import main, model, pairwise_distr, run_options, spatial_model, systems
 from jointpose.datasets import arrays
 from jointpose.nn.tf1 import tf
+from jointpose.options import options as command_line
 from jointpose.systems import tompson
 from jointpose.training import batches, towers
-from jointpose.training import options as command_line
 from jointpose.vision import heatmaps
 
 

@@ -5,10 +5,10 @@ import os
 import pytest
 
 from jointpose import pairwise_distr
+from jointpose.checkpoints import runs
 from jointpose.datasets import arrays
 from jointpose.evaluation import predictions
 from jointpose.nn import import_weights
-from jointpose.training import runs
 from jointpose.utils import files, mat_files, numpy_files
 from jointpose.utils.errors import InputError
 

@@ -10,9 +10,9 @@ import time
 import forked
 import pytest
 
+from jointpose.checkpoints import checkpoint
 from jointpose.datasets import arrays
 from jointpose.inference import result_files
-from jointpose.training import checkpoint
 from jointpose.utils import files, folders
 from jointpose.utils.errors import InputError
 

@@ -3,9 +3,9 @@
 import argparse
 
 from jointpose import model
+from jointpose.options.scopes import add, group
 from jointpose.systems.tompson import people_search
 from jointpose.training.devices import computes_bfloat16
-from jointpose.training.scopes import add, group
 from jointpose.utils.cli import (
     finite_float,
     fraction,

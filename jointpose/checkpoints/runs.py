@@ -3,9 +3,9 @@
 import argparse
 import os
 
+from jointpose.checkpoints import checkpoint
+from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.nn.tf1 import tf
-from jointpose.training import checkpoint
-from jointpose.training.checkpoint import Checkpoint
 from jointpose.utils import files, folders
 from jointpose.utils.errors import InputError
 

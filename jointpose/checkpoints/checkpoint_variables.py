@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.nn.layers import AVERAGE_SUFFIX
 from jointpose.nn.tf1 import short_message, tf
-from jointpose.training.checkpoint import Checkpoint
 from jointpose.utils.errors import InputError
 
 # Variables that only training needs.

@@ -28,10 +28,10 @@ import time
 import uuid
 from collections.abc import Iterator
 
+from jointpose.cluster.cluster_roles import Role
+from jointpose.cluster.port_filter import listen_only_at
 from jointpose.nn.tf1 import short_message, tf
-from jointpose.training.cluster_roles import Role
 from jointpose.training.devices import device_names, session_config
-from jointpose.training.port_filter import listen_only_at
 from jointpose.training.stopping import WorkerLost
 from jointpose.utils import files
 from jointpose.utils.errors import InputError

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from jointpose.nn.tf1 import tf
-from jointpose.training.option_types import address
+from jointpose.options.option_types import address
 from jointpose.utils.errors import InputError
 
 PORT = 2222  # of a worker, if none is given

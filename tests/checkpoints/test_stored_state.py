@@ -9,9 +9,9 @@ import forked
 import pytest
 
 from jointpose import run_options, systems
+from jointpose.checkpoints import checkpoint
+from jointpose.options import options as command_line
 from jointpose.systems import tompson
-from jointpose.training import checkpoint
-from jointpose.training import options as command_line
 from jointpose.utils.errors import InputError
 
 PRETRAINED = os.path.join(forked.ROOT, 'pretrained', 'flic')

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jointpose.nn import import_weights
-from jointpose.training.option_types import address, epoch_and_factor, not_empty, point
-from jointpose.training.scopes import add, by_predict, group, repeated_options, scopes_of
+from jointpose.options.option_types import address, epoch_and_factor, not_empty, point
+from jointpose.options.scopes import add, by_predict, group, repeated_options, scopes_of
 from jointpose.utils.cli import (
     Parser,
     fraction,

@@ -22,11 +22,12 @@ import pytest
 from conftest import ROOT, SETTINGS
 
 from jointpose import model, run_options
+from jointpose.cluster import cluster, cluster_roles
 from jointpose.nn import layers, spectrum_cache
 from jointpose.nn.tf1 import tf
+from jointpose.options import options as command_line
 from jointpose.systems import tompson
-from jointpose.training import batches, cluster, cluster_roles, stopping, towers
-from jointpose.training import options as command_line
+from jointpose.training import batches, stopping, towers
 from jointpose.training.devices import device_function
 from jointpose.utils.errors import InputError
 

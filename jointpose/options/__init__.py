@@ -1,0 +1,1 @@
+"""main.py's command line: its options, their types and scopes."""
