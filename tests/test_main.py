@@ -324,6 +324,7 @@ ROOMS = {
         'nn',
         'datasets',
         'checkpoints',
+        'options',
         'training',
         'systems',
         'inference',
