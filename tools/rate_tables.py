@@ -1,11 +1,12 @@
-"""The detection rates of report/rates.md, recomputed from the stored joints of FLIC's test people.
+"""Recomputes the detection rates of report/rates.md from stored predictions on FLIC's test set.
 
-    make tables                                                 runs  python -m tools.rate_tables: prints both tables
-    python -m tools.rate_tables --store predictions.mat NAME    keeps what main.py found, for the rows of that NAME
+    make tables                              # runs `python -m tools.rate_tables`: prints both tables
+    python -m tools.rate_tables --store predictions.mat NAME      # stores the predictions of main.py
 
-report/predictions/NAME.npz has the joints of all 1016 test people by every output, float32 pixels, as evaluation/predictions.py
-reads them: `python evaluate.py report/predictions/NAME.npz` prints every joint and radius of one.  FLIC's annotation is
-not stored here: the truth is that of --data.  A row without its file is left out, and one line says how to make it.
+report/predictions/NAME.npz holds the predicted joints of all 1016 test people, from each output
+head, in float32 pixels.  `python evaluate.py report/predictions/NAME.npz` prints the rates of every
+joint at every radius.  The annotations of FLIC are not stored with them: the ground truth is read
+from --data.  A row without a file is left out of the tables, and a line says how to make that file.
 """
 
 import os
@@ -26,19 +27,20 @@ from jointpose.utils.tables import markdown
 
 FOLDER = os.path.join('report', 'predictions')
 NORMALISER = 'lhip-rsho'
-RADIUS = 10
+RADIUS = 10  # in % of the normaliser
+ORIGIN_VARIABLES = ('split', 'data_id', 'found_with', 'run')  # what predictions were made from
 COLUMNS = ('wrist', 'elbow', 'shoulder', 'hip', 'nose', 'mean of 9')
 QUARTER = 'pretrained/flic_quarter'
 EIGHTH = 'pretrained/flic'
 
 
 class Row(NamedTuple):
-    """A row of report/rates.md that is our own."""
+    """A row of report/rates.md with results of this project."""
 
-    weights: str
-    label: str  # the row's first cell
-    options: str  # main.py's, by which the joints were found
-    name: str  # of the stored file
+    weights: str  # the checkpoint's folder
+    label: str  # first cell of the row
+    options: str  # options of main.py that gave the predictions
+    name: str  # name of the stored file
     output: str  # 'sm': joint model, 'pd': part detector
 
 
@@ -66,110 +68,136 @@ ROWS = (
 # ---------------------------------------------------------------- storing
 
 
-def store(path, name, folder, manifest):
-    """Keeps the joints of a predictions.mat of all test people as FOLDER/NAME.npz; returns its path."""
-    found = predictions.read(path, manifest)
+def store(path: str, name: str, folder: str, manifest: dict) -> str:
+    """Stores the predictions of a predictions.mat as FOLDER/NAME.npz; returns the new path.
+
+    Raises InputError if NAME is not the file of a row, if the predictions are not of the whole test
+    set, or if they were made with other options than those of the row.
+    """
     expected = {row.options for row in ROWS if row.name == name}
     if not expected:
-        raise InputError(f"--store: {name} is no row's file: one of {', '.join(names())}")
-    if found.split != 'test' or not np.array_equal(
-        found.rows, np.arange(manifest['counts']['test'])
-    ):
-        raise InputError(f'{path}: not of all {manifest["counts"]["test"]} test people in order')
-    check_options(path, found.how, expected.pop())
+        allowed = ', '.join(file_names())
+        raise InputError(f'--store: no row uses the file {name}; expected one of {allowed}')
+    predicted = predictions.read(path, manifest)
+    check_complete(path, predicted, manifest['counts']['test'])
+    check_options(path, predicted.how, expected.pop())
 
-    variables = predictions.load_variables(path)
-    kept = {
-        key: value
-        for key, value in variables.items()
-        if key in ('split', 'data_id', 'found_with', 'run') or '_title_' in key
-    }
-    kept |= {key: value.astype(np.float32) for key, value in variables.items() if '_pred_' in key}
     os.makedirs(folder, exist_ok=True)
     out = stored_path(folder, name)
     with files.atomic_write(out) as partial, open(partial, 'wb') as file:
-        np.savez_compressed(file, **kept)
+        np.savez_compressed(file, **variables_to_store(path))
     return out
 
 
-def check_options(path, how, options):
-    """Refuses joints that were found with other options than a row's."""
-    defaults = '' if '--scales' in options else '--scales multi '
-    if sorted(how.split()) != sorted(f'{defaults}--decode subcell {options}'.split()):
-        raise InputError(
-            f'{path}: found with {how!r}, but the row has {options or "default settings"}'
-        )
+def variables_to_store(path: str) -> dict:
+    """The variables of a predictions.mat that are stored: joints as float32, origin and titles."""
+    stored = {}
+    for key, value in predictions.load_variables(path).items():
+        if '_pred_' in key:
+            stored[key] = value.astype(np.float32)
+        elif key in ORIGIN_VARIABLES or '_title_' in key:
+            stored[key] = value
+    return stored
 
 
-def stored_path(folder, name):
+def check_complete(path: str, predicted: predictions.Predictions, count: int) -> None:
+    """Raises InputError unless these are predictions of all `count` test people, in order."""
+    if predicted.split != 'test' or not np.array_equal(predicted.rows, np.arange(count)):
+        raise InputError(f'{path}: expected predictions of all {count} test people, in order')
+
+
+def check_options(path: str, how: str, options: str) -> None:
+    """Raises InputError if predictions were made with other options than those of a row.
+
+    Args:
+        path: file of the predictions.
+        how: the options that the file states.
+        options: the options of the row.
+    """
+    defaults = ['--decode', 'subcell']
+    if '--scales' not in options:
+        defaults += ['--scales', 'multi']
+    if sorted(how.split()) != sorted(defaults + options.split()):
+        stated = options or 'default settings'
+        raise InputError(f'{path}: predicted with {how!r}, but the row has {stated}')
+
+
+def stored_path(folder: str, name: str) -> str:
+    """The path of a stored file."""
     return os.path.join(folder, f'{name}.npz')
 
 
-def names():
-    """Of all files that the rows need."""
+def file_names() -> list[str]:
+    """The names of all files that the rows need, each once."""
     return list(dict.fromkeys(row.name for row in ROWS))
 
 
 # ---------------------------------------------------------------- tables
 
 
-def stored_errors(folder, data) -> dict:
-    """{Row: errors [1016, 9] in % of the normaliser} of the rows whose file is stored."""
+def stored_errors(folder: str, data: str) -> dict[Row, np.ndarray]:
+    """{Row: errors [1016, 9] in % of the normaliser}, of the rows that have a stored file."""
     manifest = read_manifest(data)
     truth = detection_rates.read_truth(data, manifest, 'test')
     result = {}
     for row in ROWS:
         path = stored_path(folder, row.name)
         if os.path.exists(path):
-            found = predictions.read(path, manifest)
-            check_options(path, found.how, row.options)
-            result[row] = detection_rates.score(found, truth, NORMALISER)[TITLES[row.output]]
+            predicted = predictions.read(path, manifest)
+            check_options(path, predicted.how, row.options)
+            scored = detection_rates.score(predicted, truth, NORMALISER)
+            result[row] = scored[TITLES[row.output]]
     return result
 
 
-def groups():
-    """Columns of joints of each of COLUMNS."""
+def column_groups() -> list:
+    """The indices of the joints that each of COLUMNS averages."""
     by_label = dict(detection_rates.row_groups(flic.JOINTS))
     return [by_label[label] for label in COLUMNS]
 
 
-def cells(errors):
-    """The cells of a row, without bold print: ['80.9', ...]."""
+def rate_cells(errors: np.ndarray) -> list[str]:
+    """The rates of errors [n, 9], a cell for each of COLUMNS: ['80.9', ...]."""
     rates = detection_rate(errors, RADIUS)
-    return [f'{rates[group].mean():.1f}' for group in groups()]
+    return [f'{rates[group].mean():.1f}' for group in column_groups()]
 
 
-def rate_table(errors):
-    """Markdown of {Row: errors}."""
-    rows = [(row.label, row.weights, row.options, *cells(error)) for row, error in errors.items()]
+def rate_table(errors: dict[Row, np.ndarray]) -> str:
+    """The rates as a Markdown table, a line for each Row of `errors`."""
+    rows = []
+    for row, row_errors in errors.items():
+        rows.append((row.label, row.weights, row.options, *rate_cells(row_errors)))
     return markdown(('', 'weights', 'options', *COLUMNS), rows, left=3)
 
 
-def interval_cells(errors, clusters):
-    """['78.9 to 82.8', ...], one of each of COLUMNS."""
-    return [
-        detection_rates.interval_text(pair)
-        for pair in intervals.rate_intervals(errors, RADIUS, groups(), clusters)
-    ]
+def interval_cells(errors: np.ndarray, clusters) -> list[str]:
+    """The 95 % intervals of the rates, a cell for each of COLUMNS: ['78.9 to 82.8', ...].
+
+    Args:
+        errors: [n, 9], in % of the normaliser.
+        clusters: the film of each person, if films are resampled; None: people are resampled.
+    """
+    pairs = intervals.rate_intervals(errors, RADIUS, column_groups(), clusters)
+    return [detection_rates.interval_text(pair) for pair in pairs]
 
 
-def interval_table(errors, films):
-    """Markdown of the 95 % intervals of {Row: errors}, over people and over films."""
-    rows = [
-        (row.label, row.weights, over, *interval_cells(error, clusters))
-        for row, error in errors.items()
-        for over, clusters in (('people', None), ('films', films))
-    ]
+def interval_table(errors: dict[Row, np.ndarray], films) -> str:
+    """The 95 % intervals as a Markdown table: two lines for each Row, over people and over films."""
+    rows = []
+    for row, row_errors in errors.items():
+        for resampled, clusters in (('people', None), ('films', films)):
+            cells = interval_cells(row_errors, clusters)
+            rows.append((row.label, row.weights, resampled, *cells))
     return markdown(('', 'weights', '95 % interval over', *COLUMNS), rows, left=3)
 
 
-def missing(errors) -> list[str]:
-    """What is not stored: 'NAME (main.py --restore WEIGHTS OPTIONS)'."""
-    lines = {
-        row.name: f'{row.name} (main.py --restore {row.weights} {row.options}'.rstrip() + ')'
-        for row in ROWS
-        if row not in errors
-    }
+def missing_files(errors: dict[Row, np.ndarray]) -> list[str]:
+    """The files that are not stored, each as 'NAME (main.py --restore WEIGHTS OPTIONS)'."""
+    lines = {}
+    for row in ROWS:
+        if row not in errors:
+            command = f'main.py --restore {row.weights} {row.options}'.rstrip()
+            lines[row.name] = f'{row.name} ({command})'
     return list(lines.values())
 
 
@@ -177,23 +205,25 @@ def missing(errors) -> list[str]:
 
 
 def parse_arguments():
+    """The command line's options."""
     parser = Parser(description=__doc__)
     parser.add_argument(
         '--data', default='arrays', metavar='FOLDER', help="FLIC's arrays (default: %(default)s)"
     )
     parser.add_argument(
-        '--folder', default=FOLDER, help='of the stored joints (default: %(default)s)'
+        '--folder', default=FOLDER, help='folder of the stored predictions (default: %(default)s)'
     )
     parser.add_argument(
         '--store',
         nargs=2,
         metavar=('FILE', 'NAME'),
-        help='keep a predictions.mat as FOLDER/NAME.npz',
+        help='store the predictions of FILE, a predictions.mat, as FOLDER/NAME.npz',
     )
     return parser.parse_args()
 
 
 def main():
+    """Stores a file of predictions, or prints both tables."""
     args = parse_arguments()
     if args.store:
         print(store(*args.store, args.folder, read_manifest(args.data)))
@@ -203,7 +233,7 @@ def main():
         films = detection_rates.read_truth(args.data, read_manifest(args.data), 'test').films
         print(f'{rate_table(errors)}\n\n{interval_table(errors, films)}\n')
     print(f'Detection rates in % at radius {RADIUS} of ‖{NORMALISER}‖, sides swapped.')
-    if absent := missing(errors):
+    if absent := missing_files(errors):
         print(f'not stored in {args.folder}: {", ".join(absent)}')
 
 

@@ -48,7 +48,7 @@ def recomputed(real_arrays):
     )
     return {
         (row.weights, row.label): {
-            'rates': rate_tables.cells(error),
+            'rates': rate_tables.rate_cells(error),
             'people': rate_tables.interval_cells(error, None),
             'films': rate_tables.interval_cells(error, truth.films),
         }
@@ -167,17 +167,17 @@ def test_stored_and_printed(made, monkeypatch, capsys):
 @pytest.mark.parametrize(
     'name, changes, message',
     [
-        ('third', {}, "third is no row's file: one of quarter_flip, "),
-        ('quarter', {}, f'p.mat: found with {HOW!r}, but the row has default settings'),
+        ('third', {}, 'no row uses the file third; expected one of quarter_flip, '),
+        ('quarter', {}, f'p.mat: predicted with {HOW!r}, but the row has default settings'),
         (
             'quarter_flip',
             {'found_with': '--scales single --decode subcell'},
-            'found with .* the row has --flip_average',
+            'predicted with .* the row has --flip_average',
         ),
         (
             'quarter_flip',
             {'index': np.array([[0, 1, 2, 3, 5, 4]])},
-            'p.mat: not of all 6 test people in order',
+            'p.mat: expected predictions of all 6 test people, in order',
         ),
         ('quarter_flip', {'data_id': 'another'}, 'made from the arrays'),
     ],
@@ -194,7 +194,7 @@ def test_a_stored_file_of_other_options_is_refused(made, monkeypatch):
     run(monkeypatch, '--store', 'p.mat', 'quarter_flip')
     os.rename('kept/quarter_flip.npz', 'kept/eighth.npz')
     with pytest.raises(
-        InputError, match=r'eighth\.npz: found with .*, but the row has default settings'
+        InputError, match=r'eighth\.npz: predicted with .*, but the row has default settings'
     ):
         run(monkeypatch)
 
@@ -206,5 +206,6 @@ def test_rows_have_names_of_their_own():
         == len(ROWS)
     )
     assert all(
-        len({row.options for row in ROWS if row.name == name}) == 1 for name in rate_tables.names()
+        len({row.options for row in ROWS if row.name == name}) == 1
+        for name in rate_tables.file_names()
     )
