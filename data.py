@@ -11,10 +11,10 @@ r"""Makes the arrays that training reads from a data set's annotations and pictu
         --images FLIC-full/images FLIC/images                               # FLIC-plus -> arrays_plus
 
 FLIC's frames have one size and become one array of 5 GB, which is read frame by frame.  Left and right of people seen
-from behind (shoulders and hips both crossed) are exchanged, so that "left" is the side on the picture's right; these
-people are counted and named.  In heat maps, a joint outside the frame moves to the nearest cell.  Pictures of the other
-data sets stay where they are, and must stay there: each is decoded once to check it, and again for each use.  Joints are
-written as annotated, in pixels.  Arrays appear under their final names when all are complete; those of the same source
+from behind (shoulders and hips both crossed) are swapped: labels are observer-centric, so "left" is on the picture's
+right.  These people are counted and named.  In heat maps, a joint outside the frame moves to the nearest cell.
+Pictures of the other data sets stay where they are, and must stay there: each is decoded once to check it, and again
+for each use.  Joints are written as annotated, in pixels.  Arrays appear under their final names when all are complete; those of the same source
 are replaced, with a note, those of another source and another program's manifest.json never.
 
 datasets/{flic,lsp,mpii,coco,custom}.py describe what is read of each data set and who the test people are;
@@ -34,6 +34,7 @@ from jointpose.annotations import overlap
 from jointpose.datasets import array_writer, arrays, custom, flic, flic_plus, records
 from jointpose.media.images import read_image, size_mismatch
 from jointpose.utils import cli, folders, progress
+from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
 from jointpose.vision.joints import coco_name
 
@@ -270,7 +271,7 @@ def skip_unreadable(people, frames, n_workers):
     errors = in_parallel(error_or_none, frames, n_workers)
     bad = sorted(set(filter(None, errors)))
     n_left_out = sum(map(bool, errors))
-    print(f'left out: {n_left_out} people on {len(bad)} pictures', *bad, sep='\n  ')
+    print(f'left out: {counted_people(n_left_out)} on {len(bad)} pictures', *bad, sep='\n  ')
     kept = [row for row, error in enumerate(errors) if not error]
     return people.select(np.array(kept, int)), [frames[row] for row in kept]
 
@@ -347,7 +348,7 @@ def check_pictures(part, root, n_workers, skip, split):
     good = records.keep_pictures(part, is_good)
     if bad:
         n_left_out = len(part.people) - len(good.people)
-        print(f'{split}: left out: {n_left_out} people on {len(bad)} pictures')
+        print(f'{split}: left out: {counted_people(n_left_out)} on {len(bad)} pictures')
         print('  ' + listed(bad, separator='\n  '))
     return good
 
@@ -425,7 +426,7 @@ def report_joints(joints_xy):
     is_outside = is_labelled & (flic.clamp_to_frame(joints_xy) != joints_xy).any(axis=2)
     lines = [
         f'joints outside the frame, clamped in the heat maps: {is_outside.sum()} '
-        f'({is_outside.any(axis=1).sum()} people)'
+        f'({counted_people(is_outside.any(axis=1).sum())})'
     ]
     unlabelled = []
     for joint, n in zip(flic.JOINTS, (~is_labelled).sum(axis=0)):
@@ -475,7 +476,7 @@ def doubtful_sides(backward):
     return [
         f'look at the labels: {" and ".join(doubtful)} people seem to be seen from behind. If they '
         'are not, their labels call the picture\'s left "left"; it must be the person\'s own '
-        '(exchange the names of the joints)'
+        '(swap the names of the joints)'
     ]
 
 

@@ -50,6 +50,7 @@ from jointpose.metrics import intervals
 from jointpose.metrics.key_points import MAX_RADIUS
 from jointpose.utils import outputs
 from jointpose.utils.cli import Parser, run_script
+from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
 from jointpose.utils.terminal import printable
@@ -155,7 +156,7 @@ def evaluate_people(options, manifest, data_set, path):
     found = predictions.read(path, manifest)
     split = load_split(options.data, found.split, manifest)
     tables = data_set.tables(found.models, split.joints[found.rows], split.people[found.rows])
-    print(f'{found.split} split, {len(found.rows)} people\n')
+    print(f'{found.split} split, {counted_people(len(found.rows))}\n')
     print_tables(tables)
 
 
@@ -199,7 +200,7 @@ def evaluate_rates(options, manifest, path):
 
     curves = rate_curves.rate_curves(errors, found.joints)
     n_people = len(found.rows)
-    title = f'{found.split} split, {n_people} people, sides {options.sides}'
+    title = f'{found.split} split, {counted_people(n_people)}, sides {options.sides}'
     rate_curves.write_csv(f'{options.out}.csv', curves, n_people, options.normaliser, options.sides)
     rate_curves.plot(f'{options.out}.png', curves, title, options.normaliser)
     print(f'curves: {options.out}.png, {options.out}.csv')
@@ -229,7 +230,7 @@ def print_intervals(errors, joints, films):
     n_people = len(films)
     print(f'\n{interval_table(errors, joints, films)}\n')
     print(
-        f'{intervals.LEVEL} % intervals: bootstrap over {n_people} people and over '
+        f'{intervals.LEVEL} % intervals: bootstrap over {counted_people(n_people)} and over '
         f'{len(set(films))} films, {intervals.DRAWS} draws each; they do not include the '
         'variation between training seeds'
     )

@@ -177,7 +177,7 @@ def test_bad_pictures_are_refused_or_left_out(flic_like, tmp_path, fault, word):
     refused(run('--meta', meta, '--images', images, '--out', out), out, victim, word)
     result = run('--meta', meta, '--images', images, '--out', out, '--skip_missing')
     assert (
-        result.returncode == 0 and victim in result.stdout and 'left out: 1 people' in result.stdout
+        result.returncode == 0 and victim in result.stdout and 'left out: 1 person' in result.stdout
     )
     assert sum(arrays.read_manifest(out)['counts'].values()) == 9
 

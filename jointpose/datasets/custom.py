@@ -4,7 +4,7 @@ People need labels of both shoulders and both hips, hidden or visible.  Each is 
 size in which the person's size is SIZE pixels, the median of FLIC's training people: the pretrained network knows people
 of this size, and systems/tompson/people_search.py crops people to it.  Unlabelled elbows, wrists and noses count in no
 loss, prior or rate.  All else is as in FLIC: left and right of people seen from behind (shoulders and hips both crossed)
-are exchanged, and the torso is the mean of shoulders and hips.  FLIC's torsobox is a detection; here it is a box of the
+are swapped, and the torso is the mean of shoulders and hips.  FLIC's torsobox is a detection; here it is a box of the
 median size around the torso, so main.py's --torso_from makes no difference.
 
 Key points are found by their names in the file's categories (annotations/coco_people.py); others are ignored.  Of one

@@ -76,7 +76,10 @@ class Flic(DataSet):
         ('nose', 'rsho'),
     )
     normaliser = NORMALISER
-    side_convention = "left is the person's own left if seen from the front: people seen from behind come out exchanged"
+    side_convention = (
+        "left is the person's own left if seen from the front; left and right of people seen from "
+        'behind are swapped (observer-centric)'
+    )
     frame_size = (HEIGHT, WIDTH)
     rate_name = 'detection rate at radius 10'
     hit_radius = 0.1
@@ -147,12 +150,12 @@ def torso_from_box(joints_xy: np.ndarray, torsobox: np.ndarray) -> np.ndarray:
 
 
 def swap_sides(joints_xy: np.ndarray) -> np.ndarray:
-    """Exchanges left and right; positions stay: [..., 9 or 10, 2] -> the same shape."""
+    """Swaps left and right; positions stay: [..., 9 or 10, 2] -> the same shape."""
     return joints_xy[..., list(FLIP[: joints_xy.shape[-2]]), :]
 
 
 def to_observer_sides(joints_xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Exchanges left and right of people seen from behind.
+    """Swaps left and right of people seen from behind.
 
     Returns:
         Observer-centric joints [n, 9, 2], and who is seen from behind, bool [n].

@@ -25,6 +25,7 @@ from jointpose.datasets import arrays
 from jointpose.evaluation.pose import Pose
 from jointpose.metrics.average_precision import coco_result
 from jointpose.utils import files, mat_files, outputs
+from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
 from jointpose.utils.numpy_files import read_npz
 from jointpose.utils.tables import markdown
@@ -72,9 +73,9 @@ def described(path: str) -> str | None:
     found = [name for name in variables if '_pred_' in name]
     if not found or not {'data_id', 'split'} <= set(variables):
         return None
-    n_people = variables[found[0]].shape[-1]
+    people = counted_people(variables[found[0]].shape[-1])
     run = ''.join(variables.get('run', ()))
-    return f'of run {run}, {n_people} people' if run else f'of {n_people} people'
+    return f'of run {run}, {people}' if run else f'of {people}'
 
 
 def _is_empty_list(path):

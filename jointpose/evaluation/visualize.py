@@ -4,11 +4,11 @@
     python show.py --data arrays --swapped                        only people seen from behind
     python show.py predictions.mat --data arrays --out poses.jpg [--people 12] [--worst]
 
-Blue with an L is the left side, orange with an R the right one, pink the trunk; beside predictions, the annotation is
-thin and white.  People seen from behind have a yellow frame: of FLIC and of custom data, left and right of these are
-exchanged, so that L is always on the picture's right.  Each caption is the picture's name, or the mean error over the
-joints in % of the data set's unit (FLIC: ||lhip - rsho||).  Pictures of whole scenes are cut to the person and some
-surroundings.
+Blue with an L is the left side, orange with an R the right one, pink the trunk.  Beside predictions,
+the annotation is thin and white.  People seen from behind have a yellow frame.  FLIC and custom data
+are observer-centric: left and right of these people are swapped, so L is always on the picture's
+right.  Each caption is the picture's name, or the mean error over the joints in % of the data set's
+unit (FLIC: ||lhip - rsho||).  Pictures of whole scenes are cut to the person and some surroundings.
 """
 
 if __name__ == '__main__':
@@ -23,6 +23,7 @@ from jointpose import datasets
 from jointpose.datasets import arrays, flic
 from jointpose.evaluation import predictions
 from jointpose.utils import cli, outputs
+from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops
 from jointpose.vision.affine import transform_points
@@ -39,6 +40,7 @@ AROUND = 1.3  # sides of what is shown, in those of the person's box
 COLUMNS = 4
 LETTERED = ('sho', 'hip', 'wri', 'ank')  # joints that get an L or R
 BEHIND = rgb('#f0e442')  # frame around people seen from behind
+SOURCES = {'own': 'custom data', 'flic_plus': 'FLIC-plus'}  # of a manifest, in words
 
 
 def draw_sides(image, joints_xy, joints, visible):
@@ -72,7 +74,7 @@ def tile(image, person, data_set, found_xy, caption, behind):
     draw_sides(image, shown_xy, data_set.joints, visible)
     if behind:
         cv2.rectangle(image, (1, 1), (TILE[0] - 2, TILE[1] - 2), BEHIND, 3)
-        write_text(image, 'from behind' + ', sides exchanged' * whole, (8, 20), 0.5, BEHIND)
+        write_text(image, 'from behind' + ', sides swapped' * whole, (8, 20), 0.5, BEHIND)
     write_text(image, caption, (8, TILE[1] - 10), 0.45, TRUTH_COLOUR)
     return image
 
@@ -85,8 +87,8 @@ def seen_from_behind(people, data_set):
     return labelled & data_set.faces_backward(people.joints)
 
 
-def wrongly_exchanged(people, data_set):
-    """Of FLIC's arrays, who was not seen from behind as annotated, but exchanged: bool [n]."""
+def wrongly_swapped(people, data_set):
+    """Who of FLIC's arrays is swapped without being annotated as seen from behind: bool [n]."""
     annotated_xy = flic.swap_sides(people.joints)
     return people.people['backward'] & ~data_set.faces_backward(annotated_xy)
 
@@ -114,14 +116,14 @@ def annotated_tiles(options, manifest, data_set):
         people = arrays.labelled_people(arrays.load_split(options.data, split, manifest))
         behind = seen_from_behind(people, data_set)
         rows = np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
-        print(f'{split}: {behind.sum()} of {len(behind)} people are seen from behind')
+        print(f'{split}: {behind.sum()} of {counted_people(len(behind))} seen from behind')
         if (
             'backward' in people.people.dtype.names
-            and (wrong := wrongly_exchanged(people, data_set)).any()
+            and (wrong := wrongly_swapped(people, data_set)).any()
         ):
             print(
-                f'{split}: sides of {wrong.sum()} people are exchanged though only their hips cross, as data.py once '
-                'did: run it again'
+                f'{split}: left and right of {counted_people(wrong.sum())} are swapped '
+                'though only the hips cross: an earlier data.py made these arrays; run it again'
             )
         for row in spread(rows, (options.people + len(splits) - 1 - i) // len(splits)):
             caption = f'{split} {people.people["file"][row]}'
@@ -184,7 +186,7 @@ def parse_options():
     parser.add_argument(
         '--split',
         choices=(*arrays.SPLITS, 'both'),
-        help='whose annotations (default: both); predictions have their own',
+        help='split to draw the annotations of (default: both); predictions name their own',
     )
     parser.add_argument(
         '--out',
@@ -198,7 +200,8 @@ def parse_options():
     parser.add_argument(
         '--swapped',
         action='store_true',
-        help='only people seen from behind, whose sides data.py exchanges in FLIC and custom data',
+        help='only people seen from behind: data.py swaps their left and right in FLIC and custom '
+        'data',
     )
     parser.add_argument(
         '--worst', action='store_true', help='the worst ones; else evenly spread over the file'
@@ -208,11 +211,17 @@ def parse_options():
         parser.error('--worst goes with predictions')
     if options.split and options.predictions:
         parser.error(
-            f'--split {options.split}: goes with annotations only; {options.predictions} says of which split '
-            'its people are'
+            f'--split {options.split}: only goes with annotations; {options.predictions} names its own '
+            'split'
         )
     options.split = options.split or 'both'
     return options
+
+
+def source_of(manifest):
+    """The name of the data set that arrays were made from."""
+    source = manifest['settings'].get('source', manifest['dataset'])
+    return SOURCES.get(source, source)
 
 
 def main():
@@ -232,10 +241,10 @@ def main():
     write_image(options.out, tile_grid(tiles, COLUMNS), MARK)
     print(
         outputs.replacement_note(options.out, former) or options.out,
-        f'{len(tiles)} people',
+        counted_people(len(tiles)),
         sep=': ',
     )
-    print(f'{manifest["dataset"]}: {data_set.side_convention}')
+    print(f'{source_of(manifest)}: {data_set.side_convention}')
 
 
 if __name__ == '__main__':

@@ -56,6 +56,7 @@ from jointpose.media.images import UnreadableMedia
 from jointpose.media.sources import Source
 from jointpose.training import stopping
 from jointpose.utils import outputs, progress
+from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log
 
@@ -113,8 +114,7 @@ def summary(document: dict) -> str:
     annotations = document['annotations']
     n_low = sum('low_score' in annotation for annotation in annotations)
     n_people = sum('duplicate' not in annotation for annotation in annotations) - n_low
-    noun = 'person' if n_people == 1 else 'people'
-    text = f'{n} picture{"s" * (n != 1)}, {n_people} {noun}'
+    text = f'{n} picture{"s" * (n != 1)}, {counted_people(n_people)}'
     return text + (f', {n_low} below the threshold' if n_low else '')
 
 

@@ -136,8 +136,8 @@ def add_calls(parser, system, systems):
     )
     pictures = group(
         parser,
-        'pictures of your own',
-        'prediction on custom images, with --restore; needs no arrays',
+        'custom images',
+        'prediction with --restore; needs no arrays',
     )
     add(
         pictures,

@@ -389,17 +389,17 @@ def test_doubtful_labels_are_said(folder):
         for h in (200, 190, 0)
     ]
     assert lower[0] == lower[2] == []  # the lowest joint is at 215, more than a tenth below 190
-    assert lower[1] == [line.format('joints of 1 people are far outside their pictures')]
+    assert lower[1] == [line.format('joints of 1 person are far outside their pictures')]
     corners = doubts(
         lambda people: people['box'].__setitem__((1, slice(2, 4)), (200, 230)), 'people'
     )
     assert corners == [
         line.format(
-            'boxes of 1 people reach far beyond their pictures; expected is [x, y, width, height]'
+            'boxes of 1 person reach far beyond their pictures; expected is [x, y, width, height]'
         )
     ]
     area = doubts(lambda people: people['area'].__setitem__(1, 17), 'people')
-    assert area == [line.format('areas of 1 people are less than a hundredth of their boxes')]
+    assert area == [line.format('areas of 1 person are less than a hundredth of their boxes')]
 
 
 # --- from file to score -------------------------------------------------------------------------------------------

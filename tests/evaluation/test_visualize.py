@@ -96,13 +96,13 @@ def test_who_is_seen_from_behind():
 
 
 def test_arrays_of_the_former_rule_are_known():
-    """From behind, exchanged rightly; only hips crossed, exchanged; only hips crossed, left as annotated."""
+    """From behind, swapped rightly; only hips crossed, swapped; only hips crossed, as annotated."""
     annotated = np.stack([FRONT[list(flic.FLIP)], FRONT, FRONT])
     annotated[1:, [6, 7]] = annotated[1:, [7, 6]]
     stored = np.zeros(3, flic.PERSON_DTYPE)
     stored['backward'] = [True, True, False]
     joints_xy = np.where(stored['backward'][:, None, None], flic.swap_sides(annotated), annotated)
-    assert visualize.wrongly_exchanged(
+    assert visualize.wrongly_swapped(
         arrays.Split(None, joints_xy, stored, np.arange(3), 'train'), FLIC
     ).tolist() == [False, True, False]
 
@@ -143,3 +143,10 @@ def test_options_that_do_not_go_together(tmp_path):
     ):
         result = forked.run(['show.py', *arguments], cwd=tmp_path)
         assert result.returncode == 2 and words in result.stderr.splitlines()[-1], result.stderr
+
+
+@pytest.mark.parametrize(
+    'settings, name', [({}, 'flic'), ({'source': 'own'}, 'custom data'), ({'source': 'lsp'}, 'lsp')]
+)
+def test_data_of_any_source_is_named(settings, name):
+    assert visualize.source_of({'dataset': 'flic', 'settings': settings}) == name

@@ -141,7 +141,7 @@ def add_evaluation(parser: argparse.ArgumentParser) -> None:
         predict=False,
         help='use the inferred instead of the ground-truth torso',
     )
-    pictures = group(parser, 'pictures of your own')
+    pictures = group(parser, 'custom images')
     add(
         pictures,
         '--threshold',
