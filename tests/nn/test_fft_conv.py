@@ -195,7 +195,7 @@ def test_inside_a_while_loop():
 
 def test_refuses_even_filters_and_unknown_methods():
     x = tf.zeros([1, 9, 9, 1])
-    with pytest.raises(ValueError, match='odd square'):
+    with pytest.raises(ValueError, match='odd and square'):
         fft_conv.conv2d(x, tf.zeros([4, 4, 1, 1]), 'fft')
     with pytest.raises(ValueError, match='winograd'):
         fft_conv.conv2d(x, tf.zeros([3, 3, 1, 1]), 'winograd')
