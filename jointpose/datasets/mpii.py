@@ -63,6 +63,8 @@ LIMBS = (
     ('lelb', 'lwri'),
 )
 FIELDS = ('image', 'joints', 'joints_vis', 'center', 'scale')  # of HRNet's form
+# The annotation counts pixels from 1, at their centres: its 1 is the middle of the first, 0.5.
+FIRST_PIXEL = 0.5
 HEAD = ('head', 'neck')
 HEAD_SIZE = 0.6  # of the head box's diagonal
 HEAD_LINE = 0.8  # the distance between HEAD's joints, of the same
@@ -112,9 +114,9 @@ def drawn_person(file, body):
     last = xy.max(axis=0)
     return {
         'image': file,
-        'joints': np.where(visible[:, None] > 0, xy, -1).round(4).tolist(),
+        'joints': np.where(visible[:, None] > 0, xy + FIRST_PIXEL, -1).round(4).tolist(),
         'joints_vis': (visible > 0).astype(int).tolist(),
-        'center': ((first + last) / 2).round(1).tolist(),
+        'center': ((first + last) / 2 + FIRST_PIXEL).round(1).tolist(),
         'scale': round(1.15 * float((last - first).max()) / 200, 6),
     }
 
@@ -253,7 +255,9 @@ def build(files, joints_xy, visible, centres, scales, heads=None):
     """People in the order of their pictures' first appearance -> Annotated; heads: their sizes, if known."""
     names = list(dict.fromkeys(files))
     place = {name: i for i, name in enumerate(names)}
-    centres, scales = np.asarray(centres, np.float32), np.asarray(scales, np.float32)
+    joints_xy = joints_xy - FIRST_PIXEL
+    centres = np.asarray(centres, np.float32) - np.float32(FIRST_PIXEL)
+    scales = np.asarray(scales, np.float32)
     half = 100 * scales[:, None]
     line = records.distance(joints_xy, visible, *map(JOINTS.index, HEAD))
     return records.make_annotated(

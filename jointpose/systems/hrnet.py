@@ -14,10 +14,11 @@ sum.  There are 28,536,113 weights, biases, scales and offsets with COCO's 17 jo
 MPII's 16 (published: 28.5 M).  `--width` is the first branch's; all else is in proportion to it.
 
 A target is a Gaussian of 2 cells around the cell nearest to the joint, where cell (r, c) stands for
-the point (4c, 4r); the loss is half the mean squared difference over labelled joints.  A joint is a
-quarter of a cell from the peak of its map, towards the higher neighbour.  Maps of mirrored crops come
-back one cell too far left, and are shifted before averaging: a mirrored crop's point 4c is the crop's
-256 - 4c, cell 64 - c.  systems/base.py describes the interface.
+the centre of pixel (4r, 4c); the loss is half the mean squared difference over labelled joints.  A
+joint is a quarter of a cell from the peak of its map, towards the higher neighbour.  The authors' code
+counts pixels: the person's centre is the centre of the crop's pixel (128, 128).  Maps of mirrored
+crops come back almost a cell too far left (pixel i is pixel 255 - i), and are shifted by one before
+averaging.  systems/base.py describes the interface.
 """
 
 import numpy as np
@@ -28,10 +29,11 @@ from jointpose.nn.sums import ordered_sum
 from jointpose.nn.tf1 import tf
 from jointpose.options.scopes import add, group
 from jointpose.systems.base import Network, System
-from jointpose.vision import crops, heatmaps, map_images
+from jointpose.vision import affine, crops, heatmaps, map_images
 
 SIDE = 256  # of the crop, pixels
 STRIDE = 4  # of a cell, pixels
+PIXEL_CENTRE = 0.5  # the authors' coordinate i of a pixel is i + 0.5 of ours
 CELLS = SIDE // STRIDE
 SIGMA = 2  # of a target, cells
 REACH = 6  # of a target, cells
@@ -99,11 +101,11 @@ class HRNet(System):
         below = BELOW.get(self.options.dataset, 0) * person.scale
         centre = person.centre + np.array([0, below])
         extent = MARGIN * 200 * person.scale / zoom
-        return crops.crop_matrix(centre, (extent, extent), (SIDE, SIDE), degrees, mirrored)
+        matrix = crops.crop_matrix(centre, (extent, extent), (SIDE, SIDE), degrees, mirrored)
+        return affine.compose(matrix, affine.translate(PIXEL_CENTRE, PIXEL_CENTRE))
 
-    def crop(self, image, person, zoom=1, degrees=0, mirrored=False):
+    def crop(self, image, person, matrix, mirrored=False):
         """The Sample of a person's crop."""
-        matrix = self.crop_matrix(person, zoom, degrees, mirrored)
         flip = self.dataset.flip if mirrored else None
         return crops.crop_person(image, person, matrix, (SIDE, SIDE), flip)
 
@@ -117,15 +119,18 @@ class HRNet(System):
             degrees = np.clip(DEGREES * rng.normal(), -2 * DEGREES, 2 * DEGREES)
         mirrored = rng.random() < 0.5
         degrees, zoom = self.rotation_and_zoom(rng, degrees, 1 / extent)
-        return self.crop(image, person, zoom, degrees, mirrored)
+        return self.crop(image, person, self.crop_matrix(person, zoom, degrees, mirrored), mirrored)
 
     def test_sample(self, image, person):
-        return self.crop(image, person)
+        return self.crop(image, person, self.crop_matrix(person))
 
     def views(self, image, person):
         """The crop, and with --flip_average its mirror image."""
-        sides = (False, True)[: self.n_views]
-        return [self.crop(image, person, mirrored=mirrored) for mirrored in sides]
+        views = [self.test_sample(image, person)]
+        if self.options.flip_average:
+            mirrored = affine.compose(self.crop_matrix(person), affine.mirror((SIDE, SIDE)))
+            views.append(self.crop(image, person, mirrored, mirrored=True))
+        return views
 
     def encode(self, joints_xy, visible):
         """Maps [n, 64, 64, k], and a mask of those that count [n, k].
@@ -133,7 +138,7 @@ class HRNet(System):
         A joint counts if it is labelled and its Gaussian reaches into the crop.
         """
         k = len(self.joints)
-        cell = np.floor(joints_xy[:, :k] / STRIDE + 0.5)
+        cell = np.floor((joints_xy[:, :k] - PIXEL_CENTRE) / STRIDE + 0.5)
         near = ((cell >= -REACH) & (cell < CELLS + REACH)).all(axis=-1)
         counts = (near & (visible[:, :k] > 0)).astype(np.float32)
         cell = np.where(counts[..., None] > 0, cell, -2 * REACH)  # far enough for an empty map
@@ -177,14 +182,14 @@ class HRNet(System):
 
     def decode(self, output):
         """[n, 64, 64, k] -> one Pose a crop."""
-        joints_xy = STRIDE * heatmaps.decode_quarter_cell(output)
+        joints_xy = STRIDE * heatmaps.decode_quarter_cell(output) + PIXEL_CENTRE
         scores = np.clip(output.max(axis=(1, 2)), 0, 1)
         return [[pose(*person)] for person in zip(joints_xy, scores)]
 
     def export_outputs(self, network):
         maps = network.outputs['hrnet']
-        joints = tf.cast(STRIDE * peaks.peak_positions(maps, peaks.quarter_offset), tf.float32)
-        return {'joints': joints, 'heat_maps': maps}
+        cells = tf.cast(peaks.peak_positions(maps, peaks.quarter_offset), tf.float32)
+        return {'joints': STRIDE * cells + PIXEL_CENTRE, 'heat_maps': maps}
 
     # --- TensorBoard ----------------------------------------------------------------------------
 

@@ -199,8 +199,9 @@ def test_real_mpii_sample(tmp_path, monkeypatch):
             person = people.pop(str(record['file']))
             seen = np.array(person['joints_vis']) == 1
             np.testing.assert_array_equal(record['visible'], 2 * seen)
-            np.testing.assert_allclose(joints_xy[seen], np.array(person['joints'])[seen], rtol=1e-6)
-            np.testing.assert_allclose(record['centre'], person['center'])
+            expected_xy = np.array(person['joints'])[seen] - 0.5  # pixels are counted from 1
+            np.testing.assert_allclose(joints_xy[seen], expected_xy, rtol=1e-6)
+            np.testing.assert_allclose(record['centre'], np.array(person['center']) - 0.5)
             np.testing.assert_allclose(
                 record['box'][2:] - record['box'][:2], 200 * person['scale'], rtol=1e-5
             )
@@ -405,11 +406,11 @@ def test_the_official_file(tmp_path):
         'lwri': 2,
         'pelvis': 1,
     }
-    assert parts['train'].joints[0, 8].tolist() == [3, 4] and parts['train'].joints[
-        1, 15
-    ].tolist() == [7, 8]
+    assert parts['train'].joints[0, 8].tolist() == [2.5, 3.5]
+    assert parts['train'].joints[1, 15].tolist() == [6.5, 7.5]
     np.testing.assert_allclose(first['unit'], 0.6 * 50)  # a box of 30 x 40
-    assert second['centre'].tolist() == [205, 90] and second['box'].tolist() == [55, -60, 355, 240]
+    assert second['centre'].tolist() == [204.5, 89.5]
+    assert second['box'].tolist() == [54.5, -60.5, 354.5, 239.5]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import argparse
 
+import cv2
 import numpy as np
 import pytest
 
@@ -235,7 +236,63 @@ def test_crop_by_hand(dataset):
         (400 - half, 300 + below - half, 0, 0),
         (400 + half, 300 + below + half, 256, 256),
     ):
-        np.testing.assert_allclose(matrix @ [x, y, 1], [crop_x, crop_y], atol=1e-4)
+        np.testing.assert_allclose(matrix @ [x, y, 1], [crop_x + 0.5, crop_y + 0.5], atol=1e-4)
+
+
+def authors_matrix(centre, scale):
+    """The authors' matrix from an image's pixel numbers (from 0) to a 256x256 crop's, by three points.
+
+    centre: as MPII has it, counted from 1; scale likewise.  After lib/dataset/mpii.py and
+    lib/utils/transforms.py of deep-high-resolution-net.pytorch.
+    """
+    middle = np.array(centre) + [0, 15 * scale] - 1
+    side = 200 * 1.25 * scale
+    source = np.float32([middle, middle - [0, side / 2], middle - [side / 2, side / 2]])
+    target = np.float32([[128, 128], [128, 0], [0, 0]])
+    return cv2.getAffineTransform(source, target)
+
+
+def test_mpii_s_crop_joints_and_decoding_are_the_authors_own():
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (40, 60, 3), np.uint8)
+    image = cv2.resize(image, (600, 400))
+    annotated_xy = rng.uniform((150, 100), (450, 300), (len(mpii.JOINTS), 2))
+    centre = np.array([301.0, 188.0])
+    scale = 1.3
+    matrix = authors_matrix(centre, scale)
+    part = mpii.build(
+        ['a.jpg'], annotated_xy[None], np.full((1, len(mpii.JOINTS)), 2), [centre], [scale]
+    )
+    record = part.people[0]
+    person = crops.Person(
+        part.joints[0],
+        record['visible'],
+        record['box'],
+        record['centre'],
+        record['scale'],
+        record['unit'],
+        'a.jpg',
+    )
+    system = hrnet.HRNet(settings())
+    sample = system.test_sample(image, person)
+
+    expected = cv2.warpAffine(image, matrix, (256, 256), flags=cv2.INTER_LINEAR)
+    difference = np.abs(sample.image.astype(int) - expected)
+    assert difference.max() <= 2 and difference.mean() < 0.05
+
+    numbers = np.column_stack([annotated_xy - 1, np.ones(len(annotated_xy))]) @ matrix.T
+    cell = np.floor(numbers / 4 + 0.5).astype(int)
+    maps = system.encode(sample.joints_xy[None], np.ones((1, len(mpii.JOINTS))))['heat_maps'][0]
+    for joint, (column, row) in enumerate(cell):
+        assert maps[row, column, joint] == 1
+
+    ((found,),) = system.decode(maps[None])
+    in_image = found.joints_xy @ sample.to_image[:, :2].T + sample.to_image[:, 2]
+    inverse = cv2.invertAffineTransform(matrix)
+    for joint, (column, row) in enumerate(cell):
+        theirs = inverse @ [4 * column, 4 * row, 1] + 1  # counted from 1, before the quarter cell
+        ours = in_image[joint] + 0.5
+        assert np.abs(ours - theirs).max() < 1.01 * scale * 250 / 256 + 1e-3
 
 
 def test_augmentation_is_of_the_published_ranges():
@@ -281,7 +338,7 @@ def test_targets_by_loops():
     for n, j in np.ndindex(3, k):
         expected, counts = np.zeros((64, 64)), 0
         if visible[n, j]:
-            column, row = (int(np.floor(v / 4 + 0.5)) for v in joints_xy[n, j])
+            column, row = (int(np.floor((v - 0.5) / 4 + 0.5)) for v in joints_xy[n, j])
             counts = int(-6 <= column < 70 and -6 <= row < 70)
             for r in range(max(row - 6, 0), min(row + 7, 64)):
                 for c in range(max(column - 6, 0), min(column + 7, 64)):
