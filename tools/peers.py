@@ -278,8 +278,8 @@ def command(peer: Peer, cache: str) -> list[str]:
     """What runs a network's side program on its model."""
     model = os.path.join(cache, 'node_modules', peer.model)
     if peer is MOVENET:
-        return ['node', os.path.join(TOOLS, 'side_movenet.js'), cache, model]
-    return [python_of(cache), os.path.join(TOOLS, 'side_blazepose.py'), model]
+        return ['node', os.path.join(TOOLS, 'peer_movenet.js'), cache, model]
+    return [python_of(cache), os.path.join(TOOLS, 'peer_blazepose.py'), model]
 
 
 def check_model(peer: Peer, cache: str) -> None:

@@ -1,22 +1,29 @@
-"""BlazePose on crops, a side of peers.py, in TensorFlow Lite on one thread.
+"""BlazePose on crops, for peers.py, in TensorFlow Lite on one thread.
 
-    PYTHON side_blazepose.py MODEL.tflite < crops > answers
+    python peer_blazepose.py MODEL.tflite < crops > answers
 
 A crop is 256 x 256 x 3 bytes, RGB.  For each one, 195 float32 are written: x, y, z (in pixels of the crop), visibility
 and presence, both before the sigmoid, of 39 landmarks; then a float32, the processor seconds that this took.
 """
 
+import argparse
 import sys
 import time
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 SIZE = 256
 
 
 def main():
-    network = Interpreter(sys.argv[1], num_threads=1)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('model', help='file of the landmark network')
+    model = parser.parse_args().model
+    from ai_edge_litert.interpreter import Interpreter  # in the environment of peers.py alone
+
+    network = Interpreter(model, num_threads=1)
     network.allocate_tensors()
     taken = network.get_input_details()[0]['index']
     landmarks = network.get_output_details()[0]['index']

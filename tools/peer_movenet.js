@@ -1,6 +1,6 @@
 // MoveNet on crops, a side of peers.py, in TensorFlow.js on WebAssembly.
 //
-//     node side_movenet.js NODE_FOLDER MODEL.json < crops > answers
+//     node peer_movenet.js NODE_FOLDER MODEL.json < crops > answers
 //
 // NODE_FOLDER has the node_modules.  A crop is 192 x 192 x 3 bytes, RGB.  For each one, 51 float32 are written: y, x (in
 // sizes of the crop) and score of COCO's 17 key points; then a float32, the processor seconds that this took.
