@@ -203,6 +203,13 @@ def annotation_files(options, data_set):
     if options.synthetic:
         folder = os.path.join(options.out, f'synthetic_{data_set.name.upper()}')
         return data_set.write_synthetic(folder, options.synthetic, options.seed)
+    for path in options.meta:
+        if not os.path.exists(path):
+            option = '--coco' if options.coco else '--meta'
+            raise InputError(
+                f'{path}: no such file: name the annotation file with {option}, or draw people with '
+                '--synthetic N'
+            )
     return options.meta, options.images * (len(options.meta) // len(options.images))
 
 

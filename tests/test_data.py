@@ -189,7 +189,7 @@ def test_bad_meta_is_refused(flic_like, tmp_path):
         run('--meta', tmp_path / 'no.mat', '--images', images, '--out', out),
         out,
         'no.mat',
-        'no such file',
+        'no such file: name the annotation file with --meta, or draw people with --synthetic N',
     )
     scipy.io.savemat(tmp_path / 'foreign.mat', {'x': np.eye(3)})
     refused(

@@ -818,7 +818,7 @@ def test_a_file_that_crashes_the_reader_is_one_line(body, tmp_path):
 @pytest.mark.parametrize(
     'argv, reason',
     [
-        (['absent.mat'], 'absent.mat: no such file'),
+        (['absent.mat'], 'no such file: main.py --restore RUN --predictions absent.mat writes it'),
         (['p.mat', '--data', 'elsewhere'], 'run data.py first'),
         (['p.mat', '--out', 'absent/curves'], 'absent/curves.csv: cannot be written'),
     ],

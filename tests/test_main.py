@@ -94,6 +94,13 @@ def test_a_run_s_name_may_be_misspelt(untrained, name, meant):
         checkpoint.find(str(untrained / 'models_ex'), name)
 
 
+def test_without_a_run_it_is_said_what_to_do(tmp_path):
+    with pytest.raises(InputError, match=r'no checkpoint there; train first .*--restore RUN'):
+        checkpoint.find(str(tmp_path), None)
+    with pytest.raises(InputError, match=r"no run 'pretrained/none' in .*, and no such folder"):
+        checkpoint.find(str(tmp_path), 'pretrained/none')
+
+
 def test_the_restored_run_s_system_has_the_say(tmp_path):
     """Its own options are understood without --system; --system goes first; a damaged checkpoint says nothing."""
     for step, system in ((1, 'spm'), (2, 'hrnet'), (3, 'cpm')):

@@ -211,10 +211,12 @@ def find(model_path: str, name: str | None = None, option: str = '--restore') ->
             print(terminal.printable(f'warning: skipped: {error}'), file=sys.stderr)
     if name and not paths and not os.path.lexists(name):
         raise InputError(
-            f'{option}: no run {name!r} in {model_path}{_suggestion(model_path, name)}'
+            f'{option}: no run {name!r} in {model_path}, and no such folder'
+            f'{_suggestion(model_path, name)}'
         )
     problem = 'no usable checkpoint' if paths else 'no checkpoint there'
-    raise InputError(f'{option}: {name or model_path}: {problem}')
+    advice = '' if name or paths else f'; train first (--train), or name one: {option} RUN'
+    raise InputError(f'{option}: {name or model_path}: {problem}{advice}')
 
 
 def _suggestion(model_path, name):

@@ -240,7 +240,14 @@ def _check_shape(pred, shape, name):
 
 
 def dataset_of(path: str) -> str:
-    """Returns the name of the data set that a file is about; 'flic' where the file does not say."""
+    """Returns the name of the data set that a file is about; 'flic' where the file does not say.
+
+    Raises InputError if there is no such file.
+    """
+    if not os.path.exists(path):
+        raise InputError(
+            f'{path}: no such file: main.py --restore RUN --predictions {path} writes it'
+        )
     if path.lower().endswith('.json'):
         return next(name for name in datasets.names() if datasets.load(name).multi_person)
     for key in load_variables(path):
