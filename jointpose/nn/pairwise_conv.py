@@ -12,7 +12,7 @@ All have the same arguments and results:
     priors   float32 [k, 2h, 2w], one for each of k pairs, indexed by displacement + (h, w)
     maps     float32 [s, n, h, w]
     senders  for each pair, the index of its map
-    keep_spectra   cache the priors' transforms (spectrum_cache.filled); only `stacked` can
+    keep_spectra   cache the priors' transforms (spectrum_cache.filled); only `stacked` does
     returns  k x [n, h, w]:  sum over cells q of  priors[pair][p - q + (h, w)]  maps[sender][q]
 """
 
@@ -31,12 +31,15 @@ def stacked(
     """By Fourier transforms, all pairs at once."""
     h, w = maps.shape.as_list()[2:]
     size = [2 * h, 2 * w]
-    e = tf.signal.rfft2d(priors)  # [k, 2h, w+1]
+    prior_spectra = tf.signal.rfft2d(priors)  # [k, 2h, w+1]
     if keep_spectra:
-        e = spectrum_cache.cached(e)
-    m = tf.gather(tf.signal.rfft2d(maps, size), senders)  # [k, n, 2h, w+1]
-    out = tf.signal.irfft2d(e[:, None] * m, size)  # [k, n, 2h, 2w]
-    return tf.unstack(tf.nn.relu(out[:, :, h:, w:]))  # rounding may go below 0
+        prior_spectra = spectrum_cache.cached(prior_spectra)
+    map_spectra = tf.signal.rfft2d(maps, size)  # [s, n, 2h, w+1]
+    map_spectra = tf.gather(map_spectra, senders)  # [k, n, 2h, w+1]
+    products = prior_spectra[:, None] * map_spectra  # [k, n, 2h, w+1]
+    sums = tf.signal.irfft2d(products, size)  # [k, n, 2h, 2w]
+    messages = tf.nn.relu(sums[:, :, h:, w:])  # rounding may go below 0
+    return tf.unstack(messages)
 
 
 def direct(
@@ -45,7 +48,8 @@ def direct(
     """By tf.nn.conv2d: a prior is the image, and the maps, rotated by 180 degrees, are its filters.
 
     Row 0 and column 0 of the valid part belong to displacements by h and w, which no two cells of a
-    map have."""
+    map have.
+    """
     filters = tf.transpose(tf.reverse(maps, [2, 3]), [0, 2, 3, 1])  # [s, h, w, n]
     filters = tf.unstack(filters[:, :, :, None])  # s x [h, w, 1, n]
     images = tf.unstack(priors[:, None, ..., None])  # k x [1, 2h, 2w, 1]
@@ -69,32 +73,49 @@ def matmul(
     outside of its result.
     """
     h, w = maps.shape.as_list()[2:]
+    s = maps.shape.as_list()[0]
+    k = len(senders)
     bases = _dft_bases(h, w)
-    e = _spectra(tf.cast(priors, tf.float64), bases.all_rows, bases.all_columns)
-    e = tf.cast(e, tf.float32)  # [k, 4h, w+1]
-    m = _spectra(tf.reshape(maps, [-1, h, w]), bases.rows, bases.columns)  # [s n, 4h, w+1]
-    m = tf.reshape(m, [maps.shape.as_list()[0], -1, 4 * h, w + 1])
-    m = tf.gather(m, senders)  # [k, n, 4h, w+1]
-    product = tf.reshape(_complex_product(e[:, None], m), [-1, 4 * h, w + 1])  # [k n, 4h, w+1]
-    rows = tf.matmul(tf.constant(bases.rows_back, tf.float32), product)  # [k n, 2h, w+1]
-    rows = tf.concat(tf.split(rows, 2, axis=1), axis=2)  # [k n, h, 2(w+1)]
-    out = tf.reshape(_times(rows, bases.columns_back), [len(senders), -1, h, w])
-    return tf.unstack(tf.nn.relu(out))
+
+    # Forward.
+    exact_priors = tf.cast(priors, tf.float64)
+    prior_spectra = _spectra(exact_priors, bases.all_rows, bases.all_columns)
+    prior_spectra = tf.cast(prior_spectra, tf.float32)  # [k, 4h, w+1]
+    flat_maps = tf.reshape(maps, [-1, h, w])  # [s n, h, w]
+    map_spectra = _spectra(flat_maps, bases.rows, bases.columns)  # [s n, 4h, w+1]
+    map_spectra = tf.reshape(map_spectra, [s, -1, 4 * h, w + 1])
+    map_spectra = tf.gather(map_spectra, senders)  # [k, n, 4h, w+1]
+
+    products = _complex_product(prior_spectra[:, None], map_spectra)
+    products = tf.reshape(products, [-1, 4 * h, w + 1])  # [k n, 4h, w+1]
+
+    # Back.
+    rows_back = tf.constant(bases.rows_back, tf.float32)
+    rows = tf.matmul(rows_back, products)  # [k n, 2h, w+1]
+    real, imaginary = tf.split(rows, 2, axis=1)
+    rows = tf.concat([real, imaginary], axis=2)  # [k n, h, 2(w+1)]
+    sums = _times(rows, bases.columns_back)  # [k n, h, w]
+    sums = tf.reshape(sums, [k, -1, h, w])
+    return tf.unstack(tf.nn.relu(sums))
 
 
 METHODS = {'stacked': stacked, 'direct': direct, 'matmul': matmul}
 
 
 def _complex_product(a, b):
-    """Of spectra [..., 4h, w+1], the real part above the imaginary part."""
+    """The product of spectra [k, n, 4h, w+1], the real part above the imaginary part."""
     a_re, a_im = tf.split(a, 2, axis=2)
     b_re, b_im = tf.split(b, 2, axis=2)
-    return tf.concat([a_re * b_re - a_im * b_im, a_re * b_im + a_im * b_re], axis=2)
+    real = a_re * b_re - a_im * b_im
+    imaginary = a_re * b_im + a_im * b_re
+    return tf.concat([real, imaginary], axis=2)
 
 
 def _spectra(x, rows, columns):
     """x [k, a, b] by the forward bases rows [4h, 2a] and columns [2, b, w+1] -> [k, 4h, w+1]."""
-    parts = tf.concat([_times(x, columns[0]), _times(x, columns[1])], axis=1)  # [k, 2a, w+1]
+    real = _times(x, columns[0])  # [k, a, w+1]
+    imaginary = _times(x, columns[1])
+    parts = tf.concat([real, imaginary], axis=1)  # [k, 2a, w+1]
     return tf.matmul(tf.constant(rows, x.dtype), parts)
 
 
@@ -106,18 +127,20 @@ def _times(x, matrix):
 
 
 class Bases(NamedTuple):
-    """The transform of size 2h x 2w, real to half complex, as float64 matrices; a complex one is
-    [[re, -im], [im, re]].
+    """The transform of size 2h x 2w, real to half complex, as float64 matrices.
+
+    A complex matrix is the real one [[re, -im], [im, re]].
     """
 
-    all_rows: np.ndarray  # forward, of whole priors: [4h, 4h]
+    # Forward, of whole priors.
+    all_rows: np.ndarray  # [4h, 4h]
     all_columns: np.ndarray  # [2, 2w, w+1], real and imaginary part
-    rows: np.ndarray  # forward, of maps, which are zero beyond h and w: [4h, 2h]
-    columns: np.ndarray  # [2, w, w+1]
-    rows_back: np.ndarray  # inverse, to the last h rows only: [2h, 4h]
-    columns_back: (
-        np.ndarray
-    )  # to the last w columns, each frequency with its conjugate's: [2(w+1), w]
+    # Forward, of maps, which are zero beyond h and w.
+    rows: np.ndarray  # [4h, 2h]
+    columns: np.ndarray  # [2, w, w+1], real and imaginary part
+    # Inverse, to the last h rows and the last w columns only.
+    rows_back: np.ndarray  # [2h, 4h]
+    columns_back: np.ndarray  # [2(w+1), w], each frequency with its conjugate's
 
 
 def _dft_bases(h, w):

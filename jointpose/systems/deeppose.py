@@ -121,13 +121,17 @@ class DeepPose(System):
     def crop(self, image, person, extension, shift=(0, 0), mirrored=False, degrees=0.0):
         """The Sample of a person's box times an extension, moved by a shift in sides of the box.
 
-        extension, shift: one for each axis.
+        extension, shift: [2], one for each axis (x, y).
         """
-        sides = (person.box[2:] - person.box[:2]) / LARGER.get(self.options.dataset, 1)
-        middle = (person.box[:2] + person.box[2:]) / 2 + shift * sides
-        matrix = crops.crop_matrix(middle, extension * sides, (SIDE, SIDE), degrees, mirrored)
+        top_left = person.box[:2]
+        bottom_right = person.box[2:]
+        sides = bottom_right - top_left  # of the data set's box
+        sides = sides / LARGER.get(self.options.dataset, 1)  # of the publication's box
+        middle = (top_left + bottom_right) / 2 + shift * sides
+        size = (SIDE, SIDE)
+        matrix = crops.crop_matrix(middle, extension * sides, size, degrees, mirrored)
         flip = self.dataset.flip if mirrored else None
-        return crops.crop_person(image, person, matrix, (SIDE, SIDE), flip)
+        return crops.crop_person(image, person, matrix, size, flip)
 
     def training_sample(self, image, person, rng):
         """With --data_augm extended, shifted and mirrored at random."""

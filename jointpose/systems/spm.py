@@ -279,11 +279,20 @@ def add_person(confidence, displacements, counts, xy, labelled, joints):
 
 
 def cells_within(radius, xy):
-    """(rows, columns) of the cells within a radius of a point, cells; none outside of the map."""
+    """The map's cells within a radius of a point: (rows [n], columns [n]).
+
+    radius, xy: in cells; the point may lie outside of the map.
+    """
+    x, y = xy
+    # The square around the circle, cut off at the map's edges.
     left, top = np.maximum(np.ceil(xy - radius), 0).astype(int)
     right, bottom = np.minimum(np.floor(xy + radius), CELLS - 1).astype(int)
-    columns, rows = np.meshgrid(np.arange(left, right + 1), np.arange(top, bottom + 1))
-    near = (columns - xy[0]) ** 2 + (rows - xy[1]) ** 2 <= radius**2
+    columns, rows = np.meshgrid(
+        np.arange(left, right + 1),
+        np.arange(top, bottom + 1),
+    )
+    squared_distance = (columns - x) ** 2 + (rows - y) ** 2
+    near = squared_distance <= radius**2
     return rows[near], columns[near]
 
 
@@ -322,7 +331,9 @@ def find_roots(confidence, threshold):
     kept = []
     for i in np.argsort(-confidence[rows, columns], kind='stable'):
         row, column = int(rows[i]), int(columns[i])
-        distances = [max(abs(row - other[0]), abs(column - other[1])) for other in kept]
+        distances = [
+            max(abs(row - kept_row), abs(column - kept_column)) for kept_row, kept_column, _ in kept
+        ]
         if min(distances, default=CELLS) > NMS_DISTANCE:
             kept.append((row, column, float(confidence[row, column])))
     return kept[: SPM.MAX_PEOPLE]
@@ -330,10 +341,13 @@ def find_roots(confidence, threshold):
 
 def joints_from(maps, root, parents):
     """Joints float32 [k, 2], pixels of the frame, of the person with a root cell (row, column)."""
-    displacements = Z * maps[..., 1:].astype(np.float64)
-    xy = np.zeros((len(parents), 2))
+    displacements = Z * maps[..., 1:].astype(np.float64)  # [h, w, 2k], cells
+    root_xy = root[::-1]
+    xy = np.zeros((len(parents), 2))  # cells
     for joint in parents_first(parents):
-        parent_xy = root[::-1] if parents[joint] < 0 else xy[parents[joint]]
+        parent = parents[joint]
+        parent_xy = root_xy if parent < 0 else xy[parent]
         column, row = np.clip(np.rint(parent_xy), 0, CELLS - 1).astype(int)
-        xy[joint] = (column, row) + displacements[row, column, 2 * joint : 2 * joint + 2]
+        displacement = displacements[row, column, 2 * joint : 2 * joint + 2]
+        xy[joint] = (column, row) + displacement
     return (STRIDE * (xy + 0.5)).astype(np.float32)

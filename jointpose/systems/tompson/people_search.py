@@ -76,8 +76,8 @@ class Detection(NamedTuple):
     score: float  # of the torso's score map
 
 
-RunDetector = Callable[[list[View]], np.ndarray]  # Views -> the part detector's maps [n, 60, 90, 9]
-
+# Views -> the part detector's maps [n, 60, 90, 9].
+RunDetector = Callable[[list[View]], np.ndarray]
 
 # --- views of a picture ---------------------------------------------------------------------------
 
@@ -98,25 +98,48 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> ScaledImage:
 
 def crop_view(scaled: ScaledImage, left: int, top: int) -> View:
     """The View with its corner at (left, top), whole pixels; black around the picture."""
-    matrix = np.array([[scaled.scales[0], 0, -left], [0, scaled.scales[1], -top]], float)
-    if scaled.image.shape[1::-1] != scaled.size:
-        enlargement = np.divide(scaled.size, scaled.image.shape[1::-1])
-        from_image = np.column_stack([np.diag(enlargement), matrix[:, 2]])
-        return View(warp_image(scaled.image, from_image, (WIDTH, HEIGHT)), matrix)
+    scale_x, scale_y = scaled.scales
+    matrix = np.array(
+        [
+            [scale_x, 0, -left],
+            [0, scale_y, -top],
+        ],
+        float,
+    )
+    image_size = scaled.image.shape[1::-1]  # (width, height)
+    if image_size == scaled.size:
+        return View(copy_part(scaled.image, left, top), matrix)
+    enlargement = np.divide(scaled.size, image_size)
+    from_image = np.column_stack([np.diag(enlargement), matrix[:, 2]])
+    return View(warp_image(scaled.image, from_image, (WIDTH, HEIGHT)), matrix)
+
+
+def copy_part(image: np.ndarray, left: int, top: int) -> np.ndarray:
+    """The frame, uint8 [480, 720, 3], with its corner at pixel (left, top) of a picture.
+
+    It is black where it reaches beyond the picture.
+    """
     frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     x = max(left, 0)
     y = max(top, 0)
-    part = scaled.image[y : max(top + HEIGHT, 0), x : max(left + WIDTH, 0)]
-    frame[y - top : y - top + part.shape[0], x - left : x - left + part.shape[1]] = part
-    return View(frame, matrix)
+    right = max(left + WIDTH, 0)
+    bottom = max(top + HEIGHT, 0)
+    part = image[y:bottom, x:right]
+    height, width = part.shape[:2]
+    row = y - top
+    column = x - left
+    frame[row : row + height, column : column + width] = part
+    return frame
 
 
 def same_region(image: np.ndarray, view: View) -> View:
     """The View of the same part of another picture of the same size."""
-    scales = view.matrix[:, :2].diagonal()
-    size = tuple(np.rint(scales * image.shape[1::-1]).astype(int).tolist())
+    scales = view.matrix[:, :2].diagonal()  # [2], (x, y)
+    image_size = image.shape[1::-1]
+    width, height = np.rint(scales * image_size).astype(int).tolist()
     left, top = np.rint(-view.matrix[:, 2]).astype(int).tolist()
-    return crop_view(resize_image(image, size), left, top)
+    scaled = resize_image(image, (width, height))
+    return crop_view(scaled, left, top)
 
 
 def view_around(image: np.ndarray, zoom: float, xy: np.ndarray) -> View:
