@@ -21,7 +21,7 @@ from jointpose.datasets import arrays
 from jointpose.options import options
 from jointpose.systems import tompson
 from jointpose.utils.errors import InputError
-from tools import ablations, experiments
+from tools import ablation_variants, ablations, experiments
 
 # Writes what main.py leaves: the detector's joints are off by a third of the torso for the first six joints and exact
 # for three, the spatial model's exact for all but the nose.  Runs with FAIL in their name end with CODE; with SLOW, it
@@ -359,7 +359,7 @@ def result(variant, seed, sm, pd, **changes):
     return {
         'variant': variant,
         'seed': seed,
-        'flag': ablations.flag_of(ablations.VARIANTS[variant]),
+        'flag': ablations.VARIANTS[variant].flag,
         'settings': {**settings, **changes},
         'updates': 200,
         'people': 120,
@@ -395,7 +395,7 @@ def test_table_against_hand_computed_numbers():
     assert cells['squared loss'] == [
         '`--loss squared`',
         '-',
-        ablations.FASTER,
+        ablation_variants.FASTER,
         '52.0 ± 33.0',
         '-12.0 ± 2.8',
         '43.3 ± 40.4',
