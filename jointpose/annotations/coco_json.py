@@ -1,19 +1,25 @@
-"""Files in COCO's form: the official ones, label tools' (CVAT, Label Studio, Roboflow, COCO Annotator, labelme2coco,
-X-AnyLabeling, FiftyOne ...) and detectors' results.
+"""Files in COCO's form.
 
-`read` is their one reader: for data.py --coco, data.py --dataset coco and main.py --predict --boxes.  It makes typed
-records of what is in a file and derives what may be absent:
+These are the official ones, those of label tools (CVAT, Label Studio, Roboflow, COCO Annotator,
+labelme2coco, X-AnyLabeling, FiftyOne ...), and detectors' results.
+
+`read` reads them all: for data.py --coco, data.py --dataset coco and main.py --predict --boxes.  It
+makes typed records of what is in a file and derives what may be absent:
+
     ids         '7' and 7.0 are 7; other text stays text
     iscrowd     0
-    bbox        absent, of no size, not finite, or within the first pixel, as fractions of the picture are: around the
-                segment, else around labelled key points, larger by a fifth
+    bbox        absent, of no size, not finite, or within the first pixel, as fractions of the
+                picture are: around the segment, else around the labelled key points, larger by a
+                fifth
     area        absent, 0, negative or not finite: the segment's (of polygons), else the box's
     keypoints   absent, null or []: nobody's joints
-Which category is a person, and which key point is which joint, says annotations/coco_people.py.
+
+Which category is a person, and which key point is which joint, is found by
+annotations/coco_people.py.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,13 +28,27 @@ from jointpose.utils.errors import InputError
 from jointpose.utils.files import load_json
 from jointpose.vision.joints import TORSO_JOINTS, joint_from_name
 
-PERSON_NAMES = ('person', 'persons', 'people', 'human', 'humans', 'pedestrian', 'pedestrians')
-NAMED = 3  # so many of those left out are named
+# Names of the category of people.
+PERSON_NAMES = (
+    'person',
+    'persons',
+    'people',
+    'human',
+    'humans',
+    'pedestrian',
+    'pedestrians',
+)
+NAMED = 3  # a remark names so many examples
 FAR = 1e6  # pixels: no box reaches further
-AROUND_POINTS = 1.2  # a box around key points, in their extent
+MAX_SIDE = 1e6  # pixels: no picture is larger
+AROUND_POINTS = 1.2  # sides of a box around key points, in those of their extent
+
+Box = tuple[float, ...]  # x, y, width, height; pixels
 
 
 class Image(NamedTuple):
+    """A picture that the file lists."""
+
     id: int | str
     file: str  # as the file names it, perhaps with a folder
     width: int  # pixels; 0 if the file does not say
@@ -36,19 +56,23 @@ class Image(NamedTuple):
 
 
 class Category(NamedTuple):
+    """A kind of object."""
+
     id: int | str
     name: str
     points: tuple[str, ...]  # names of its key points; () if it has none
 
 
 class Annotation(NamedTuple):
+    """An annotated object, or a detected one."""
+
     row: int  # place among the file's annotations
     id: int  # the file's, else the row
     image: int | str  # its picture's id; of a result that only names a file, that name
     file: str  # of its picture, '' if the annotation does not say
     category: int | str | None  # the category's id, None if the file does not say
     points: np.ndarray | None  # float64 [k, 3]: x, y (pixels) and visibility, or score of a result
-    box: tuple[float, float, float, float] | None  # x, y, width, height (both positive), pixels
+    box: Box | None  # width and height are positive
     area: float | None  # square pixels, positive; None where box is
     crowd: bool  # a group, not one person
     score: float  # 1 if the file does not say
@@ -56,6 +80,8 @@ class Annotation(NamedTuple):
 
 
 class CocoFile(NamedTuple):
+    """What is in a file."""
+
     path: str
     images: list[Image]
     categories: list[Category]
@@ -64,12 +90,13 @@ class CocoFile(NamedTuple):
 
 
 class Remarks:
-    """What is to be said of a file: how many of what, and the first of them by name."""
+    """Remarks on a file: how many objects each concerns, and the names of the first of them."""
 
     def __init__(self):
-        self.names: dict[str, list[str]] = {}
+        self.names: dict[str, list[str]] = {}  # {remark: names}
 
     def add(self, what: str, name: str) -> None:
+        """Adds an object to those that a remark concerns."""
         self.names.setdefault(what, []).append(name)
 
     def __str__(self):
@@ -79,40 +106,60 @@ class Remarks:
         return '; '.join(parts)
 
 
-def listed(names: list[str]) -> str:
-    """The first of them."""
-    return ', '.join(names[:NAMED]) + (', ...' if len(names) > NAMED else '')
+def listed(names: Sequence[str]) -> str:
+    """The first names, with an ellipsis for the others."""
+    text = ', '.join(names[:NAMED])
+    return text + ', ...' if len(names) > NAMED else text
 
 
 def read(path: str) -> CocoFile:
-    """A file of annotations, or a bare list of results.  InputError names the file and what is wrong first."""
+    """A file of annotations, or a bare list of results.
+
+    InputError names the file and the first thing that is wrong with it.
+    """
     content = load_json(path)
     try:
-        results = isinstance(content, list)
-        document = {'annotations': content} if results else content
-        if not isinstance(document, dict) or not isinstance(document.get('annotations'), list):
-            raise InputError('neither a list of results nor an object with `annotations`')
-        images = list(
-            dict.fromkeys(records(document, 'images', image_of))
-        )  # files that were put together
-        if len({image.id for image in images}) < len(images):
-            raise InputError('two pictures have one id')
-        categories = list(dict.fromkeys(records(document, 'categories', category_of)))
-        if len({category.id for category in categories}) < len(categories):
-            raise InputError('two categories have one id')
-        annotations = records(document, 'annotations', annotation_of)
+        return _file_of(path, content)
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
     except Exception as error:  # a foreign file can hold anything
         raise InputError(f"{path}: not in COCO's form: {type(error).__name__}: {error}") from error
+
+
+def _file_of(path: str, content: Any) -> CocoFile:
+    """The records of a file's content."""
+    results = isinstance(content, list)
+    document = {'annotations': content} if results else content
+    if not isinstance(document, dict) or not isinstance(document.get('annotations'), list):
+        raise InputError('neither a list of results nor an object with `annotations`')
+    # Files that were put together of others may list a picture or a category several times.
+    images = _without_repetitions(records(document, 'images', image_of))
+    if _share_an_id(images):
+        raise InputError('two pictures have one id')
+    categories = _without_repetitions(records(document, 'categories', category_of))
+    if _share_an_id(categories):
+        raise InputError('two categories have one id')
+    annotations = records(document, 'annotations', annotation_of)
     return CocoFile(path, images, categories, annotations, results)
 
 
+def _without_repetitions(found: list) -> list:
+    return list(dict.fromkeys(found))
+
+
+def _share_an_id(found: list) -> bool:
+    return len({one.id for one in found}) < len(found)
+
+
 def records(document: dict, kind: str, record_of: Callable[[int, dict], NamedTuple]) -> list:
-    """Of the objects of one of a document's lists; [] if it has none."""
-    found, made = document.get(kind) or [], []
+    """The records of the objects in one of a document's lists; [] if it has no such list.
+
+    record_of: makes a record of (row, object).
+    """
+    found = document.get(kind) or []
     if not isinstance(found, list):
         raise InputError(f'`{kind}` is no list')
+    made = []
     for row, one in enumerate(found):
         try:
             if not isinstance(one, dict):
@@ -124,91 +171,122 @@ def records(document: dict, kind: str, record_of: Callable[[int, dict], NamedTup
 
 
 def plain(path: str) -> str:
-    """A file's name without folders, of Windows too."""
+    """A file's name without folders; the path may be one of Windows."""
     return path.replace('\\', '/').rpartition('/')[2]
 
 
 def is_named_person(category: Category) -> bool:
+    """Whether a category is of people by its name."""
     return category.name.strip().lower() in PERSON_NAMES
 
 
 def is_person(category: Category) -> bool:
-    """By its name, or by key points at shoulders and hips."""
-    return is_named_person(category) or set(map(joint_from_name, category.points)).issuperset(
-        TORSO_JOINTS
-    )
+    """Whether a category is of people by its name, or by key points at shoulders and hips."""
+    if is_named_person(category):
+        return True
+    joints = {joint_from_name(name) for name in category.points}
+    return joints.issuperset(TORSO_JOINTS)
 
 
-# --- records ------------------------------------------------------------------------------------------------------
+# --- records --------------------------------------------------------------------------------------
 
 
 def image_of(_: int, one: dict) -> Image:
-    names = (one.get(key) for key in ('file_name', 'path', 'coco_url'))
-    file = next((name for name in names if name), None)
-    if not isinstance(file, str):
+    """The record of one of `images`."""
+    file = one.get('file_name') or one.get('path') or one.get('coco_url')
+    if not file or not isinstance(file, str):
         raise InputError('no `file_name`')
-    width, height = (side_of_picture(one.get(key)) for key in ('width', 'height'))
+    width = side_of_picture(one.get('width'))
+    height = side_of_picture(one.get('height'))
     return Image(identity(one.get('id')), file, width, height)
 
 
 def side_of_picture(value: Any) -> int:
-    """Pixels; 0 of what says nothing."""
-    found = number(value)
-    return int(found) if 0 < found < 1e6 else 0
+    """A picture's width or height, pixels; 0 of a value that is none."""
+    side = number(value)
+    return int(side) if 0 < side < MAX_SIDE else 0
 
 
 def category_of(_: int, one: dict) -> Category:
+    """The record of one of `categories`."""
     points = one.get('keypoints') or ()
     if not isinstance(points, list | tuple):
         raise InputError('`keypoints` is no list of names')
-    return Category(identity(one.get('id')), str(one.get('name', '')), tuple(map(str, points)))
+    names = tuple(str(point) for point in points)
+    return Category(identity(one.get('id')), str(one.get('name', '')), names)
 
 
 def annotation_of(row: int, one: dict) -> Annotation:
-    id_, category = one.get('id'), one.get('category_id')
-    points, box, area = (
-        points_of(one.get('keypoints')),
-        box_of(one.get('bbox')),
-        number(one.get('area')),
-    )
-    fraction = box is None and area <= 1  # of the picture
-    derived = ['box'] * (box is None) + ['area'] * (fraction or not 0 < area < math.inf)
-    if derived:
-        outline = polygons(one.get('segmentation'))
-        box = box or box_around(np.concatenate(outline) if outline else ()) or box_of_points(points)
-    if 'area' in derived:
-        area = polygons_area(outline) or (box[2] * box[3] if box else None)
+    """The record of one of `annotations`, with box and area derived where they are absent."""
+    points = points_of(one.get('keypoints'))
+    box, area, derived = _box_and_area(one, points)
+
     file = str(one.get('file_name') or '')
-    if one.get('image_id') is None and not file:
+    image = one.get('image_id')
+    if image is None and not file:
         raise InputError('no `image_id`')
-    image = identity(one['image_id'] if one.get('image_id') is not None else file)
+    image = identity(file if image is None else image)
+    category = one.get('category_id')
+    category = None if category is None else identity(category)
+
+    id_ = one.get('id')
+    has_id = type(id_) is int and abs(id_) < 1 << 62  # a bool is no id
+    crowd = one.get('iscrowd')
     score = number(one.get('score'))
     return Annotation(
         row=row,
-        id=id_ if type(id_) is int and abs(id_) < 1 << 62 else row,
+        id=id_ if has_id else row,
         image=image,
         file=file,
-        category=None if category is None else identity(category),
+        category=category,
         points=points,
         box=box,
-        area=area if box else None,
-        crowd=number(one.get('iscrowd')) > 0 or str(one.get('iscrowd')).lower() == 'true',
+        area=area,
+        crowd=number(crowd) > 0 or str(crowd).lower() == 'true',
         score=1.0 if math.isnan(score) else score,
-        derived=' and '.join(derived),
+        derived=derived,
     )
 
 
+def _box_and_area(one: dict, points: np.ndarray | None) -> tuple[Box | None, float | None, str]:
+    """An annotation's box, its area, and which of them are derived, in words; see Annotation."""
+    box = box_of(one.get('bbox'))
+    area = number(one.get('area'))
+    derive_box = box is None
+    is_fraction = derive_box and area <= 1  # of the picture
+    derive_area = is_fraction or not 0 < area < math.inf
+    derived = []
+    if derive_box:
+        derived.append('box')
+    if derive_area:
+        derived.append('area')
+
+    outline = polygons(one.get('segmentation')) if derived else []
+    if derive_box:
+        box = box_of_polygons(outline) or box_of_points(points)
+    if box is None:
+        area = None
+    elif derive_area:
+        area = polygons_area(outline) or box[2] * box[3]
+    return box, area, ' and '.join(derived)
+
+
 def identity(value: Any) -> int | str:
-    """An id: a whole number, also one that is written as text or with a point; other text as it is."""
+    """An id: a whole number or text.
+
+    A whole number may be written as text or with a point.
+    """
     if isinstance(value, str) and value:
-        return int(value) if value.removeprefix('-').isdecimal() and len(value) < 20 else value
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+        is_whole = value.removeprefix('-').isdecimal() and len(value) < 20
+        return int(value) if is_whole else value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and value == value // 1:
         return int(value)
     raise InputError(f'id {value!r:.40} is neither a whole number nor text')
 
 
 def number(value: Any) -> float:
-    """Not a number if it is none."""
+    """The value as a number; NaN if it is none."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
@@ -216,21 +294,30 @@ def number(value: Any) -> float:
 
 
 def points_of(values: Any) -> np.ndarray | None:
-    """float64 [k, 3]; a visibility `true` is 2, `false` 0; a coordinate null is not a number."""
+    """Key points [x1, y1, v1, x2, ...] as float64 [k, 3]; None if there are none.
+
+    A visibility `true` is 2, `false` 0; a coordinate null is NaN.
+    """
     if not values:
         return None
     try:
         points = np.array(values, np.float64).reshape(-1, 3)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f'`keypoints` is not [x1, y1, v1, x2, ...]: {error}') from error
-    for i, value in enumerate(values[2::3]):
-        if value is True:
+    for i, visibility in enumerate(values[2::3]):
+        if visibility is True:
             points[i, 2] = 2
     return points
 
 
-def box_of(values: Any) -> tuple | None:
-    """(x, y, width, height), pixels, of positive size; None if it has none, is absent, or in fractions of a picture."""
+# --- boxes and outlines ---------------------------------------------------------------------------
+
+
+def box_of(values: Any) -> Box | None:
+    """The box [x, y, width, height] in pixels.
+
+    None if it is absent, has no size, is not finite, or is in fractions of a picture.
+    """
     if not values:
         return None
     if not isinstance(values, list) or len(values) != 4:
@@ -239,40 +326,62 @@ def box_of(values: Any) -> tuple | None:
         box = tuple(math.nan if value is None else float(value) for value in values)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f'bbox {values!r:.60} is not [x, y, width, height]') from error
-    sound = all(abs(value) < FAR for value in box) and box[2] > 0 and box[3] > 0
-    return box if sound and not is_in_first_pixel(box) else None
+    is_finite = all(abs(value) < FAR for value in box)  # NaN compares false
+    has_size = box[2] > 0 and box[3] > 0
+    if not is_finite or not has_size or is_in_first_pixel(box):
+        return None
+    return box
 
 
-def is_in_first_pixel(box: tuple) -> bool:
-    """Fractions of the picture, where pixels are expected, look like that."""
+def is_in_first_pixel(box: Box) -> bool:
+    """Whether a box is within the first pixel, as one in fractions of the picture is."""
     x, y, width, height = box
     return min(x, y) >= 0 and max(x + width, y + height) <= 1
 
 
-def box_around(points_xy: Iterable, larger: float = 1) -> tuple | None:
+def box_around(points_xy: np.ndarray, enlargement: float = 1) -> Box | None:
     """The box of points [n, 2], enlarged about its middle; None if they do not span an area."""
     if not len(points_xy):
         return None
-    first, last = np.min(points_xy, axis=0), np.max(points_xy, axis=0)
-    middle, size = (first + last) / 2, larger * (last - first)
-    return box_of([*(middle - size / 2).tolist(), *size.tolist()])
+    first = np.min(points_xy, axis=0)
+    last = np.max(points_xy, axis=0)
+    middle = (first + last) / 2
+    size = enlargement * (last - first)
+    corner = middle - size / 2
+    return box_of([*corner.tolist(), *size.tolist()])
 
 
-def box_of_points(points: np.ndarray | None) -> tuple | None:
-    """The box around what is labelled."""
+def box_of_points(points: np.ndarray | None) -> Box | None:
+    """The box around labelled key points [k, 3]; None if there are none."""
     if points is None:
         return None
-    labelled = (points[:, 2] > 0) & ~is_nowhere(points) & np.isfinite(points).all(axis=1)
-    return box_around(points[labelled, :2], AROUND_POINTS)
+    is_finite = np.isfinite(points).all(axis=1)
+    is_labelled = (points[:, 2] > 0) & ~is_nowhere(points) & is_finite
+    return box_around(points[is_labelled, :2], AROUND_POINTS)
+
+
+def box_of_polygons(outline: list[np.ndarray]) -> Box | None:
+    """The box around polygons [n, 2]; None if there are none."""
+    if not outline:
+        return None
+    return box_around(np.concatenate(outline))
 
 
 def is_nowhere(points: np.ndarray) -> np.ndarray:
-    """[k, 3] -> bool [k]: at (0, 0) or (-1, -1), where tools put absent key points, whatever their visibility."""
-    return (points[:, :2] == 0).all(axis=1) | (points[:, :2] == -1).all(axis=1)
+    """Which key points are at (0, 0) or (-1, -1): [k, 2 or more] -> bool [k].
+
+    Tools put absent key points there, whatever their visibility.
+    """
+    at_zero = (points[:, :2] == 0).all(axis=1)
+    at_minus_one = (points[:, :2] == -1).all(axis=1)
+    return at_zero | at_minus_one
 
 
 def polygons(segmentation: Any) -> list[np.ndarray]:
-    """Each [n, 2] of a segment's polygons, also of one that is no list of lists; [] of a mask."""
+    """The polygons of a segment, [n, 2] each; [] of a mask.
+
+    One polygon may be without a list around it.
+    """
     if not isinstance(segmentation, list) or not segmentation:
         return []
     parts = segmentation if isinstance(segmentation[0], list) else [segmentation]
@@ -287,6 +396,7 @@ def polygons_area(outline: list[np.ndarray]) -> float:
     """Square pixels of polygons that do not overlap; 0 of none."""
     area = 0.0
     for xy in outline:
-        after = np.roll(xy, -1, axis=0)
-        area += abs(np.sum(xy[:, 0] * after[:, 1] - after[:, 0] * xy[:, 1])) / 2
+        x, y = xy.T
+        next_x, next_y = np.roll(xy, -1, axis=0).T
+        area += abs(np.sum(x * next_y - next_x * y)) / 2
     return float(area)

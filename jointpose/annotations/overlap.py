@@ -1,20 +1,25 @@
-"""Pictures that are in both splits: whoever they show is trained on and tested on, so rates come out too high."""
+"""Finds pictures that are in both splits.
+
+Whoever they show is trained on and tested on, so rates come out too high.
+"""
 
 import collections
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 CHUNK = 1 << 20  # bytes read at a time
 
 
 def pictures_in_both(train: Iterable[str], test: Iterable[str]) -> list[tuple[str, str]]:
-    """[(training path, test path)]: the test pictures that are training pictures, too, by the order of their paths.
+    """The test pictures that are training pictures, too: [(training path, test path)].
 
-    Two paths are the same picture if they lead to the same file, or to files of equal content.  Pictures of equal names
-    in different folders are not.  Of pictures that cannot be read, only the paths are compared.
+    They are in the order of their paths.  Two paths are the same picture if they lead to the same
+    file, or to files of equal content.  Pictures of equal names in different folders are not.  Of
+    pictures that cannot be read, only the paths are compared.
     """
-    by_file, by_size = {}, collections.defaultdict(list)
+    by_file = {}  # {identity of a file: training path}
+    by_size = collections.defaultdict(list)  # {bytes: training paths}
     for path in sorted(set(train)):
         file, size = identity(path)
         by_file.setdefault(file, path)
@@ -30,8 +35,11 @@ def pictures_in_both(train: Iterable[str], test: Iterable[str]) -> list[tuple[st
     return pairs
 
 
-def identity(path):
-    """(what is equal for all paths to a file, its size in bytes): links and spellings lead to one file."""
+def identity(path: str) -> tuple[Hashable, int | None]:
+    """A value that all paths to one file share, links too, and the file's size in bytes.
+
+    The size of a file that cannot be read is None.
+    """
     try:
         found = os.stat(path)
     except OSError:  # reported by whoever reads it
@@ -39,22 +47,28 @@ def identity(path):
     return (found.st_dev, found.st_ino), found.st_size
 
 
-def equal_file(path, others, digests):
-    """The first of the files `others`, which are as long as this one, that has its content, or None.
+def equal_file(path: str, others: Sequence[str], digests: dict[str, bytes | None]) -> str | None:
+    """The first of the files `others` that has this one's content; None if none has.
 
-    digests: {path: digest} of files read before; those read here are added.
+    Args:
+        others: files of the same size as this one.
+        digests: {path: digest} of files read before; those read here are added.
     """
-    for one in (path, *others) if others else ():
+    if not others:
+        return None
+    for one in (path, *others):
         if one not in digests:
             digests[one] = digest(one)
-    matching = (
-        other for other in others if digests[path] is not None and digests[other] == digests[path]
-    )
-    return next(matching, None)
+    if digests[path] is None:
+        return None
+    for other in others:
+        if digests[other] == digests[path]:
+            return other
+    return None
 
 
-def digest(path):
-    """Of a file's content; None if it cannot be read."""
+def digest(path: str) -> bytes | None:
+    """A hash of a file's content; None if the file cannot be read."""
     content = hashlib.blake2b(digest_size=16)
     try:
         with open(path, 'rb') as file:
@@ -66,18 +80,22 @@ def digest(path):
 
 
 def report(pairs: list[tuple[str, str]], most: int) -> str:
-    """What data.py says of them: their number and the first `most` paths."""
+    """The line of data.py on such pairs: their number and the first `most` paths."""
+    line = f'frames in both splits: {len(pairs)}'
+    if not pairs:
+        return line
     names = [test if train == test else f'{test} = {train}' for train, test in pairs]
-    listed = ', '.join(names[:most]) + ', ...' * (len(names) > most)
-    return f'frames in both splits: {len(pairs)}' + f': {listed}' * bool(pairs)
+    if len(names) > most:
+        names = [*names[:most], '...']
+    return f'{line}: {", ".join(names)}'
 
 
 def warning(pairs: list[tuple[str, str]]) -> list[str]:
-    """[a line], or [] where no picture is in both."""
+    """The warning of data.py, [a line]; [] where no picture is in both splits."""
     if not pairs:
         return []
     number = '1 picture is' if len(pairs) == 1 else f'{len(pairs)} pictures are'
     return [
-        f'warning: {number} in both splits, so people are trained on and tested on, and test rates come out too '
-        'high: leave them out of one split'
+        f'warning: {number} in both splits, so people are trained on and tested on, and test rates '
+        'come out too high: leave them out of one split'
     ]
