@@ -60,6 +60,14 @@ def test_the_interface_is_exactly_its_public_names():
         assert getattr(jointpose, name).__doc__
 
 
+def test_poses_is_no_script():
+    done = subprocess.run(
+        [sys.executable, 'poses.py', '--help'], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and done.stderr.count('\n') == 1
+    assert 'import jointpose' in done.stderr
+
+
 def test_import_poses_is_the_same_interface():
     import poses
 

@@ -18,6 +18,7 @@ multiprocessing's 'spawn': in a process forked after `load`, TensorFlow would wa
 
 import contextlib
 import os
+import re
 import threading
 import weakref
 from collections.abc import Sequence
@@ -83,8 +84,11 @@ def load(checkpoint_path: str | os.PathLike, *options: object) -> 'Model':
     printed = cli.PRINT_USAGE_ERRORS.set(False)
     try:
         resolved = run_options.resolve_options(words, note=lambda line: None)
-    except SystemExit as end:  # of the command line's parser, which must not end a notebook
-        raise ValueError(str(end)) from None
+    except cli.UsageError as error:  # a SystemExit, which must not end a notebook
+        raise ValueError(f'jointpose.load: {error.reason}') from None
+    except InputError as error:
+        message = re.sub('^--restore:? ', '', str(error))  # the path is no option here
+        raise InputError(f'jointpose.load: {message}') from None
     finally:
         cli.PRINT_USAGE_ERRORS.reset(printed)
     options_of_run, system, found, _ = resolved
@@ -141,7 +145,7 @@ class Model:
         points_xy = to_tuples(torsos, 2, 'torsos')
         boxes_xy = to_tuples(boxes, 4, 'boxes')
         try:
-            prompts.check_inside(image, points_xy, boxes_xy, 'the picture')
+            prompts.check_inside(image, points_xy, boxes_xy, 'the picture', ('torsos', 'boxes'))
         except InputError as error:
             raise ValueError(str(error)) from None
         # Within its own graph: TensorFlow 2's tensors cannot be fed.

@@ -48,21 +48,28 @@ def joined(numbers: Sequence[float]) -> str:
 
 
 def check_inside(
-    image: np.ndarray, points_xy: Sequence | None, boxes_xy: Sequence | None, name: str
+    image: np.ndarray,
+    points_xy: Sequence | None,
+    boxes_xy: Sequence | None,
+    name: str,
+    options: tuple[str, str] = ('--torso', '--boxes'),
 ) -> None:
     """Raises InputError for a prompt outside the picture `name`.
 
     A point must lie within it.  A box must contain a pixel of it, and reach at most MAX_BEYOND of
     its sides beyond it.
+
+    options: what the errors call points and boxes.
     """
+    of_points, of_boxes = options
     size = np.array(image.shape[1::-1])
     outside = f'outside {name}, which is {size[0]}x{size[1]}'
     for xy in points_xy or ():
         if not point_is_inside(xy, size):
-            raise InputError(f'--torso {joined(xy)}: {outside}')
+            raise InputError(f'{of_points} {joined(xy)}: {outside}')
     for box in boxes_xy or ():
         if not box_is_inside(box, size):
-            raise InputError(f'--boxes: {joined(box)} is {outside}')
+            raise InputError(f'{of_boxes}: {joined(box)} is {outside}')
 
 
 def point_is_inside(xy: Sequence[float], size: np.ndarray) -> bool:

@@ -46,10 +46,14 @@ PRINT_USAGE_ERRORS = contextvars.ContextVar('PRINT_USAGE_ERRORS', default=True)
 
 
 class UsageError(SystemExit):
-    """A wrong command line: its text is the message, its exit code 2."""
+    """A wrong command line: its text is the message, its exit code 2.
 
-    def __init__(self, message: str):
-        super().__init__(message)
+    reason: the message without the script's name.
+    """
+
+    def __init__(self, script: str, reason: str):
+        super().__init__(f'{script}: error: {reason} (--help lists the options)')
+        self.reason = reason
         self.code = 2
 
 
@@ -195,7 +199,7 @@ class Parser(argparse.ArgumentParser):
         message = ' '.join(message.split())
         message = re.sub(r'^argument (.*?): must ', r'\1 must ', message)
         message = re.sub(r'^argument (.*?): ', r'\1: ', message)
-        error = UsageError(f'{self.prog}: error: {printable(message)} (--help lists the options)')
+        error = UsageError(self.prog, printable(message))
         if PRINT_USAGE_ERRORS.get():
             self._print_message(f'{error}\n', sys.stderr)
         raise error

@@ -5,7 +5,7 @@
 
 The import tells nn/tf1.py that this process is the project's own, so TensorFlow may be configured
 for the whole process. It also replaces the traceback of a missing package by one line. A program
-that says `import poses` does not import this module and keeps its own configuration.
+that says `import jointpose` does not import this module and keeps its own configuration.
 """
 
 import sys

@@ -18,6 +18,7 @@ from conftest import ROOT
 from jointpose import model
 from jointpose.datasets import synthetic
 from jointpose.inference import api
+from jointpose.utils.errors import InputError
 
 
 def assert_near(found, expected):
@@ -64,7 +65,10 @@ def test_python_and_command_line_find_the_same(untrained, tmp_path, monkeypatch)
             (image, {'boxes': [(20, 5, 0, 90)]}),
             (image, {'torsos': [(9, 9)], 'boxes': [(5, 5, 9, 9)]}),
         ):
-            with pytest.raises(ValueError, match=r'uint8|outside the picture|either|must be \[n'):
+            with pytest.raises(
+                ValueError,
+                match=r'uint8|^torsos 5000,5000: outside the picture|^boxes: .* is outside the picture|either|must be \[n',
+            ):
                 find(wrong, **named)
     assert len(found) == len(expected) == 2 and find.joints[0] == 'left_shoulder'
     for one, other in zip(found, expected):
@@ -74,8 +78,13 @@ def test_python_and_command_line_find_the_same(untrained, tmp_path, monkeypatch)
 
 
 def test_a_wrong_option_does_not_end_the_program():
-    with pytest.raises(ValueError, match='--zooms must be a number > 0, got 0'):
+    with pytest.raises(ValueError, match=r'^jointpose.load: --zooms must be a number > 0, got 0$'):
         api.load(pathlib.Path('pretrained/flic'), '--zooms', 0)
+
+
+def test_a_missing_run_is_named_without_the_command_line():
+    with pytest.raises(InputError, match=r"^jointpose.load: no run 'nosuch' in "):
+        api.load('nosuch')
 
 
 def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
