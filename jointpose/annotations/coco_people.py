@@ -1,4 +1,6 @@
-"""The people of a file in COCO's form (annotations/coco_json.py), with joints in a data set's order.
+"""Reads the people of a file in COCO's form, with joints in a data set's order.
+
+annotations/coco_json.py reads the file itself.
 
 Key points are found by their names in the file's categories, whatever their order;
 joints.joint_from_name says which spellings are understood.  A category is of people if shoulders
@@ -265,8 +267,8 @@ def points_of(
     bad = ~np.isin(visible, (0, 1, 2))
     if bad.any():
         raise InputError(
-            f"a joint's visibility is {visible[bad][0]:g}: expected 0 (unlabelled), 1 (hidden) or 2 "
-            '(visible)'
+            f"a joint's visibility is {visible[bad][0]:g}: expected 0 (unlabelled), 1 (hidden) or "
+            '2 (visible)'
         )
     has_position = np.isfinite(points).all(axis=1) & ~is_nowhere(points)
     nowhere = is_nowhere(points) & (visible > 0)

@@ -1,11 +1,11 @@
 """COCO's person key points (Lin et al. 2014): several people a picture, seventeen joints.
 
-Read are the official person_keypoints_train2017.json and person_keypoints_val2017.json, and what label tools write in
-that form (coco_people.py); of one file alone every tenth picture is a test one.  People without joints and groups
-(crowd) are kept: the evaluation wants them.  Pictures without people are kept, too; where a sample is a person, nobody
-sees them.
+The official person_keypoints_train2017.json and person_keypoints_val2017.json are read, and what
+label tools write in that form (coco_people.py).  Of one file alone every tenth picture is a test
+one.  People without joints and groups (crowd) are kept: the evaluation needs them.  Pictures
+without people are kept, too; where a sample is a person, they have no sample.
 
-unit is the root of the area of the person's segment, by which OKS is normalised.
+`unit` is the root of the area of the person's segment, by which OKS is normalised.
 """
 
 import numpy as np
@@ -15,6 +15,7 @@ from jointpose.datasets import records
 from jointpose.datasets.base import PictureDataSet
 from jointpose.metrics.average_precision import precision_table
 from jointpose.vision import joints
+from jointpose.vision.crops import UNLABELLED
 
 JOINTS = joints.COCO_JOINTS
 LIMBS = (
@@ -80,7 +81,7 @@ def empty_document():
         'id': 1,
         'name': 'person',
         'keypoints': list(JOINTS),
-        'skeleton': [[JOINTS.index(a) + 1, JOINTS.index(b) + 1] for a, b in LIMBS],
+        'skeleton': [[JOINTS.index(start) + 1, JOINTS.index(end) + 1] for start, end in LIMBS],
     }
     return {'images': [], 'annotations': [], 'categories': [category]}
 
@@ -120,23 +121,33 @@ def drawn_annotation(body, id_, image_id):
 
 
 @records.reports_path
-def read_json(path, folder, prefix):
-    """A file in COCO's form -> Annotated; says on stdout who is left out.  prefix: the folder, from the root."""
+def read_json(path: str, folder: str, prefix: str) -> records.Annotated:
+    """The people of a file in COCO's form; prints who is left out.
+
+    Args:
+        folder: where the pictures are.
+        prefix: the folder, from the root of all pictures on.
+    """
     file = coco_json.read(path)
     reading = coco_people.read(file, JOINTS)
     names, renamed = picture_names.resolve([image.file for image in file.images], folder)
     people = with_boxes(reading)
     coco_people.say(path, reading, renamed)
-    points = np.array([person.points for person in people], np.float32).reshape(-1, len(JOINTS), 3)
+
+    points = np.array([person.points for person in people], np.float32)
+    points = points.reshape(-1, len(JOINTS), 3)  # also of nobody
+    visible = points[..., 2]
     box = np.array([person.annotation.box for person in people], np.float32).reshape(-1, 4)
+    corner = box[:, :2]
+    size = box[:, 2:]
     area = np.array([person.annotation.area for person in people], np.float32)
     crowd = np.array([person.annotation.crowd for person in people], bool)
     return records.make_annotated(
         [prefix + name for name in names],
         [person.picture for person in people],
         points[..., :2],
-        np.where(crowd[:, None], 0, points[..., 2]),
-        box=np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], axis=1),
+        np.where(crowd[:, None], UNLABELLED, visible),
+        box=np.concatenate([corner, corner + size], axis=1),
         area=area,
         unit=np.sqrt(area),
         crowd=crowd,
@@ -147,27 +158,37 @@ def read_json(path, folder, prefix):
     )
 
 
-def with_boxes(reading):
-    """Those people of a Reading who have a box, which crops and measures need; remarks whose is derived."""
+def with_boxes(reading: coco_people.Reading) -> list[coco_people.Person]:
+    """The people with a box, which crops and measures need.
+
+    Adds remarks on those without one, and on those whose box is derived.
+    """
+    people = []
     for person in reading.people:
         if person.annotation.box is None:
             reading.left_out.add(
                 'without a box, or key points from which it could be derived', person.label
             )
-        elif person.annotation.derived:
+            continue
+        derived = person.annotation.derived
+        if derived:
             reading.remarks.add(
-                f'people with {person.annotation.derived} derived, as the file has none in pixels',
-                person.label,
+                f'people with {derived} derived, as the file has none in pixels', person.label
             )
-    return [person for person in reading.people if person.annotation.box]
+        people.append(person)
+    return people
 
 
-def ids_of(path, file):
-    """The pictures' ids; counted from 1 where any is no whole number, which results files then go by."""
+def ids_of(path: str, file: coco_json.CocoFile) -> list[int]:
+    """The pictures' ids, by which files of results name them.
+
+    They are counted from 1 if one of them is no whole number; that is printed.
+    """
     ids = [image.id for image in file.images]
     if all(isinstance(id_, int) and abs(id_) < 1 << 62 for id_ in ids):
         return ids
     print(
-        f"{path}: ids of pictures are not all whole numbers: they are counted from 1, in the file's order"
+        f'{path}: ids of pictures are not all whole numbers: they are counted from 1, in the '
+        "file's order"
     )
     return list(range(1, len(ids) + 1))

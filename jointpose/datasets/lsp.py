@@ -1,19 +1,24 @@
-"""Leeds Sports Pose (Johnson and Everingham 2010, 2011): whole bodies in sports, fourteen joints.  PARSE (Ramanan 2006)
-has the same joints, and is read as LSP.
+"""Leeds Sports Pose (Johnson and Everingham 2010, 2011): whole bodies in sports, fourteen joints.
+
+PARSE (Ramanan 2006) has the same joints, and is read as LSP.
 
 Three files are read, told apart by their axes:
-    LSP             joints.mat, 3 x 14 x 2000: x, y, 1 where hidden; images/im0001.jpg ...; the first half trains
-    LSP-extended    joints.mat, 14 x 3 x 10000: x, y, 0 where not labelled, whose x, y are not in the picture;
-                    images/im00001.jpg ..., or .png as in its HR-LSPET edition; all train
+    LSP             joints.mat, 3 x 14 x 2000: x, y, 1 where hidden; images/im0001.jpg ...; the
+                    first half trains
+    LSP-extended    joints.mat, 14 x 3 x 10000: x, y, 0 where not labelled, whose x, y are not in
+                    the picture; images/im00001.jpg ..., or .png as in its HR-LSPET edition; all
+                    train
     PARSE           labels.mat, ptsAll 14 x 2 x 305; im0001.jpg ...; the first 100 train
 
-Endings are those of the files that are there, in small or capital letters.  They have no boxes: a person's is that of
-the labelled joints, enlarged by a fifth; so the test people's crops know of the truth, as those of published results
-that crop by it do.  unit is the distance between left shoulder and right hip.
+Pictures' endings are those of the files that are there, in small or capital letters.  The data sets
+have no boxes: a person's box is that of the labelled joints, enlarged by a fifth.  So the test
+people's crops depend on the truth, as do those of published results that crop by it.  `unit` is the
+distance between left shoulder and right hip.
 """
 
 import contextlib
 import os
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,10 +64,9 @@ LIMBS = (
     ('lhip', 'lsho'),
 )
 NORMALISER = ('lsho', 'rhip')
-HEAD_SEGMENT = (
-    'neck',
-    'head',
-)  # there are no head boxes: its length is the unit of PCKh, as deeppose_tf's
+# There are no head boxes: the length of this segment is the unit of PCKh, as it is deeppose_tf's.
+HEAD_SEGMENT = ('neck', 'head')
+PARSE_TRAINING_PEOPLE = 100
 
 
 class Lsp(PictureDataSet):
@@ -111,52 +115,76 @@ class Lsp(PictureDataSet):
         return [path], [images]
 
 
-@records.reports_path
-def read_one(path, root, folder):
-    """One of the three files -> {'train', 'test'}; folder: what its pictures' names begin with, from `root` on."""
-    variables = load_mat(path)
-    points = variables.get('joints', variables.get('ptsAll'))
-    shape = np.shape(points)[:2]
-    if shape == (3, 14):
-        points, n_train, name = points.transpose(2, 1, 0), points.shape[2] // 2, 'im{:04d}'
+class Points(NamedTuple):
+    """The labels of a file with n people."""
+
+    xy: np.ndarray  # [n, 14, 2], pixels
+    visible: np.ndarray  # [n, 14]: UNLABELLED, HIDDEN or VISIBLE
+    n_train: int  # the first people, who are the training people
+    name: str  # of the pictures, without ending; a format of the number from 1
+
+
+def points_of(variables: dict) -> Points:
+    """The labels of one of the three files, told apart by their axes."""
+    values = variables.get('joints', variables.get('ptsAll'))
+    axes = np.shape(values)[:2]
+    if axes == (3, 14):
+        points = values.transpose(2, 1, 0)
         visible = np.where(points[..., 2] == 1, HIDDEN, VISIBLE)
-    elif shape == (14, 3):
-        points, n_train, name = points.transpose(2, 0, 1), points.shape[2], 'im{:05d}'
+        return Points(points[..., :2], visible, len(points) // 2, 'im{:04d}')
+    if axes == (14, 3):
+        points = values.transpose(2, 0, 1)
         visible = np.where(points[..., 2] == 0, UNLABELLED, VISIBLE)
-    elif shape == (14, 2):
-        points, n_train, name = points.transpose(2, 0, 1), 100, 'im{:04d}'
+        return Points(points[..., :2], visible, len(points), 'im{:05d}')
+    if axes == (14, 2):
+        points = values.transpose(2, 0, 1)
         visible = np.full(points.shape[:2], VISIBLE)
-    else:
-        raise InputError(
-            'holds no `joints` (3 x 14 x n or 14 x 3 x n) and no `ptsAll` (14 x 2 x n)'
-        )
-    xy = points[..., :2]
+        return Points(points, visible, PARSE_TRAINING_PEOPLE, 'im{:04d}')
+    raise InputError('holds no `joints` (3 x 14 x n or 14 x 3 x n) and no `ptsAll` (14 x 2 x n)')
+
+
+@records.reports_path
+def read_one(path: str, root: str, folder: str) -> dict[str, records.Annotated]:
+    """One of the three files -> {'train', 'test'}.
+
+    Args:
+        root: the folder of all pictures.
+        folder: the folder of this file's pictures, as their names begin with it; from `root` on.
+    """
+    points = points_of(load_mat(path))
+    n = len(points.xy)
+    stems = [points.name.format(i + 1) for i in range(n)]
+    left_shoulder, right_hip = map(JOINTS.index, NORMALISER)
     whole = records.make_annotated(
-        with_endings(root, folder, [name.format(i + 1) for i in range(len(xy))]),
-        np.arange(len(xy)),
-        xy,
-        visible,
-        box=records.box_of(xy, visible),
-        unit=records.distance(xy, visible, *map(JOINTS.index, NORMALISER)),
+        with_endings(root, folder, stems),
+        np.arange(n),
+        points.xy,
+        points.visible,
+        box=records.box_of(points.xy, points.visible),
+        unit=records.distance(points.xy, points.visible, left_shoulder, right_hip),
     )
-    train = np.arange(len(xy)) < n_train
+    is_train = np.arange(n) < points.n_train
     return {
-        'train': records.keep_pictures(whole, train),
-        'test': records.keep_pictures(whole, ~train),
+        'train': records.keep_pictures(whole, is_train),
+        'test': records.keep_pictures(whole, ~is_train),
     }
 
 
 def with_endings(root: str, folder: str, stems: list[str]) -> list[str]:
-    """Names of pictures from `root` on, with the endings that they have there; .jpg of those that are absent."""
+    """Names of pictures, from `root` on, with the endings that their files have.
+
+    A picture that is absent gets .jpg.
+    """
+    there = {}  # {name in small letters: name}
     with contextlib.suppress(OSError):
-        there = {name.lower(): name for name in sorted(os.listdir(os.path.join(root, folder)))}
-        endings = ('.jpg', *(ending for ending in IMAGE_ENDINGS if ending != '.jpg'))
-        names = [
-            next(
-                (there[stem + ending] for ending in endings if stem + ending in there),
-                f'{stem}.jpg',
-            )
-            for stem in stems
-        ]
-        return [folder + name for name in names]
-    return [f'{folder}{stem}.jpg' for stem in stems]
+        for name in sorted(os.listdir(os.path.join(root, folder))):
+            there[name.lower()] = name
+    return [folder + _with_ending(stem, there) for stem in stems]
+
+
+def _with_ending(stem: str, there: dict[str, str]) -> str:
+    """A picture's name; .jpg is preferred."""
+    for ending in ('.jpg', *IMAGE_ENDINGS):
+        if stem + ending in there:
+            return there[stem + ending]
+    return f'{stem}.jpg'

@@ -1,19 +1,24 @@
-"""MPII Human Pose (Andriluka et al. 2014): everyday activities, sixteen joints, often several people a picture.
+"""MPII Human Pose (Andriluka et al. 2014): everyday activities, sixteen joints.
+
+There are often several people in a picture.
 
 Two forms are read:
-    the official .mat     RELEASE: the training people (img_train) that have joints; every tenth picture is a test one,
-                          as the official test people have no public joints
-    HRNet's .json         lists of people: image, joints, joints_vis, center, scale; two files, train.json and
-                          valid.json, or one, of which every tenth picture is a test one; who has a center of -1, -1
-                          or no positive scale is left out and counted
+    the official .mat     RELEASE: the training people (img_train) that have joints; every tenth
+                          picture is a test one, as the official test people have no public joints
+    HRNet's .json         lists of people: image, joints, joints_vis, center, scale; two files,
+                          train.json and valid.json, or one, of which every tenth picture is a test
+                          one; who has a center of -1, -1 or no positive scale is left out and
+                          counted
 
-unit is the head's size, 0.6 of the head box's diagonal, by which PCKh is normalised.  HRNet's form has no head boxes,
-and needs none: top of the head and upper neck lie 0.4 of the diagonal on either side of the box's middle (of five
-people looked at, the squared diagonals that follow are whole numbers, as a box of whole pixels has them), so the size
-is 0.75 of their distance.  The box is the square of 200 * scale pixels around the centre.
+`unit` is the head's size, 0.6 of the head box's diagonal, by which PCKh is normalised.  HRNet's
+form has no head boxes, and needs none: top of the head and upper neck lie 0.4 of the diagonal on
+either side of the box's middle, so the size is 0.75 of their distance.  (Of five people looked at, the
+squared diagonals that follow are whole numbers, as a box of whole pixels has them.)  The box is the
+square of 200 * scale pixels around the centre.
 """
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,6 +68,13 @@ LIMBS = (
     ('lelb', 'lwri'),
 )
 FIELDS = ('image', 'joints', 'joints_vis', 'center', 'scale')  # of HRNet's form
+# The shapes that these may have, the usual one first.
+SHAPES = {
+    'joints': [(16, 2), (16, 3)],
+    'joints_vis': [(16,), (16, 2), (16, 3)],
+    'center': [(2,)],
+    'scale': [()],
+}
 # The annotation counts pixels from 1, at their centres: its 1 is the middle of the first, 0.5.
 FIRST_PIXEL = 0.5
 HEAD = ('head', 'neck')
@@ -82,7 +94,7 @@ class Mpii(PictureDataSet):
     uncounted_joints = ('pelvis', 'thorax')
 
     def read(self, metas, folders):
-        """See PictureDataSet; a .json is taken for HRNet's form, any other file for the official one."""
+        """See PictureDataSet.  A .json is in HRNet's form, any other file is the official one."""
         root, inner = records.common_root(folders)
         parts = []
         for path, folder, prefix in zip(metas, folders, inner):
@@ -122,8 +134,13 @@ def drawn_person(file, body):
 
 
 @records.reports_path
-def read_json(path, folder, prefix):
-    """One of HRNet's files -> Annotated; says on stdout who is left out.  prefix: the folder, from the root."""
+def read_json(path: str, folder: str, prefix: str) -> records.Annotated:
+    """The people of one of HRNet's files; prints who is left out.
+
+    Args:
+        folder: where the pictures are.
+        prefix: the folder, from the root of all pictures on.
+    """
     people = load_json(path)
     if not isinstance(people, list) or not people:
         raise InputError(
@@ -131,120 +148,151 @@ def read_json(path, folder, prefix):
         )
     for row, person in enumerate(people):
         check_fields(row, person)
-    xy, visible = (
-        column(people, 'joints')[..., :2],
-        column(people, 'joints_vis').reshape(len(people), len(JOINTS), -1),
-    )
-    seen = visible[..., 0] > 0
-    unset = seen & is_nowhere(xy.reshape(-1, 2)).reshape(seen.shape)
+
+    n = len(people)
+    xy = column(people, 'joints')[..., :2]  # [n, 16, 2]
+    visible = column(people, 'joints_vis').reshape(n, len(JOINTS), -1)[..., 0] > 0
+    unset = visible & is_nowhere(xy.reshape(-1, 2)).reshape(visible.shape)
     if unset.any():
         print(f'{path}: {unset.sum()} joints at (0, 0) or (-1, -1) are taken for unlabelled')
-    centres, scales = column(people, 'center'), column(people, 'scale')
+
+    centres = column(people, 'center')
+    scales = column(people, 'scale')
     kept = (centres != -1).any(axis=1) & (scales > 0)
     if not kept.all():
         print(f'{path}: left out: {(~kept).sum()} people without center or positive scale')
     if not kept.any():
         raise InputError('nobody has a center and a positive scale')
-    names, renamed = picture_names.resolve(
-        [person['image'] for person, keep in zip(people, kept) if keep], folder
-    )
+
+    images = [people[row]['image'] for row in np.flatnonzero(kept)]
+    names, renamed = picture_names.resolve(images, folder)
     if renamed.names:
         print(f'{path}: {renamed}')
+    labels = np.where(visible & ~unset, VISIBLE, UNLABELLED)
     return build(
         [prefix + name for name in names],
         xy[kept],
-        np.where(seen & ~unset, VISIBLE, UNLABELLED)[kept],
+        labels[kept],
         centres[kept],
         scales[kept],
     )
 
 
-def check_fields(row, person):
-    """InputError names a field that somebody of HRNet's form lacks."""
+def check_fields(row: int, person) -> None:
+    """InputError names the fields that one of HRNet's people lacks."""
     absent = [key for key in FIELDS if not isinstance(person, dict) or person.get(key) is None]
     if absent:
-        test = 'joints' in absent and 'image' not in absent
+        is_test_person = 'joints' in absent and 'image' not in absent
+        hint = ' (a file of test people?)' if is_test_person else ''
         raise InputError(
-            f"person {row} has no {', '.join(absent)}{' (a file of test people?)' * test}; HRNet's form "
-            f'of MPII has {", ".join(FIELDS)}'
+            f"person {row} has no {', '.join(absent)}{hint}; HRNet's form of MPII has "
+            f'{", ".join(FIELDS)}'
         )
     if not isinstance(person['image'], str):
         raise InputError(f'person {row}: image {person["image"]!r:.40} is no name')
 
 
-def column(people, key):
-    """float64 [n, ...]: a field of everybody."""
-    shapes = {
-        'joints': [(16, 2), (16, 3)],
-        'joints_vis': [(16,), (16, 2), (16, 3)],
-        'center': [(2,)],
-        'scale': [()],
-    }
+def column(people: list[dict], key: str) -> np.ndarray:
+    """A field of everybody, float64 [n, ...]."""
     rows = []
     for row, person in enumerate(people):
         try:
-            rows.append(np.array(person[key], float))
+            values = np.array(person[key], float)
         except (TypeError, ValueError):
             raise InputError(
                 f'person {row}: {key} {person[key]!r:.60} are no numbers, or not equally many'
             ) from None
-        if rows[-1].shape not in shapes[key] or rows[-1].shape != rows[0].shape:
+        rows.append(values)
+        if values.shape not in SHAPES[key] or values.shape != rows[0].shape:
             raise InputError(
-                f'person {row}: {key} is of shape {rows[-1].shape}, expected {shapes[key][0]}'
+                f'person {row}: {key} is of shape {values.shape}, expected {SHAPES[key][0]}'
             )
     return np.stack(rows)
 
 
-@records.reports_path
-def read_mat(path, folder):
-    """The official file -> Annotated of the training people with joints."""
-    return build(*load_mat(path, functools.partial(people_in, path, folder)))
+class MatPerson(NamedTuple):
+    """A training person of the official file."""
+
+    file: str
+    xy: np.ndarray  # float64 [16, 2], 0 where unlabelled
+    visible: np.ndarray  # int [16]: UNLABELLED, HIDDEN or VISIBLE
+    centre: list[float]  # x, y
+    scale: float
+    head_size: float  # NaN without a head box
 
 
 @records.reports_path
-def people_in(path, folder, variables):
-    """The variables of the official file -> the arguments of `build`."""
+def read_mat(path: str, folder: str) -> records.Annotated:
+    """The training people of the official file that have joints.
+
+    folder: that of the pictures, from the root of all pictures on.
+    """
+    people = load_mat(path, functools.partial(people_in, path, folder))
+    return build(
+        [person.file for person in people],
+        np.stack([person.xy for person in people]),
+        np.stack([person.visible for person in people]),
+        [person.centre for person in people],
+        [person.scale for person in people],
+        [person.head_size for person in people],
+    )
+
+
+@records.reports_path
+def people_in(path: str, folder: str, variables: dict) -> list[MatPerson]:
+    """The training people with joints, of the official file's variables."""
     release = variables['RELEASE'][0, 0]
-    files, xy, visible, centres, scales, heads = [], [], [], [], [], []
+    people = []
     for picture, is_train in zip(release['annolist'].ravel(), release['img_train'].ravel()):
-        for person in picture['annorect'].ravel() if is_train else ():
-            points, scale, position = (
-                field(person, name) for name in ('annopoints', 'scale', 'objpos')
-            )
-            if (
-                points is None
-                or scale is None
-                or position is None
-                or field(points, 'point') is None
-            ):
-                continue
-            one_xy, one_visible = np.zeros((len(JOINTS), 2)), np.full(len(JOINTS), UNLABELLED)
-            for point in points['point'].ravel():
-                joint, seen = int(point['id'].item()), field(point, 'is_visible')
-                one_xy[joint] = point['x'].item(), point['y'].item()
-                one_visible[joint] = HIDDEN if seen is not None and not float(seen) else VISIBLE
-            files.append(folder + str(field(field(picture, 'image'), 'name')))
-            xy.append(one_xy)
-            visible.append(one_visible)
-            centres.append([position[axis].item() for axis in 'xy'])
-            scales.append(float(scale))
-            heads.append(head_size(person))
-    if not files:
+        if not is_train:
+            continue
+        for rectangle in picture['annorect'].ravel():
+            if has_joints(rectangle):
+                file = folder + str(field(field(picture, 'image'), 'name'))
+                people.append(person_of(file, rectangle))
+    if not people:
         raise InputError('holds no training people with joints')
-    return files, np.stack(xy), np.stack(visible), centres, scales, heads
+    return people
 
 
-def field(struct, name):
-    """What a MATLAB struct [1, 1] holds under a name, None where that is absent or empty."""
-    value = struct[name] if name in (struct.dtype.names or ()) else np.empty(0)
-    if not value.size:
+def has_joints(rectangle: np.void) -> bool:
+    """Whether an element of the struct array `annorect` has joints, a scale and a position."""
+    points = field(rectangle, 'annopoints')
+    if points is None or field(points, 'point') is None:
+        return False
+    return field(rectangle, 'scale') is not None and field(rectangle, 'objpos') is not None
+
+
+def person_of(file: str, rectangle: np.void) -> MatPerson:
+    """The person of an element of `annorect` that has joints."""
+    xy = np.zeros((len(JOINTS), 2))
+    visible = np.full(len(JOINTS), UNLABELLED)
+    for point in field(rectangle, 'annopoints')['point'].ravel():
+        joint = int(point['id'].item())
+        xy[joint] = point['x'].item(), point['y'].item()
+        is_visible = field(point, 'is_visible')
+        is_hidden = is_visible is not None and not float(is_visible)
+        visible[joint] = HIDDEN if is_hidden else VISIBLE
+    position = field(rectangle, 'objpos')
+    centre = [position['x'].item(), position['y'].item()]
+    scale = float(field(rectangle, 'scale'))
+    return MatPerson(file, xy, visible, centre, scale, head_size(rectangle))
+
+
+def field(struct: np.void | np.ndarray, name: str):
+    """What a MATLAB struct [1, 1] holds under a name; None where that is absent or empty."""
+    if name not in (struct.dtype.names or ()):
         return None
-    return value.ravel()[0]
+    value = struct[name]
+    return value.ravel()[0] if value.size else None
 
 
-def head_size(person):
-    """Of a person's head box; not a number where there is none: such people train, but are not measured."""
-    corners = [field(person, name) for name in ('x1', 'x2', 'y1', 'y2')]
+def head_size(rectangle: np.void) -> float:
+    """The size of a person's head box.
+
+    It is NaN where there is none: such people are trained on, but not measured.
+    """
+    corners = [field(rectangle, name) for name in ('x1', 'x2', 'y1', 'y2')]
     if None in corners:
         return np.nan
     x1, x2, y1, y2 = map(float, corners)
@@ -252,7 +300,16 @@ def head_size(person):
 
 
 def build(files, joints_xy, visible, centres, scales, heads=None):
-    """People in the order of their pictures' first appearance -> Annotated; heads: their sizes, if known."""
+    """Returns the Annotated of n people, with pictures in the order of their first appearance.
+
+    Args:
+        files: [n], names of the pictures.
+        joints_xy: [n, 16, 2], pixels as the annotation counts them.
+        visible: [n, 16].
+        centres: [n, 2], likewise.
+        scales: [n].
+        heads: [n], the heads' sizes, pixels; None if they are not known.
+    """
     names = list(dict.fromkeys(files))
     place = {name: i for i, name in enumerate(names)}
     joints_xy = joints_xy - FIRST_PIXEL

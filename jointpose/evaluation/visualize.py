@@ -1,13 +1,16 @@
-"""Draws skeletons on the pictures: a sheet of annotated people, or of predictions beside the annotations.
+"""Draws skeletons on the pictures of annotated people, or of people with predicted joints.
 
-    python show.py --data arrays [--split train | test]           the annotations, to see that data.py understood them
-    python show.py --data arrays --swapped                        only people seen from behind
+    # The annotations, to see that data.py understood them.
+    python show.py --data arrays [--split train | test]
+    # Only people seen from behind.
+    python show.py --data arrays --swapped
+    # Predictions beside the annotations.
     python show.py predictions.mat --data arrays --out poses.jpg [--people 12] [--worst]
 
-Blue with an L is the left side, orange with an R the right one, pink the trunk.  Beside predictions,
-the annotation is thin and white.  People seen from behind have a yellow frame.  FLIC and custom data
-are observer-centric: left and right of these people are swapped, so L is always on the picture's
-right.  Each caption is the picture's name, or the mean error over the joints in % of the data set's
+Blue with an L is the left side, orange with an R the right one, pink the trunk.  Beside
+predictions, the annotation is thin and white.  People seen from behind have a yellow frame.  FLIC
+and custom data are observer-centric: left and right of these people are swapped, so L is always on
+the picture's right.  Each caption is the picture's name, or the mean error over the joints in % of the data set's
 unit (FLIC: ||lhip - rsho||).  Pictures of whole scenes are cut to the person and some surroundings.
 """
 
@@ -15,12 +18,14 @@ if __name__ == '__main__':
     import jointpose.utils.startup  # noqa: F401
 
 import argparse
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from jointpose import datasets
 from jointpose.datasets import arrays, flic
+from jointpose.datasets.base import PictureDataSet
 from jointpose.evaluation import predictions
 from jointpose.utils import cli, outputs
 from jointpose.utils.counts import counted_people
@@ -43,136 +48,188 @@ BEHIND = rgb('#f0e442')  # frame around people seen from behind
 SOURCES = {'own': 'custom data', 'flic_plus': 'FLIC-plus'}  # of a manifest, in words
 
 
-def draw_sides(image, joints_xy, joints, visible):
-    """Draws each joint in its side's colour, and L or R beside some, into the image itself."""
-    for name, (x, y), shown in zip(joints, joints_xy, visible):
+def draw_sides(
+    image: np.ndarray, joints_xy: np.ndarray, joints: Sequence[str], visible: np.ndarray
+) -> None:
+    """Draws each joint in its side's colour, and L or R beside some, into the image itself.
+
+    Args:
+        image: RGB uint8, of the size TILE.
+        joints_xy: [k, 2], pixels of the image.
+        joints: k names.
+        visible: [k]; joints with 0 are not drawn.
+    """
+    width, height = TILE
+    for name, (x, y), is_visible in zip(joints, joints_xy, visible):
         side = side_of(name)
-        if not shown or not side or not (0 <= x < TILE[0] and 0 <= y < TILE[1]):
+        is_inside = 0 <= x < width and 0 <= y < height
+        if not side or not is_visible or not is_inside:
             continue
         colour = rgb(side_colour(name))
-        cv2.circle(image, (round(float(x)), round(float(y))), 3, colour, -1, cv2.LINE_AA)
+        column = round(float(x))
+        row = round(float(y))
+        cv2.circle(image, (column, row), 3, colour, -1, cv2.LINE_AA)
         if name[1:] in LETTERED:
-            write_text(image, side.upper(), (round(float(x)) + 4, round(float(y)) + 4), 0.4, colour)
+            write_text(image, side.upper(), (column + 4, row + 4), 0.4, colour)
 
 
-def tile(image, person, data_set, found_xy, caption, behind):
-    """One crops.Person at the sheet's size.
+def tile_matrix(image_size: tuple[int, int], person: crops.Person, whole: bool) -> np.ndarray:
+    """The matrix [2, 3] from an image's pixels to those of its tile.
 
-    found_xy: predicted joints [k, 2] or None.  behind: the person is seen from behind.
+    Args:
+        image_size: (width, height).
+        whole: the tile shows the whole image; else the person and some surroundings.
     """
-    k, (height, width) = len(data_set.joints), image.shape[:2]
+    box = np.array((0, 0, *image_size) if whole else person.box, float)
+    top_left = box[:2]
+    bottom_right = box[2:]
+    extent = np.maximum(bottom_right - top_left, 1)
+    if not whole:
+        extent = extent * AROUND
+    middle = (top_left + bottom_right) / 2
+    # The part has the tile's shape, and the extent is in it.
+    part = np.array(TILE) * max(extent / TILE)
+    return crops.crop_matrix(middle, part, TILE)
+
+
+def tile(
+    image: np.ndarray,
+    person: crops.Person,
+    data_set: PictureDataSet,
+    found_xy: np.ndarray | None,
+    caption: str,
+    behind: bool,
+) -> np.ndarray:
+    """One person's picture on the sheet, RGB uint8 [240, 360, 3].
+
+    Args:
+        found_xy: predicted joints [k, 2], pixels of the image, or None.
+        behind: whether the person is seen from behind.
+    """
+    k = len(data_set.joints)
+    height, width = image.shape[:2]
     whole = data_set.frame_size is not None  # frames of one size, in which people are large
-    box = np.array((0, 0, width, height) if whole else person.box, float)
-    extent = np.maximum(box[2:] - box[:2], 1) * (1 if whole else AROUND)
-    matrix = crops.crop_matrix((box[:2] + box[2:]) / 2, np.array(TILE) * max(extent / TILE), TILE)
-    image, shown_xy, visible, _ = crops.crop_person(image, person, matrix, TILE)
-    shown_xy, visible = shown_xy[:k], visible[:k]
+    matrix = tile_matrix((width, height), person, whole)
+    sample = crops.crop_person(image, person, matrix, TILE)
+    image = sample.image
+    shown_xy = sample.joints_xy[:k]
+    visible = sample.visible[:k]
     if found_xy is not None:
         image = draw_skeleton(image, shown_xy, data_set, 1, TRUTH_COLOUR, visible=visible)
-        shown_xy, visible = transform_points(matrix, found_xy), np.ones(k, bool)
+        shown_xy = transform_points(matrix, found_xy)
+        visible = np.ones(k, bool)
     image = draw_skeleton(image, shown_xy, data_set, 1, visible=visible)
     draw_sides(image, shown_xy, data_set.joints, visible)
     if behind:
-        cv2.rectangle(image, (1, 1), (TILE[0] - 2, TILE[1] - 2), BEHIND, 3)
-        write_text(image, 'from behind' + ', sides swapped' * whole, (8, 20), 0.5, BEHIND)
+        last = (TILE[0] - 2, TILE[1] - 2)
+        cv2.rectangle(image, (1, 1), last, BEHIND, 3)
+        words = 'from behind, sides swapped' if whole else 'from behind'
+        write_text(image, words, (8, 20), 0.5, BEHIND)
     write_text(image, caption, (8, TILE[1] - 10), 0.45, TRUTH_COLOUR)
     return image
 
 
-def seen_from_behind(people, data_set):
-    """Which people of a Split are: bool [n].  FLIC's arrays say so; elsewhere, it follows from the joints."""
+def seen_from_behind(people: arrays.Split, data_set: PictureDataSet) -> np.ndarray:
+    """Which people are seen from behind: bool [n].
+
+    FLIC's arrays say so; elsewhere, it follows from the joints.
+    """
     if 'backward' in people.people.dtype.names:
         return people.people['backward']
     labelled = data_set.torso_labelled(people.people['visible'])
     return labelled & data_set.faces_backward(people.joints)
 
 
-def wrongly_swapped(people, data_set):
+def wrongly_swapped(people: arrays.Split, data_set: PictureDataSet) -> np.ndarray:
     """Who of FLIC's arrays is swapped without being annotated as seen from behind: bool [n]."""
     annotated_xy = flic.swap_sides(people.joints)
     return people.people['backward'] & ~data_set.faces_backward(annotated_xy)
 
 
-def errors_of(people, found_xy):
-    """Each person's mean error over the labelled joints, in % of the unit: Split of n, [n, k, 2] -> [n]."""
+def errors_of(people: arrays.Split, found_xy: np.ndarray) -> np.ndarray:
+    """Each person's mean error over the labelled joints, in % of the unit: [n, k, 2] -> [n]."""
     k = found_xy.shape[1]
-    distance = np.linalg.norm(found_xy - people.joints[:, :k].astype(float), axis=-1)
+    annotated_xy = people.joints[:, :k].astype(float)
+    distance = np.linalg.norm(found_xy - annotated_xy, axis=-1)  # [n, k]
     labelled = people.people['visible'][:, :k] > 0
-    distance = np.where(labelled, distance, 0)
-    return 100 * distance.sum(axis=1) / np.maximum(labelled.sum(axis=1), 1) / people.people['unit']
+    total = np.where(labelled, distance, 0).sum(axis=1)
+    n_labelled = np.maximum(labelled.sum(axis=1), 1)
+    return 100 * total / n_labelled / people.people['unit']
 
 
-def spread(rows, n):
+def spread(rows: np.ndarray, n: int) -> np.ndarray:
     """n of the rows, evenly spread, both ends among them; all if there are fewer."""
     n = min(n, len(rows))
     return rows[np.linspace(0, len(rows) - 1, n).astype(int)]
 
 
-def annotated_tiles(options, manifest, data_set):
+def annotated_tiles(options, manifest: dict, data_set: PictureDataSet) -> list[np.ndarray]:
     """Tiles of the annotations of one split or of both, half of the people each."""
     splits = arrays.SPLITS if options.split == 'both' else (options.split,)
     tiles = []
     for i, split in enumerate(splits):
         people = arrays.labelled_people(arrays.load_split(options.data, split, manifest))
         behind = seen_from_behind(people, data_set)
-        rows = np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
         print(f'{split}: {behind.sum()} of {counted_people(len(behind))} seen from behind')
-        if (
-            'backward' in people.people.dtype.names
-            and (wrong := wrongly_swapped(people, data_set)).any()
-        ):
-            print(
-                f'{split}: left and right of {counted_people(wrong.sum())} are swapped '
-                'though only the hips cross: an earlier data.py made these arrays; run it again'
-            )
-        for row in spread(rows, (options.people + len(splits) - 1 - i) // len(splits)):
+        warn_of_wrongly_swapped(split, people, data_set)
+        # Of an odd number the first split gets one more.
+        n = (options.people + len(splits) - 1 - i) // len(splits)
+        for row in spread(candidates(options, behind), n):
+            person = crops.person_from_row(people, row)
             caption = f'{split} {people.people["file"][row]}'
-            tiles.append(
-                tile(
-                    people.images[row],
-                    crops.person_from_row(people, row),
-                    data_set,
-                    None,
-                    caption,
-                    behind[row],
-                )
-            )
+            tiles.append(tile(people.images[row], person, data_set, None, caption, behind[row]))
     return tiles
 
 
-def predicted_tiles(options, manifest, data_set):
+def candidates(options, behind: np.ndarray) -> np.ndarray:
+    """The rows to choose from: all, or with --swapped those of people seen from behind."""
+    return np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
+
+
+def warn_of_wrongly_swapped(split: str, people: arrays.Split, data_set: PictureDataSet) -> None:
+    """Prints how many people an earlier data.py swapped wrongly, if there are any."""
+    if 'backward' not in people.people.dtype.names:
+        return
+    n = wrongly_swapped(people, data_set).sum()
+    if n:
+        print(
+            f'{split}: left and right of {counted_people(n)} are swapped though only the hips '
+            'cross: an earlier data.py made these arrays; run it again'
+        )
+
+
+def predicted_tiles(options, manifest: dict, data_set: PictureDataSet) -> list[np.ndarray]:
     """Tiles of the last model's predictions."""
     found = predictions.read(options.predictions, manifest)
     people = arrays.select(arrays.load_split(options.data, found.split, manifest), found.rows)
     found_xy = list(found.models.values())[-1]
-    errors, behind = errors_of(people, found_xy), seen_from_behind(people, data_set)
-    rows = np.flatnonzero(behind) if options.swapped else np.arange(len(behind))
-    chosen = (
-        rows[np.argsort(-errors[rows])[: options.people]]
-        if options.worst
-        else spread(rows, options.people)
-    )
-    return [
-        tile(
-            people.images[row],
-            crops.person_from_row(people, row),
-            data_set,
-            found_xy[row],
-            f'{errors[row]:.0f} %',
-            behind[row],
+    errors = errors_of(people, found_xy)
+    behind = seen_from_behind(people, data_set)
+    rows = candidates(options, behind)
+    if options.worst:
+        worst_first = rows[np.argsort(-errors[rows])]
+        chosen = worst_first[: options.people]
+    else:
+        chosen = spread(rows, options.people)
+    tiles = []
+    for row in chosen:
+        person = crops.person_from_row(people, row)
+        caption = f'{errors[row]:.0f} %'
+        tiles.append(
+            tile(people.images[row], person, data_set, found_xy[row], caption, behind[row])
         )
-        for row in chosen
-    ]
+    return tiles
 
 
-def picture_path(text):
+def picture_path(text: str) -> str:
     """argparse type: a path that ends in .jpg or .png."""
     if not text.endswith(('.jpg', '.png')):
         raise argparse.ArgumentTypeError(f'must end in .jpg or .png, got {text!r}')
     return text
 
 
-def parse_options():
+def parse_options() -> argparse.Namespace:
+    """The options of the command line."""
     parser = cli.Parser(description=__doc__)
     parser.add_argument(
         'predictions', nargs='?', help='predictions.mat of main.py; without it, the annotations'
@@ -211,20 +268,21 @@ def parse_options():
         parser.error('--worst goes with predictions')
     if options.split and options.predictions:
         parser.error(
-            f'--split {options.split}: only goes with annotations; {options.predictions} names its own '
-            'split'
+            f'--split {options.split}: only goes with annotations; {options.predictions} names its '
+            'own split'
         )
     options.split = options.split or 'both'
     return options
 
 
-def source_of(manifest):
+def source_of(manifest: dict) -> str:
     """The name of the data set that arrays were made from."""
     source = manifest['settings'].get('source', manifest['dataset'])
     return SOURCES.get(source, source)
 
 
-def main():
+def main() -> None:
+    """Writes the sheet."""
     options = parse_options()
     former = outputs.check_destination(options.out, '--out', outputs.describe_by_date(MARK))
     shown = predictions.dataset_of(options.predictions) if options.predictions else 'flic'
@@ -234,10 +292,9 @@ def main():
     make_tiles = predicted_tiles if options.predictions else annotated_tiles
     tiles = make_tiles(options, manifest, data_set)
     if not tiles:
-        raise InputError(
-            f'{options.predictions or options.data}: nobody to show'
-            + ': nobody is seen from behind' * options.swapped
-        )
+        shown_file = options.predictions or options.data
+        reason = ': nobody is seen from behind' if options.swapped else ''
+        raise InputError(f'{shown_file}: nobody to show{reason}')
     write_image(options.out, tile_grid(tiles, COLUMNS), MARK)
     print(
         outputs.replacement_note(options.out, former) or options.out,
