@@ -31,7 +31,7 @@ from jointpose.inference import inputs, pose_estimator, predict
 from jointpose.nn import import_weights, spectrum_cache, tiling
 from jointpose.nn.tf1 import short_message, tf
 from jointpose.options import options as command_line
-from jointpose.training import batches, stopping, summaries, towers, trainer
+from jointpose.training import batches, run_log, stopping, summaries, towers, trainer
 from jointpose.training.devices import session_config, use_tf32
 from jointpose.utils import folders, progress
 from jointpose.utils.cli import run_script
@@ -308,6 +308,7 @@ def train(session, graph, job, state):
     def new_meter(sums=None):
         return system.meter(outputs, sums)
 
+    log(run_log.header_line([system.OUTPUTS[name] for name in outputs]))
     tf.get_default_graph().finalize()
     people = job.splits['train'].people
     trainer.Trainer(session, graph, people, new_meter, options, job.run, state, writer).train()

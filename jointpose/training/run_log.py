@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 
 from jointpose.utils import files
 from jointpose.utils.errors import InputError
@@ -53,6 +54,17 @@ def _is_up_to(line, key, last):
         return json.loads(line)[key] <= last
     except (ValueError, KeyError, TypeError):
         return False
+
+
+def header_line(titles: Iterable[str]) -> str:
+    """What the columns of the following `epoch_line`s are.
+
+    titles: of the outputs, in their order.
+    """
+    columns = ', '.join(titles)
+    return (
+        f'epoch lines: dr: detection rate in %; loss; one number each for: {columns} (docs/logs.md)'
+    )
 
 
 def epoch_line(epoch: int, means: dict, img_per_s: float, eta: float | None) -> str:

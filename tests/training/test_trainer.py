@@ -22,7 +22,8 @@ from jointpose.vision import heatmaps
 
 
 def test_whole_run_leaves_everything(whole):
-    assert whole.result.stdout.count('Epoch') == 2
+    assert whole.result.stdout.count('Epoch ') == 2
+    assert whole.result.stdout.count('one number each for: part detector (docs/logs.md)') == 1
     assert len(whole.steps('whole')) == 8 and len(whole.epochs('whole')) == 2
     assert set(whole.checkpoints('whole')) == {'step-00000004', 'step-00000008'}
     found = scipy.io.loadmat(whole.folder / 'whole.mat')
