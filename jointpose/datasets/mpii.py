@@ -12,9 +12,9 @@ Two forms are read:
 
 `unit` is the head's size, 0.6 of the head box's diagonal, by which PCKh is normalised.  HRNet's
 form has no head boxes, and needs none: top of the head and upper neck lie 0.4 of the diagonal on
-either side of the box's middle, so the size is 0.75 of their distance.  (Of five people looked at, the
-squared diagonals that follow are whole numbers, as a box of whole pixels has them.)  The box is the
-square of 200 * scale pixels around the centre.
+either side of the box's middle, so the size is 0.75 of their distance.  (Of five people looked at,
+the squared diagonals that follow are whole numbers, as a box of whole pixels has them.)  The box is
+the square of 200 * scale pixels around the centre.
 """
 
 import functools

@@ -341,12 +341,12 @@ def _arm(rng: Generator, shoulder: np.ndarray, side: int) -> tuple[np.ndarray, n
     _, upper_mean, upper_sd, forearm_mean, forearm_sd = ARMS[row]
     upper = np.radians(rng.normal(upper_mean, upper_sd))
     forearm = np.radians(rng.normal(forearm_mean, forearm_sd))
-    elbow = shoulder + rng.uniform(0.56, 0.72) * _direction(upper, side)
-    wrist = elbow + rng.uniform(0.34, 0.58) * _direction(forearm, side)
+    elbow = shoulder + rng.uniform(0.56, 0.72) * direction(upper, side)
+    wrist = elbow + rng.uniform(0.34, 0.58) * direction(forearm, side)
     return elbow, wrist
 
 
-def _direction(angle: float, side: int) -> np.ndarray:
+def direction(angle: float, side: int) -> np.ndarray:
     """The unit vector [2] at an angle from hanging, outwards, radians."""
     return np.array([side * np.sin(angle), np.cos(angle)])
 
@@ -669,12 +669,24 @@ def _draw_head(canvas: Canvas, pose: Pose, style: Style) -> None:
     if pose.backward:
         return
     for side in (-1, 1):
-        if side * turn < 0.4:
-            across = 0.16 * side * np.cos(pose.gaze) - 0.05 * turn
-            ear = centre + across * x + 0.02 * y
-            ball(canvas, ear, 0.028 * x, 0.05 * y, style.skin)
+        if sees_ear(pose, side):
+            ball(canvas, ear_position(pose, side), 0.028 * x, 0.05 * y, style.skin)
     ball(canvas, centre + 0.035 * turn * x + 0.035 * y, 0.15 * x, 0.205 * y, style.skin)
     _draw_face(canvas.image, pose, style, x, y)
+
+
+def ear_position(pose: Pose, side: int) -> np.ndarray:
+    """The pixel [2] in the middle of an ear."""
+    centre = pose.xy['head']
+    x = pose.xy['head_x'] - centre
+    y = pose.xy['head_y'] - centre
+    across = 0.16 * side * np.cos(pose.gaze) - 0.05 * np.sin(pose.gaze)
+    return centre + across * x + 0.02 * y
+
+
+def sees_ear(pose: Pose, side: int) -> bool:
+    """Whether an ear is not turned away."""
+    return side * np.sin(pose.gaze) < 0.4
 
 
 def _draw_face(image: np.ndarray, pose: Pose, style: Style, x: np.ndarray, y: np.ndarray) -> None:

@@ -1,31 +1,43 @@
-"""Whole bodies drawn, in the formats of LSP, MPII and COCO, so that their readers and all after them run without a
-download.  The figures are those of synthetic.py, with legs.
+"""Drawn whole bodies in the formats of LSP, MPII and COCO: all can be tried without a download.
 
-    datasets.load('lsp').write_synthetic('synthetic_LSP', n=200, seed=0)    # joints.mat, images/im0001.jpg ...
-    datasets.load('mpii').write_synthetic(...)                              # train.json, valid.json, images/
-    datasets.load('coco').write_synthetic(...)                              # train.json, val.json, images/
+The figures are those of synthetic.py, with legs.
 
-One in five pictures of MPII and COCO is a test one, and half of LSP's.  What is drawn is a function of (seed, index).
+    # joints.mat, images/im0001.jpg ...
+    datasets.load('lsp').write_synthetic('synthetic_LSP', n=200, seed=0)
+    # train.json, valid.json, images/
+    datasets.load('mpii').write_synthetic('synthetic_MPII', n=200, seed=0)
+    # train.json, val.json, images/
+    datasets.load('coco').write_synthetic('synthetic_COCO', n=200, seed=0)
+
+One in five pictures of MPII and COCO is a test picture, and half of LSP's.  What is drawn is a
+function of (seed, index).  The order of the random draws is part of the data sets: another order
+gives other pictures.
 """
 
 import itertools
 import json
 import os
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from jointpose.datasets.flic import HEIGHT, WIDTH
 from jointpose.datasets.synthetic import (
     Canvas,
+    Pose,
     background,
     develop,
+    direction,
     draw_person,
+    ear_position,
     lerp,
     letters,
     rotation,
     sample_style,
+    sees_ear,
     upper_body,
     write_jpeg,
 )
@@ -77,13 +89,16 @@ class Body(NamedTuple):
     mask: np.ndarray  # bool [h, w]: where the person is seen
 
 
-# --- the picture --------------------------------------------------------------------------------------------------
+# --- the picture ----------------------------------------------------------------------------------
 
 
-def render(seed, index, people=1, length=None):
-    """Draws a picture: RGB uint8 [h, w, 3], and up to `people` Bodies, whose covered joints are HIDDEN.
+def render(
+    seed: int, index: int, people: int = 1, length: float | None = None
+) -> tuple[np.ndarray, list[Body]]:
+    """Draws a picture, RGB uint8 [h, w, 3], and up to `people` people in it.
 
-    length: of the first person's longer side, pixels; by default anything from 200 to 600.
+    Joints that nearer people cover are HIDDEN.  length: of the first person's longer side, pixels;
+    by default anything from 200 to 600.
     """
     rng = np.random.default_rng([seed, index, people])
     # The first two pictures have one person each: two people make a train and a test set.
@@ -100,104 +115,112 @@ def render(seed, index, people=1, length=None):
         for other in bodies:
             cover(other, mask)
         bodies.append(Body(pose.xy, visibility(pose), mask))
-    extent = np.ptp(np.stack([bodies[0].xy[name] for name in LANDMARKS]), axis=0).max()
+    landmarks_xy = np.stack([bodies[0].xy[name] for name in LANDMARKS])
+    extent = np.ptp(landmarks_xy, axis=0).max()
     image = develop(rng, canvas)
-    return cut(rng, image, bodies, (length or rng.uniform(200, 600)) / extent)
+    length = length or rng.uniform(200, 600)
+    return cut(rng, image, bodies, length / extent)
 
 
-def cover(body, mask):
-    """Hides what a nearer person's mask covers of a Body."""
+def cover(body: Body, mask: np.ndarray) -> None:
+    """Hides what a nearer person covers of a body.  mask: bool [h, w], where that person is."""
     body.mask[mask] = False
     for name in LANDMARKS:
-        if body.visible[name] and mask[tuple(body.xy[name].astype(int)[::-1])]:
+        column, row = body.xy[name].astype(int)
+        if body.visible[name] and mask[row, column]:
             body.visible[name] = HIDDEN
 
 
-def whole_body(rng, x):
-    """Draws a synthetic.Pose near column x with all LANDMARKS in the frame."""
+def whole_body(rng: Generator, x: float) -> Pose:
+    """Draws a pose near column x with all LANDMARKS in the frame."""
+    last = (WIDTH - 6, HEIGHT - 6)
     while True:
-        pose = upper_body(rng, rng.normal(x, 30), np.exp(rng.uniform(*np.log((62, 122)))))
+        column = rng.normal(x, 30)
+        size = np.exp(rng.uniform(*np.log((62, 122))))
+        pose = upper_body(rng, column, size)
         xy = {**pose.xy, **legs(rng, pose), **ears(pose)}
+        head = xy['head']
         thorax = np.mean([xy['lsho'], xy['rsho']], axis=0)
         pelvis = np.mean([xy['lhip'], xy['rhip']], axis=0)
-        xy.update(
-            thorax=thorax,
-            pelvis=pelvis,
-            neck=lerp(thorax, xy['head'], 0.3),
-            top=xy['head'] - 0.26 * (xy['head_y'] - xy['head']),
-        )
+        xy['thorax'] = thorax
+        xy['pelvis'] = pelvis
+        xy['neck'] = lerp(thorax, head, 0.3)
+        xy['top'] = head - 0.26 * (xy['head_y'] - head)
+
         lean = rotation(np.clip(rng.normal(0, 14), -40, 40))
         xy = {name: lean @ (point - pelvis) + pelvis for name, point in xy.items()}
-        down = rng.uniform(0.8, 0.97) * HEIGHT - max(xy['lank'][1], xy['rank'][1])
+        lowest = max(xy['lank'][1], xy['rank'][1])
+        down = rng.uniform(0.8, 0.97) * HEIGHT - lowest
         xy = {name: point + (0, down) for name, point in xy.items()}
         points = np.stack([xy[name] for name in LANDMARKS])
-        if (points >= 5).all() and (points <= (WIDTH - 6, HEIGHT - 6)).all():
+        if (points >= 5).all() and (points <= last).all():
             return pose._replace(xy=xy)
 
 
-def legs(rng, pose):
-    """Draws knees and ankles: {landmark: pixel}."""
-    _, thigh, thigh_sd, shin, shin_sd = LEGS[rng.choice(len(LEGS), p=LEGS[:, 0])]
+def legs(rng: Generator, pose: Pose) -> dict[str, np.ndarray]:
+    """Draws knees and ankles: {landmark: pixel [2]}."""
+    row = rng.choice(len(LEGS), p=LEGS[:, 0])
+    _, thigh_mean, thigh_sd, shin_mean, shin_sd = LEGS[row]
     found = {}
     for side, letter in letters(pose.backward).items():
-        angles = np.radians([rng.normal(thigh, thigh_sd), rng.normal(shin, shin_sd)])
-        upper, lower = (np.array([side * np.sin(angle), np.cos(angle)]) for angle in angles)
-        found[letter + 'kne'] = (
-            pose.xy[letter + 'hip'] + rng.uniform(0.75, 0.88) * pose.size * upper
-        )
-        found[letter + 'ank'] = found[letter + 'kne'] + rng.uniform(0.7, 0.82) * pose.size * lower
+        thigh = np.radians(rng.normal(thigh_mean, thigh_sd))
+        shin = np.radians(rng.normal(shin_mean, shin_sd))
+        thigh_length = rng.uniform(0.75, 0.88) * pose.size
+        shin_length = rng.uniform(0.7, 0.82) * pose.size
+        knee = pose.xy[letter + 'hip'] + thigh_length * direction(thigh, side)
+        found[letter + 'kne'] = knee
+        found[letter + 'ank'] = knee + shin_length * direction(shin, side)
     return found
 
 
-def ears(pose):
-    """Returns where synthetic.py draws the ears: {landmark: pixel}."""
-    centre, turn = pose.xy['head'], np.sin(pose.gaze)
-    x, y = pose.xy['head_x'] - centre, pose.xy['head_y'] - centre
+def ears(pose: Pose) -> dict[str, np.ndarray]:
+    """Where synthetic.py draws the ears: {landmark: pixel [2]}."""
     return {
-        letter + 'ear': centre + (0.16 * side * np.cos(pose.gaze) - 0.05 * turn) * x + 0.02 * y
-        for side, letter in letters(pose.backward).items()
+        letter + 'ear': ear_position(pose, side) for side, letter in letters(pose.backward).items()
     }
 
 
-def visibility(pose):
-    """{landmark: VISIBLE, or NOT_LABELLED}: nobody sees a face from behind, nor the ear that is turned away."""
-    away = [
-        letter + 'ear'
-        for side, letter in letters(pose.backward).items()
-        if side * np.sin(pose.gaze) >= 0.4
-    ]
-    unseen = ['nose', 'leye', 'reye', *away] if pose.backward else away
+def visibility(pose: Pose) -> dict[str, int]:
+    """{landmark: VISIBLE or UNLABELLED} of somebody whom nobody covers.
+
+    Unlabelled are the ear that is turned away and, of people seen from behind, the face.
+    """
+    unseen = ['nose', 'leye', 'reye'] if pose.backward else []
+    for side, letter in letters(pose.backward).items():
+        if not sees_ear(pose, side):
+            unseen.append(letter + 'ear')
     return {name: UNLABELLED if name in unseen else VISIBLE for name in LANDMARKS}
 
 
-def cut(rng, image, bodies, zoom):
-    """Crops the frame to its people and some surroundings, and scales it; returns the image and its Bodies."""
+def cut(
+    rng: Generator, image: np.ndarray, bodies: list[Body], zoom: float
+) -> tuple[np.ndarray, list[Body]]:
+    """Crops the frame to its people and some surroundings, and scales it.
+
+    Returns the image and the bodies in its pixels.
+    """
     points = np.stack([body.xy[name] for body in bodies for name in LANDMARKS])
-    left, top = np.maximum(points.min(axis=0) - rng.uniform(15, 90, 2), 0).astype(int)
-    right, bottom = np.minimum(points.max(axis=0) + rng.uniform(15, 90, 2), (WIDTH, HEIGHT)).astype(
-        int
-    )
+    first = np.maximum(points.min(axis=0) - rng.uniform(15, 90, 2), 0)
+    last = np.minimum(points.max(axis=0) + rng.uniform(15, 90, 2), (WIDTH, HEIGHT))
+    left, top = first.astype(int)
+    right, bottom = last.astype(int)
     size = np.rint(zoom * np.array([right - left, bottom - top])).astype(int)
     factor = size / (right - left, bottom - top)
-    image, *masks = (
-        cv2.resize(
-            np.ascontiguousarray(x[top:bottom, left:right]),
-            size.tolist(),
-            interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR,
-        )
-        for x in (image, *(body.mask.astype(np.uint8) for body in bodies))
-    )
-    return image, [
-        Body(
-            {name: (body.xy[name] - (left, top)) * factor for name in LANDMARKS},
-            body.visible,
-            mask > 0,
-        )
-        for body, mask in zip(bodies, masks)
-    ]
+    interpolation = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+
+    def scaled(picture):
+        part = np.ascontiguousarray(picture[top:bottom, left:right])
+        return cv2.resize(part, size.tolist(), interpolation=interpolation)
+
+    cut_bodies = []
+    for body in bodies:
+        xy = {name: (body.xy[name] - (left, top)) * factor for name in LANDMARKS}
+        mask = scaled(body.mask.astype(np.uint8)) > 0
+        cut_bodies.append(Body(xy, body.visible, mask))
+    return scaled(image), cut_bodies
 
 
-# --- the sets -----------------------------------------------------------------------------------------------------
+# --- the sets -------------------------------------------------------------------------------------
 
 
 class DrawnPicture(NamedTuple):
@@ -209,7 +232,7 @@ class DrawnPicture(NamedTuple):
     bodies: list[Body]
 
 
-def make_image_folder(folder):
+def make_image_folder(folder: str) -> str:
     """Makes and returns the folder's folder of pictures; InputError, which names it, if that fails."""
     images = os.path.join(folder, 'images')
     try:
@@ -219,10 +242,13 @@ def make_image_folder(folder):
     return images
 
 
-def draw_pictures(images, n, seed, name, **how):
+def draw_pictures(images: str, n: int, seed: int, name: str, **how) -> Iterator[DrawnPicture]:
     """Draws and writes pictures until there are n people; yields each as a DrawnPicture.
 
-    images: folder to write to.  name: of the files, with a field for the number.  how: arguments of `render`.
+    Args:
+        images: folder to write to.
+        name: of the files, with a field for the number.
+        how: other arguments of `render`.
     """
     with progress.bar(n, 'drawing', 'people') as bar:
         left = n
@@ -238,14 +264,15 @@ def draw_pictures(images, n, seed, name, **how):
             bar.update(len(bodies))
 
 
-def joints_of(body, names):
-    """Returns a Body's joints, float64 [k, 2], 0 where unlabelled, and their visibility, [k]."""
+def joints_of(body: Body, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a body's joints, float64 [k, 2], 0 where unlabelled, and their visibility, [k]."""
     names = ['top' if name == 'head' else name for name in names]
     visible = np.array([body.visible[name] for name in names])
-    return np.stack([body.xy[name] for name in names]) * (visible > 0)[:, None], visible
+    xy = np.stack([body.xy[name] for name in names])
+    return xy * (visible > 0)[:, None], visible
 
 
-def write_json_files(folder, contents):
+def write_json_files(folder: str, contents: dict[str, object]) -> list[str]:
     """Writes {name of a file: its content}; returns the paths."""
     paths = []
     for name, content in contents.items():
