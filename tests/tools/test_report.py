@@ -17,7 +17,7 @@ from jointpose.datasets import arrays, flic
 from jointpose.evaluation import other_systems
 from jointpose.utils.errors import InputError
 from jointpose.vision import heatmaps
-from tools import analysis, figures, report, tables
+from tools import analysis, figures, report, report_material, tables
 from tools.figures import JOINT_MODEL, PART_DETECTOR
 
 MOST_BYTES = 300_000
@@ -293,7 +293,7 @@ def test_heat_maps_of_chosen_people_go_with_their_own_frames_joints(made, monkey
 
     monkeypatch.setattr(report, 'restored', lambda run, scales: Fake())
     monkeypatch.setattr(
-        report.arrays, 'load_split', lambda *_: SimpleNamespace(joints=truth.joints_xy)
+        report_material.arrays, 'load_split', lambda *_: SimpleNamespace(joints=truth.joints_xy)
     )
     monkeypatch.setattr(figures, 'heat_maps', lambda path, people, title: drawn.extend(people))
     report.make_heat_maps(material, [(0, 'first'), (3, 'other')], 'maps.png', 'title')
@@ -422,7 +422,9 @@ def test_evolution_shows_the_person_helped_most_at_checkpoints_from_first_to_las
 ):
     material, seen = report.Material(made), []
     monkeypatch.setattr(
-        report.arrays, 'load_split', lambda *_: SimpleNamespace(joints=material.truth.joints_xy)
+        report_material.arrays,
+        'load_split',
+        lambda *_: SimpleNamespace(joints=material.truth.joints_xy),
     )
 
     @contextlib.contextmanager
@@ -431,7 +433,7 @@ def test_evolution_shows_the_person_helped_most_at_checkpoints_from_first_to_las
             seen.append((path, row))
             return peaks(TRUE_XY), peaks(TRUE_XY)
 
-        yield report.Network(maps, True)
+        yield report_material.Network(maps, True)
 
     monkeypatch.setattr(report, 'restored', restored)
     with pytest.raises(InputError, match='one checkpoint shows no evolution'):
@@ -486,7 +488,7 @@ def test_helped_table_counts_joints(made):
     pd, sm = np.full((4, 9), 5.0), np.full((4, 9), 5.0)
     pd[:2], sm[0], sm[3] = 15, 15, 15  # neither, only joint model, both, only part detector
     material.errors = {PART_DETECTOR: pd, JOINT_MODEL: sm}
-    text = re.sub(' +', ' ', tables.helped_fragment(material))
+    text = re.sub(' +', ' ', tables.helped_section(material))
     assert '| lwri | 25.0 | 25.0 | 25.0 | 25.0 |' in text
     assert 'falls for 25.0 % of the people and rises for 25.0 %' in text.replace('\n', ' ')
 
