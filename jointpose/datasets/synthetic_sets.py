@@ -233,7 +233,10 @@ class DrawnPicture(NamedTuple):
 
 
 def make_image_folder(folder: str) -> str:
-    """Makes and returns the folder's folder of pictures; InputError, which names it, if that fails."""
+    """Makes the folder's folder of pictures, and returns it.
+
+    Raises InputError, naming it, if that fails.
+    """
     images = os.path.join(folder, 'images')
     try:
         os.makedirs(images, exist_ok=True)
