@@ -6,7 +6,7 @@ r"""Makes the arrays that training reads from a data set's annotations and pictu
     python data.py --dataset parse --meta parse/labels.mat --images parse        # -> arrays_parse
     python data.py --dataset mpii --meta train.json valid.json --images mpii/images      # -> arrays_mpii
     python data.py --dataset coco --meta person_keypoints_{train,val}2017.json --images {train,val}2017
-    python data.py --coco annotations.json --images DIR               # your own -> arrays_own
+    python data.py --coco annotations.json --images DIR               # custom data -> arrays_own
     python data.py --meta FLIC-full/examples.mat --rows tr_plus_indices.mat --test FLIC/examples.mat \
         --images FLIC-full/images FLIC/images                               # FLIC-plus -> arrays_plus
 

@@ -13,8 +13,7 @@ sp(x) = log(1 + exp(5 x)) / 5 and d = 1e-6, the logits of joint j are
     log( sp(h_j) + d )
         +  sum over the nine others v of  log( sp(e_{j|v}) * sp(h_v)  +  sp(b_{v->j})  +  d )
 
-where h are the detector's nine heat maps and the map of the torso, which says which of several
-people is meant.
+where h are the detector's nine heat maps and the map of the torso, which marks the target person.
 
     model = build(heat_maps)                  # [n, 60, 90, 10] -> model.logits [n, 60, 90, 9]
     values = initial_energies(histograms)     # of pairwise_distr.py

@@ -25,13 +25,13 @@ DEFAULT_SYSTEM = 'tompson'
 MODEL_PATH = 'models_ex'
 NOT_GIVEN = object()  # the value of an option that the command line does not set
 
-DESCRIPTION = """Trains a pose estimator, evaluates it, or finds poses in your own pictures.
+DESCRIPTION = """Trains a pose estimator, evaluates it, or finds poses in custom images.
 
     python main.py --train --use_sm --data_augm --width 8             train, then evaluate
     python main.py --train --restore                                  resume the newest run
     python main.py --restore                                          evaluate the newest run
     python main.py --restore pretrained/flic --predict picture.jpg    predict: a picture, folder, video
-    python main.py --train --init pretrained/flic --data arrays_own   fine-tune on your own data
+    python main.py --train --init pretrained/flic --data arrays_own   fine-tune on custom data
     python main.py --system hrnet --help                              the options of another system
 
 The default system is the part detector of Tompson et al. (2014); --use_sm adds their spatial model.
