@@ -1,13 +1,17 @@
-"""The report's figures, each a function of arrays: no files are read, no TensorFlow is needed.
+"""Draws the figures of the report from arrays: no files are read, TensorFlow is not needed.
 
-The part detector is blue and dashed, the joint model vermilion and solid; of joints and limbs, left
-is cool and right warm.  The colours are those of Okabe and Ito or near them, which colour-blind
-readers can tell apart, too.  Points are in pixels of the 720x480 frame, (x right, y down).  A heat
-map is [60, 90]; its cell (r, c) covers x in [8c, 8c+8), y in [8r, 8r+8).  `heat_maps` gets maps and
-joints only, never a frame: FLIC's frames are those of films and not for publication.
+The part detector is blue and dashed, the joint model vermilion and solid; joints and limbs have cool
+colours on the left and warm ones on the right.  The colours are those of Okabe and Ito or close to
+them, which colour-blind readers can tell apart.  Points are pixels of the 720x480 frame, (x right,
+y down).  A heat map is [60, 90]; its cell (r, c) covers x in [8c, 8c+8), y in [8r, 8r+8).
+
+`heat_maps` takes maps and joints only, never a frame: FLIC's frames come from films and must not be
+published.
 """
 
+import itertools
 import textwrap
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,40 +37,40 @@ from jointpose.vision.palette import (
 from tools import plot_log
 
 PART_DETECTOR, JOINT_MODEL = TITLES.values()
-LINES = dict(zip(TITLES.values(), zip(palette.MODEL_COLOURS, ('--', '-'))))
-MARKERS = ('D', 's', '^', 'o')  # one a publisher
-OTHERS = ('-', '--', ':', '-.')  # lines of other systems, all grey
+LINES = dict(zip(TITLES.values(), zip(palette.MODEL_COLOURS, ('--', '-'))))  # (colour, style)
+MARKERS = ('D', 's', '^', 'o')  # one for each publication
+OTHER_STYLES = ('-', '--', ':', '-.')  # lines of other systems, all grey
 JOINT_COLOURS = joint_colours(JOINTS)
-OPACITY_POWER = 0.7  # below 1: lesser peaks show too
+OPACITY_POWER = 0.7  # below 1, so that lower peaks show, too
 OPACITY_LEVELS = 48  # few enough for a small file
 DPI = 100
 
 
 class Published(NamedTuple):
-    """One published figure."""
+    """A published detection rate."""
 
     system: str
     model: str
-    joint: str  # or the kind of joint, where a side is not stated
+    joint: str  # or its kind, if the side is not stated
     radius: float
     rate: float  # % at `radius`
 
 
 class MappedPerson(NamedTuple):
-    """One person of heat_maps."""
+    """One row of heat_maps: a person as seen by both models."""
 
-    maps_pd: np.ndarray  # [60, 90, 9], the part detector's
-    maps_sm: np.ndarray  # [60, 90, 9], the joint model's
-    found_pd: np.ndarray  # [9, 2] joints
-    found_sm: np.ndarray  # [9, 2]
-    true_xy: np.ndarray  # [9, 2]
+    maps_pd: np.ndarray  # [60, 90, 9] of the part detector
+    maps_sm: np.ndarray  # [60, 90, 9] of the joint model
+    found_pd: np.ndarray  # [9, 2] predicted joints
+    found_sm: np.ndarray  # [9, 2] predicted joints
+    true_xy: np.ndarray  # [9, 2] annotated joints
     caption_pd: str  # a line above the picture
-    caption_sm: str
+    caption_sm: str  # a line above the picture
     label: str  # why this person is shown; a line beside both pictures
 
 
-def save(figure, path):
-    """Writes .png or .jpg, by the path's ending, atomically."""
+def save(figure: Figure, path: str) -> None:
+    """Writes a PNG or JPEG file, by the path's extension, atomically."""
     jpeg = path.endswith('.jpg')
     with atomic_write(path) as partial:
         figure.savefig(
@@ -81,12 +85,28 @@ def save(figure, path):
 # ---------------------------------------------------------------- curves and losses
 
 
-def curves(path, rates, published, title, normaliser, others=None):
-    """Detection rates of the left joints, the nose and the mean, with published figures as marks.
+Curves = dict[tuple[str, str], np.ndarray]  # {(model, joint): [41] rates in % at CURVE_RADII}
 
-    rates, others: {(model, label of detection_rates.row_groups): [41] in % at CURVE_RADII}; published: [Published].
+
+def curves(
+    path: str,
+    rates: Curves,
+    published: list[Published],
+    title: str,
+    normaliser: str,
+    others: Curves | None = None,
+) -> None:
+    """Draws detection rates of the left joints, the nose and the mean, a panel each.
+
+    Args:
+        path: of the picture.
+        rates: of our models, for the labels of detection_rates.row_groups.
+        published: rates shown as marks.
+        title: above the figure.
+        normaliser: how the axis names what radii are a % of.
+        others: rates of other systems, drawn in grey.
     """
-    models = list(dict.fromkeys(model for model, _ in rates))
+    others = others or {}
     mean = next(label for _, label in rates if label.startswith('mean of'))
     panels = {
         'lwri': 'left wrist',
@@ -98,29 +118,12 @@ def curves(path, rates, published, title, normaliser, others=None):
     }
     figure = Figure(figsize=(10, 7.6), layout='constrained')
     axes = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
-    systems = list(dict.fromkeys((point.system, point.model) for point in published))
-    publishers = list(dict.fromkeys(system for system, _ in systems))
-    strangers = list(dict.fromkeys(system for system, _ in others or ()))
+    publications = list(dict.fromkeys(point.system for point in published))
     for axis, (joint, name) in zip(axes, panels.items()):
-        for model in models:
-            colour, style = LINES[model]
-            axis.plot(CURVE_RADII, rates[model, joint], style, color=colour, linewidth=2)
-        for system, style in zip(strangers, OTHERS):
-            if (system, joint) in others:
-                axis.plot(
-                    CURVE_RADII, others[system, joint], style, color='0.55', linewidth=1.2, zorder=1
-                )
+        _draw_curves(axis, joint, rates, others)
         for point in published:
             if point.joint == joint:
-                rank = publishers.index(point.system)
-                # Beside the radius, not on it: marks of two publishers would hide each other.
-                axis.plot(
-                    point.radius + 0.6 * rank - 0.3,
-                    point.rate,
-                    clip_on=False,
-                    zorder=3,
-                    **_mark(point.model, rank),
-                )
+                _draw_mark(axis, point, publications.index(point.system))
         axis.set(
             title=name,
             xlim=(0, MAX_RADIUS + 0.6),
@@ -133,53 +136,72 @@ def curves(path, rates, published, title, normaliser, others=None):
         axis.set_xlabel(f'radius in % of {normaliser}')
     figure.suptitle(title)
     figure.supylabel('detection rate in %')
-    columns = _curve_keys(models, systems, publishers, strangers)
-    keys = [key for column in columns for key in column]
+    columns = _curve_keys(_models(rates), published, _models(others))
     figure.legend(
-        handles=keys, loc='outside lower center', ncols=len(columns), frameon=False, fontsize=9
+        handles=list(itertools.chain(*columns)),
+        loc='outside lower center',
+        ncols=len(columns),
+        frameon=False,
+        fontsize=9,
     )
     save(figure, path)
 
 
-def _curve_keys(models, systems, publishers, strangers):
-    """Columns of a legend, all of one length: our models, each publisher's, and other systems."""
-    columns = [
-        [
-            Line2D(
-                [],
-                [],
-                color=LINES[model][0],
-                linestyle=LINES[model][1],
-                label=f'ours: {model}',
-                linewidth=2,
-            )
-            for model in models
-        ]
-    ]
-    columns += [
-        [
-            Line2D([], [], linestyle='', label=f'{system}: {model}', **_mark(model, rank))
-            for system, model in systems
-            if system == publisher
-        ]
-        for rank, publisher in enumerate(publishers)
-    ]
-    columns += (
-        [
-            [
-                Line2D([], [], color='0.55', linestyle=style, label=system)
-                for system, style in zip(strangers, OTHERS)
-            ]
-        ]
-        if strangers
-        else []
-    )
-    longest, empty = max(map(len, columns)), [Line2D([], [], linestyle='', label='')]
-    return [column + empty * (longest - len(column)) for column in columns]
+def _models(rates: Curves) -> list[str]:
+    """The models or systems of some curves, each once."""
+    return list(dict.fromkeys(model for model, _ in rates))
 
 
-def _mark(model, rank):
-    """Line properties of a published figure: shape says who, filling and colour say which of the models."""
+def _draw_curves(axis, joint: str, rates: Curves, others: Curves) -> None:
+    """Draws the curves of one joint: our models, then the systems that predict it."""
+    for model in _models(rates):
+        colour, style = LINES[model]
+        axis.plot(CURVE_RADII, rates[model, joint], style, color=colour, linewidth=2)
+    for system, style in zip(_models(others), OTHER_STYLES):
+        if (system, joint) in others:
+            rate = others[system, joint]
+            axis.plot(CURVE_RADII, rate, style, color='0.55', linewidth=1.2, zorder=1)
+
+
+def _draw_mark(axis, point: Published, rank: int) -> None:
+    """Draws a published rate; rank: of its publication.
+
+    The mark stands beside the radius: marks of two publications at one place would overlap.
+    """
+    radius = point.radius + 0.6 * rank - 0.3
+    axis.plot(radius, point.rate, clip_on=False, zorder=3, **_mark(point.model, rank))
+
+
+def _curve_keys(
+    models: list[str], published: list[Published], others: list[str]
+) -> list[list[Line2D]]:
+    """Columns of a legend, of equal length: our models, each publication, other systems."""
+    ours = []
+    for model in models:
+        colour, style = LINES[model]
+        ours.append(
+            Line2D([], [], color=colour, linestyle=style, label=f'ours: {model}', linewidth=2)
+        )
+    columns = [ours]
+    publications = list(dict.fromkeys(point.system for point in published))
+    for rank, system in enumerate(publications):
+        keys = []
+        for model in dict.fromkeys(point.model for point in published if point.system == system):
+            label = f'{system}: {model}'
+            keys.append(Line2D([], [], linestyle='', label=label, **_mark(model, rank)))
+        columns.append(keys)
+    if others:
+        keys = []
+        for system, style in zip(others, OTHER_STYLES):
+            keys.append(Line2D([], [], color='0.55', linestyle=style, label=system))
+        columns.append(keys)
+    longest = max(len(column) for column in columns)
+    empty = Line2D([], [], linestyle='', label='')
+    return [column + [empty] * (longest - len(column)) for column in columns]
+
+
+def _mark(model: str, rank: int) -> dict:
+    """Line properties of a mark: the shape shows the publication, filling and colour the model."""
     colour = LINES[PART_DETECTOR if model == PART_DETECTOR else JOINT_MODEL][0]
     filling = {PART_DETECTOR: 'none', JOINT_MODEL: 'full'}.get(model, 'left')
     return {
@@ -191,8 +213,15 @@ def _mark(model, rank):
     }
 
 
-def losses(path, steps, epochs, title):
-    """Loss and detection rate over the updates; steps, epochs: records of steps.jsonl and log.jsonl."""
+def losses(path: str, steps: list[dict], epochs: list[dict], title: str) -> None:
+    """Draws losses and detection rates over the iterations.
+
+    Args:
+        path: of the picture.
+        steps: records of steps.jsonl.
+        epochs: records of log.jsonl.
+        title: above the figure.
+    """
     figure = Figure(figsize=(11, 4.3), layout='constrained')
     axes = figure.subplots(1, 2)
     plot_log.draw(*axes, steps, epochs)
@@ -206,10 +235,11 @@ def losses(path, steps, epochs, title):
 # ---------------------------------------------------------------- maps and skeletons
 
 
-def blend(maps):
-    """[60, 90, 9] -> float [60, 90, 3] RGB on DARK: each joint in its colour, each map scaled by its own peak.
+def blend(maps: np.ndarray) -> np.ndarray:
+    """Heat maps [60, 90, 9] as a picture, float [60, 90, 3] RGB in 0 to 1, on BACKGROUND.
 
-    Mixed like lights (screen), so that joints in one place brighten it and none hides another.
+    Each joint has its colour, and each map is scaled by its own peak.  Colours mix like lights
+    (screen blending), so that no joint hides another at the same place.
     """
     maps = np.nan_to_num(np.maximum(maps, 0))
     maps = (maps / np.maximum(maps.max(axis=(0, 1)), 1e-12)) ** OPACITY_POWER  # [60, 90, 9]
@@ -219,10 +249,10 @@ def blend(maps):
     return 1 - (1 - np.array(rgb(BACKGROUND)) / 255) * dark.prod(axis=2)
 
 
-def heat_maps(path, people, title):
-    """A row a person: the part detector's maps and joints left, the joint model's right; people: [MappedPerson].
+def heat_maps(path: str, people: list[MappedPerson], title: str) -> None:
+    """Draws a row for each person: part detector left, joint model right.
 
-    The found skeleton is thick and coloured by side, the true one thin and white.
+    The predicted skeleton is thick and coloured by side, the annotated one thin and white.
     """
     figure = Figure(
         figsize=(9, 0.9 + 3.15 * len(people)), facecolor=BACKGROUND, layout='constrained'
@@ -252,24 +282,20 @@ def heat_maps(path, people, title):
     save(figure, path)
 
 
-def _skeleton_keys():
-    """Ordered for a legend of two rows, which is filled column by column: left above right."""
-    order = [joint for left in JOINTS[:3] + JOINTS[6:7] for joint in (left, 'r' + left[1:])] + [
-        'nose'
-    ]
-    truth, *found = skeleton_line_keys()
-    return [
-        *(
-            Line2D([], [], color=JOINT_COLOURS[joint], marker='s', linestyle='', label=joint)
-            for joint in order
-        ),
-        truth,
-        *found,
-    ]
+def _skeleton_keys() -> list[Line2D]:
+    """Entries of a legend of two rows.  It is filled column by column: left above right."""
+    order = []
+    for left in (*JOINTS[:3], JOINTS[6]):
+        order += [left, 'r' + left[1:]]
+    keys = []
+    for joint in [*order, 'nose']:
+        colour = JOINT_COLOURS[joint]
+        keys.append(Line2D([], [], color=colour, marker='s', linestyle='', label=joint))
+    return [*keys, *skeleton_line_keys()]
 
 
-def skeleton_line_keys():
-    """Legend entries of the lines that `skeletons` draws."""
+def skeleton_line_keys() -> list[Line2D]:
+    """The legend entries of the lines that `skeletons` draws."""
     return [
         Line2D([], [], color=GROUND_TRUTH, linewidth=1, marker='o', markersize=3, label='truth'),
         Line2D([], [], color=SIDE_COLOURS['l'], linewidth=3, label='found, left'),
@@ -278,8 +304,8 @@ def skeleton_line_keys():
     ]
 
 
-def skeletons(axis, found_xy, true_xy):
-    """Both skeletons [9, 2] into an axis that shows exactly the frame, without its ticks and spines."""
+def skeletons(axis, found_xy: np.ndarray, true_xy: np.ndarray) -> None:
+    """Draws the predicted and the annotated skeleton, [9, 2] each; the axis shows the frame."""
     edge = [patheffects.Stroke(linewidth=3.8, foreground=BACKGROUND), patheffects.Normal()]
     thin_edge = [patheffects.Stroke(linewidth=2.4, foreground=BACKGROUND), patheffects.Normal()]
     for a, b in Flic().limb_indices:
@@ -301,10 +327,23 @@ def skeletons(axis, found_xy, true_xy):
         spine.set_color('#55555f')
 
 
-def poses(path, images, found, true, captions, title):
-    """Pictures with skeletons, three a row.
+def poses(
+    path: str,
+    images: np.ndarray,
+    found: np.ndarray,
+    true: np.ndarray,
+    captions: list[str],
+    title: str,
+) -> None:
+    """Draws pictures with skeletons, three in a row.
 
-    images: uint8 [n, 480, 720, 3] RGB, of drawn people only; found, true: [n, 9, 2]; captions: n lines.
+    Args:
+        path: of the picture.
+        images: uint8 [n, 480, 720, 3] RGB, of drawn people only.
+        found: [n, 9, 2] predicted joints.
+        true: [n, 9, 2] annotated joints.
+        captions: a line above each picture.
+        title: above the figure.
     """
     n_rows = -(-len(images) // 3)
     figure = Figure(figsize=(12, 0.9 + 2.85 * n_rows), facecolor=BACKGROUND, layout='constrained')
@@ -329,69 +368,65 @@ def poses(path, images, found, true, captions, title):
 # ---------------------------------------------------------------- errors
 
 
-def errors(path, films, heights, title):
-    """Rates film by film, and of wrists by their height.
+Rates = list[tuple[str, int, dict[str, float]]]  # [(name, count, {model: rate in %})]
 
-    films, heights: [(name, how many, {model: rate in %})]; of each, models are joined by a line: what the last gains.
-    """
+
+def errors(path: str, films: Rates, heights: Rates, title: str) -> None:
+    """Draws detection rates by film, and of wrists by their height."""
     figure = Figure(figsize=(8, 2.4 + 0.2 * (len(films) + len(heights))), layout='constrained')
-    above, below = figure.subplots(
-        2, 1, sharex=True, height_ratios=(len(heights) + 1, len(films) + 1)
-    )
-    for axis, rows, what in (
-        (above, heights, 'wrists by their height (wrists)'),
-        (below, films, 'mean of all joints, film by film (people)'),
-    ):
-        names = [f'{name.replace("-", " ")} ({n})' for name, n, _ in rows]
-        for y, (_, _, rates) in enumerate(rows):
-            axis.plot(list(rates.values()), [y] * len(rates), color='0.7', zorder=1)
-            for model, rate in rates.items():
-                axis.plot(rate, y, 'o', color=LINES[model][0], label=model if y == 0 else None)
-        axis.set(yticks=range(len(rows)), xlim=(0, 100), title=what, ylim=(-0.8, len(rows) - 0.2))
-        axis.set_yticklabels(names, fontsize=8)
-        axis.grid(axis='x', alpha=0.3)
+    ratios = (len(heights) + 1, len(films) + 1)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=ratios)
+    _draw_rates(above, heights, 'wrists by their height (wrists)')
+    _draw_rates(below, films, 'mean of all joints, film by film (people)')
     below.set_xlabel('%')
     below.legend(loc='lower left')
     figure.suptitle(title, fontsize=11)
     save(figure, path)
 
 
+def _draw_rates(axis, rows: Rates, title: str) -> None:
+    """Draws a dot for each model and row; a line between the dots shows the gain."""
+    for y, (_, _, rates) in enumerate(rows):
+        axis.plot(list(rates.values()), [y] * len(rates), color='0.7', zorder=1)
+        for model, rate in rates.items():
+            axis.plot(rate, y, 'o', color=LINES[model][0], label=model if y == 0 else None)
+    axis.set(yticks=range(len(rows)), xlim=(0, 100), title=title, ylim=(-0.8, len(rows) - 0.2))
+    names = [f'{name.replace("-", " ")} ({count})' for name, count, _ in rows]
+    axis.set_yticklabels(names, fontsize=8)
+    axis.grid(axis='x', alpha=0.3)
+
+
 # ---------------------------------------------------------------- priors
 
 
-def priors(path, names, start, trained, biases, title, reach=(30, 38)):
-    """A column a pair: its prior at the start and after training, on one scale, and its learned bias.
+def priors(
+    path: str,
+    names: Sequence[tuple[str, str]],
+    start: np.ndarray,
+    trained: np.ndarray,
+    biases: np.ndarray,
+    title: str,
+    reach: tuple[int, int] = (30, 38),
+) -> None:
+    """Draws a column for each pair: its prior before and after training, and its learned bias.
 
-    names: k x (joint, condjoint); start, trained: [k, 120, 180], softplus of the energies, zero displacement at
-    [60, 90]; biases: [k, 60, 90], softplus of the biases.  reach: rows and columns shown beyond zero displacement.
+    Args:
+        path: of the picture.
+        names: k pairs (joint, condjoint).
+        start: [k, 120, 180], softplus of the energies, zero displacement at [60, 90].
+        trained: [k, 120, 180], the same after training, drawn on the same scale.
+        biases: [k, 60, 90], softplus of the biases.
+        title: above the figure.
+        reach: rows and columns shown on each side of zero displacement.
     """
     figure = Figure(figsize=(1.7 * len(names) + 0.8, 4.9), layout='constrained')
     axes = figure.subplots(3, len(names), squeeze=False)
-    centre_row, centre_col = np.array(start.shape[1:]) // 2
-    rows, cols = (
-        slice(centre - r, centre + r + 1) for centre, r in zip((centre_row, centre_col), reach)
-    )
-    (bottom, right) = (STRIDE * (r + 0.5) for r in reach)
-    shown = [values[:, rows, cols] for values in (start, trained)]
-    largest = max(values.max() for values in shown)
-    least, most = biases.min(), max(biases.max(), biases.min() + 1e-6)
-    for k, (joint, condjoint) in enumerate(names):
-        for axis, values in zip(axes[:2, k], shown):
-            prior = axis.imshow(
-                values[k],
-                extent=(-right, right, bottom, -bottom),
-                cmap='magma',
-                vmin=0,
-                vmax=largest,
-            )
-            axis.plot(0, 0, '+', color='w', markersize=9)
-        bias = axes[2, k].imshow(
-            biases[k], extent=(0, WIDTH, HEIGHT, 0), cmap='viridis', vmin=least, vmax=most
-        )
-        axes[0, k].set_title(f'{joint} | {condjoint}')
-    for axis, label in zip(
-        axes[:, 0], ('prior at the start', 'prior after training', 'bias after training')
-    ):
+    energies = _draw_energies(axes[:2], start, trained, reach)
+    bias = _draw_biases(axes[2], biases)
+    for axis, (joint, condjoint) in zip(axes[0], names):
+        axis.set_title(f'{joint} | {condjoint}')
+    labels = ('prior at the start', 'prior after training', 'bias after training')
+    for axis, label in zip(axes[:, 0], labels):
         axis.set_ylabel(label)
     for axis in axes.flat:
         axis.tick_params(labelsize=7)
@@ -399,7 +434,40 @@ def priors(path, names, start, trained, biases, title, reach=(30, 38)):
         axis.tick_params(labelbottom=False)
     for axis in axes[:, 1:].flat:
         axis.tick_params(labelleft=False)
-    figure.colorbar(prior, ax=axes[:2], label='softplus(energy)', shrink=0.8)
+    figure.colorbar(energies, ax=axes[:2], label='softplus(energy)', shrink=0.8)
     figure.colorbar(bias, ax=axes[2], label='softplus(bias)')
     figure.suptitle(textwrap.fill(title, 16 * len(names) + 16))
     save(figure, path)
+
+
+def _draw_energies(axes, start: np.ndarray, trained: np.ndarray, reach: tuple[int, int]):
+    """Draws both rows of priors on one colour scale; returns the last image drawn."""
+    centre_row, centre_col = np.array(start.shape[1:]) // 2
+    rows = slice(centre_row - reach[0], centre_row + reach[0] + 1)
+    cols = slice(centre_col - reach[1], centre_col + reach[1] + 1)
+    bottom = STRIDE * (reach[0] + 0.5)
+    right = STRIDE * (reach[1] + 0.5)
+    shown = (start[:, rows, cols], trained[:, rows, cols])
+    largest = max(values.max() for values in shown)
+    for row_axes, values in zip(axes, shown):
+        for axis, energy in zip(row_axes, values):
+            image = axis.imshow(
+                energy,
+                extent=(-right, right, bottom, -bottom),
+                cmap='magma',
+                vmin=0,
+                vmax=largest,
+            )
+            axis.plot(0, 0, '+', color='w', markersize=9)
+    return image
+
+
+def _draw_biases(axes, biases: np.ndarray):
+    """Draws the biases on one colour scale; returns the last image drawn."""
+    lowest = biases.min()
+    highest = max(biases.max(), lowest + 1e-6)
+    for axis, bias in zip(axes, biases):
+        image = axis.imshow(
+            bias, extent=(0, WIDTH, HEIGHT, 0), cmap='viridis', vmin=lowest, vmax=highest
+        )
+    return image
