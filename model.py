@@ -54,6 +54,7 @@ def build(
     frozen: bool = False,
     dtype: tf.DType = tf.float32,
     n: int | None = None,
+    n_joints: int = N_JOINTS,
 ) -> PartDetector:
     """Builds the network; its variables come from the current variable scope.
 
@@ -71,6 +72,7 @@ def build(
         dtype: of the layers' arithmetic, tf.float32 or tf.bfloat16.  Weights, batch statistics, the
             mean of the banks and the logits are always float32.
         n: the expected batch size in training, by which 'auto' chooses.
+        n_joints: number of heat maps, one a joint.
     """
     activations = {}
     statistics = {}
@@ -101,7 +103,7 @@ def build(
         x = drop(x)
     x = layer(x, 'conv5', 9, f5)  # [n, 60, 90, f5]
     with tf.variable_scope('conv6'):
-        x = conv_bias(x, 9, N_JOINTS, 1, conv, training, n=n)  # [n, 60, 90, 9]
+        x = conv_bias(x, 9, n_joints, 1, conv, training, n=n)  # [n, 60, 90, 9]
         logits = tf.cast(x, tf.float32)
     return PartDetector(logits, spatial_softmax(logits), activations, statistics)
 

@@ -24,26 +24,42 @@ The public reference (joint-cnn-mrf, 2018) has the same formula, but resizes a 6
 
 Arrays: n samples of h x w = 60 x 90 cells; 10 maps, of which 9 are joints; 81 pairs (j, v), the 9
 of one joint j after the other; 2h x 2w displacements (row, column), zero displacement at [h, w].
+These are FLIC's numbers.  Nothing here knows a skeleton: k joints and one map that is given have
+k * k pairs.
 """
 
+import functools
+import operator
 from typing import NamedTuple
 
 import numpy as np
 
-from jointpose.datasets.flic import N_JOINTS, N_MAPS, PAIRS
+from jointpose.datasets.flic import N_JOINTS, N_MAPS
 from jointpose.nn import pairwise_conv, spectrum_cache
 from jointpose.nn.sums import ordered_sum
 from jointpose.nn.tf1 import tf
 
 Pairs = tuple[tuple[int, int], ...]
 
-PAIRS_TO_JOINTS: Pairs = tuple((j, v) for j, v in PAIRS if j < N_JOINTS)  # the torso is given
-PAIRS_OF_ONE = N_MAPS - 1  # pairs of one joint
-SELF_PAIRS: Pairs = tuple((j, j) for j in range(N_JOINTS))  # an ablation's, after the 81
 BETA = 5.0  # of the softplus: the larger, the closer to max(x, 0)
 DELTA = 1e-6  # keeps the logarithms finite
 RELU_FLOOR = 0.01  # of a map's ReLU, which keeps its gradient: the largest that the paper allows
 PRIOR_FLOOR = 1e-3  # smallest cell of an 'exact' prior, whose largest is 1
+
+
+def pairs_to(n_joints: int, n_maps: int) -> Pairs:
+    """The pairs (j, v) of a joint and another map, all of joint 0, then all of joint 1 ..."""
+    return tuple((j, v) for j in range(n_joints) for v in range(n_maps) if v != j)
+
+
+def self_pairs(n_joints: int) -> Pairs:
+    """The pairs (j, j), of an ablation."""
+    return tuple((j, j) for j in range(n_joints))
+
+
+PAIRS_TO_JOINTS = pairs_to(N_JOINTS, N_MAPS)  # FLIC's: the torso is given, so no pair leads to it
+PAIRS_OF_ONE = N_MAPS - 1  # FLIC's pairs of one joint
+SELF_PAIRS = self_pairs(N_JOINTS)
 
 
 class SpatialModel(NamedTuple):
@@ -62,6 +78,7 @@ def build(
     self_connections: bool = False,
     unary: str = 'softplus',
     keep_spectra: bool = False,
+    n_joints: int | None = None,
 ) -> SpatialModel:
     """One round of message passing; the variables come from the current variable scope.
 
@@ -70,18 +87,23 @@ def build(
     10), so a bias neither drowns them nor lets a logarithm diverge.
 
     Args:
-        heat_maps: float32 [n, h, w, 10] of any sign, in the order of flic.MAPS; n may be unknown.
+        heat_maps: float32 [n, h, w, 10] of any sign, the joints' first (FLIC: in the order of
+            flic.MAPS); n may be unknown.
         method: how messages are computed, see `messages`.
         self_connections: a joint's own map enters through a prior e_{j|j} and a bias, too, as in
             the paper's formula, in place of log(sp(h_j) + d).  Then both variables hold 90 pairs,
-            SELF_PAIRS last.
+            the `self_pairs` last.
         unary: what makes the maps positive: 'softplus', as in the reference, or 'relu',
             max(h, 0.01), as in the paper.
         keep_spectra: cache the priors' transforms, for inference within spectrum_cache.filled.
             Then the energies get no gradient.
+        n_joints: number of joints; the maps after theirs are given.  By default the last map is
+            given, the torso's.  n_joints = all maps: nothing is given.
     """
-    h, w = heat_maps.shape.as_list()[1:3]
-    pairs = PAIRS_TO_JOINTS + (SELF_PAIRS if self_connections else ())
+    h, w, n_maps = heat_maps.shape.as_list()[1:]
+    n_joints = n_maps - 1 if n_joints is None else n_joints
+    others = pairs_to(n_joints, n_maps)
+    pairs = others + (self_pairs(n_joints) if self_connections else ())
     zeros = tf.zeros_initializer()
     energies = tf.get_variable('energies', [len(pairs), 2 * h, 2 * w], tf.float32, zeros)
     biases = tf.get_variable('biases', [len(pairs), h, w], tf.float32, zeros)
@@ -91,12 +113,12 @@ def build(
         offsets = tf.unstack(softplus(biases) + DELTA)  # 81 x [h, w]
         factors = [message + offset for message, offset in zip(received, offsets)]
     with tf.name_scope('marginals'):
-        others = factors[: len(PAIRS_TO_JOINTS)]  # 81 x [n, h, w]
-        own = factors[len(PAIRS_TO_JOINTS) :]  # 9 x [n, h, w] with self_connections
+        from_others = factors[: len(others)]  # 81 x [n, h, w]
+        own = factors[len(others) :]  # 9 x [n, h, w] with self_connections
         if not self_connections:
-            own = tf.unstack(maps[:N_JOINTS] + DELTA)  # 9 x [n, h, w]
-        logits = tf.stack(log_marginals(own, others), axis=-1)  # [n, h, w, 9]
-    return SpatialModel(logits, energies, biases, own, others)
+            own = tf.unstack(maps[:n_joints] + DELTA)  # 9 x [n, h, w]
+        logits = tf.stack(log_marginals(own, from_others), axis=-1)  # [n, h, w, 9]
+    return SpatialModel(logits, energies, biases, own, from_others)
 
 
 def positive(maps: tf.Tensor, unary: str) -> tf.Tensor:
@@ -114,21 +136,20 @@ def log_marginals(own: list[tf.Tensor], others: list[tf.Tensor]) -> list[tf.Tens
 
     9 and 81 x [n, h, w] -> 9 x [n, h, w].
     """
-    sums = [
-        _sum_of_logs(*others[first : first + PAIRS_OF_ONE])
-        for first in range(0, len(others), PAIRS_OF_ONE)
-    ]
+    size = len(others) // len(own)  # messages of one joint
+    sums = [_sum_of_logs(*others[first : first + size]) for first in range(0, len(others), size)]
     return [tf.log(unary) + logs for unary, logs in zip(own, sums)]
 
 
 @tf.custom_gradient
 def _sum_of_logs(*factors):
-    """The sum of 9 logarithms, as 3 logarithms of products: a third of the work.
+    """The sum of 9 logarithms, as 3 logarithms of products of three: a third of the work.
 
-    A product of three stays within float32: each factor is at least DELTA, and would have to reach
-    1e12.
+    Such a product stays within float32: each factor is at least DELTA, and would have to reach 1e12.
     """
-    logs = [tf.log(factors[i] * factors[i + 1] * factors[i + 2]) for i in range(0, len(factors), 3)]
+    logs = []
+    for first in range(0, len(factors), 3):
+        logs.append(tf.log(functools.reduce(operator.mul, factors[first : first + 3])))
 
     def gradient(d_sum):
         return [d_sum / factor for factor in factors]

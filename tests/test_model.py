@@ -225,3 +225,11 @@ def test_without_batch_norm_the_detector_has_weights_and_biases_only(tf_graph, n
             np.testing.assert_allclose(activation.mean(axis=(0, 1, 2)), 0, atol=1e-3)
         else:
             assert activation.min() == 0
+
+
+@pytest.mark.parametrize('n_joints', [1, 14, 17])
+def test_there_is_a_map_for_each_joint(n_joints):
+    images = np.zeros((1, 480, 720, 3), np.uint8)
+    with tf.Graph().as_default():
+        detector = model.build(tf.constant(images), 1, conv='direct', banks=1, n_joints=n_joints)
+        assert detector.heat_maps.shape.as_list() == [1, 60, 90, n_joints]

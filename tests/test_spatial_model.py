@@ -331,3 +331,71 @@ def test_exact_priors_point_at_the_joint():
     heat_maps[0, 2, 5, 1:] = 5  # all but the left shoulder are seen at (2, 5)
     logits = run_model(heat_maps, spatial_model.initial_energies(histograms), np.zeros((81, h, w)))
     assert divmod(logits[0, ..., 0].argmax(), w) == (4, 4)
+
+
+# --- skeletons of other sizes: (joints, maps), the last map given, or none ---------------------------
+
+SKELETONS = ((2, 3), (4, 5), (9, 10), (14, 15), (17, 18), (5, 5), (4, 6))
+
+
+def pairs_by_hand(n_joints, n_maps):
+    found = []
+    for joint in range(n_joints):
+        for sender in range(n_maps):
+            if joint != sender:
+                found.append((joint, sender))
+    return found
+
+
+@pytest.mark.parametrize(('n_joints', 'n_maps'), SKELETONS)
+def test_any_number_of_joints_follows_the_formula(n_joints, n_maps):
+    """Logits against the formula written out in float64, and their gradient by finite differences."""
+    n, h, w = 2, 4, 5
+    rng = np.random.default_rng(n_maps)
+    pairs = pairs_by_hand(n_joints, n_maps)
+    heat_maps = rng.normal(size=(n, h, w, n_maps))
+    energies = rng.normal(size=(len(pairs), 2 * h, 2 * w))
+    biases = rng.normal(size=(len(pairs), h, w))
+    weights = rng.normal(size=(n, h, w, n_joints))
+
+    def logits_by_hand(energies):
+        maps = softplus64(heat_maps)
+        expected = np.log(maps[..., :n_joints] + 1e-6)
+        for pair, (joint, sender) in enumerate(pairs):
+            prior = softplus64(energies[pair])
+            message = np.zeros((n, h, w))
+            for row, column in np.ndindex(h, w):
+                window = prior[row - np.arange(h)[:, None] + h, column - np.arange(w) + w]
+                message[:, row, column] = (window * maps[..., sender]).sum(axis=(1, 2))
+            expected[..., joint] += np.log(message + softplus64(biases[pair]) + 1e-6)
+        return expected
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = None if n_maps == n_joints + 1 else n_joints
+        model = spatial_model.build(tf.constant(heat_maps, tf.float32), n_joints=given)
+        assert model.energies.shape.as_list() == [len(pairs), 2 * h, 2 * w]
+        (slope,) = tf.gradients(tf.reduce_sum(model.logits * weights), model.energies)
+        model.energies.load(energies, session)
+        model.biases.load(biases, session)
+        logits, slopes = session.run([model.logits, slope])
+    np.testing.assert_allclose(logits, logits_by_hand(energies), rtol=1e-4, atol=1e-4)
+
+    place = tuple(rng.integers(size) for size in energies.shape)
+    step = np.zeros_like(energies)
+    step[place] = 1e-4
+    change = logits_by_hand(energies + step) - logits_by_hand(energies - step)
+    expected_slope = (weights * change).sum() / 2e-4
+    assert slopes[place] == pytest.approx(expected_slope, rel=2e-3, abs=2e-3)
+
+
+def test_pairs_of_flic_are_those_of_its_histograms():
+    assert list(spatial_model.PAIRS_TO_JOINTS) == [pair for pair in PAIRS if pair[0] < 9]
+    assert list(spatial_model.PAIRS_TO_JOINTS) == pairs_by_hand(9, 10)
+
+
+def test_a_pair_that_never_occurs_has_a_flat_prior():
+    histograms = np.zeros((2, 4, 6))
+    histograms[0, 2, 3] = 1
+    priors = spatial_model.numpy_softplus(spatial_model.initial_energies(histograms))
+    np.testing.assert_allclose(priors[1], 1e-3, rtol=1e-4)
+    assert priors[0, 2, 3] == pytest.approx(1)

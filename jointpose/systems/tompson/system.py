@@ -214,6 +214,7 @@ class Tompson(System):
             self.options.train_only == 'spatial',
             tf.as_dtype(self.options.precision) if training else tf.float32,
             n,
+            len(self.joints),
         )
 
     def build_spatial_model(self, unary, training, conv, portable):
