@@ -24,7 +24,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -637,33 +637,28 @@ def matmul_peak(n, repeats):
     return 2 * n**3 / min(one.cpu for one in times) * len(os.sched_getaffinity(0))
 
 
-def cells(row, peak):
-    """One row of the first table, as text."""
-    shares = (
-        ['-', '-']
-        if row.flop is None
-        else [
-            f'{100 * flop / time.wall / peak:.0f} %'
-            for flop, time in zip(row.flop, (row.ours, row.plain))
-        ]
-    )
-    times = [
-        f'{seconds:.3g}' for seconds in (row.ours.wall, row.plain.wall, row.ours.cpu, row.plain.cpu)
-    ]
-    target = '' if row.target is None else f'{row.target:g}'
+def cells(row: Row, peak: float) -> list[str]:
+    """A row of the first table; peak: operations a second of a matrix product."""
+    shares = ['-', '-']
+    if row.flop is not None:
+        walls = (row.ours.wall, row.plain.wall)
+        shares = [f'{100 * flop / wall / peak:.0f} %' for flop, wall in zip(row.flop, walls)]
     return [
         row.piece,
         row.size,
-        *times[:2],
+        f'{row.ours.wall:.3g}',
+        f'{row.plain.wall:.3g}',
         f'{row.plain.wall / row.ours.wall:.3g}',
-        target,
-        *times[2:],
+        '' if row.target is None else f'{row.target:g}',
+        f'{row.ours.cpu:.3g}',
+        f'{row.plain.cpu:.3g}',
         *shares,
         str(row.runs),
     ]
 
 
-def growth_cells(growth):
+def growth_cells(growth: Growth) -> list[str]:
+    """A row of the second table."""
     return [
         growth.piece,
         growth.size,
@@ -673,11 +668,13 @@ def growth_cells(growth):
     ]
 
 
-def note(text):
+def note(text: str) -> None:
+    """Prints progress to stderr: the tables alone go to stdout."""
     print(text, file=sys.stderr, flush=True)
 
 
-def main():
+def parse_options():
+    """The command line's options."""
     parser = cli.Parser(description=__doc__)
     parser.add_argument(
         '--quick', action='store_true', help='small sizes, one repetition: within a minute'
@@ -700,28 +697,38 @@ def main():
         metavar='PATH',
         help='also beside the same detector in PyTorch: the Python of its environment',
     )
-    options = parser.parse_args()
-    sizes, rows, growths = QUICK if options.quick else FULL, [], []
+    return parser.parse_args()
+
+
+def chosen_benches(options) -> list[Callable]:
+    """The functions that measure: those of --pieces, and those of the baselines asked for."""
+    benches = [PIECES[piece] for piece in options.pieces]
+    for name, bench in BASELINES.items():
+        python = getattr(options, name)
+        if python:
+            benches.append(functools.partial(bench, python=python))
+    return benches
+
+
+def main():
+    """Measures the pieces and prints both tables."""
+    options = parse_options()
+    sizes = QUICK if options.quick else FULL
+    rows = []
+    growths = []
     with tempfile.TemporaryDirectory() as folder:
         script('data.py', '--synthetic', str(sizes.frames), '--out', folder)
         peak = matmul_peak(sizes.matmul, sizes.repeats) if options.pieces else math.nan
-        benches = [PIECES[piece] for piece in options.pieces]
-        benches += [
-            functools.partial(bench, python=python)
-            for name, bench in BASELINES.items()
-            if (python := getattr(options, name))
-        ]
         try:
-            for bench in benches:
+            for bench in chosen_benches(options):
                 for row in bench(sizes, folder):
-                    line, table = (
-                        (growth_cells(row), growths)
-                        if isinstance(row, Growth)
-                        else (cells(row, peak), rows)
-                    )
-                    table.append(line)
-                    note(' | '.join(line))
-        finally:  # what there is, if a piece raises
+                    if isinstance(row, Growth):
+                        growths.append(growth_cells(row))
+                        note(' | '.join(growths[-1]))
+                    else:
+                        rows.append(cells(row, peak))
+                        note(' | '.join(rows[-1]))
+        finally:  # prints what was measured if a piece raises
             if options.pieces:
                 print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
             for header, body in ((HEADER, rows), (GROWTH_HEADER, growths)):
