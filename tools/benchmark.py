@@ -6,13 +6,13 @@
     python -m tools.benchmark --pieces --tf1_python PATH --torch_python PATH
                                                      # only against these (baselines.py)
 
-It prints two Markdown tables and the profile of a step.  "Plain" is what the public reference
-(joint-cnn-mrf, 2018) does, written anew in benchmark_plain.py and baseline_tf1.py: tf.nn.conv2d
-everywhere, the heat map as the filter, tf.map_fn for augmentation, Python loops over scales, people
-and pairs, float32 arrays in memory.
+It prints two Markdown tables and the profile of a step.  "Plain" stands for the methods of the
+public reference (joint-cnn-mrf, 2018), reimplemented in benchmark_plain.py and baseline_tf1.py:
+tf.nn.conv2d everywhere, the heat map as the filter, tf.map_fn for augmentation, Python loops over
+scales, people and pairs, float32 arrays in memory.
 
-Times are medians of wall-clock seconds over 5 rounds after a warm-up; rows whose round takes more
-than 50 s have 3 rounds, the first included.  The data are drawn people, made in a temporary folder.
+Times are medians of wall-clock seconds over 5 rounds after a warm-up.  If a round takes more than
+50 s there are 3 rounds, and the first counts.  The data are drawn people, made in a temporary folder.
 """
 
 import collections
@@ -68,7 +68,7 @@ TRAIN = 3987  # people of FLIC's training set
 
 
 class Sizes(NamedTuple):
-    """What is measured."""
+    """The sizes at which the pieces are measured."""
 
     repeats: int
     matmul: int  # rows of the matrices whose product gives the peak
@@ -76,12 +76,12 @@ class Sizes(NamedTuple):
     step: tuple  # (width, batch) of the whole step
     forward: tuple[int, ...]  # batches of the spatial model
     gradient: tuple[int, ...]  # batches of the spatial model with gradient
-    pictures: int  # at several scales
-    frames: int  # preprocessed
-    tests: tuple[int, ...]  # growth: test people
-    batches: tuple[int, ...]  # growth
-    widths: tuple[float, ...]  # growth
-    torch: tuple  # (width, batch) beside PyTorch
+    pictures: int  # pictures at several scales
+    frames: int  # pictures preprocessed
+    tests: tuple[int, ...]  # numbers of test people, for growth
+    batches: tuple[int, ...]  # batch sizes, for growth
+    widths: tuple[float, ...]  # widths, for growth
+    torch: tuple  # (width, batch) of the comparison with PyTorch
 
 
 FULL = Sizes(
@@ -161,7 +161,7 @@ def precisions():
 def training_step(
     folder, width, batch_size, use_sm=True, conv='auto', augmented=True, precision='float32'
 ):
-    """A Step that makes one update on the next batch."""
+    """A Step that trains on the next batch."""
     split = open_split(folder)
     _, system, *_ = run_options.resolve_options(
         [
@@ -308,7 +308,7 @@ def bench_torch(sizes, folder, python):
 
 
 def print_profile(step, name, steps):
-    """Where the time of steps goes by TensorFlow's own trace, and how long they wait for the next batch."""
+    """Prints the time of each kind of operation by TensorFlow's trace, and that of input waits."""
     seconds, waited, total = collections.Counter(), 0, 0
     options = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
     for _ in range(steps):
