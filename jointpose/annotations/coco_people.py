@@ -73,7 +73,7 @@ def read(file: CocoFile, wanted: tuple[str, ...]) -> Reading:
         label = label_of(one, file, place)
         category = category_of(one, columns)
         same = fingerprint(one)
-        if category is None:
+        if category not in columns:
             name = names.get(one.category, one.category)
             reading.left_out.add(f'of another category than people, {name!r}', label)
             continue
@@ -144,13 +144,10 @@ def label_of(one: Annotation, file: CocoFile, place: Places) -> str:
 
 
 def category_of(one: Annotation, columns: dict[CategoryId, Columns]) -> CategoryId:
-    """The id of an annotation's category; None if it is not of people.
-
-    An annotation that does not say is of the only one.
-    """
+    """The id of an annotation's category; one that does not say is of the only one."""
     if one.category is None and len(columns) == 1:
         return next(iter(columns))
-    return one.category if one.category in columns else None
+    return one.category
 
 
 def columns_of(

@@ -270,6 +270,21 @@ def test_who_is_left_out_is_counted_and_named(folder, capsys):
     )
 
 
+def test_people_without_categories_are_coco_s(folder, capsys):
+    """No category names its key points, and no annotation says which category it is of."""
+
+    def spoil(content):
+        for category in content['categories']:
+            category.pop('keypoints')
+        for annotation in content['annotations']:
+            annotation.pop('category_id', None)
+
+    expected = read_coco(folder, changed(lambda content: None)).people
+    found = read_coco(folder, changed(spoil)).people
+    np.testing.assert_array_equal(found['visible'], expected['visible'])
+    assert "taken for COCO's seventeen" in capsys.readouterr().out
+
+
 def test_a_key_point_in_the_corner_is_none(folder, capsys):
     """(0, 0) with v = 2 is what some tools write of a point that was not set."""
     content = changed(
