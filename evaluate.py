@@ -3,29 +3,33 @@
     python evaluate.py predictions.mat                                          what main.py wrote
     python evaluate.py --predictions NewellARXIV16.mat --normaliser torsobox    another system's file
 
-The truth is read from the arrays of data.py (--data): pixel coordinates, not heat maps.  For LSP, MPII and COCO the
-tables of their publications are printed (jointpose/metrics/).  For FLIC, which the rest of this text is about, a Markdown
-table is printed, and `curves.png` and `curves.csv` are written (see --out).
+The truth is read from the arrays of data.py (--data): pixel coordinates, not heat maps.  For LSP,
+MPII and COCO the tables of their publications are printed (jointpose/metrics/).  For FLIC, which
+the rest of this text is about, a Markdown table is printed, and `curves.png` and `curves.csv` are
+written (see --out).
 
-The detection rate of a joint at radius r is the share of people, in %, with 100 * |p - g| / |normaliser| <= r, where p
-is the prediction and g the truth.  The normaliser is a vector of each person:
+The detection rate of a joint at radius r is the share of people, in %, with 100 * |p - g| /
+|normaliser| <= r, where p is the prediction and g the truth.  The normaliser is a vector of each
+person:
     lhip-rsho   from right shoulder to left hip, as in the paper (Tompson et al. 2014)
     lsho-rhip   from right hip to left shoulder, as in the public implementation of the paper
     torsobox    the diagonal of the annotated torso box; published as PCK@0.2 at radius 20
-AUC is the exact area under this rate over the radii 0..20, in % of the full area: 100 * mean(max(0, 1 - error / 20)).
-`shoulder`, `elbow`, `wrist` and `hip` are the means of left and right; the last row is the mean over all joints.
-`--intervals` adds a table of bootstrap 95 % intervals, over people and over films (the file name without its last
-number).
+AUC is the exact area under this rate over the radii 0..20, in % of the full area: 100 * mean(max(0,
+1 - error / 20)). `shoulder`, `elbow`, `wrist` and `hip` are the means of left and right; the last
+row is the mean over all joints. `--intervals` adds a table of bootstrap 95 % intervals, over people
+and over films (the file name without its last number).
 
-Sides.  In the arrays, left and right of people seen from behind are swapped: "left" is always the joint on the right of
-the picture.  `--sides swapped` evaluates against that, and is the default for predictions.mat; `annotated` evaluates
-against the annotation, as farrajota/human-pose-benchmark does, and is the default for --predictions.  The papers of CPM
-and stacked hourglasses swap the sides, too.  The normaliser is computed from the same sides.  Neither default suits all
-systems: some predict the person's own left, others the observer's.  For another system's file, a line says how many
-people it has one way and the other.
+Sides.  In the arrays, left and right of people seen from behind are swapped: "left" is always the
+joint on the right of the picture.  `--sides swapped` evaluates against that, and is the default for
+predictions.mat; `annotated` evaluates against the annotation, as farrajota/human-pose-benchmark
+does, and is the default for --predictions.  The papers of CPM and stacked hourglasses swap the
+sides, too.  The normaliser is computed from the same sides.  Neither default suits all systems:
+some predict the person's own left, others the observer's.  For another system's file, a line says
+how many people it has one way and the other.
 
-predictions.mat holds `flic_pred_pd` (part detector) and, if trained with it, `flic_pred_sm` (joint model), both
-2 x 9 x n: x then y in pixels, joints in the order of flic.JOINTS.  evaluation/predictions.py describes its other variables.
+predictions.mat holds `flic_pred_pd` (part detector) and, if trained with it, `flic_pred_sm` (joint
+model), both 2 x 9 x n: x then y in pixels, joints in the order of flic.JOINTS.
+evaluation/predictions.py describes its other variables.
 """
 
 if __name__ == '__main__':

@@ -145,7 +145,8 @@ def log_marginals(own: list[tf.Tensor], others: list[tf.Tensor]) -> list[tf.Tens
 def _sum_of_logs(*factors):
     """The sum of 9 logarithms, as 3 logarithms of products of three: a third of the work.
 
-    Such a product stays within float32: each factor is at least DELTA, and would have to reach 1e12.
+    Such a product stays within float32: each factor is at least DELTA, and would have to reach
+    1e12.
     """
     logs = []
     for first in range(0, len(factors), 3):

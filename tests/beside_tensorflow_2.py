@@ -2,9 +2,9 @@
 
     python beside_tensorflow_2.py FIRST PICTURE OUT
 
-FIRST, 'tensorflow' or 'jointpose', is imported first.  Fails where the interface changed anything for the program; OUT.npy
-gets the joints of PICTURE's first person, found three times: at once, by a thread beside TensorFlow 2, and once more
-after it.
+FIRST, 'tensorflow' or 'jointpose', is imported first.  Fails where the interface changed anything
+for the program; OUT.npy gets the joints of PICTURE's first person, found three times: at once, by a
+thread beside TensorFlow 2, and once more after it.
 """
 
 import concurrent.futures

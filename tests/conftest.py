@@ -170,8 +170,8 @@ def whole(tmp_path_factory, arrays_folder):
 
 @pytest.fixture(scope='session')
 def untrained(tmp_path_factory, arrays_folder):
-    """A folder as main.py leaves it: models_ex with the runs `pd` and `sm` of the narrow network, which have seen no
-    batch, and the latter's predictions.mat."""
+    """A folder as main.py leaves it: models_ex with the runs `pd` and `sm` of the narrow network,
+    which have seen no batch, and the latter's predictions.mat."""
     folder = tmp_path_factory.mktemp('untrained')
     for run in ('pd', 'sm'):
         forked.run(
@@ -217,8 +217,9 @@ def bfloat16():
 
 
 def unordered_reads(fetched, untrained=()):
-    """Names of the reads of trainable variables behind `fetched` (tensors or operations, an update among them) that are
-    ordered neither before nor after the updates of their variable: what they return is a matter of chance.
+    """Names of the reads of trainable variables behind `fetched` (tensors or operations, an update
+    among them) that are ordered neither before nor after the updates of their variable: what they
+    return is a matter of chance.
 
     untrained: beginnings of the names of variables that have no update."""
     from jointpose.nn.tf1 import tf

@@ -1,12 +1,13 @@
 """The project's scripts as processes of their own, forked from one that has imported TensorFlow already.
 
-A start of Python with TensorFlow costs six seconds of CPU, a fork none; arguments, environment, folder, output,
-signals and exit code are the process's own all the same.
+A start of Python with TensorFlow costs six seconds of CPU, a fork none; arguments, environment,
+folder, output, signals and exit code are the process's own all the same.
 
     done = forked.run(['main.py', '--train', ...])                 # subprocess.CompletedProcess
     process = forked.start(['-m', 'tools.plot_log', ...])          # Process, like subprocess.Popen
 
-The one that has imported it is this file as a program: it starts with the first call and ends with the tests.
+The one that has imported it is this file as a program: it starts with the first call and ends with
+the tests.
 """
 
 import atexit
@@ -35,8 +36,8 @@ PRELOADED = (
 
 
 class Process:
-    """A running script.  Its output goes to files, so that nobody has to read it while it runs; stdout: a file
-    descriptor to take instead."""
+    """A running script.  Its output goes to files, so that nobody has to read it while it runs;
+    stdout: a file descriptor to take instead."""
 
     def __init__(self, argv, cwd=None, env=None, file_size=None, stdout=None):
         self.args, self.returncode = [*map(str, argv)], None

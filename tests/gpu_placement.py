@@ -1,7 +1,8 @@
 """Would a graph run on GPUs?  Asked on a machine without one.
 
-TensorFlow's Linux wheel registers the GPU's kernels on every machine, so that each operation of a graph that is built
-for GPUs can be looked up.  As soft placement is off, one operation without a kernel fails the first session.run.
+TensorFlow's Linux wheel registers the GPU's kernels on every machine, so that each operation of a
+graph that is built for GPUs can be looked up.  As soft placement is off, one operation without a
+kernel fails the first session.run.
 """
 
 import collections
@@ -28,8 +29,8 @@ def without_kernel(graph):
 
 
 def groups_of(graph):
-    """Lists of the operations that TensorFlow's placer keeps together: `loc:@` colocations, and a resource's users
-    with the operation that makes it."""
+    """Lists of the operations that TensorFlow's placer keeps together: `loc:@` colocations, and a
+    resource's users with the operation that makes it."""
     leader = {}
 
     def find(op):

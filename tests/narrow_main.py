@@ -1,8 +1,9 @@
 """main.py with a network so narrow that a step takes a moment, for the tests: `python narrow_main.py --width 4 ...`.
 
-NAN_FROM=s in the environment makes the targets of every batch from step s on not a number; STOP_AT=s sends SIGTERM,
-or the signal STOP_BY, to this process when the batch of step s is made, which is a few steps ahead.  GATE=FILE: no more
-updates, or pictures of --predict, than the file has bytes; then it waits for the file to grow.
+NAN_FROM=s in the environment makes the targets of every batch from step s on not a number;
+STOP_AT=s sends SIGTERM, or the signal STOP_BY, to this process when the batch of step s is made,
+which is a few steps ahead.  GATE=FILE: no more updates, or pictures of --predict, than the file has
+bytes; then it waits for the file to grow.
 """
 
 import itertools

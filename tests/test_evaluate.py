@@ -855,7 +855,8 @@ def test_argparse_refuses(cli, capsys, argv):
 def test_neither_tensorflow_nor_early_matplotlib(body, tmp_path):
     own_file(tmp_path / 'p.mat', body[0])
     code = (
-        'import sys; from jointpose import evaluate; assert not {"matplotlib", "scipy", "tensorflow"} & set(sys.modules);'
+        'import sys; from jointpose import evaluate; '
+        'assert not {"matplotlib", "scipy", "tensorflow"} & set(sys.modules);'
         'sys.argv[1:] = ["p.mat"]; evaluate.main(); assert "tensorflow" not in sys.modules'
     )
     done = subprocess.run(

@@ -1,7 +1,8 @@
 """The commands of README.md and docs/*.md run as they stand, from top to bottom, in one folder.
 
-The folder has what a reader is told to bring along: data sets, pretrained layers, pictures, all of them drawn and under
-the names that the pages use.  What is changed to make it fast is in SMALLER, and nothing else.
+The folder has what a reader is told to bring along: data sets, pretrained layers, pictures, all of
+them drawn and under the names that the pages use.  What is changed to make it fast is in SMALLER,
+and nothing else.
 """
 
 import glob

@@ -106,8 +106,8 @@ def random_model(n, h, w, seed):
 
 @pytest.mark.parametrize('method', METHODS)
 def test_kept_spectra_change_no_bit(method):
-    """Energies transformed once give what they give anew in every call, also after they have changed; two towers share
-    the spectra, which are in no checkpoint."""
+    """Energies transformed once give what they give anew in every call, also after they have
+    changed; two towers share the spectra, which are in no checkpoint."""
     heat_maps, energies, biases = random_model(3, 4, 5, seed=12)
     with tf.Graph().as_default(), tf.Session(config=session_config([0])) as session:
         given = tf.placeholder(tf.float32, [None, 4, 5, 10])

@@ -12,7 +12,8 @@ tf.nn.conv2d everywhere, the heat map as the filter, tf.map_fn for augmentation,
 scales, people and pairs, float32 arrays in memory.
 
 Times are medians of wall-clock seconds over 5 rounds after a warm-up.  If a round takes more than
-50 s there are 3 rounds, and the first counts.  The data are drawn people, made in a temporary folder.
+50 s there are 3 rounds, and the first counts.  The data are drawn people, made in a temporary
+folder.
 """
 
 import collections

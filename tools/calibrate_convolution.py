@@ -5,8 +5,8 @@
 
 Layers are timed forward and backward, with tiles of several sizes and with tf.nn.conv2d, in CPU
 seconds, which other programs disturb less than wall-clock seconds.  The fit minimises relative
-errors; no cost is negative, and all are held near those of a Zen 4 (PRIOR), since few timings do not
-separate the cost of products from that of transforms.
+errors; no cost is negative, and all are held near those of a Zen 4 (PRIOR), since few timings do
+not separate the cost of products from that of transforms.
 
 The costs are stored in the user's cache, for this processor, number of cores and version of
 TensorFlow; a damaged file is ignored.  A training that is resumed with other costs than it began

@@ -6,10 +6,10 @@
 Every system is trained by main.py on the same people, with the same augmentation, batch size,
 optimizer and learning-rate schedule, at reduced width and with its own options for short trainings
 (SHORT_TRAINING).  The number of epochs is the one that comes closest to --minutes of processor time
-of the training: a trial of two short epochs estimates it, the log measures it.  After each epoch the
-system is evaluated on people of the validation split (--validation), and once, at the end, on the
-test people, a single view of each.  Evaluations do not count as training time.  Run it on one core:
-on several, threads that wait for each other use processor time, too.
+of the training: a trial of two short epochs estimates it, the log measures it.  After each epoch
+the system is evaluated on people of the validation split (--validation), and once, at the end, on
+the test people, a single view of each.  Evaluations do not count as training time.  Run it on one
+core: on several, threads that wait for each other use processor time, too.
 
 --out holds one JSON line per system, with these fields:
 

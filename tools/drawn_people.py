@@ -2,8 +2,8 @@
 
     maps = drawn_people.run('pretrained/flic', drawn_people.scene(116, 1))
 
-The spatial model is computed twice: by the TensorFlow graph, and term by term in NumPy from the formula in
-spatial_model.py.  Both must agree, so that the figures show what the network does.
+The spatial model is computed twice: by the TensorFlow graph, and term by term in NumPy from the
+formula in spatial_model.py.  Both must agree, so that the figures show what the network does.
 """
 
 from typing import NamedTuple

@@ -1,9 +1,9 @@
 """Draws the figures of the report from arrays: no files are read, TensorFlow is not needed.
 
-The part detector is blue and dashed, the joint model vermilion and solid; joints and limbs have cool
-colours on the left and warm ones on the right.  The colours are those of Okabe and Ito or close to
-them, which colour-blind readers can tell apart.  Points are pixels of the 720x480 frame, (x right,
-y down).  A heat map is [60, 90]; its cell (r, c) covers x in [8c, 8c+8), y in [8r, 8r+8).
+The part detector is blue and dashed, the joint model vermilion and solid; joints and limbs have
+cool colours on the left and warm ones on the right.  The colours are those of Okabe and Ito or
+close to them, which colour-blind readers can tell apart.  Points are pixels of the 720x480 frame,
+(x right, y down).  A heat map is [60, 90]; its cell (r, c) covers x in [8c, 8c+8), y in [8r, 8r+8).
 
 `heat_maps` takes maps and joints only, never a frame: FLIC's frames come from films and must not be
 published.

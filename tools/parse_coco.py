@@ -3,8 +3,8 @@
     python -m tools.parse_coco PARSE_FOLDER --out FOLDER    # FOLDER/train.json (100 people), FOLDER/test.json (205)
     python data.py --coco FOLDER/train.json FOLDER/test.json --images PARSE_FOLDER --out arrays_own
 
-PARSE (Ramanan 2006) has one person a picture, and LSP's fourteen joints.  They have no nose: the middle between the
-neck and the top of the head stands for it.
+PARSE (Ramanan 2006) has one person a picture, and LSP's fourteen joints.  They have no nose: the
+middle between the neck and the top of the head stands for it.
 """
 
 import json

@@ -2,8 +2,9 @@
 
     python peer_blazepose.py MODEL.tflite < crops > answers
 
-A crop is 256 x 256 x 3 bytes, RGB.  For each one, 195 float32 are written: x, y, z (in pixels of the crop), visibility
-and presence, both before the sigmoid, of 39 landmarks; then a float32, the processor seconds that this took.
+A crop is 256 x 256 x 3 bytes, RGB.  For each one, 195 float32 are written: x, y, z (in pixels of
+the crop), visibility and presence, both before the sigmoid, of 39 landmarks; then a float32, the
+processor seconds that this took.
 """
 
 import argparse

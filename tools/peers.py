@@ -4,10 +4,11 @@
     python -m tools.peers --measure NAME ...        finds and stores the joints anew; its NAMEs: below
     python -m tools.peers --choose NAME --people 100    rates by crop, on training people; stores nothing
 
-Both get a square around the centre of FLIC's `torsobox`, `crop` box heights to each side.  BlazePose
-may look again, as MediaPipe does from frame to frame of a video: at the square that its own two
-auxiliary landmarks describe.  Joints are stored with left and right as the networks say them, which
-is the person's own: `python evaluate.py report/predictions/NAME.npz --sides annotated` scores them.
+Both get a square around the centre of FLIC's `torsobox`, `crop` box heights to each side.
+BlazePose may look again, as MediaPipe does from frame to frame of a video: at the square that its
+own two auxiliary landmarks describe.  Joints are stored with left and right as the networks say
+them, which is the person's own: `python evaluate.py report/predictions/NAME.npz --sides annotated`
+scores them.
 
 --cache gets environments of their own, with pinned versions, 350 MB: Node.js packages (`npm` has to
 be installed) and a Python one.  Nothing of theirs becomes part of this project.

@@ -1,6 +1,7 @@
 """Writes the arrays of data.py, all or nothing: first under temporary names, then their manifest.
 
-Arrays of the same source are replaced; those of another, and another program's manifest.json, never are.
+Arrays of the same source are replaced; those of another, and another program's manifest.json, never
+are.
 """
 
 import binascii

@@ -3,13 +3,14 @@
 `data.py` writes these files for each split, train and test.  For FLIC, whose frames have one size:
     x_{split}_flic.npy            uint8   [n, 480, 720, 3]   RGB frames
     joints_{split}_flic.npy       float32 [n, 10, 2]         (x, y) pixels, backward-facing people's sides swapped
-    people_{split}_flic.npy       PERSON_DTYPE [n]                file, torsobox (x1 y1 x2 y2), backward, row in examples.mat
+    people_{split}_flic.npy       PERSON_DTYPE [n]       file, torsobox (x1 y1 x2 y2), backward, row in examples.mat
 For a data set with pictures of any size:
     pictures_{split}_NAME.npy     picture_dtype() [m]              file, height, width, the set's own id
     joints_{split}_NAME.npy       float32 [n, k, 2]          (x, y) pixels of the picture; 0 where not labelled
-    people_{split}_NAME.npy       person_dtype(k) [n]        all else of a person, and the row of the picture in `pictures`
-Beside them is `manifest.json`: the name of the data set, counts, settings, checksums, an id of the content, and, where
-the pictures are not in the arrays, their folder.  It is written last: a folder without it has no finished arrays.
+    people_{split}_NAME.npy       person_dtype(k) [n]    all else of a person, and the row of the picture in `pictures`
+Beside them is `manifest.json`: the name of the data set, counts, settings, checksums, an id of the
+content, and, where the pictures are not in the arrays, their folder.  It is written last: a folder
+without it has no finished arrays.
 """
 
 import json

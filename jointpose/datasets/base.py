@@ -1,11 +1,11 @@
 """The interface of a data set: its skeleton, its metrics, its annotation files, its arrays.
 
-A new data set is one file in this folder, NAME.py, with a subclass of DataSet, most often of PictureDataSet, whose
-`name` is NAME.  Nothing else lists the data sets: `data.py --dataset`, the manifest of arrays, main.py, evaluate.py and
-show.py find it by its name (datasets/__init__.py).
+A new data set is one file in this folder, NAME.py, with a subclass of DataSet, most often of
+PictureDataSet, whose `name` is NAME.  Nothing else lists the data sets: `data.py --dataset`, the
+manifest of arrays, main.py, evaluate.py and show.py find it by its name (datasets/__init__.py).
 
-Coordinates are (x right, y down) in pixels of the picture; arrays that hold them end in `xy`.  Letters of shapes: n
-people, k joints, p points (the joints, then the anchor if there is one).
+Coordinates are (x right, y down) in pixels of the picture; arrays that hold them end in `xy`.
+Letters of shapes: n people, k joints, p points (the joints, then the anchor if there is one).
 """
 
 import abc

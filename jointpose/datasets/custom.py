@@ -1,15 +1,17 @@
 """Custom people with key points in COCO's form, cropped to frames like FLIC's (data.py --coco).
 
-People need labels of both shoulders and both hips, hidden or visible.  Each is cropped and scaled to a frame of FLIC's
-size in which the person's size is SIZE pixels, the median of FLIC's training people: the pretrained network knows people
-of this size, and systems/tompson/people_search.py crops people to it.  Unlabelled elbows, wrists and noses count in no
-loss, prior or rate.  All else is as in FLIC: left and right of people seen from behind (shoulders and hips both crossed)
-are swapped, and the torso is the mean of shoulders and hips.  FLIC's torsobox is a detection; here it is a box of the
-median size around the torso, so main.py's --torso_from makes no difference.
+People need labels of both shoulders and both hips, hidden or visible.  Each is cropped and scaled
+to a frame of FLIC's size in which the person's size is SIZE pixels, the median of FLIC's training
+people: the pretrained network knows people of this size, and systems/tompson/people_search.py crops
+people to it.  Unlabelled elbows, wrists and noses count in no loss, prior or rate.  All else is as
+in FLIC: left and right of people seen from behind (shoulders and hips both crossed) are swapped,
+and the torso is the mean of shoulders and hips.  FLIC's torsobox is a detection; here it is a box
+of the median size around the torso, so main.py's --torso_from makes no difference.
 
-Key points are found by their names in the file's categories (annotations/coco_people.py); others are ignored.  Of one
-file, every tenth picture with people is a test one; of two files, the second is for testing.  Any picture that --predict
-reads can be used; labels are of the picture as it is shown, rotated by its EXIF orientation.
+Key points are found by their names in the file's categories (annotations/coco_people.py); others
+are ignored.  Of one file, every tenth picture with people is a test one; of two files, the second
+is for testing.  Any picture that --predict reads can be used; labels are of the picture as it is
+shown, rotated by its EXIF orientation.
 """
 
 import functools
@@ -109,10 +111,11 @@ def frame(path, size, spans):
 
 
 def window(size, zoom, at_xy):
-    """What `closeup` cuts out of a picture of `size` (width, height): for x and y each (first pixel, end) there and
-    (first pixel, end) in the frame; and the 2x3 matrix from picture to frame.
+    """What `closeup` cuts out of a picture of `size` (width, height): for x and y each (first
+    pixel, end) there and (first pixel, end) in the frame; and the 2x3 matrix from picture to frame.
 
-    The frame is around at_xy, but within the picture, where that is large enough; else in its middle.
+    The frame is around at_xy, but within the picture, where that is large enough; else in its
+    middle.
     """
     spans, matrix = [], np.zeros((2, 3))
     for axis, (side, at, length) in enumerate(zip(size, at_xy, FRAME[::-1])):

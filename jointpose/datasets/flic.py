@@ -1,11 +1,11 @@
 """FLIC (Sapp and Taskar 2013): upper bodies of people in films, nine joints; and the reader of its examples.mat.
 
-HEIGHT and WIDTH are a frame's, in pixels.  FLIC has no boxes of whole people: the upper body's box, its centre and scale
-are derived from the torsobox, which test people have, too.
+HEIGHT and WIDTH are a frame's, in pixels.  FLIC has no boxes of whole people: the upper body's box,
+its centre and scale are derived from the torsobox, which test people have, too.
 
-Coordinates are (x right, y down) in pixels of the 720x480 frame; arrays that hold them end in `xy`.  A heat map has 60
-rows and 90 columns of 8x8 pixels (vision/heatmaps.py).  FLIC's people have all joints; unlabelled joints of custom people
-(custom.py) are NaN, never shoulders and hips.
+Coordinates are (x right, y down) in pixels of the 720x480 frame; arrays that hold them end in `xy`.
+A heat map has 60 rows and 90 columns of 8x8 pixels (vision/heatmaps.py).  FLIC's people have all
+joints; unlabelled joints of custom people (custom.py) are NaN, never shoulders and hips.
 """
 
 import itertools

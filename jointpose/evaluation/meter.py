@@ -25,9 +25,8 @@ class Meter:
     ):
         """Begins with an earlier meter's sums, or without any.
 
-        joints: names of the k joints.
-        names: names of the outputs.
-        measure: (outputs {name: [b, ...]}, facts of the batch) -> rates, and of how many people each
+        joints: names of the k joints. names: names of the outputs. measure: (outputs {name: [b,
+        ...]}, facts of the batch) -> rates, and of how many people each
             joint's rates are, [k].
         sums: an earlier meter's `state()`.
         uncounted: joints that the mean over the joints leaves out.
@@ -63,8 +62,8 @@ class Meter:
     def means(self) -> dict:
         """Returns the means so far.
 
-        They are {'loss_NAME': float, 'rate_NAME': mean over joints, 'joints_NAME': {joint: rate}} of
-        each output; NaN where there were no people, or no finite step in the epoch.
+        They are {'loss_NAME': float, 'rate_NAME': mean over joints, 'joints_NAME': {joint: rate}}
+        of each output; NaN where there were no people, or no finite step in the epoch.
         """
         n = self.sums['n']
         counts = self.sums['counts']
@@ -104,8 +103,8 @@ def of_joints(data_set, names: Sequence[str], decode: Decode, sums: dict | None 
 def of_people(data_set, names: Sequence[str], decode: Decode, sums: dict | None = None) -> Meter:
     """Returns the same Meter for systems that find all people of a picture.
 
-    A sample's arrays begin with an axis of people.  Of each annotated person the joints are those of
-    the detected person that key_points.match_people assigns; other detected people do not count.
+    A sample's arrays begin with an axis of people.  Of each annotated person the joints are those
+    of the detected person that key_points.match_people assigns; other detected people do not count.
     """
     k = len(data_set.joints)
 

@@ -1,6 +1,7 @@
 """Files of predicted joints of test people, which main.py writes and the evaluations read.
 
-FLIC, LSP and MPII: a .mat with these variables for each output of the system (NAME is the data set's):
+FLIC, LSP and MPII: a .mat with these variables for each output of the system (NAME is the data
+set's):
     NAME_pred_OUTPUT    2 x k x n, (x, y) pixels of the pictures, joints in the data set's order
     NAME_score_OUTPUT   k x n
     NAME_title_OUTPUT   the output's title in tables
@@ -9,8 +10,8 @@ and, of all of them:
     data_id             the id of the arrays
     found_with, run     the options of main.py by which they were found, and the run
 
-COCO: a .json of the last output, as its evaluation server takes it: people with image_id, keypoints [x1, y1, s1, ...]
-and score.
+COCO: a .json of the last output, as its evaluation server takes it: people with image_id, keypoints
+[x1, y1, s1, ...] and score.
 """
 
 import json

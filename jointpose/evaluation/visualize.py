@@ -11,7 +11,8 @@ Blue with an L is the left side, orange with an R the right one, pink the trunk.
 predictions, the annotation is thin and white.  People seen from behind have a yellow frame.  FLIC
 and custom data are observer-centric: left and right of these people are swapped, so L is always on
 the picture's right.  Each caption is the picture's name, or the mean error over the joints in % of
-the data set's unit (FLIC: ||lhip - rsho||).  Pictures of whole scenes are cut to the person and some surroundings.
+the data set's unit (FLIC: ||lhip - rsho||).  Pictures of whole scenes are cut to the person and
+some surroundings.
 """
 
 if __name__ == '__main__':

@@ -1,9 +1,10 @@
 """Bootstrap confidence intervals of detection rates: how far they might be others with other people of the same kind.
 
-People are drawn with replacement, as many as there are, many times over; an interval holds the middle 95 % of the rates
-of these draws (percentile bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).  People
-of one film look alike, and a few films hold most of them: drawn film by film, the interval says what other films might
-give, and is wider.  Neither has in it what another seed of the training would change.
+People are drawn with replacement, as many as there are, many times over; an interval holds the
+middle 95 % of the rates of these draws (percentile bootstrap; Efron and Tibshirani, An Introduction
+to the Bootstrap, 1993, chapter 13).  People of one film look alike, and a few films hold most of
+them: drawn film by film, the interval says what other films might give, and is wider.  Neither has
+in it what another seed of the training would change.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Metrics of predicted joints: detection rate, area under its curve, PCK, PCKh and PCP.
 
-n people, k joints, s sticks; coordinates are (x, y) in pixels.  A joint is not counted for a person without a label of
-it, nor for a person whose normalising length is zero or NaN.
+n people, k joints, s sticks; coordinates are (x, y) in pixels.  A joint is not counted for a person
+without a label of it, nor for a person whose normalising length is zero or NaN.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """Tables of PCK, PCKh and PCP, as publications on LSP and MPII print them.
 
-Left and right are averaged.  Two last rows of key points: `symmetric mean`, the mean of these averages (deeppose_tf's
-name; here without MPII's pelvis and thorax), and `mean`, over all labels that are counted, as HRNet's evaluation of
-MPII weighs it.  The last row of parts is the mean over the ten sticks.
+Left and right are averaged.  Two last rows of key points: `symmetric mean`, the mean of these
+averages (deeppose_tf's name; here without MPII's pelvis and thorax), and `mean`, over all labels
+that are counted, as HRNet's evaluation of MPII weighs it.  The last row of parts is the mean over
+the ten sticks.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,10 @@
 """System: the interface of a pose estimator, with the defaults that most have in common.
 
-A system turns pictures into samples for its network (`training_sample`, `test_sample`, `views`), the
-annotated joints into what the network should output (`encode`), builds the network and its losses,
-and turns the network's outputs into people (`decode`).  The trainer, the towers, checkpoints,
-TensorBoard, prediction and export need nothing else.  docs/extending.md shows a small one.
+A system turns pictures into samples for its network (`training_sample`, `test_sample`, `views`),
+the annotated joints into what the network should output (`encode`), builds the network and its
+losses, and turns the network's outputs into people (`decode`).  The trainer, the towers,
+checkpoints, TensorBoard, prediction and export need nothing else.  docs/extending.md shows a small
+one.
 
 Shapes:  b samples of a batch, n samples or people, k joints, h and w height and width.
          A system with MAX_PEOPLE = P takes a whole picture with up to P people as one sample: arrays
@@ -172,8 +173,8 @@ class System(abc.ABC):
     def encode(self, joints_xy: np.ndarray, visible: np.ndarray) -> Arrays:
         """Joints [n, k, 2], visibility [n, k] -> targets {name: float32 [n, ...]}.
 
-        Where `visible` is 0 a joint has no label, and may be anything; a mask of the labelled joints
-        may be a target, too.
+        Where `visible` is 0 a joint has no label, and may be anything; a mask of the labelled
+        joints may be a target, too.
         """
 
     def extra_inputs(self, joints_xy: np.ndarray) -> Arrays:
@@ -275,9 +276,9 @@ class System(abc.ABC):
     def detector(self, session, evaluation) -> Callable:
         """detect(image, points_xy=None, boxes=None, before=None) -> Candidates in a picture.
 
-        For systems with takes_prompts.  image: uint8 [h, w, 3].  points_xy [2] or boxes (x, y, width,
-        height), pixels of the picture: only the people there, one each.  before: Candidates of the
-        video's last picture: only they are looked for, near where they were.
+        For systems with takes_prompts.  image: uint8 [h, w, 3].  points_xy [2] or boxes (x, y,
+        width, height), pixels of the picture: only the people there, one each.  before: Candidates
+        of the video's last picture: only they are looked for, near where they were.
         """
         raise NotImplementedError(f'{type(self).__name__} takes no prompts')
 

@@ -6,20 +6,20 @@
     fc6 4096, fc7 4096, fc_regression 2k
 
 Each layer has a bias and, except for the last, a ReLU.  conv1 and conv2 are followed by local
-response normalisation; conv2, conv4 and conv5 have two groups; poolings are maxima of 3x3 cells with
-stride 2.  In training, fc6 and fc7 each drop 60 % of their outputs.  There are 56,982,940 weights
-and biases with LSP's 14 joints: AlexNet's 60,965,224 without its fc8.  `--width` is a third of
-conv1's channels; all layers except the last are in proportion to it.
+response normalisation; conv2, conv4 and conv5 have two groups; poolings are maxima of 3x3 cells
+with stride 2.  In training, fc6 and fc7 each drop 60 % of their outputs.  There are 56,982,940
+weights and biases with LSP's 14 joints: AlexNet's 60,965,224 without its fc8.  `--width` is a third
+of conv1's channels; all layers except the last are in proportion to it.
 
 The crop is the person's box times an extension, stretched to a square; for tests, the largest
-extension.  LSP's box is that of the labelled joints, for tests too, as in the publication; MPII's is
-computed from centre and scale instead.  In training, each axis has an extension of its own, the box
-is shifted, and every other crop is mirrored.  Each colour channel of a crop is normalised to mean 0
-and deviation 1.  A joint is given in sides of the crop, 0 in its middle; the loss is the mean of the
-squared distance over the labelled joints.  Adagrad's accumulators start at 1e-4; the convolutions
-may have another learning rate (`--conv_lr`) and be frozen at first (`--fix_conv_iter`), which makes
-sense with `--init alexnet.npz`, ImageNet's weights (nn/import_weights.py).  systems/base.py
-describes the interface.
+extension.  LSP's box is that of the labelled joints, for tests too, as in the publication; MPII's
+is computed from centre and scale instead.  In training, each axis has an extension of its own, the
+box is shifted, and every other crop is mirrored.  Each colour channel of a crop is normalised to
+mean 0 and deviation 1.  A joint is given in sides of the crop, 0 in its middle; the loss is the
+mean of the squared distance over the labelled joints.  Adagrad's accumulators start at 1e-4; the
+convolutions may have another learning rate (`--conv_lr`) and be frozen at first
+(`--fix_conv_iter`), which makes sense with `--init alexnet.npz`, ImageNet's weights
+(nn/import_weights.py).  systems/base.py describes the interface.
 """
 
 import numpy as np

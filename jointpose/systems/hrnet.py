@@ -7,18 +7,19 @@
     stage 4: 3 modules of            32, 64, 128, 256 (8x8); the last one has only its first output
     1x1 convolution -> a heat map for each joint, 64x64
 
-In a module each branch consists of four basic blocks; then every branch gets the sum of all branches,
-resampled to its size by a 1x1 convolution and nearest-neighbour upsampling, or by strided 3x3
-convolutions.  A convolution has no bias and is followed by batch norm, and by a ReLU except before a
-sum.  There are 28,536,113 weights, biases, scales and offsets with COCO's 17 joints, 28,536,080 with
-MPII's 16 (published: 28.5 M).  `--width` is the first branch's; all else is in proportion to it.
+In a module each branch consists of four basic blocks; then every branch gets the sum of all
+branches, resampled to its size by a 1x1 convolution and nearest-neighbour upsampling, or by strided
+3x3 convolutions.  A convolution has no bias and is followed by batch norm, and by a ReLU except
+before a sum.  There are 28,536,113 weights, biases, scales and offsets with COCO's 17 joints,
+28,536,080 with MPII's 16 (published: 28.5 M).  `--width` is the first branch's; all else is in
+proportion to it.
 
 A target is a Gaussian of 2 cells around the cell nearest to the joint, where cell (r, c) stands for
 the centre of pixel (4r, 4c); the loss is half the mean squared difference over labelled joints.  A
-joint is a quarter of a cell from the peak of its map, towards the higher neighbour.  The authors' code
-counts pixels: the person's centre is the centre of the crop's pixel (128, 128).  Maps of mirrored
-crops come back almost a cell too far left (pixel i is pixel 255 - i), and are shifted by one before
-averaging.  systems/base.py describes the interface.
+joint is a quarter of a cell from the peak of its map, towards the higher neighbour.  The authors'
+code counts pixels: the person's centre is the centre of the crop's pixel (128, 128).  Maps of
+mirrored crops come back almost a cell too far left (pixel i is pixel 255 - i), and are shifted by
+one before averaging.  systems/base.py describes the interface.
 """
 
 import numpy as np
@@ -207,7 +208,8 @@ class HRNet(System):
 class Layers:
     """Adds convolutions with what follows each; collects the statistics of the batch norms.
 
-    normalise: batch norm, or else a bias.  activate: ReLU, or else the identity.  Both are ablations.
+    normalise: batch norm, or else a bias.  activate: ReLU, or else the identity.  Both are
+    ablations.
     """
 
     def __init__(self, training: bool, normalise: bool = True, activate: bool = True):

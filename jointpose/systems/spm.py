@@ -4,14 +4,15 @@
         -> 3x3 of 256, 1x1, sigmoid: the root's confidence [96, 96]
         -> 3x3 of 256, 1x1: two displacement maps a joint [96, 96, 2k]
 
-A person's root is the mean of shoulders and hips, or the middle of the labelled joints' box if one of
-these has no label.  The target confidence is the maximum of Gaussians around the roots, as wide as
-the people are large.  A joint's displacement is relative to its parent: from the root to nose,
+A person's root is the mean of shoulders and hips, or the middle of the labelled joints' box if one
+of these has no label.  The target confidence is the maximum of Gaussians around the roots, as wide
+as the people are large.  A joint's displacement is relative to its parent: from the root to nose,
 shoulders and hips, from there to eyes, elbows and knees, from these to ears, wrists and ankles (the
-hierarchical representation).  Its target covers the cells within TAU of the parent, from the cell to
-the joint, in units of Z cells, and is the mean where the neighbourhoods of several people overlap;
-there is none if the parent or the joint has no label.  The loss is the squared difference of the
-confidence plus BETA times the absolute difference of the displacements, both summed over the cells.
+hierarchical representation).  Its target covers the cells within TAU of the parent, from the cell
+to the joint, in units of Z cells, and is the mean where the neighbourhoods of several people
+overlap; there is none if the parent or the joint has no label.  The loss is the squared difference
+of the confidence plus BETA times the absolute difference of the displacements, both summed over the
+cells.
 
 A person is detected at each peak of the confidence of at least --threshold; the joints follow along
 the hierarchy, each displacement read in the cell nearest to the parent.  systems/base.py describes
@@ -145,8 +146,8 @@ class SPM(System):
     def encode(self, joints_xy, visible):
         """Joints [n, P, k, 2], visibility [n, P, k] -> maps.
 
-        confidence [n, 96, 96, 1], displacements [n, 96, 96, 2k] of each joint in x and y, and a mask
-        of the cells that have these, `wanted` [n, 96, 96, k].
+        confidence [n, 96, 96, 1], displacements [n, 96, 96, 2k] of each joint in x and y, and a
+        mask of the cells that have these, `wanted` [n, 96, 96, k].
         """
         k = len(self.joints)
         samples = [

@@ -1,5 +1,5 @@
-"""People of label tools' files: the same joints as of the official form, by name; what a file lacks is derived, said or
-an error in one line."""
+"""People of label tools' files: the same joints as of the official form, by name; what a file lacks
+is derived, said or an error in one line."""
 
 import codecs
 import json
@@ -421,8 +421,8 @@ def test_doubtful_labels_are_said(folder):
 
 
 def test_from_a_label_tools_file_to_average_precision(folder, monkeypatch, capsys):
-    """COCO Annotator's boxes of no size, a name of 254 letters, a byte order mark: crops of numbers, and predictions
-    one pixel beside the truth are perfect."""
+    """COCO Annotator's boxes of no size, a name of 254 letters, a byte order mark: crops of
+    numbers, and predictions one pixel beside the truth are perfect."""
     long = 250 * 'x' + '.png'
     (folder / '0.png').rename(folder / long)
     content = coco_files.coco_annotator()

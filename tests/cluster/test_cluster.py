@@ -1,5 +1,5 @@
-"""Several machines, on one: processes on loopback that are refused, killed and compared with two towers in one process;
-what crosses the wire; who listens where."""
+"""Several machines, on one: processes on loopback that are refused, killed and compared with two
+towers in one process; what crosses the wire; who listens where."""
 
 import collections
 import contextlib
@@ -643,8 +643,8 @@ def test_transforms_are_kept_where_they_are_used():
 
 
 def crossings(graph, there):
-    """([(operation, name of the variable that it reads or '')] whose outputs go to a machine, once for each of its
-    devices, and the operations there whose outputs come from it)."""
+    """([(operation, name of the variable that it reads or '')] whose outputs go to a machine, once
+    for each of its devices, and the operations there whose outputs come from it)."""
 
     def handle(op):
         return op.inputs[0].op if op.type == 'ReadVariableOp' else None
@@ -695,8 +695,9 @@ WHOLE = (
 
 
 class Processes:
-    """A chief and a worker on loopback, and their runs.  Operations have one thread each: with another number, which is
-    that of the cores they find, sums are rounded otherwise, and after a hundred updates losses differ by 4 %."""
+    """A chief and a worker on loopback, and their runs.  Operations have one thread each: with
+    another number, which is that of the cores they find, sums are rounded otherwise, and after a
+    hundred updates losses differ by 4 %."""
 
     def __init__(self, folder, arrays_folder):
         self.folder, self.arrays_folder, self.where = folder, arrays_folder, free_address()
@@ -766,8 +767,8 @@ def processes(tmp_path, arrays_folder):
 
 
 def killed(processes, victims, epochs, settings):
-    """Kills those processes one after the other while a run goes on, at drawn moments; the run equals one in a single
-    process of two towers."""
+    """Kills those processes one after the other while a run goes on, at drawn moments; the run
+    equals one in a single process of two towers."""
     processes.settings = *settings, '--n_epochs', epochs
     single = processes.train('single', *processes.settings, '--gpus', 0, 1, '--run', 'single')
     assert single.wait(PATIENCE) == 0, processes.text('single')

@@ -213,8 +213,8 @@ def test_real_mpii_sample(tmp_path, monkeypatch):
 
 
 def hrnets(tmp_path, *changes):
-    """(path of a .json, folder) of twelve people in twelve pictures, in HRNet's form; changes: {field: value} of the
-    first ones."""
+    """(path of a .json, folder) of twelve people in twelve pictures, in HRNet's form; changes:
+    {field: value} of the first ones."""
     people = [
         {
             'image': f'{i:02d}.jpg',
@@ -425,8 +425,8 @@ def test_is_visible_in_every_type_it_comes_in(tmp_path, seen, hidden):
 
 
 def test_what_the_official_file_lacks_here_and_there(tmp_path):
-    """Rectangles without points, scale or position are left out, wherever [] stands for them; who has no head box
-    trains, but has no unit; a single point, and points without is_visible."""
+    """Rectangles without points, scale or position are left out, wherever [] stands for them; who
+    has no head box trains, but has no unit; a single point, and points without is_visible."""
     whole = rect(1, annopoints=points((0, 1, 2), (9, 3, 4)))
     headless = {
         name: value for name, value in rect(1, annopoints=points((3, 1, 1))).items() if name != 'x2'

@@ -184,8 +184,8 @@ def first(inputs, n):
 
 
 def test_the_example_runs_without_this_project(exported, run, tmp_path):
-    """The lines of docs/export.md, in a folder that holds nothing but the model and the picture: the joints that the
-    network itself finds there."""
+    """The lines of docs/export.md, in a folder that holds nothing but the model and the picture:
+    the joints that the network itself finds there."""
     with open(os.path.join(ROOT, 'docs', 'export.md'), encoding='utf-8') as file:
         (example,) = re.findall('```python\n(.*?)```', file.read(), re.DOTALL)
     assert len(example.splitlines()) <= 10

@@ -67,7 +67,7 @@ def test_python_and_command_line_find_the_same(untrained, tmp_path, monkeypatch)
         ):
             with pytest.raises(
                 ValueError,
-                match=r'uint8|^torsos 5000,5000: outside the picture|^boxes: .* is outside the picture|either|must be \[n',
+                match=r'uint8|^torsos 5000,5000: outside the picture|^boxes: .* is outside|either|must be \[n',
             ):
                 find(wrong, **named)
     assert len(found) == len(expected) == 2 and find.joints[0] == 'left_shoulder'
@@ -88,8 +88,8 @@ def test_a_missing_run_is_named_without_the_command_line():
 
 
 def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
-    """docs/poses.ipynb, cell by cell, at one scale: the torso of the person on docs/person.jpg is at about (263, 321).
-    No outputs are kept in it."""
+    """docs/poses.ipynb, cell by cell, at one scale: the torso of the person on docs/person.jpg is
+    at about (263, 321). No outputs are kept in it."""
     with open(os.path.join(ROOT, 'docs', 'poses.ipynb'), encoding='utf-8') as file:
         notebook = json.load(file)
     cells = [cell for cell in notebook['cells'] if cell['cell_type'] == 'code']

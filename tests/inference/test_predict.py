@@ -627,7 +627,8 @@ def test_videos(untrained, tmp_path, name, code):
 
 
 class Crowd:
-    """An estimator of people who come and go: people[i] at frame i + 1.  Whoever was `before` is found if still there."""
+    """An estimator of people who come and go: people[i] at frame i + 1.  Whoever was `before` is
+    found if still there."""
 
     def __init__(self, people):
         self.people, self.searched = people, []

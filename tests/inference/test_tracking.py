@@ -38,8 +38,8 @@ def test_what_rests_is_calmed_and_what_moves_does_not_lag():
 
 
 def test_people_keep_their_numbers():
-    """Two that pass each other at a distance and are listed in changing order; one is away for a while, a third
-    comes."""
+    """Two that pass each other at a distance and are listed in changing order; one is away for a
+    while, a third comes."""
     tracks, seen = tracking.Tracker(), []
     for i in range(30):
         people = {'a': POSE + (5 * i, 0), 'b': POSE + (400 - 5 * i, 300)}

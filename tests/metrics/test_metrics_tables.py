@@ -82,8 +82,9 @@ def test_head_normalised_table():
 
 
 def test_lsp_is_measured_in_heads_too():
-    """Heads of 20 pixels: left wrists are 9.9 off, right ones 10.1, left elbows 1.9, right ones 2.1; whoever has no
-    neck is not counted; of left knees nobody has a label, of ankles nobody on either side."""
+    """Heads of 20 pixels: left wrists are 9.9 off, right ones 10.1, left elbows 1.9, right ones
+    2.1; whoever has no neck is not counted; of left knees nobody has a label, of ankles nobody on
+    either side."""
     truth = np.random.default_rng(0).uniform(0, 90, (6, 14, 2))
     truth[:, lsp.JOINTS.index('head')] = truth[:, lsp.JOINTS.index('neck')] - [12, 16]
     pred, people = truth.copy(), people_of(lsp, 6)
@@ -198,7 +199,7 @@ def test_whom_nobody_finds_and_whom_nobody_is():
     assert nobody['AP'] == nobody['AR'] == 0 and np.isnan(nobody['AP medium'])
 
 
-# --- evaluation/predictions.py and evaluate.py -------------------------------------------------------------------------------
+# --- evaluation/predictions.py and evaluate.py ---------------------------------------------------
 
 
 def call(monkeypatch, script, *arguments):

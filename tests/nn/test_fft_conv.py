@@ -89,8 +89,9 @@ def test_any_tiling(outputs, monkeypatch):
 @pytest.mark.parametrize('method', ['fft', 'direct'])
 @pytest.mark.parametrize('size', [(2, 60, 90, 9, 16, 8), (3, 15, 23, 5, 8, 32)])
 def test_bfloat16(size, method):
-    """Its 8 bits are a relative error of 0.2 % a rounding: measured 0.7 % by transforms, 0.2 % by `direct`, but 2.1 %
-    of the latter's gradients, presumably since oneDNN rounds sums on their way."""
+    """Its 8 bits are a relative error of 0.2 % a rounding: measured 0.7 % by transforms, 0.2 % by
+    `direct`, but 2.1 % of the latter's gradients, presumably since oneDNN rounds sums on their
+    way."""
     x, filters, dy = draw(*size)
     with tf.Graph().as_default(), tf.Session() as session:
         places = [tf.constant(array, tf.bfloat16) for array in (x, dy)]
@@ -204,7 +205,8 @@ def test_refuses_even_filters_and_unknown_methods():
 def peak_of_a_step(channels=48, depth=4):
     """Bytes that TensorFlow's tensors take at most in one forward and backward pass of several convolutions.
 
-    On one thread, where it is the same each time; summed from TensorFlow's own records of what it allocates.
+    On one thread, where it is the same each time; summed from TensorFlow's own records of what it
+    allocates.
     """
     one_thread = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
     with tf.Graph().as_default(), tf.Session(config=one_thread) as session:

@@ -67,8 +67,8 @@ def test_squared_distance(tf_graph):
 
 @pytest.mark.parametrize('dtype', [tf.float32, tf.bfloat16])
 def test_gradient_of_the_bias_is_not_summed_in_bfloat16(tf_graph, dtype):
-    """2 x 120 x 180 positive numbers: bfloat16, of 8 bits, stops counting at 256 times one of them, and so does the
-    gradient of tf.nn.bias_add on a CPU."""
+    """2 x 120 x 180 positive numbers: bfloat16, of 8 bits, stops counting at 256 times one of them,
+    and so does the gradient of tf.nn.bias_add on a CPU."""
     channels = 8
     dy = np.random.default_rng(0).uniform(0.5, 1.5, (2, 120, 180, channels))
     y = layers.conv_bias(tf.zeros([2, 120, 180, 1], dtype), 1, channels)

@@ -1,5 +1,6 @@
-"""Real people are learnt by heart: eight of PARSE and five of MPII by HRNet at half the width, the twelve in four of
-COCO's pictures by SPM at a quarter; all with a module a stage and a block a branch."""
+"""Real people are learnt by heart: eight of PARSE and five of MPII by HRNet at half the width, the
+twelve in four of COCO's pictures by SPM at a quarter; all with a module a stage and a block a
+branch."""
 
 import os
 

@@ -1,6 +1,7 @@
 """Every system's graph as main.py builds it for one and for two GPUs: training and evaluation.
 
-Nothing is run.  Sums have a fixed order (nn/sums.py), and each operation that lies on a GPU has a kernel for it.
+Nothing is run.  Sums have a fixed order (nn/sums.py), and each operation that lies on a GPU has a
+kernel for it.
 """
 
 import types

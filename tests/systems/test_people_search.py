@@ -12,8 +12,8 @@ PRIORS = torso_inference.priors(energies_of(OFFSETS))
 
 
 def camera(folk):
-    """look(views) of a detector that sees each of the folk, (torso_xy [2], torso's length) pixels of the picture: all
-    four joints where they are in the view."""
+    """look(views) of a detector that sees each of the folk, (torso_xy [2], torso's length) pixels
+    of the picture: all four joints where they are in the view."""
 
     def look(views):
         maps = np.full((len(views), 60, 90, 9), 1e-6)
@@ -39,8 +39,8 @@ def image(width, height):
     ('width', 'height'), [(720, 480), (300, 900), (2000, 500), (31, 17), (720, 481)]
 )
 def test_tiles_show_every_point_in_their_middle_half(width, height):
-    """Of each zoom some view shows a point no nearer to its border than a quarter of a frame, unless that is the
-    picture's own; and what the view shows there is the picture."""
+    """Of each zoom some view shows a point no nearer to its border than a quarter of a frame,
+    unless that is the picture's own; and what the view shows there is the picture."""
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (height, width, 3), np.uint8)
     views = list(people_search.pyramid_views(picture))
@@ -83,8 +83,8 @@ def test_a_view_shows_what_its_matrix_says():
 
 
 def test_a_small_box_takes_no_memory():
-    """In the size that a person of eight pixels asks for, the whole picture would be 80 gigabytes; the views show its
-    pixels where their matrices say."""
+    """In the size that a person of eight pixels asks for, the whole picture would be 80 gigabytes;
+    the views show its pixels where their matrices say."""
     picture = np.random.default_rng(2).integers(0, 255, (4000, 6000, 3), np.uint8)
     views = []
     people_search.detect_in_box(

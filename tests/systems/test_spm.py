@@ -30,8 +30,8 @@ def settings(**changes):
 
 
 def drawn(rng, n=3, p=8):
-    """n pictures of p people each, crowded so that neighbourhoods overlap; some joints without a label, one person
-    without any; two are far outside the frame."""
+    """n pictures of p people each, crowded so that neighbourhoods overlap; some joints without a
+    label, one person without any; two are far outside the frame."""
     joints_xy = rng.uniform(120, 260, (n, p, 1, 2)) + rng.normal(0, 40, (n, p, K, 2))
     visible = rng.integers(0, 3, (n, p, K))
     visible[0, 0], visible[0, 1] = 0, 2

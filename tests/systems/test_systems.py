@@ -1,7 +1,7 @@
 """Each system through the scripts: trains on two towers, goes on exactly, finds joints in a picture, is exported.
 
-On the embedded people, by networks so narrow and shallow that a step takes a moment; within this process, since a
-process of one's own would take longer than the work.
+On the embedded people, by networks so narrow and shallow that a step takes a moment; within this
+process, since a process of one's own would take longer than the work.
 """
 
 import json

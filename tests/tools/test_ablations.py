@@ -1,6 +1,7 @@
 """ablations.py: which runs it starts, in which order, what it keeps of them, and the table, against hand-made results.
 
-Most runs are of a stand-in for main.py that writes predictions whose errors are known; one is of the real program.
+Most runs are of a stand-in for main.py that writes predictions whose errors are known; one is of
+the real program.
 """
 
 import json

@@ -116,8 +116,8 @@ def test_same_predictions(folder, arrays_folder):
 
 
 def test_half_precision(tmp_path):
-    """The same numbers rounded to half precision; what the graph has stays single, integers stay; what does not fit is
-    refused."""
+    """The same numbers rounded to half precision; what the graph has stays single, integers stay;
+    what does not fit is refused."""
     from jointpose.checkpoints import checkpoint, checkpoint_variables
     from jointpose.nn.tf1 import tf
     from jointpose.utils.errors import InputError

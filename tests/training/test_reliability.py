@@ -1,7 +1,8 @@
 """Training that can be trusted: every fault is injected for real, most of them into the loop around a toy network.
 
-The toy is a main.RunGraph with four weights; the loop, the optimiser's update, checkpoints, logs and signals are the
-project's own.  A few faults go through the command line with the network of narrow_main.py.
+The toy is a main.RunGraph with four weights; the loop, the optimiser's update, checkpoints, logs
+and signals are the project's own.  A few faults go through the command line with the network of
+narrow_main.py.
 """
 
 import argparse
@@ -345,8 +346,8 @@ def die_at(monkeypatch, n):
     [(1, 7), (1, 6), (2, 5)] + [pytest.param(2, step, marks=pytest.mark.long) for step in (6, 7)],
 )
 def test_killed_at_any_change_of_the_file_system_in_a_save(tmp_path, monkeypatch, keep, step):
-    """Checkpoints of steps 3 to 6 (the newest `keep` of them), then a save of `step`: the next one, the same again, or
-    an earlier one, of a run that went on from there."""
+    """Checkpoints of steps 3 to 6 (the newest `keep` of them), then a save of `step`: the next one,
+    the same again, or an earlier one, of a run that went on from there."""
     with toy_trainer(tmp_path / 'made') as trainer:
         for saved in range(3, 7):
             checkpoint.save(
@@ -382,8 +383,9 @@ MOMENTS = ('batch', 'update', 'file')
 
 
 def train_until_killed(run, kind, n):
-    """Trains until the process kills itself: in the n-th batch that is made (on a thread, while an update runs), after
-    the n-th update, or at the n-th change of the file system (within a save)."""
+    """Trains until the process kills itself: in the n-th batch that is made (on a thread, while an
+    update runs), after the n-th update, or at the n-th change of the file system (within a
+    save)."""
     tqdm.set_lock(threading.RLock())  # the default one is a semaphore that the killed leave behind
     count = itertools.count(1)
 
@@ -1086,8 +1088,9 @@ def command_line(tmp_path, arrays_folder):
 
 
 def kill_rounds(command_line, rounds, settings, a_step):
-    """Kills one run `rounds` times at random moments, of three updates at most, and restarts it each time; at the end
-    its newest checkpoint is damaged too.  Returns (its folder, last lines of stderr).
+    """Kills one run `rounds` times at random moments, of three updates at most, and restarts it
+    each time; at the end its newest checkpoint is damaged too.  Returns (its folder, last lines of
+    stderr).
 
     a_step: seconds that one takes."""
     rng, run, gate = random.Random(1), command_line.models / 'killed', command_line.models / 'gate'

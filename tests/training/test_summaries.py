@@ -1,5 +1,5 @@
-"""Event files read back with TensorBoard's own reader, from the real graph with layers of 16 channels, two people a
-split."""
+"""Event files read back with TensorBoard's own reader, from the real graph with layers of 16
+channels, two people a split."""
 
 import os
 import resource

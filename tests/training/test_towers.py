@@ -212,8 +212,9 @@ def test_a_read_in_no_order_is_found(tf_graph):
     ],
 )
 def test_train_only_changes_one_part(tf_graph, part, other):
-    """One update of each: the other part's variables stay, its batch norms' averages too where maps are fixed, and the
-    trained part's all move, their averages after them; fixed maps are what evaluation shows."""
+    """One update of each: the other part's variables stay, its batch norms' averages too where maps
+    are fixed, and the trained part's all move, their averages after them; fixed maps are what
+    evaluation shows."""
     tf.train.get_or_create_global_step()
     batch, options = placeholders(), settings(train_only=part, average_weights=0.5)
     training = towers.build_training(tompson.Tompson(options), batch, ['/cpu:0'], 100)

@@ -300,8 +300,8 @@ def test_ablations_of_the_spatial_model_go_with_it(capsys):
 
 
 def test_predictions_at_a_single_scale_are_those_of_the_log(whole, monkeypatch):
-    """The same checkpoint, of a run that was moved, in a graph of its own, on test frames as the log has them; SciPy
-    brings the maps back."""
+    """The same checkpoint, of a run that was moved, in a graph of its own, on test frames as the
+    log has them; SciPy brings the maps back."""
     path, moved = whole.folder / 'single.mat', whole.folder / 'moved'
     shutil.copytree(whole.folder / 'models' / 'whole', moved)
     assert (

@@ -15,8 +15,8 @@ BATCH = 8  # views that the part detector sees at a time
 class Detector:
     """Finds the people of a picture, as System.detector describes.
 
-    The part detector runs once over all views of the people search, and once over the scales of each
-    view that shows people in their right size, for all of them together.
+    The part detector runs once over all views of the people search, and once over the scales of
+    each view that shows people in their right size, for all of them together.
     """
 
     def __init__(self, system, session, evaluation):

@@ -11,8 +11,8 @@ within 20 % of ||lhip - rsho|| are
 
 The steps of ZOOMS were chosen by this table, so test people have entered the choice.
 
-A picture is seen at zooms half an octave apart, the larger ones in overlapping tiles.  In every view
-people are detected one by one, the highest score first: the peaks of a detected person are
+A picture is seen at zooms half an octave apart, the larger ones in overlapping tiles.  In every
+view people are detected one by one, the highest score first: the peaks of a detected person are
 suppressed in the maps, which are then normalised again, so that the score does not depend on the
 number of people.  Non-maximum suppression over all views keeps the best of those closer than
 NMS_DISTANCE.
@@ -283,9 +283,9 @@ def detect_in_box(run_detector: RunDetector, priors: Priors, image: np.ndarray, 
     They are as large as a person who is seen to the knees or whole, whichever fits better.  Upper
     bodies to the hips are not tried: a whole person, seen small, is often taken for one.  Torsos
     found within 0.35 of their length without and with a third shape (1.6, 0.55): of 12 people of
-    COCO in its boxes 10 and 8, of 17 upright ones of PARSE's training people 12 and 11, of 20 of LSP
-    extended 9 and 6, of 16 of FLIC's training people in boxes as far as the hips 15 and 16, as far
-    as the frame shows 16 and 16.
+    COCO in its boxes 10 and 8, of 17 upright ones of PARSE's training people 12 and 11, of 20 of
+    LSP extended 9 and 6, of 16 of FLIC's training people in boxes as far as the hips 15 and 16, as
+    far as the frame shows 16 and 16.
     """
     x, y, width, height = box
     fitted = crops.letterbox(*image.shape[1::-1], (HEIGHT, WIDTH))[0][0, 0]
@@ -361,9 +361,9 @@ def torso_length(detection: Detection) -> float:
 def detection_probability(score: float, calibration=CALIBRATION) -> float:
     """Probability of a person, 0..1.  calibration: midpoint and slope of the logistic curve.
 
-    It is fitted to 50 of FLIC's training people and 22 pictures without people (tools/certainty.py),
-    both weighted equally: it ranks people and serves as a threshold, but elsewhere it is not how
-    often there is a person.
+    It is fitted to 50 of FLIC's training people and 22 pictures without people
+    (tools/certainty.py), both weighted equally: it ranks people and serves as a threshold, but
+    elsewhere it is not how often there is a person.
     """
     midpoint, slope = calibration
     return float(1 / (1 + np.exp(-slope * (score - midpoint))))
@@ -389,8 +389,8 @@ def trunk(joints_xy: np.ndarray, score: float) -> Trunk:
 def on_legs(one: Trunk, other: Trunk) -> bool:
     """Whether a Trunk is probably another person's trousers, taken for a shirt.
 
-    Then its middle is below the other's hips and within their width, it is not larger, and its score
-    is not much higher.  tools/legs.py measures what this is worth.
+    Then its middle is below the other's hips and within their width, it is not larger, and its
+    score is not much higher.  tools/legs.py measures what this is worth.
     """
     down = other.hips_xy - other.shoulders_xy
     length = max(np.linalg.norm(down), 1e-6)

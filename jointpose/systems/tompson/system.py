@@ -231,8 +231,8 @@ class Tompson(System):
     def losses(self, network, targets):
         """Losses of part detector and spatial model, each the mean over the joints.
 
-        squared (the paper's): the detector's maps are its linear outputs, those of the spatial model
-        its normalised marginals.
+        squared (the paper's): the detector's maps are its linear outputs, those of the spatial
+        model its normalised marginals.
         """
         logits = network.parts[0]
         heat_maps = targets['heat_maps']

@@ -6,9 +6,9 @@ round, in one more message pass: with sp their softplus and h_j the detector's m
     score(t) = sum over shoulders and hips j of  log( sum over cells q of sp(e_{j|torso})(q - t) * h_j(q) + EPSILON )
 
 The cell t with the highest score is the target person's; their shoulders and hips are the peaks of
-sp(e_{j|torso})(q - t) * (h_j(q) + UNSEEN), and the torso is the mean of these.  Each prior is scaled
-to a maximum of 1.  EPSILON keeps a joint that is not seen from vetoing a cell, UNSEEN keeps one that
-is seen only on a neighbour from pulling the torso there.
+sp(e_{j|torso})(q - t) * (h_j(q) + UNSEEN), and the torso is the mean of these.  Each prior is
+scaled to a maximum of 1.  EPSILON keeps a joint that is not seen from vetoing a cell, UNSEEN keeps
+one that is seen only on a neighbour from pulling the torso there.
 
 Measured with a run of an eighth of the width (`--width 8 --use_sm --data_augm`) after 9 epochs, on
 120 of FLIC's training people, evenly spaced: distance from the annotated torso, also in % of
@@ -23,9 +23,9 @@ The mean of the peaks is as near where all four are on one person; where one is 
 two people.  Of nine joints, five or four in the score, four were best (after one epoch: 88, 89 and
 90 % within 20 %).
 
-A model of --torso_from torsobox, which was trained with the centre of FLIC's torsobox, is given this
-mean, too: over FLIC's training people that centre lies on average 1.7 pixels right of the mean of
-shoulders and hips and 0.7 above it (standard deviations 9 and 22).
+A model of --torso_from torsobox, which was trained with the centre of FLIC's torsobox, is given
+this mean, too: over FLIC's training people that centre lies on average 1.7 pixels right of the mean
+of shoulders and hips and 0.7 above it (standard deviations 9 and 22).
 
 The value of the ground-truth torso: after 12 epochs, on the 1016 test people, the joint model's
 detection rate at radius 10 is 79.1 % with it and 69.7 % with the inferred one (at radius 20: 91.2
