@@ -1,11 +1,10 @@
 """Draws skeletons on the pictures of annotated people, or of people with predicted joints.
 
-    # The annotations, to see that data.py understood them.
-    python show.py --data arrays [--split train | test]
-    # Only people seen from behind.
-    python show.py --data arrays --swapped
-    # Predictions beside the annotations.
+    python show.py --data arrays [--split train | test]     the annotations, as data.py read them
+    python show.py --data arrays --swapped                  only people seen from behind
     python show.py predictions.mat --data arrays --out poses.jpg [--people 12] [--worst]
+
+The last one draws predictions beside the annotations.
 
 Blue with an L is the left side, orange with an R the right one, pink the trunk.  Beside
 predictions, the annotation is thin and white.  People seen from behind have a yellow frame.  FLIC
