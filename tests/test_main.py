@@ -1,4 +1,4 @@
-"""main.py: starting from trained weights; what the rooms may import; the machine's GPUs."""
+"""main.py: starting from trained weights; what the layers may import; the machine's GPUs."""
 
 import ast
 import glob
@@ -295,10 +295,10 @@ def test_init_starts_a_training(arguments, capsys):
     assert '--init starts a training' in capsys.readouterr().err
 
 
-# ---------------------------------------------------------------- rooms
+# ---------------------------------------------------------------- layers
 
-# Room: the rooms, and modules beside them, that it imports.  The Python interface and export.py may import all.
-ROOMS = {
+# Layer: the layers, and modules beside them, that it imports.  The Python interface and export.py may import all.
+LAYERS = {
     'utils': set(),
     'vision': {'utils'},
     'media': {'utils'},
@@ -341,8 +341,8 @@ ROOMS = {
 MAY_IMPORT_ALL = {'inference/api.py', 'inference/export.py'}
 
 
-def rooms_imported(path):
-    """Names of the rooms of jointpose that a file imports from, wherever in it."""
+def layers_imported(path):
+    """Names of the layers of jointpose that a file imports from, wherever in it."""
     with open(path, encoding='utf-8') as file:
         nodes = list(ast.walk(ast.parse(file.read())))
     found = set()
@@ -353,21 +353,21 @@ def rooms_imported(path):
             found |= {f'jointpose.{alias.name}' for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module)
-    rooms = {name.split('.')[1] for name in found if name.startswith('jointpose.')}
-    return rooms - {'__version__'}
+    layers = {name.split('.')[1] for name in found if name.startswith('jointpose.')}
+    return layers - {'__version__'}
 
 
-@pytest.mark.parametrize('room', ROOMS)
-def test_a_room_imports_only_from_the_rooms_below(room):
-    folder = os.path.join(ROOT, 'jointpose', room)
+@pytest.mark.parametrize('layer', LAYERS)
+def test_a_layer_imports_only_from_the_layers_below(layer):
+    folder = os.path.join(ROOT, 'jointpose', layer)
     for name in glob.glob('**/*.py', root_dir=folder, recursive=True):
-        if f'{room}/{name}' not in MAY_IMPORT_ALL:
-            assert rooms_imported(os.path.join(folder, name)) <= ROOMS[room] | {room}, name
+        if f'{layer}/{name}' not in MAY_IMPORT_ALL:
+            assert layers_imported(os.path.join(folder, name)) <= LAYERS[layer] | {layer}, name
 
 
-def test_every_room_is_listed():
+def test_every_layer_is_listed():
     found = {entry.name for entry in os.scandir(os.path.join(ROOT, 'jointpose')) if entry.is_dir()}
-    assert found - {'pretrained', '__pycache__'} == set(ROOMS)
+    assert found - {'pretrained', '__pycache__'} == set(LAYERS)
 
 
 def test_modules_at_the_top_are_imported_by_one_name():

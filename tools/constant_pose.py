@@ -14,7 +14,7 @@ import json
 import numpy as np
 
 from jointpose import datasets
-from jointpose.datasets import arrays
+from jointpose.datasets import arrays, flic
 from jointpose.evaluation import detection_rates
 from jointpose.evaluation.predictions import Predictions
 from jointpose.utils.cli import Parser, run_script
@@ -45,10 +45,12 @@ def constant_pose(train: arrays.Split, test: arrays.Split, n_joints: int) -> np.
 
 
 def is_labelled(split: arrays.Split, n_joints: int) -> np.ndarray:
-    """Returns bool [n, k, 1].  FLIC has no visibility: a joint without a label is NaN."""
-    if 'visible' not in split.people.dtype.names:
-        return np.isfinite(split.joints[:, :n_joints, :1])
-    return split.people['visible'][:, :n_joints, None] > 0
+    """Returns bool [n, k, 1].  FLIC's arrays keep no visibility: it follows from the joints."""
+    if 'visible' in split.people.dtype.names:
+        visible = split.people['visible']
+    else:
+        visible = flic.visibility(split.joints)
+    return visible[:, :n_joints, None] > 0
 
 
 def print_flic_line(data, manifest, data_set, test, found):

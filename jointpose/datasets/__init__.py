@@ -45,7 +45,7 @@ def readers() -> dict[str, str]:
 
 
 def _class_in(name):
-    """Returns the subclass of DataSet that a module of this room defines under its own name, or None."""
+    """Returns the subclass of DataSet that a module of this package defines under its own name, or None."""
     from jointpose.datasets.base import DataSet
 
     module = importlib.import_module(f'jointpose.datasets.{name}')

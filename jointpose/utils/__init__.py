@@ -1,1 +1,1 @@
-"""Helpers for every room: command line, errors, log lines, files, folders, progress."""
+"""Helpers for every package: command line, errors, log lines, files, folders, progress."""

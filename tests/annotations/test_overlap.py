@@ -7,6 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from coco_files import NAMES as COCO
 
 from jointpose import data
 from jointpose.annotations import overlap
@@ -14,25 +15,6 @@ from jointpose.datasets import records
 from jointpose.vision.joints import coco_name
 
 NAMES = ['lsho', 'lelb', 'lwri', 'rsho', 'relb', 'rwri', 'lhip', 'rhip', 'nose']
-COCO = [
-    'nose',
-    'left_eye',
-    'right_eye',
-    'left_ear',
-    'right_ear',
-    'left_shoulder',
-    'right_shoulder',
-    'left_elbow',
-    'right_elbow',
-    'left_wrist',
-    'right_wrist',
-    'left_hip',
-    'right_hip',
-    'left_knee',
-    'right_knee',
-    'left_ankle',
-    'right_ankle',
-]
 XY = np.array(
     [
         (160, 90),

@@ -30,7 +30,7 @@ def forget_data_sets():
 
 
 def add_data_set(folder, monkeypatch, name, code):
-    """Puts a module beside those of the room."""
+    """Puts a module beside those of the package."""
     (folder / f'{name}.py').write_text(textwrap.dedent(code))
     monkeypatch.setattr(datasets, '__path__', [*datasets.__path__, str(folder)])
     for function in (datasets.names, datasets.load, datasets.readers):

@@ -6,6 +6,7 @@ import json
 import os
 import time
 
+import coco_files
 import numpy as np
 import pytest
 
@@ -33,25 +34,8 @@ def read(folder, name):
 
 
 def test_standard_names():
-    assert [coco_name(joint) for joint in coco.JOINTS] == [
-        'nose',
-        'left_eye',
-        'right_eye',
-        'left_ear',
-        'right_ear',
-        'left_shoulder',
-        'right_shoulder',
-        'left_elbow',
-        'right_elbow',
-        'left_wrist',
-        'right_wrist',
-        'left_hip',
-        'right_hip',
-        'left_knee',
-        'right_knee',
-        'left_ankle',
-        'right_ankle',
-    ]  # as the annotations of COCO have them
+    # coco_files.NAMES are written as the annotations of COCO have them.
+    assert [coco_name(joint) for joint in coco.JOINTS] == coco_files.NAMES
     assert {coco_name(joint) for joint in (*lsp.JOINTS, *mpii.JOINTS)} >= {
         'neck',
         'head',
