@@ -19,6 +19,7 @@ annotations/coco_people.py.
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -61,6 +62,8 @@ class Category(NamedTuple):
     id: int | str
     name: str
     points: tuple[str, ...]  # names of its key points; () if it has none
+    # Limbs: pairs of places among the key points, as the file counts them; None: not to be read.
+    skeleton: tuple[tuple[int, int], ...] | None = ()
 
 
 class Annotation(NamedTuple):
@@ -136,15 +139,19 @@ def _file_of(path: str, content: Any) -> CocoFile:
     images = _without_repetitions(records(document, 'images', image_of))
     if _share_an_id(images):
         raise InputError('two pictures have one id')
-    categories = _without_repetitions(records(document, 'categories', category_of))
+    categories = _without_repetitions(records(document, 'categories', category_of), fields=3)
     if _share_an_id(categories):
         raise InputError('two categories have one id')
     annotations = records(document, 'annotations', annotation_of)
     return CocoFile(path, images, categories, annotations, results)
 
 
-def _without_repetitions(found: list) -> list:
-    return list(dict.fromkeys(found))
+def _without_repetitions(found: list, fields: int | None = None) -> list:
+    """The records without those that have equal first fields; None: all fields count."""
+    kept = {}
+    for one in found:
+        kept.setdefault(one[:fields], one)
+    return list(kept.values())
 
 
 def _share_an_id(found: list) -> bool:
@@ -213,7 +220,16 @@ def category_of(_: int, one: dict) -> Category:
     if not isinstance(points, list | tuple):
         raise InputError('`keypoints` is no list of names')
     names = tuple(str(point) for point in points)
-    return Category(identity(one.get('id')), str(one.get('name', '')), names)
+    limbs = skeleton_of(one.get('skeleton'))
+    return Category(identity(one.get('id')), str(one.get('name', '')), names, limbs)
+
+
+def skeleton_of(values: Any) -> tuple[tuple[int, int], ...] | None:
+    """The limbs of a category, () if it has none; None if they are no pairs of whole numbers."""
+    try:
+        return tuple((operator.index(a), operator.index(b)) for a, b in values or ())
+    except (TypeError, ValueError):
+        return None
 
 
 def annotation_of(row: int, one: dict) -> Annotation:

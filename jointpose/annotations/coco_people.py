@@ -44,6 +44,10 @@ class Person(NamedTuple):
     points: np.ndarray  # float64 [k, 3]: x, y (pixels) and visibility 0, 1 or 2
 
 
+class NoPeople(InputError):
+    """The file has key points, but not those of people."""
+
+
 class Reading(NamedTuple):
     """The people in a file, and what is to be printed about it."""
 
@@ -56,13 +60,28 @@ class Reading(NamedTuple):
 def read(file: CocoFile, wanted: tuple[str, ...]) -> Reading:
     """Everybody in a file, also without key points or box.
 
-    wanted: names of k joints, in the order of `points`.  InputError if no category has them.
+    wanted: names of k joints, in the order of `points`.  NoPeople if no category has them.
     """
+    check_annotations(file)
+    columns, notes = columns_of(file, wanted)
+    return collect(file, columns, notes, 'people')
+
+
+def check_annotations(file: CocoFile) -> None:
+    """InputError unless a file has annotations of pictures."""
     if file.results:
         raise InputError('a list of results, not annotations with `images` and `categories`')
     if not file.images:
         raise InputError('lists no `images`')
-    columns, notes = columns_of(file, wanted)
+
+
+def collect(
+    file: CocoFile, columns: dict[CategoryId, Columns], notes: list[str], what: str
+) -> Reading:
+    """Everybody of the categories that `columns` has.
+
+    notes: on the file.  what: what these categories are of, in words.
+    """
     place = places_of(file)
     names = {category.id: category.name for category in file.categories}
     sizes = {category.id: len(category.points) for category in file.categories}
@@ -75,7 +94,7 @@ def read(file: CocoFile, wanted: tuple[str, ...]) -> Reading:
         same = fingerprint(one)
         if category not in columns:
             name = names.get(one.category, one.category)
-            reading.left_out.add(f'of another category than people, {name!r}', label)
+            reading.left_out.add(f'of another category than {what}, {name!r}', label)
             continue
         if one.image not in place:
             reading.left_out.add('of a picture that the file does not list', label)
@@ -160,7 +179,7 @@ def columns_of(
     columns = {category.id: columns_in(category, wanted) for category in with_points}
     usable = [category for category in with_points if is_of_people(columns[category.id], wanted)]
     if not usable:
-        raise InputError(_no_people(with_points, wanted))
+        raise NoPeople(_no_people(with_points, wanted))
     usable = [category for category in usable if is_named_person(category)] or usable
 
     notes = []

@@ -139,7 +139,9 @@ def test_ids(tmp_path, value, id_):
             },
         )
     )
-    assert file.images == [(id_, 'a.jpg', 640, 480)] and file.categories == [(id_, 'person', ())]
+    assert file.images == [(id_, 'a.jpg', 640, 480)] and file.categories == [
+        (id_, 'person', (), ())
+    ]
     assert (file.annotations[0].image, file.annotations[0].category, file.annotations[0].id) == (
         id_,
         id_,
@@ -160,12 +162,12 @@ def test_records_that_are_there_twice(tmp_path):
             tmp_path,
             {
                 'images': [image, dict(image)],
-                'categories': [category, dict(category)],
+                'categories': [category, {**category, 'skeleton': [[1, 2]]}],
                 'annotations': [],
             },
         )
     )
-    assert file.images == [(1, 'a.jpg', 0, 0)] and file.categories == [(1, 'person', ())]
+    assert file.images == [(1, 'a.jpg', 0, 0)] and file.categories == [(1, 'person', (), ())]
 
 
 @pytest.mark.parametrize(
