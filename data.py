@@ -7,6 +7,7 @@ r"""Makes the arrays that training reads from a data set's annotations and pictu
     python data.py --dataset mpii --meta train.json valid.json --images mpii/images      # -> arrays_mpii
     python data.py --dataset coco --meta person_keypoints_{train,val}2017.json --images {train,val}2017
     python data.py --coco annotations.json --images DIR               # custom data -> arrays_own
+    python data.py --coco annotations.json --images DIR --skeleton    # the file's own key points -> arrays_own
     python data.py --meta FLIC-full/examples.mat --rows tr_plus_indices.mat --test FLIC/examples.mat \
         --images FLIC-full/images FLIC/images                               # FLIC-plus -> arrays_plus
 
@@ -19,13 +20,14 @@ Joints are written as annotated, in pixels.  Arrays appear under their final nam
 complete; those of the same source are replaced, with a note, those of another source and another
 program's manifest.json never.
 
-datasets/{flic,lsp,mpii,coco,custom}.py describe what is read of each data set and who the test
+datasets/{flic,lsp,mpii,coco,custom,own}.py describe what is read of each data set and who the test
 people are; datasets/arrays.py describes the arrays.
 """
 
 if __name__ == '__main__':
     import jointpose.utils.startup  # noqa: F401
 
+import argparse
 import functools
 import os
 
@@ -33,7 +35,7 @@ import numpy as np
 
 from jointpose import datasets
 from jointpose.annotations import overlap
-from jointpose.datasets import array_writer, arrays, custom, flic, flic_plus, records
+from jointpose.datasets import array_writer, arrays, custom, flic, flic_plus, own, records
 from jointpose.media.images import read_image, size_mismatch
 from jointpose.utils import cli, folders, progress
 from jointpose.utils.counts import counted_people
@@ -69,6 +71,32 @@ def parse_options():
         'cropped like FLIC; one file, or training and test',
     )
     parser.add_argument(
+        '--skeleton',
+        action='store_true',
+        help="with --coco or --synthetic: the file's own key points, of animals, hands, tools ..., "
+        'not those of FLIC',
+    )
+    parser.add_argument(
+        '--category',
+        metavar='NAME',
+        help="with --skeleton: the file's category to read (default: the only one with key points)",
+    )
+    parser.add_argument(
+        '--flip_pairs',
+        nargs='*',
+        type=flip_pair,
+        metavar='LEFT:RIGHT',
+        help='with --skeleton: key points that change places in a mirrored picture; no value: none '
+        '(default: by names, such as left_paw and right_paw, Paw.L and Paw.R)',
+    )
+    parser.add_argument(
+        '--normaliser',
+        nargs=2,
+        metavar=('A', 'B'),
+        help='with --skeleton: errors are in units of the distance from key point A to B (default: '
+        "of the root of the box's area)",
+    )
+    parser.add_argument(
         '--rows',
         metavar='FILE',
         help='FLIC-plus: tr_plus_indices.mat, the rows of --meta (FLIC-full) '
@@ -90,13 +118,15 @@ def parse_options():
         '--out',
         metavar='FOLDER',
         help='output folder (default: arrays for FLIC; arrays_lsp, '
-        'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco, arrays_plus with --rows)',
+        'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco or --skeleton, arrays_plus '
+        'with --rows)',
     )
     parser.add_argument(
         '--synthetic',
         type=cli.positive_int,
         metavar='N',
-        help='draw N people in the format of the data set into OUT/synthetic_SET and use them',
+        help='draw N people in the format of the data set into OUT/synthetic_SET and use them; '
+        'with --skeleton beasts with 12 key points',
     )
     parser.add_argument(
         '--seed',
@@ -120,8 +150,22 @@ def parse_options():
     return options
 
 
+def flip_pair(text):
+    """argparse type: LEFT:RIGHT, two names of key points."""
+    left, _, right = text.partition(':')
+    if not left or not right:
+        raise argparse.ArgumentTypeError(
+            f'must be LEFT:RIGHT, two key points with a colon between them, got {text!r}'
+        )
+    return left, right
+
+
 def check_options(parser, options):
     """Fills in defaults that depend on other options; an error for options that contradict each other."""
+    check_source(parser, options)
+    if options.skeleton:
+        options.dataset = 'own'
+        options.meta = options.coco
     data_set = datasets.load(datasets.readers()[options.dataset])
     source = options.dataset
     if options.coco:
@@ -129,7 +173,6 @@ def check_options(parser, options):
     elif options.rows:
         source = 'plus'
     options.out = options.out or arrays.default_folder(source)
-    check_source(parser, options)
     if options.dataset == 'flic':
         options.meta = options.coco or options.meta or ['FLIC/examples.mat']
         options.images = options.images or ['FLIC/images']
@@ -155,7 +198,14 @@ def check_options(parser, options):
 def check_source(parser, options):
     """An error for options that name several sources, or half of one."""
     is_flic = options.dataset == 'flic'
-    excludes_coco = options.meta or options.synthetic or not is_flic or not options.images
+    options.skeleton = options.skeleton or options.dataset == 'own'
+    for name in ('category', 'flip_pairs', 'normaliser'):
+        if getattr(options, name) is not None and not options.skeleton:
+            parser.error(f'--{name} goes with --skeleton')
+    if options.skeleton and not (options.coco or options.synthetic):
+        parser.error('--skeleton goes with --coco FILE --images FOLDER, or with --synthetic N')
+    excludes_coco = options.meta or options.synthetic or not options.images
+    excludes_coco = excludes_coco or options.dataset not in ('flic', 'own')
     if options.coco and excludes_coco:
         parser.error(
             '--coco goes with --images, and without --meta, --synthetic and another --dataset'
@@ -183,13 +233,17 @@ def main():
 def make_arrays(options):
     """Reads or draws the data set, checks it, prints counts, and writes its arrays."""
     source = options.dataset
-    if options.coco:
+    if options.skeleton:
+        source = 'own_skeleton'
+    elif options.coco:
         source = 'own'
     elif options.rows:
         source = 'flic_plus'
     former = array_writer.former_arrays(options.out, source)
     data_set = datasets.load(datasets.readers()[options.dataset])
     metas, images = annotation_files(options, data_set)
+    if options.skeleton:
+        data_set = with_skeleton(metas, options)
     settings = settings_of(options, source, metas)
     if data_set.frame_size is None:
         manifest = make_annotated(metas, images, data_set, options, settings)
@@ -198,6 +252,14 @@ def make_arrays(options):
     size = sum(os.path.getsize(os.path.join(options.out, file)) for file in manifest['checksums'])
     note = array_writer.replacement_note(former, manifest)
     print(f'{options.out}: arrays {manifest["id"]}, {size / 1e9:.2f} GB{note}')
+
+
+def with_skeleton(metas, options):
+    """Returns the data set of the key points in the first annotation file; prints what they are."""
+    normaliser = options.normaliser and tuple(options.normaliser)
+    skeleton = own.read_skeleton(metas[0], options.category, options.flip_pairs, normaliser)
+    print(own.describe(skeleton))
+    return datasets.load('own', skeleton)
 
 
 def annotation_files(options, data_set):
@@ -330,6 +392,8 @@ def make_annotated(metas, images, data_set, options, settings):
         'counts': {split: len(part.people) for split, part in splits.items()},
         'pictures': {split: len(part.pictures) for split, part in splits.items()},
     }
+    if data_set.skeleton:
+        facts['skeleton'] = data_set.skeleton.as_json()
     return array_writer.write_arrays(options.out, write, facts)
 
 
@@ -459,7 +523,8 @@ def report_annotated(splits, data_set, root):
         visible = part.people['visible']
         of_people = visible[~part.people['crowd']]
         lines.append(
-            f'{split:<6}{len(part.people):7d} people ({visible.any(axis=1).sum()} with joints) on '
+            f'{split:<6}{len(part.people):7d} {data_set.instance_names[1]} '
+            f'({visible.any(axis=1).sum()} with joints) on '
             f'{len(part.pictures)} pictures; joints: {(visible == 2).sum()} visible, '
             f'{(visible == 1).sum()} hidden, {(of_people == 0).sum()} without label'
         )

@@ -4,7 +4,8 @@
     python evaluate.py --predictions NewellARXIV16.mat --normaliser torsobox    another system's file
 
 The truth is read from the arrays of data.py (--data): pixel coordinates, not heat maps.  For LSP,
-MPII and COCO the tables of their publications are printed (jointpose/metrics/).  For FLIC, which
+MPII and COCO the tables of their publications are printed (jointpose/metrics/), for key points of
+one's own PCK by key point.  For FLIC, which
 the rest of this text is about, a Markdown table is printed, and `curves.png` and `curves.csv` are
 written (see --out).
 
@@ -52,11 +53,11 @@ from jointpose.evaluation.detection_rates import (
 )
 from jointpose.metrics import intervals
 from jointpose.metrics.key_points import MAX_RADIUS
+from jointpose.metrics.tables import as_text
 from jointpose.utils import outputs
 from jointpose.utils.cli import Parser, run_script
 from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
-from jointpose.utils.tables import markdown
 from jointpose.utils.terminal import printable
 
 RATE_OPTIONS = (  # for data sets with rate curves only
@@ -78,7 +79,8 @@ def parse_options():
     parser.add_argument(
         '--data',
         metavar='FOLDER',
-        help='arrays of data.py (default: arrays for FLIC, arrays_lsp, arrays_mpii or arrays_coco)',
+        help='arrays of data.py (default: arrays for FLIC, arrays_lsp, arrays_mpii, '
+        'arrays_coco or arrays_own)',
     )
     parser.add_argument(
         '--out',
@@ -141,7 +143,7 @@ def main():
     dataset = 'flic' if options.predictions else predictions.dataset_of(path)
     options.data = options.data or default_folder(dataset)
     manifest = read_manifest(options.data)
-    data_set = datasets.load(manifest['dataset'])
+    data_set = datasets.of_manifest(manifest)
     if data_set.has_rate_curves:
         evaluate_rates(options, manifest, path)
         return
@@ -160,7 +162,7 @@ def evaluate_people(options, manifest, data_set, path):
     found = predictions.read(path, manifest)
     split = load_split(options.data, found.split, manifest)
     tables = data_set.tables(found.models, split.joints[found.rows], split.people[found.rows])
-    print(f'{found.split} split, {counted_people(len(found.rows))}\n')
+    print(f'{found.split} split, {data_set.counted(len(found.rows))}\n')
     print_tables(tables)
 
 
@@ -176,7 +178,7 @@ def evaluate_pictures(options, manifest, data_set, path):
 
 
 def print_tables(tables):
-    print('\n\n'.join(markdown(table.header, table.rows) for table in tables))
+    print('\n\n'.join(map(as_text, tables)))
 
 
 def evaluate_rates(options, manifest, path):

@@ -133,7 +133,7 @@ def predict_pictures(options, system, found):
             checkpoint_variables.restore(session, graph.saver, found)
             with spectrum_cache.filled(session, graph.spectra):
                 estimator = pose_estimator.PoseEstimator(
-                    session, graph, system, datasets.load(options.dataset), options
+                    session, graph, system, system.dataset, options
                 )
                 return predict.predict_sources(estimator, sources, options, found)
 
@@ -158,6 +158,7 @@ def load_splits(system, options, manifest):
         raise InputError(
             f'--dataset {options.dataset}: --data {options.data} holds {manifest["dataset"]}'
         )
+    check_joints(system, options, manifest)
     splits = {}
     for name in arrays.SPLITS:
         split = arrays.load_split(options.data, name, manifest, options.verify)
@@ -167,6 +168,16 @@ def load_splits(system, options, manifest):
         splits = dict(zip(splits, arrays.hold_out(splits['train'])))
     numbers = {'train': options.train_examples, 'test': options.test_examples}
     return {name: arrays.evenly_spaced(split, numbers[name]) for name, split in splits.items()}
+
+
+def check_joints(system, options, manifest):
+    """InputError if the arrays have other key points than the network."""
+    stored = datasets.of_manifest(manifest).joints
+    if tuple(stored) != tuple(system.dataset.joints):
+        raise InputError(
+            f'--data {options.data}: has the key points {", ".join(stored)}; those of the run are '
+            f'{", ".join(system.dataset.joints)}'
+        )
 
 
 def check_data(manifest, found, options):
@@ -298,7 +309,7 @@ def train(session, graph, job, state):
     """Trains to the end; state: of the training, and what else its checkpoints hold."""
     options = job.options
     system = job.system
-    joints = datasets.load(options.dataset).joints
+    joints = system.dataset.joints
     outputs = tuple(graph.evaluation.inference.outputs)
     folder = None
     if options.tb_folder:
@@ -328,7 +339,7 @@ def predict_people(session, graph, job):
     path, tables = predictions.write(
         options, job.manifest, job.splits['test'], found, job.system.OUTPUTS, run
     )
-    what = 'pictures' if job.system.MAX_PEOPLE else 'people'
+    what = 'pictures' if job.system.MAX_PEOPLE else job.system.dataset.instance_names[1]
     next_command = f'python evaluate.py {path} --data {options.data}'
     log('\n\n'.join([*tables, f'{path}: {graph.n_test} {what}; now: {next_command}']))
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from jointpose import systems
+from jointpose import datasets, systems
 from jointpose.checkpoints import checkpoint
 from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.cluster import cluster_roles
@@ -59,6 +59,8 @@ def resolve_options(
         command_line.merge_initial(options, explicit, settings, initial.path, system, names)
     if 'data' not in explicit:
         choose_data(options)
+    if options.skeleton is None and datasets.load(options.dataset).skeleton_is_data:
+        options.skeleton = skeleton_of_arrays(options)
     return RunOptions(options, system(options), restored, initial)
 
 
@@ -121,6 +123,18 @@ def choose_data(options: argparse.Namespace) -> None:
     options.data = arrays.default_folder(options.dataset)
     if of_run not in (None, options.data) and not options.predict:
         log(f'note: the arrays of that run, {of_run}, are gone: {options.data} is used')
+
+
+def skeleton_of_arrays(options: argparse.Namespace) -> dict | None:
+    """The skeleton in the manifest of --data; None for a worker, which needs none."""
+    if options.serve:
+        return None
+    manifest = arrays.read_manifest(options.data)
+    if 'skeleton' not in manifest:
+        raise InputError(
+            f'--dataset {options.dataset}: --data {options.data} holds {manifest["dataset"]}'
+        )
+    return manifest['skeleton']
 
 
 def restore_notes(

@@ -70,7 +70,7 @@ def main():
     )
     data = parser.parse_args().data
     manifest = arrays.read_manifest(data)
-    data_set = datasets.load(manifest['dataset'])
+    data_set = datasets.of_manifest(manifest)
     train, test = (arrays.load_split(data, split, manifest) for split in arrays.SPLITS)
     found = constant_pose(train, test, len(data_set.joints))
     if data_set.name == 'flic':

@@ -9,7 +9,10 @@ import pkgutil
 import typing
 
 if typing.TYPE_CHECKING:
+    import argparse
+
     from jointpose.datasets.base import DataSet
+    from jointpose.datasets.skeleton import Skeleton
 
 
 @functools.cache
@@ -20,8 +23,10 @@ def names() -> tuple[str, ...]:
 
 
 @functools.cache
-def load(name: str) -> DataSet:
+def load(name: str, skeleton: Skeleton | None = None) -> DataSet:
     """Returns the data set of this name.
+
+    skeleton: of a data set whose key points are data ('own'); without it, that has no key points.
 
     Raises:
         TypeError: its class lacks attributes or methods, which are listed.
@@ -31,7 +36,27 @@ def load(name: str) -> DataSet:
         raise ValueError(f'datasets/{name}.py defines no DataSet with name = {name!r}')
     if missing := found.missing():
         raise TypeError(f'datasets/{name}.py: {found.__name__} lacks {", ".join(missing)}')
-    return found()
+    return found(skeleton) if skeleton else found()
+
+
+def of_manifest(manifest: dict) -> DataSet:
+    """Returns the data set of arrays, with the skeleton that their manifest holds, if any."""
+    return _load_stored(manifest['dataset'], manifest.get('skeleton'))
+
+
+def of_options(options: argparse.Namespace) -> DataSet:
+    """Returns the data set of a run, with the skeleton that its options hold, if any.
+
+    run_options.resolve_options takes it from the arrays or from the checkpoint.
+    """
+    return _load_stored(options.dataset, getattr(options, 'skeleton', None))
+
+
+def _load_stored(name, skeleton):
+    """`load` with a skeleton as JSON has it, or None."""
+    from jointpose.datasets.skeleton import from_json
+
+    return load(name, from_json(skeleton)) if skeleton else load(name)
 
 
 @functools.cache

@@ -140,6 +140,8 @@ def make_manifest(written: Written, facts: dict) -> dict:
         checksums[os.path.basename(final)] = files.checksum(partial)
         sampled_checksums[os.path.basename(final)] = files.sampled_checksum(partial)
     content = json.dumps(checksums, sort_keys=True)
+    if 'skeleton' in facts:
+        content += json.dumps(facts['skeleton'], sort_keys=True)
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         'id': f'{binascii.crc32(content.encode()):08x}',
@@ -153,7 +155,7 @@ def make_manifest(written: Written, facts: dict) -> dict:
 def former_arrays(folder: str, source: str) -> dict | None:
     """Returns the manifest of the arrays that new ones will replace, None where there are none.
 
-    source: the name of the data set (data.py --dataset), 'own' or 'flic_plus'.
+    source: the name of the data set (data.py --dataset), 'own', 'own_skeleton' or 'flic_plus'.
 
     Raises:
         InputError: the arrays are of another source, or manifest.json is another program's.

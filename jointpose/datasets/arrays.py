@@ -9,7 +9,8 @@ For a data set with pictures of any size:
     joints_{split}_NAME.npy       float32 [n, k, 2]          (x, y) pixels of the picture; 0 where not labelled
     people_{split}_NAME.npy       person_dtype(k) [n]    all else of a person, and the row of the picture in `pictures`
 Beside them is `manifest.json`: the name of the data set, counts, settings, checksums, an id of the
-content, and, where the pictures are not in the arrays, their folder.  It is written last: a folder
+content, where the pictures are not in the arrays their folder, and where the key points are data
+('own') their skeleton (skeleton.py).  It is written last: a folder
 without it has no finished arrays.
 """
 
@@ -125,7 +126,8 @@ def check_types(manifest: dict) -> None:
             counts += [manifest[kind][split] for split in SPLITS]
     sums = [*manifest['checksums'].items(), *manifest['spots'].items()]
     known = manifest['dataset'] in datasets.names()
-    has_frames = known and datasets.load(manifest['dataset']).frame_size is not None
+    data_set = datasets.of_manifest(manifest) if known else None
+    has_frames = data_set is not None and data_set.frame_size is not None
     is_sound = {
         'id': isinstance(manifest['id'], str),
         'settings': isinstance(manifest['settings'], dict),
@@ -133,6 +135,7 @@ def check_types(manifest: dict) -> None:
         and all(type(count) is int and count >= 0 for count in counts),
         'checksums': all(isinstance(crc, str) for _, crc in sums),
         'dataset': known,
+        'skeleton': data_set is None or bool(manifest.get('skeleton')) == data_set.skeleton_is_data,
         'images': not known
         or has_frames
         or (isinstance(manifest['images'], str) and manifest['images']),
@@ -154,7 +157,7 @@ def load_split(folder: str, split: str, manifest: dict, verify: bool = False) ->
         InputError: an array is absent or not the manifest's, or a joint is NaN or far outside.
     """
     name = manifest['dataset']
-    data_set = datasets.load(name)
+    data_set = datasets.of_manifest(manifest)
     stored = {}
     for kind in data_set.layout:
         array = load_array(folder, kind, split, manifest, verify)
@@ -361,7 +364,7 @@ def load_array(
     """Opens one array as a read-only memory map, checked as `load_split` describes."""
     name = file_name(kind, split, manifest['dataset'])
     path = os.path.join(folder, name)
-    dtype, shape = datasets.load(manifest['dataset']).layout[kind]
+    dtype, shape = datasets.of_manifest(manifest).layout[kind]
     count = manifest['pictures' if kind == 'pictures' else 'counts'][split]
     array = open_npy(path, dtype, (count, *shape))
     if verify:

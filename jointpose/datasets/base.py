@@ -15,9 +15,10 @@ from typing import ClassVar
 import numpy as np
 
 from jointpose.datasets import arrays, records
+from jointpose.datasets.skeleton import Skeleton
 from jointpose.metrics.tables import Table
 from jointpose.vision.heatmaps import STRIDE
-from jointpose.vision.joints import TORSO_JOINTS
+from jointpose.vision.joints import TORSO_JOINTS, coco_name
 
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]  # {kind of array: (dtype, shape of one row)}
 
@@ -29,9 +30,13 @@ class DataSet(abc.ABC):
 
     # --- Skeleton.
 
+    skeleton_is_data: bool = False  # arrays and runs store the skeleton (own.py)
+    skeleton: Skeleton | None = None  # where it is data
+    category: str = 'person'  # of COCO's files
+    instance_names: tuple[str, str] = ('person', 'people')  # one, several; in what is printed
     joints: Sequence[
         str
-    ]  # the k joints to predict; names of a side's begin with l or r, no other does
+    ]  # the k joints to predict; names of a side's begin with l or r, no other does: or mirror_pairs
     anchor: str = ''  # a point beside the joints that says which person is meant; '': there is none
     limbs: Sequence[tuple[str, str]]  # pairs of joints to draw a line between
     torso_joints: Sequence[str] = TORSO_JOINTS  # their mean is the torso
@@ -88,6 +93,24 @@ class DataSet(abc.ABC):
             other[left] = right
             other[right] = left
         return tuple(self.points.index(other.get(point, point)) for point in self.points)
+
+    def side(self, *joints: str) -> str:
+        """Returns 'l' or 'r' if all these joints are on that side, else ''."""
+        sides = set()
+        for joint in joints:
+            of_joint = [pair.index(joint) for pair in self.mirror_pairs if joint in pair]
+            sides.add('lr'[of_joint[0]] if of_joint else '')
+        return sides.pop() if len(sides) == 1 else ''
+
+    @property
+    def coco_joints(self) -> list[str]:
+        """The names of the joints in files of COCO's form."""
+        return [coco_name(joint) for joint in self.joints]
+
+    def counted(self, n: int) -> str:
+        """Returns '1 person', '2 people', or what else the instances are called."""
+        one, several = self.instance_names
+        return f'{n} {one if n == 1 else several}'
 
     @property
     def limb_indices(self) -> tuple[tuple[int, int], ...]:

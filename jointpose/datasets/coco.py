@@ -129,13 +129,22 @@ def read_json(path: str, folder: str, prefix: str) -> records.Annotated:
         prefix: the folder, from the root of all pictures on.
     """
     file = coco_json.read(path)
-    reading = coco_people.read(file, JOINTS)
+    return annotated_of(file, coco_people.read(file, JOINTS), len(JOINTS), folder, prefix)
+
+
+def annotated_of(
+    file: coco_json.CocoFile, reading: coco_people.Reading, k: int, folder: str, prefix: str
+) -> records.Annotated:
+    """The people with a box of a file; prints what the reading left out.
+
+    k: number of joints.  Other arguments as those of `read_json`.
+    """
     names, renamed = picture_names.resolve([image.file for image in file.images], folder)
     people = with_boxes(reading)
-    coco_people.say(path, reading, renamed)
+    coco_people.say(file.path, reading, renamed)
 
     points = np.array([person.points for person in people], np.float32)
-    points = points.reshape(-1, len(JOINTS), 3)  # also of nobody
+    points = points.reshape(-1, k, 3)  # also of nobody
     visible = points[..., 2]
     box = np.array([person.annotation.box for person in people], np.float32).reshape(-1, 4)
     corner = box[:, :2]
@@ -152,7 +161,7 @@ def read_json(path: str, folder: str, prefix: str) -> records.Annotated:
         unit=np.sqrt(area),
         crowd=crowd,
         id=[person.annotation.id for person in people],
-        ids=ids_of(path, file),
+        ids=ids_of(file),
         heights=[image.height for image in file.images],
         widths=[image.width for image in file.images],
     )
@@ -179,7 +188,7 @@ def with_boxes(reading: coco_people.Reading) -> list[coco_people.Person]:
     return people
 
 
-def ids_of(path: str, file: coco_json.CocoFile) -> list[int]:
+def ids_of(file: coco_json.CocoFile) -> list[int]:
     """The pictures' ids, by which files of results name them.
 
     They are counted from 1 if one of them is no whole number; that is printed.
@@ -188,7 +197,7 @@ def ids_of(path: str, file: coco_json.CocoFile) -> list[int]:
     if all(isinstance(id_, int) and abs(id_) < 1 << 62 for id_ in ids):
         return ids
     print(
-        f'{path}: ids of pictures are not all whole numbers: they are counted from 1, in the '
+        f'{file.path}: ids of pictures are not all whole numbers: they are counted from 1, in the '
         "file's order"
     )
     return list(range(1, len(ids) + 1))

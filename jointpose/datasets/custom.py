@@ -151,7 +151,12 @@ def closeup(image, spans):
 def read_json(path, folder):
     """[Labelled, ...] of a file in COCO's form; says on stdout who is left out."""
     file = coco_json.read(path)
-    reading = coco_people.read(file, flic.JOINTS)
+    try:
+        reading = coco_people.read(file, flic.JOINTS)
+    except coco_people.NoPeople as error:
+        raise InputError(
+            f"{error}; with --skeleton the file's own key points are read, whatever they are"
+        ) from None
     names, renamed = picture_names.resolve([image.file for image in file.images], folder)
     records.check_names(names)
     size_of_picture = functools.cache(

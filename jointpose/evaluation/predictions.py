@@ -1,6 +1,6 @@
 """Files of predicted joints of test people, which main.py writes and the evaluations read.
 
-FLIC, LSP and MPII: a .mat with these variables for each output of the system (NAME is the data
+FLIC, LSP, MPII and key points of one's own: a .mat with these variables for each output of the system (NAME is the data
 set's):
     NAME_pred_OUTPUT    2 x k x n, (x, y) pixels of the pictures, joints in the data set's order
     NAME_score_OUTPUT   k x n
@@ -25,11 +25,11 @@ from jointpose import datasets
 from jointpose.datasets import arrays
 from jointpose.evaluation.pose import Pose
 from jointpose.metrics.average_precision import coco_result
+from jointpose.metrics.tables import as_text
 from jointpose.utils import files, mat_files, outputs
 from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
 from jointpose.utils.numpy_files import read_npz
-from jointpose.utils.tables import markdown
 
 MAX_TEXT = 500  # characters of a text in a .mat
 MARK = b'found by main.py'  # in the first person of a .json
@@ -53,7 +53,7 @@ class Predictions(NamedTuple):
 
 def path_of(options) -> str:
     """Returns the path of the file that will be written."""
-    if datasets.load(options.dataset).multi_person:
+    if datasets.of_options(options).multi_person:
         return os.path.splitext(options.predictions)[0] + '.json'
     return options.predictions
 
@@ -105,7 +105,7 @@ def write(
         The file's path, and Markdown tables to print; none of FLIC, whose table is evaluate.py's.
     """
     check_output(options)  # a file may have appeared there meanwhile
-    data_set = datasets.load(options.dataset)
+    data_set = datasets.of_options(options)
     if data_set.multi_person:
         return _write_results(options, manifest, split, list(found.values())[-1])
     if split.people['visible'].ndim == 2:
@@ -122,7 +122,7 @@ def write(
     for name, of_output in poses.items():
         by_title[titles[name]] = np.stack([pose.joints_xy for pose in of_output])
     tables = data_set.tables(by_title, everybody.joints[rows], everybody.people[rows])
-    return options.predictions, [markdown(table.header, table.rows) for table in tables]
+    return options.predictions, list(map(as_text, tables))
 
 
 def _write_mat(options, manifest, split, rows, poses, titles, run):
@@ -198,9 +198,9 @@ def _write_results(options, manifest, split, found):
         json.dump(results, file)
 
     everybody = arrays.load_split(options.data, split.split, manifest)
-    data_set = datasets.load(options.dataset)
+    data_set = datasets.of_options(options)
     tables = data_set.result_tables(table, everybody, results, split.people['picture'])
-    return path, [markdown(table.header, table.rows) for table in tables]
+    return path, list(map(as_text, tables))
 
 
 # --- Reading.
@@ -214,7 +214,7 @@ def read(path: str, manifest: dict) -> Predictions:
     """
     variables = load_variables(path)
     dataset = manifest['dataset']
-    joints = datasets.load(dataset).joints
+    joints = datasets.of_manifest(manifest).joints
     split = _read_split_name(variables, manifest, path)
     rows = _read_rows(variables, manifest['counts'][split], path)
 

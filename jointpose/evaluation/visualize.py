@@ -18,7 +18,7 @@ if __name__ == '__main__':
     import jointpose.utils.startup  # noqa: F401
 
 import argparse
-from collections.abc import Sequence
+import collections
 
 import cv2
 import numpy as np
@@ -34,9 +34,8 @@ from jointpose.vision import crops
 from jointpose.vision.affine import transform_points
 from jointpose.vision.drawing import TRUTH_COLOUR, draw_skeleton
 from jointpose.vision.image_files import write_image
-from jointpose.vision.joints import side_of
 from jointpose.vision.map_images import tile_grid
-from jointpose.vision.palette import rgb, side_colour
+from jointpose.vision.palette import SIDE_COLOURS, rgb
 from jointpose.vision.text_labels import write_text
 
 MARK = b'people drawn by show.py'
@@ -45,32 +44,45 @@ AROUND = 1.3  # sides of what is shown, in those of the person's box
 COLUMNS = 4
 LETTERED = ('sho', 'hip', 'wri', 'ank')  # joints that get an L or R
 BEHIND = rgb('#f0e442')  # frame around people seen from behind
-SOURCES = {'own': 'custom data', 'flic_plus': 'FLIC-plus'}  # of a manifest, in words
+SOURCES = {
+    'own': 'custom data',
+    'own_skeleton': 'own key points',
+    'flic_plus': 'FLIC-plus',
+}  # of a manifest, in words
 
 
 def draw_sides(
-    image: np.ndarray, joints_xy: np.ndarray, joints: Sequence[str], visible: np.ndarray
+    image: np.ndarray, joints_xy: np.ndarray, data_set: PictureDataSet, visible: np.ndarray
 ) -> None:
     """Draws each joint in its side's colour, and L or R beside some, into the image itself.
 
     Args:
         image: RGB uint8, of the size TILE.
         joints_xy: [k, 2], pixels of the image.
-        joints: k names.
+        data_set: whose k joints they are.
         visible: [k]; joints with 0 are not drawn.
     """
     width, height = TILE
-    for name, (x, y), is_visible in zip(joints, joints_xy, visible):
-        side = side_of(name)
+    lettered = lettered_joints(data_set)
+    for name, (x, y), is_visible in zip(data_set.joints, joints_xy, visible):
+        side = data_set.side(name)
         is_inside = 0 <= x < width and 0 <= y < height
         if not side or not is_visible or not is_inside:
             continue
-        colour = rgb(side_colour(name))
+        colour = rgb(SIDE_COLOURS[side])
         column = round(float(x))
         row = round(float(y))
         cv2.circle(image, (column, row), 3, colour, -1, cv2.LINE_AA)
-        if name[1:] in LETTERED:
+        if name in lettered:
             write_text(image, side.upper(), (column + 4, row + 4), 0.4, colour)
+
+
+def lettered_joints(data_set: PictureDataSet) -> set[str]:
+    """The joints that get an L or R: of people LETTERED, of others the ends of chains of limbs."""
+    if data_set.torso_joints:
+        return {joint for joint in data_set.joints if joint[1:] in LETTERED}
+    ends = collections.Counter(joint for limb in data_set.limbs for joint in limb)
+    return {joint for joint in data_set.joints if ends[joint] <= 1}
 
 
 def tile_matrix(image_size: tuple[int, int], person: crops.Person, whole: bool) -> np.ndarray:
@@ -119,7 +131,7 @@ def tile(
         shown_xy = transform_points(matrix, found_xy)
         visible = np.ones(k, bool)
     image = draw_skeleton(image, shown_xy, data_set, 1, visible=visible)
-    draw_sides(image, shown_xy, data_set.joints, visible)
+    draw_sides(image, shown_xy, data_set, visible)
     if behind:
         last = (TILE[0] - 2, TILE[1] - 2)
         cv2.rectangle(image, (1, 1), last, BEHIND, 3)
@@ -170,7 +182,8 @@ def annotated_tiles(options, manifest: dict, data_set: PictureDataSet) -> list[n
     for i, split in enumerate(splits):
         people = arrays.labelled_people(arrays.load_split(options.data, split, manifest))
         behind = seen_from_behind(people, data_set)
-        print(f'{split}: {behind.sum()} of {counted_people(len(behind))} seen from behind')
+        if data_set.torso_joints:
+            print(f'{split}: {behind.sum()} of {counted_people(len(behind))} seen from behind')
         warn_of_wrongly_swapped(split, people, data_set)
         # Of an odd number the first split gets one more.
         n = (options.people + len(splits) - 1 - i) // len(splits)
@@ -238,7 +251,7 @@ def parse_options() -> argparse.Namespace:
         '--data',
         metavar='FOLDER',
         help='arrays of data.py (default: arrays; with predictions of '
-        'another data set, arrays_lsp or arrays_mpii)',
+        'another data set, arrays_lsp, arrays_mpii or arrays_own)',
     )
     parser.add_argument(
         '--split',
@@ -288,7 +301,7 @@ def main() -> None:
     shown = predictions.dataset_of(options.predictions) if options.predictions else 'flic'
     options.data = options.data or arrays.default_folder(shown)
     manifest = arrays.read_manifest(options.data)
-    data_set = datasets.load(manifest['dataset'])
+    data_set = datasets.of_manifest(manifest)
     make_tiles = predicted_tiles if options.predictions else annotated_tiles
     tiles = make_tiles(options, manifest, data_set)
     if not tiles:
@@ -298,7 +311,7 @@ def main() -> None:
     write_image(options.out, tile_grid(tiles, COLUMNS), MARK)
     print(
         outputs.replacement_note(options.out, former) or options.out,
-        counted_people(len(tiles)),
+        data_set.counted(len(tiles)),
         sep=': ',
     )
     print(f'{source_of(manifest)}: {data_set.side_convention}')

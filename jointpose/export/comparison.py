@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 
+from jointpose import datasets
 from jointpose.datasets import arrays, flic, synthetic
 from jointpose.export.network import Arrays, Run
 from jointpose.inference import pose_estimator
@@ -39,18 +40,26 @@ def inputs_to_check(
     manifest = {}
     if folder or os.path.exists(os.path.join(data, arrays.MANIFEST)):
         manifest = arrays.read_manifest(data)
-    if folder and manifest['dataset'] != options.dataset:
+    has_points = bool(manifest) and has_joints_of(system, manifest)
+    if folder and not has_points:
         raise InputError(
             f'--data {folder}: holds {manifest["dataset"]}, the run was trained on '
             f'{options.dataset}'
         )
-    if manifest.get('dataset') == options.dataset:
+    if has_points:
         batch, source = stored_batch(plain, data, manifest, n)
     else:
         batch = drawn_batch(plain, n)
         source = f'{n} people of synthetic.py'
     inputs = {name: batch.targets[name] for name in system.EXTRA_INPUTS}
     return {'image': batch.images, **inputs}, source
+
+
+def has_joints_of(system, manifest: dict) -> bool:
+    """Whether arrays are of the system's data set, with its key points."""
+    stored = datasets.of_manifest(manifest)
+    data_set = system.dataset
+    return stored.name == data_set.name and tuple(stored.joints) == tuple(data_set.joints)
 
 
 def stored_batch(system, data: str, manifest: dict, n: int) -> tuple[batches.Batch, str]:

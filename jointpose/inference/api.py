@@ -28,7 +28,7 @@ from jointpose.utils import packages
 try:
     import numpy as np
 
-    from jointpose import datasets, run_options
+    from jointpose import run_options
     from jointpose.checkpoints import checkpoint_variables
     from jointpose.checkpoints.checkpoint import Checkpoint
     from jointpose.inference import pose_estimator, prompts
@@ -39,7 +39,6 @@ try:
     from jointpose.training.devices import session_config
     from jointpose.utils import cli
     from jointpose.utils.errors import InputError
-    from jointpose.vision.joints import coco_name
 except ModuleNotFoundError as error:
     if words := packages.missing_package(error):
         raise ModuleNotFoundError(words, name=error.name) from error
@@ -107,8 +106,8 @@ class Model:
 
     def __init__(self, options, system, found: Checkpoint):
         check_process()
-        body = datasets.load(options.dataset)
-        self.joints = [coco_name(joint) for joint in body.joints]
+        body = system.dataset
+        self.joints = body.coco_joints
         self.lock = threading.Lock()
         with contextlib.ExitStack() as stack, tf.Graph().as_default() as self.graph:
             graph = pose_estimator.build_graph(system, options, found)

@@ -10,9 +10,9 @@ is the name without its ending, as Ultralytics writes it.  A name that two pictu
 folders, is ignored.
 
 Only single people are taken (no `iscrowd`), with a score of at least MIN_SCORE.  `person` is the
-document's category of that name or with shoulders and hips, or its only category.  In a list it is
-category 1, as COCO counts, or 0 where there is no 1, or the word `person`.  Boxes left out are
-counted.
+document's category of that name or with shoulders and hips, or its only category; for a network of
+other things than people it is the category on which that was trained.  In a list it is category 1,
+as COCO counts, or 0 where there is no 1, or the word `person`.  Boxes left out are counted.
 """
 
 import collections
@@ -25,6 +25,7 @@ from jointpose.annotations.coco_json import Annotation, CocoFile, Remarks, plain
 from jointpose.utils.errors import InputError
 
 MIN_SCORE = 0.5
+PERSON = 'person'
 COCO_PERSON = 1  # person's category_id in COCO's own numbering
 ZERO_BASED_PERSON = 0  # that of detectors that number their classes from 0
 # Names of COCO's pictures, without ending.
@@ -51,11 +52,11 @@ class PersonCategories(NamedTuple):
     messages: list[str]
 
 
-def read(path: str) -> Boxes:
-    """The boxes of people in a file; InputError says what is wrong with it."""
+def read(path: str, category: str = PERSON) -> Boxes:
+    """The boxes of people in a file, or of another category; InputError says what is wrong with it."""
     try:
         file = coco_json.read(path)
-        person = person_categories(file)
+        person = person_categories(file, category)
     except InputError as error:
         raise InputError(f'--boxes {error}') from error
     by_image = collections.defaultdict(list)
@@ -92,30 +93,35 @@ def ids_of(file: CocoFile) -> dict[str, Id]:
 # --- which category is person ---------------------------------------------------------------------
 
 
-def person_categories(file: CocoFile) -> PersonCategories:
-    """The categories that are person."""
+def person_categories(file: CocoFile, category: str = PERSON) -> PersonCategories:
+    """The categories that are person, or the category of this name."""
     counts = collections.Counter(detection.category for detection in file.annotations)
     if file.categories:
-        return person_of_document(file, counts)
+        return person_of_document(file, counts, category)
     return person_of_list(file, counts)
 
 
-def person_of_document(file: CocoFile, counts: collections.Counter) -> PersonCategories:
-    """The categories named person, or the only one."""
-    named = {category.id for category in file.categories if coco_json.is_person(category)}
+def person_of_document(
+    file: CocoFile, counts: collections.Counter, name: str = PERSON
+) -> PersonCategories:
+    """The categories of this name, or the only one; see `read`."""
+    if name == PERSON:
+        named = {category.id for category in file.categories if coco_json.is_person(category)}
+    else:
+        named = {category.id for category in file.categories if category.name == name}
     if named:
         messages = []
         if counts and not named & {*counts, None}:
             ids = ', '.join(map(str, named))
-            messages = [f'no box is of the category person, {ids}; found: {listed(counts)}']
+            messages = [f'no box is of the category {name}, {ids}; found: {listed(counts)}']
         return PersonCategories({*named, None}, messages)
     if len(file.categories) == 1:
         only = file.categories[0]
         return PersonCategories(
-            {only.id, None}, [f'the only category, {only.name!r}, is taken for person']
+            {only.id, None}, [f'the only category, {only.name!r}, is taken for {name}']
         )
     names = ', '.join(repr(category.name) for category in file.categories)
-    raise InputError(f'{file.path}: no category is named person; found: {names}')
+    raise InputError(f'{file.path}: no category is named {name}; found: {names}')
 
 
 def person_of_list(file: CocoFile, counts: collections.Counter) -> PersonCategories:

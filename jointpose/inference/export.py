@@ -34,7 +34,6 @@ if __name__ == '__main__':
 import argparse
 import os
 
-from jointpose import datasets
 from jointpose.checkpoints import checkpoint
 from jointpose.export import comparison, formats, messages, network
 from jointpose.export.formats import MESSAGES, ONNX, SAVED_MODEL
@@ -70,7 +69,7 @@ def main() -> None:
             comparison.check(path, formats.saved_model(path), inputs, expected)
         if converter:
             path = os.path.join(folder, names[-1])
-            joints = datasets.load(options.dataset).joints
+            joints = system.dataset.joints
             formats.write_onnx(path, exported, converter, found, joints)
             comparison.check(path, formats.onnx_model(path), inputs, expected)
     print(f'{args.out}: {", ".join(names)}')

@@ -71,7 +71,7 @@ def predict_sources(
     Returns:
         The exit code: 0, 1 if a source could not be read or written, or that of a signal.
     """
-    boxes = read_boxes(options)
+    boxes = read_boxes(options, estimator.body.category)
     info = result_entries.info_of(estimator, origin)
     head = result_entries.head(estimator.body, info)
     files = ResultFiles(options.out, head, image_ids(sources, boxes))
@@ -98,11 +98,11 @@ def predict_sources(
     return 1 if failed else 0
 
 
-def read_boxes(options: argparse.Namespace) -> Boxes | None:
-    """The boxes of --boxes, after reporting what was left out of the file."""
+def read_boxes(options: argparse.Namespace, category: str) -> Boxes | None:
+    """The boxes of --boxes of a category, after reporting what was left out of the file."""
     if not options.boxes:
         return None
-    boxes = detections.read(options.boxes)
+    boxes = detections.read(options.boxes, category)
     for line in boxes.messages:
         report_problem(f'{options.boxes}: {line}')
     return boxes

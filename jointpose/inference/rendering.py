@@ -15,7 +15,7 @@ from jointpose.media.sources import Source
 from jointpose.utils.errors import InputError
 from jointpose.vision import drawing, map_images
 from jointpose.vision.affine import compose
-from jointpose.vision.palette import rgb, side_colour
+from jointpose.vision.palette import SIDE_COLOURS, rgb
 
 MAP_TILE = 480  # pixels, the longer side of a picture under a heat map
 MAP_COLUMNS = 3
@@ -48,7 +48,7 @@ def write_images(path: str, image, drawn, people: list, body, options) -> None:
     person = people[0]
     if person.maps is None:
         raise InputError(f'--overlay: {options.system} has no heat maps')
-    sheet = map_sheet(image, person.maps, body.joints, person.matrix)
+    sheet = map_sheet(image, person.maps, body, person.matrix)
     result_files.write_image(f'{path}_maps.jpg', sheet)
 
 
@@ -66,14 +66,13 @@ def annotated_video(
         video.close(timing.end if is_whole else None)
 
 
-def map_sheet(
-    image: np.ndarray, maps: np.ndarray, joints: Sequence[str], matrix: np.ndarray
-) -> np.ndarray:
+def map_sheet(image: np.ndarray, maps: np.ndarray, body, matrix: np.ndarray) -> np.ndarray:
     """The heat maps over the picture, side by side, RGB uint8.
 
     Args:
         image: RGB uint8 [h, w, 3].
         maps: [rows, columns, m].
+        body: the data set whose joints they are of.
         matrix: [2, 3], from cells to the picture's pixels.
     """
     height, width = image.shape[:2]
@@ -84,7 +83,9 @@ def map_sheet(
     matrix = compose(matrix, to_tile)
     matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV's pixel i is the point i
     tiles = []
-    for j, name in enumerate(map_images.map_titles(maps, joints)):
+    for j, name in enumerate(map_images.map_titles(maps, body.joints)):
         warped = cv2.warpAffine(np.ascontiguousarray(maps[..., j]), matrix, size)
-        tiles.append(map_images.heat_map_tile(small, warped, name, rgb(side_colour(name))))
+        tiles.append(
+            map_images.heat_map_tile(small, warped, name, rgb(SIDE_COLOURS[body.side(name)]))
+        )
     return map_images.tile_grid(tiles, min(MAP_COLUMNS, len(tiles)))

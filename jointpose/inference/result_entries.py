@@ -7,7 +7,7 @@ poses.json is one object:
                     failed
     images          id, file_name, width, height; of a video's frame also video, frame (from 1) and
                     time (seconds)
-    categories      one, person: names of the keypoints; skeleton, pairs counted from 1
+    categories      one, person or that of the data set: names of the keypoints; skeleton, pairs counted from 1
     annotations     keypoints [x1, y1, v1, x2, ...], scores [k], score (the person's), bbox, area,
                     num_keypoints, iscrowd, and
         torso           [x, y], or null where the system has none
@@ -32,7 +32,6 @@ from jointpose.checkpoints import checkpoint
 from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.media.frames import Frame
 from jointpose.media.sources import Source
-from jointpose.vision.joints import coco_name
 
 NOT_FOUND = 0.1  # a joint with a lower score is not found: v = 0
 MARK = 'pose found by main.py --predict'  # how files of earlier calls are recognised
@@ -59,7 +58,6 @@ def info_of(estimator, origin: Checkpoint) -> Entry:
 
 def head(body, info: Entry) -> dict[str, Any]:
     """info and categories.  body: the DataSet; info: more of it."""
-    joints = [coco_name(joint) for joint in body.joints]
     skeleton = [[a + 1, b + 1] for a, b in body.limb_indices]
     return {
         'info': {
@@ -74,9 +72,9 @@ def head(body, info: Entry) -> dict[str, Any]:
         'categories': [
             {
                 'id': 1,
-                'name': 'person',
-                'supercategory': 'person',
-                'keypoints': joints,
+                'name': body.category,
+                'supercategory': body.category,
+                'keypoints': body.coco_joints,
                 'skeleton': skeleton,
             }
         ],

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from jointpose.metrics.key_points import pck, pcp
+from jointpose.utils.tables import markdown
 
 KINDS = {
     'head': ('head',),
@@ -42,6 +43,13 @@ class Table(NamedTuple):
     title: str
     header: list[str]
     rows: list[list[str]]
+    note: str = ''  # a line above it
+
+
+def as_text(table: Table) -> str:
+    """Returns the table in Markdown, below its note."""
+    text = markdown(table.header, table.rows)
+    return f'{table.note}\n\n{text}' if table.note else text
 
 
 class Skeleton(Protocol):
@@ -79,6 +87,29 @@ def _pck_column(skeleton, rates, counts):
     symmetric = average(np.nan_to_num(of_kinds), np.isfinite(of_kinds))
     is_counted = [joint not in skeleton.uncounted_joints for joint in skeleton.joints]
     return [*of_kinds, symmetric, average(rates, counts * is_counted)]
+
+
+def joint_table(
+    skeleton: Skeleton, name: str, radius: float, unit, found, joints_xy, visible
+) -> Table:
+    """Returns the table of PCK at one radius by joint, whatever the joints are.
+
+    The last row is the mean over the joints that are counted, as in a run's log.  Other arguments
+    as of `pck_table`.
+    """
+    columns = []
+    header = ['joint']
+    counts = np.zeros(len(skeleton.joints), int)
+    is_counted = np.array([joint not in skeleton.uncounted_joints for joint in skeleton.joints])
+    for model, pred_xy in found.items():
+        header.append(f'{model} {name}@{radius:g}')
+        rates, counts = pck(pred_xy, joints_xy, visible, unit, radius)
+        of_joints = np.where(counts > 0, rates, np.nan)
+        columns.append([*of_joints, average(rates, is_counted & (counts > 0))])
+    rows = table_rows([*skeleton.joints, 'mean'], columns)
+    for row, count in zip(rows, [*counts, counts.sum()]):
+        row.append(str(count))
+    return Table(name, [*header, 'labelled'], rows)
 
 
 def average(values, weights) -> float:

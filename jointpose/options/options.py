@@ -364,7 +364,7 @@ def add_evaluation(parser):
         type=not_empty,
         metavar='FOLDER',
         help='arrays of data.py (default: those of the restored run, else arrays for FLIC, '
-        'arrays_lsp, arrays_mpii or arrays_coco)',
+        'arrays_lsp, arrays_mpii, arrays_coco or arrays_own)',
     )
     add(
         places,
@@ -471,6 +471,7 @@ def parse(
     except ValueError as error:
         parser.error(str(error))
     options.gpus_named = 'gpus' in explicit
+    options.skeleton = None  # of a data set whose key points are data, as JSON has it
     if options.run is None:
         options.run = datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')
     return options, explicit
@@ -542,11 +543,14 @@ def check_machines(options: Namespace) -> None:
 def settings_of(options: Namespace, system: type) -> dict[str, Any]:
     """The options that describe the run, for settings.json and checkpoints: {name: value}."""
     scopes = scopes_of(build_parser(system, ()))
-    return {
+    settings = {
         name: value
         for name, value in vars(options).items()
         if name in scopes and scopes[name].stored
     }
+    if options.skeleton:
+        settings['skeleton'] = options.skeleton
+    return settings
 
 
 def merge_restored(
@@ -581,6 +585,7 @@ def merge_restored(
         elif getattr(options, name) != stored and fixed:
             raise InputError(f'--{name} {getattr(options, name)}: the run of {where} has {stored}')
     options.gpus_named |= options.gpus != [0]
+    options.skeleton = settings.get('skeleton')
     return checked(options, where, system)
 
 

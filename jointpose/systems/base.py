@@ -106,8 +106,8 @@ class System(abc.ABC):
 
     @property
     def dataset(self) -> DataSet:
-        """The data set of --dataset."""
-        return datasets.load(self.options.dataset)
+        """The data set of --dataset, with the key points of the arrays or of the restored run."""
+        return datasets.of_options(self.options)
 
     @property
     def joints(self) -> Sequence[str]:

@@ -66,7 +66,7 @@ MAPS_DEVIATION = 0.01  # of a stage's last weights: maps start near those of an 
 class CPM(System):
     """Belief maps of a person's crop, refined stage by stage."""
 
-    DATASETS = ('lsp', 'mpii', 'flic', 'coco')
+    DATASETS = ('lsp', 'mpii', 'flic', 'coco', 'own')
     OUTPUTS = {f'stage{i}': f'CPM, stage {i}' for i in range(1, MAX_STAGES + 1)}
     SCORE = "height of the belief map's peak; 1 is the target's"
     DEFAULTS = {'n_epochs': 300, 'batch_size': 5, 'optimizer': 'momentum', 'lmbd': 1e-6}

@@ -59,7 +59,7 @@ CONNECTED = {'fc6': 128, 'fc7': 128}  # outputs of the fully connected layers, i
 class DeepPose(System):
     """Joint coordinates regressed from a person's crop."""
 
-    DATASETS = ('lsp', 'mpii', 'flic', 'coco')
+    DATASETS = ('lsp', 'mpii', 'flic', 'coco', 'own')
     OUTPUTS = {'deeppose': 'DeepPose, stage 1'}
     SCORE = 'always 1: a regression has none'
     DEFAULTS = {

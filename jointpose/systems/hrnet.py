@@ -57,7 +57,7 @@ MAPS_DEVIATION = 0.001  # of the last layer's weights: maps start near 0, like t
 class HRNet(System):
     """Heat maps of a person's crop."""
 
-    DATASETS = ('mpii', 'coco', 'lsp', 'flic')
+    DATASETS = ('mpii', 'coco', 'lsp', 'flic', 'own')
     OUTPUTS = {'hrnet': 'HRNet'}
     SCORE = "height of the heat map's peak; 1 is the target's"
     DEFAULTS = {'n_epochs': 210, 'batch_size': 32, 'lmbd': 0.0}

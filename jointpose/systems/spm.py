@@ -5,14 +5,14 @@
         -> 3x3 of 256, 1x1: two displacement maps a joint [96, 96, 2k]
 
 A person's root is the mean of shoulders and hips, or the middle of the labelled joints' box if one
-of these has no label.  The target confidence is the maximum of Gaussians around the roots, as wide
-as the people are large.  A joint's displacement is relative to its parent: from the root to nose,
-shoulders and hips, from there to eyes, elbows and knees, from these to ears, wrists and ankles (the
-hierarchical representation).  Its target covers the cells within TAU of the parent, from the cell
-to the joint, in units of Z cells, and is the mean where the neighbourhoods of several people
-overlap; there is none if the parent or the joint has no label.  The loss is the squared difference
-of the confidence plus BETA times the absolute difference of the displacements, both summed over the
-cells.
+of these has no label or is not among the joints.  The target confidence is the maximum of Gaussians
+around the roots, as wide as the people are large.  A joint's displacement is relative to its
+parent: from the root to nose, shoulders and hips, from there to eyes, elbows and knees, from these
+to ears, wrists and ankles (the hierarchical representation); joints by other names are relative to
+the root.  A joint's target covers the cells within TAU of the parent, from the cell to the joint,
+in units of Z cells, and is the mean where the neighbourhoods of several people overlap; there is
+none if the parent or the joint has no label.  The loss is the squared difference of the confidence
+plus BETA times the absolute difference of the displacements, both summed over the cells.
 
 A person is detected at each peak of the confidence of at least --threshold; the joints follow along
 the hierarchy, each displacement read in the cell nearest to the parent.  systems/base.py describes
@@ -73,7 +73,7 @@ PRIOR = 0.01  # initial confidence of every cell: most have no root
 class SPM(System):
     """The people of a whole picture, each from a root and displacements."""
 
-    DATASETS = ('coco', 'flic')
+    DATASETS = ('coco', 'flic', 'own')
     OUTPUTS = {'spm': 'SPM'}
     SCORE = "confidence of the person's root, one for all joints"
     MAX_PEOPLE = 30
@@ -301,8 +301,9 @@ def root_of(xy, labelled, joints):
     """(root [2], square root of the area of the box) of one person, in the units of xy [k, 2]."""
     first = xy[labelled].min(axis=0)
     last = xy[labelled].max(axis=0)
-    torso = [joints.index(joint) for joint in TORSO]
-    root = xy[torso].mean(axis=0) if labelled[torso].all() else (first + last) / 2
+    torso = [joints.index(joint) for joint in TORSO if joint in joints]
+    has_torso = len(torso) == len(TORSO) and labelled[torso].all()
+    root = xy[torso].mean(axis=0) if has_torso else (first + last) / 2
     return root, np.sqrt(np.prod(last - first))
 
 

@@ -130,7 +130,9 @@ class Writer:
         for name, parts in activations.items():
             yield from describe(f'more/{name}/activation', np.concatenate(parts))
         shown = self.system.score_maps(people.targets, maps)
-        yield from overlays(people.images, shown, self.joints, self.details)
+        yield from overlays(
+            people.images, shown, self.joints, self.details, self.system.dataset.side
+        )
 
     def _variable_values(self, session):
         """Of variables, but not the optimiser's; some also as images."""

@@ -1,6 +1,6 @@
 """Figures, histograms and images as TensorBoard's Values."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -51,7 +51,11 @@ def describe(tag: str, array: np.ndarray) -> Iterator[Value]:
 
 
 def overlays(
-    images: np.ndarray, maps: dict[str, np.ndarray], joints: Sequence[str], details: bool
+    images: np.ndarray,
+    maps: dict[str, np.ndarray],
+    joints: Sequence[str],
+    details: bool,
+    side: Callable[[str], str],
 ) -> Iterator[Value]:
     """Heat maps over their images.
 
@@ -61,15 +65,16 @@ def overlays(
             of joints.
         joints: names.
         details: each map also by itself.
+        side: the side of a joint, 'l', 'r' or ''.
     """
     for name, stack in maps.items():
         titles = map_titles(stack, joints)
         for person, (image, person_maps) in enumerate(zip(images, stack)):
-            together = overlay_maps(image, person_maps, titles, range(len(titles)))
+            together = overlay_maps(image, person_maps, titles, range(len(titles)), side)
             yield picture(f'person_{person}/{name}', together, '.jpg', JPEG)
             if details:
                 for i, title in enumerate(titles):
-                    alone = overlay_maps(image, person_maps, titles, [i])
+                    alone = overlay_maps(image, person_maps, titles, [i], side)
                     yield picture(f'more/person_{person}/{title}_{name}', alone, '.jpg', JPEG)
 
 

@@ -1,13 +1,13 @@
 """Skeletons drawn on images: RGB uint8 [h, w, 3] in, a new image out.
 
-`body` is a data set, of which joints and limb_indices are used.
+`body` is a data set, of which joints, limb_indices and side() are used.
 """
 
 import cv2
 import numpy as np
 
 from jointpose.vision import palette
-from jointpose.vision.palette import rgb, side_colour
+from jointpose.vision.palette import SIDE_COLOURS, rgb
 from jointpose.vision.text_labels import ABOVE, LEFT, RIGHT, Labels
 
 WEAK = 0.3  # score below which a joint is drawn as a ring
@@ -29,7 +29,7 @@ DASH = 4  # length in widths of the line
 FIXED_POINT = 4  # fractional bits of the coordinates that OpenCV is given
 
 TRUTH_COLOUR = rgb(palette.GROUND_TRUTH)
-TORSO_COLOUR = rgb(palette.SIDE_COLOURS[''])
+TORSO_COLOUR = rgb(SIDE_COLOURS[''])
 
 
 # --- one skeleton -------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def draw_skeleton(
     for a, b in body.limb_indices:
         if not (shown[a] and shown[b]):
             continue
-        limb_colour = colour or rgb(side_colour(body.joints[a], body.joints[b]))
+        limb_colour = colour or rgb(SIDE_COLOURS[body.side(body.joints[a], body.joints[b])])
         thickness = thin if dashed or {a, b} & weak else width
         for first, last in dashes(points[a], points[b], DASH * width if dashed else None):
             _draw_line(image, first, last, limb_colour, thickness)
@@ -147,7 +147,7 @@ def draw_poses(image: np.ndarray, people, body, numbers=None) -> np.ndarray:
     named_size = unit * (NAMED_SIZE if len(people) == 1 else NAMED_SIZE_IN_GROUP)
     for person, size in zip(people, sizes):
         if size >= named_size and not person.low_score:
-            label_joints(labels, person, body.joints, factor, font_scale(size, unit))
+            label_joints(labels, person, body, factor, font_scale(size, unit))
     labels.draw(image)
     return image
 
@@ -164,8 +164,12 @@ def _draw_people(image: np.ndarray, people, sizes, body, factor: int, unit: floa
 def median_limb(person, body) -> float:
     """Returns the median length of a person's limbs, pixels: about 0.6 torsos.
 
-    Limbs between joints that are not weak are used alone if there are three or more.
+    Limbs between joints that are not weak are used alone if there are three or more.  Without any
+    limbs in the skeleton, it is a fifth of the diagonal of the joints' box.
     """
+    if not body.limb_indices:
+        extent = np.ptp(np.asarray(person.joints_xy, float), axis=0)
+        return max(1.0, float(np.linalg.norm(extent)) / 5)
     limbs = np.array(body.limb_indices)  # [limbs, 2]
     ends = np.asarray(person.joints_xy, float)[limbs]  # [limbs, 2, 2]
     lengths = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
@@ -223,10 +227,11 @@ def label_person(labels: Labels, person, number, factor: int, size: float, scale
     labels.add(f'{number}: {person.score:.2f}', above, scale, TRUTH_COLOUR, ABOVE)
 
 
-def label_joints(labels: Labels, person, joints, factor: int, scale: float) -> None:
+def label_joints(labels: Labels, person, body, factor: int, scale: float) -> None:
     """Adds the names and scores of a person's joints, each on the joint's own side."""
     joints_xy = factor * np.asarray(person.joints_xy, float)
-    for name, xy, score in zip(joints, joints_xy, person.scores):
-        side = LEFT if name[0] == 'r' else RIGHT
+    for name, xy, score in zip(body.joints, joints_xy, person.scores):
+        of_body = body.side(name)
+        side = LEFT if of_body == 'r' else RIGHT
         beside = xy + (18 * scale * side, 0)
-        labels.add(f'{name} {score:.2f}', beside, scale, rgb(side_colour(name)), side)
+        labels.add(f'{name} {score:.2f}', beside, scale, rgb(SIDE_COLOURS[of_body]), side)

@@ -1,10 +1,11 @@
 """Heat maps, priors and filters as images: RGB uint8 [h, w, 3]."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
+from jointpose.vision.joints import side_of
 from jointpose.vision.palette import joint_colours, rgb
 from jointpose.vision.text_labels import write_text
 
@@ -19,7 +20,11 @@ EPSILON = 1e-12  # keeps maps of zeros from dividing by zero
 
 
 def overlay_maps(
-    image: np.ndarray, maps: np.ndarray, joints: Sequence[str], shown: Sequence[int]
+    image: np.ndarray,
+    maps: np.ndarray,
+    joints: Sequence[str],
+    shown: Sequence[int],
+    side: Callable[[str], str] = side_of,
 ) -> np.ndarray:
     """Paints heat maps over their grey image, each in its joint's colour.
 
@@ -30,10 +35,11 @@ def overlay_maps(
         maps: float [rows, columns, k].
         joints: the k names.
         shown: indices of the joints to paint.
+        side: the side of a joint, 'l', 'r' or ''.
     Returns:
         uint8 [240, 360, 3], with the names in the upper left.
     """
-    palette = joint_colours(joints)
+    palette = joint_colours(joints, side)
     colours = np.array([rgb(palette[joints[i]]) for i in shown], np.float32)  # [m, 3]
     maps = np.maximum(np.nan_to_num(maps[..., list(shown)]), 0)  # [rows, columns, m]
     maps = maps / np.maximum(maps.max(axis=(0, 1)), EPSILON)

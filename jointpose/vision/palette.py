@@ -6,7 +6,8 @@ which colour-blind readers can tell apart. In curves, test results are solid lin
 training results are dotted lines with squares.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import cycle
 
 from jointpose.vision.joints import side_of
 
@@ -34,10 +35,13 @@ def side_colour(*joints: str) -> str:
     return SIDE_COLOURS[side_of(*joints)]
 
 
-def joint_colours(joints: Sequence[str]) -> dict[str, str]:
-    """Returns {joint: colour}, all different for up to 8 joints a side and 4 in the centre."""
-    remaining = {'l': iter(LEFT), 'r': iter(RIGHT), '': iter(CENTRE)}
-    return {joint: next(remaining[side_of(joint)]) for joint in joints}
+def joint_colours(joints: Sequence[str], side: Callable[[str], str] = side_of) -> dict[str, str]:
+    """Returns {joint: colour}, all different for up to 8 joints a side and 4 in the centre.
+
+    side: the side of a joint, 'l', 'r' or ''.
+    """
+    remaining = {'l': cycle(LEFT), 'r': cycle(RIGHT), '': cycle(CENTRE)}
+    return {joint: next(remaining[side(joint)]) for joint in joints}
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

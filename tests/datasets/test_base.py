@@ -38,7 +38,7 @@ def add_data_set(folder, monkeypatch, name, code):
 
 
 def test_names():
-    assert datasets.names() == ('coco', 'flic', 'lsp', 'mpii')
+    assert datasets.names() == ('coco', 'flic', 'lsp', 'mpii', 'own')
     assert datasets.readers() == {**{name: name for name in datasets.names()}, 'parse': 'lsp'}
     for name in datasets.names():
         assert datasets.load(name).name == name and datasets.load(name) is datasets.load(name)

@@ -130,7 +130,7 @@ def test_maps_lie_over_their_picture():
     ).astype(np.float32)
     to_picture = affine.invert(matrix)
     to_picture[:, :2] *= 8
-    sheet = rendering.map_sheet(image, maps, flic.JOINTS, to_picture)
+    sheet = rendering.map_sheet(image, maps, flic.Flic(), to_picture)
     assert sheet.shape == (3 * 480, 3 * 320, 3)
     tile = sheet[480:960, 320:640].sum(axis=2).astype(float)  # relb
     tile[:30] = 0  # its caption

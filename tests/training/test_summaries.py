@@ -110,7 +110,12 @@ def writer():
     somebody = people_of(np.zeros((1, 480, 720, 3), np.uint8), np.zeros((1, 10, 2), np.float32))
     inference = SimpleNamespace(outputs={'pd': None, 'sm': None})
     options = SimpleNamespace(
-        data_augm=False, batch_size=1, targets='cell', loss='cross_entropy', tb_details=False
+        data_augm=False,
+        batch_size=1,
+        targets='cell',
+        loss='cross_entropy',
+        tb_details=False,
+        dataset='flic',
     )
     graph = SimpleNamespace(evaluation=SimpleNamespace(inference=inference))
     splits = {'train': somebody, 'test': somebody}
