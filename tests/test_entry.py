@@ -60,6 +60,17 @@ def test_the_interface_is_exactly_its_public_names():
         assert getattr(jointpose, name).__doc__
 
 
+def test_a_result_s_fields_and_their_order():
+    assert jointpose.Result._fields[:6] == (
+        'joints_xy',
+        'scores',
+        'score',
+        'torso_xy',
+        'maps',
+        'matrix',
+    )
+
+
 def test_poses_is_no_script():
     done = subprocess.run(
         [sys.executable, 'poses.py', '--help'], cwd=ROOT, capture_output=True, text=True

@@ -181,7 +181,7 @@ def rate(found_xy: np.ndarray, joints_xy: np.ndarray) -> float:
 
 def highest(people) -> float:
     """The highest field of Results."""
-    return max((person.candidate.detection.score for person in people), default=NOBODY)
+    return max((person.torso_score for person in people), default=NOBODY)
 
 
 def empty_pictures(lsp_meta: str, lsp_images: str) -> Iterator[np.ndarray]:

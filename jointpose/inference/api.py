@@ -32,13 +32,13 @@ try:
     from jointpose.checkpoints import checkpoint_variables
     from jointpose.checkpoints.checkpoint import Checkpoint
     from jointpose.inference import pose_estimator, prompts
-    from jointpose.inference.pose_estimator import Result
     from jointpose.media import images
     from jointpose.nn import spectrum_cache
     from jointpose.nn.tf1 import tf
     from jointpose.training.devices import session_config
     from jointpose.utils import cli
     from jointpose.utils.errors import InputError
+    from jointpose.vision.found_person import FoundPerson
 except ModuleNotFoundError as error:
     if words := packages.missing_package(error):
         raise ModuleNotFoundError(words, name=error.name) from error
@@ -49,6 +49,7 @@ __all__ = ['Model', 'Result', 'load', 'read']
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # has pretrained/
 
 Points = Sequence[Sequence[float]] | np.ndarray
+Result = FoundPerson  # its public name
 Boxes = Sequence[Sequence[float]] | np.ndarray
 
 process_of_sessions = None  # id of the process that has run TensorFlow

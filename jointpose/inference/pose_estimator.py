@@ -15,7 +15,7 @@ from jointpose.training import batches, towers
 from jointpose.training.devices import device_names
 from jointpose.utils.log import log
 from jointpose.vision import crops
-from jointpose.vision.affine import compose, transform_points
+from jointpose.vision.found_person import FoundPerson
 
 
 class Graph(NamedTuple):
@@ -24,19 +24,6 @@ class Graph(NamedTuple):
     evaluation: towers.Evaluation
     spectra: Any  # see fft_conv.spectra
     saver: tf.train.Saver
-
-
-class Result(NamedTuple):
-    """One person found in a picture."""
-
-    joints_xy: np.ndarray  # [k, 2] (x, y), pixels of the picture
-    scores: np.ndarray  # [k], 0..1, one a joint
-    score: float  # the person's, 0..1
-    torso_xy: np.ndarray | None  # [2], pixels of the picture
-    maps: np.ndarray | None  # [h, w, k] score maps
-    matrix: np.ndarray | None  # [2, 3], from their cells to the picture
-    candidate: tuple | None  # systems.Candidate, where the system detects people
-    low_score: bool = False  # a prompt's person scores below --threshold: probably nobody is there
 
 
 def build_graph(system, options, found=None) -> Graph:
@@ -94,32 +81,26 @@ class PoseEstimator:
         image: np.ndarray,
         points_xy: list | None = None,
         boxes_xy: list | None = None,
-        previous: list[Result] | None = None,
-    ) -> list[Result]:
+        previous: list[FoundPerson] | None = None,
+    ) -> list[FoundPerson]:
         """The people of a picture; without prompts, the highest score first.
 
         Args:
             image: RGB uint8 [h, w, 3].
-            points_xy: point prompts [(x, y), ...] on torsos, pixels; one Result each.
-            boxes_xy: box prompts [(x, y, width, height), ...], pixels; one Result each.
-            previous: Results of a video's frame before; if the system detects people, only these
-                are looked for, near where they were.
+            points_xy: point prompts [(x, y), ...] on torsos, pixels; one person each.
+            boxes_xy: box prompts [(x, y, width, height), ...], pixels; one person each.
+            previous: the people of a video's frame before; if the system detects people, only
+                these are looked for, near where they were.
         """
-        if self.detect:
-            return self._detect(image, points_xy, boxes_xy, previous)
-        results = []
-        for person in self._people_to_crop(image, boxes_xy):
-            results += self._estimate(image, person)
-        return results
-
-    def _detect(self, image, points_xy, boxes_xy, previous):
-        """Results of a system that detects people itself."""
-        before = previous and [person.candidate for person in previous]
-        candidates = self.detect(image, points_xy, boxes_xy, before)
-        results = [self._result_of_candidate(candidate) for candidate in candidates]
+        if not self.detect:
+            people = []
+            for person in self._people_to_crop(image, boxes_xy):
+                people += self._estimate(image, person)
+            return people
+        people = self.detect(image, points_xy, boxes_xy, previous)
         if points_xy is None and boxes_xy is None:
-            results.sort(key=lambda person: -person.score)
-        return results
+            people.sort(key=lambda person: -person.score)
+        return people
 
     def _people_to_crop(self, image, boxes_xy):
         """The crops.Persons to estimate: one a box if the system crops people, else one."""
@@ -133,37 +114,10 @@ class PoseEstimator:
         ]
 
     def _estimate(self, image, person):
-        """Results in the crop of a crops.Person; several of a system that takes whole pictures."""
+        """The FoundPersons in a crop; several where the system takes whole pictures."""
         views = self.system.views(image, person)
         n = len(views)
         batch = batches.collate(self.system, [0] * n, [person.norm_length] * n, views, False)
         outputs, _, back = self.run(batches.feed(self.graph.evaluation.batch, batch), True)
         output = outputs[self.output_name]
-        poses = self.system.decode(output)[0]
-        return [self._result(pose, output, back[0]) for pose in poses]
-
-    def _result_of_candidate(self, candidate):
-        """The Result of a systems.Candidate."""
-        pose = self.system.decode(candidate.output)[0][0]
-        return self._result(pose, candidate.output, candidate.back)._replace(
-            score=candidate.score,
-            torso_xy=transform_points(candidate.back, candidate.prompt_xy),
-            candidate=candidate,
-            low_score=candidate.score < self.options.threshold,
-        )
-
-    def _result(self, pose, output, to_image):
-        """The Result of a decoded Pose; to_image [2, 3]: from decode's pixels to the picture's."""
-        maps = self.system.score_maps({}, {self.output_name: output}).get(self.output_name)
-        stride = 1
-        if maps is not None:
-            stride = self.system.input_size[0] / maps.shape[1]
-        return Result(
-            joints_xy=transform_points(to_image, pose.joints_xy),
-            scores=pose.scores,
-            score=pose.score,
-            torso_xy=None,
-            maps=None if maps is None else maps[0],
-            matrix=compose(np.diag([stride, stride, 1])[:2], to_image),
-            candidate=None,
-        )
+        return self.system.found_people(self.output_name, output, back[0])

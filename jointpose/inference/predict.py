@@ -46,7 +46,7 @@ from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.inference import detections, prompts, rendering, result_entries, result_files
 from jointpose.inference.detections import Boxes
 from jointpose.inference.inputs import report_problem
-from jointpose.inference.pose_estimator import PoseEstimator, Result
+from jointpose.inference.pose_estimator import PoseEstimator
 from jointpose.inference.result_files import ResultFiles
 from jointpose.inference.tracking import Tracker
 from jointpose.inference.video_detection import VideoDetector, constant_rate_number
@@ -59,6 +59,7 @@ from jointpose.utils import outputs, progress
 from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log
+from jointpose.vision.found_person import FoundPerson
 
 
 def predict_sources(
@@ -187,7 +188,7 @@ def add_results(
     files: ResultFiles,
     source: Source,
     frame: Frame,
-    people: list[Result],
+    people: list[FoundPerson],
     numbers: list[dict],
     options: argparse.Namespace,
 ) -> None:
@@ -223,7 +224,7 @@ class SourcePredictor:
         self.detector = VideoDetector(estimator, self.timing.rate if self.timing else None)
         self.reported = set()  # indices of prompts that a message was about
 
-    def predict(self, frame: Frame) -> tuple[list[Result], list[dict]]:
+    def predict(self, frame: Frame) -> tuple[list[FoundPerson], list[dict]]:
         """The people of the next frame, and the `person`, `track` ... of each for poses.json."""
         prompts.check_inside(frame.image, self.options.torso, self.boxes_xy, frame.name)
         number = constant_rate_number(self.source, self.timing, frame.number, frame.time)
@@ -268,7 +269,9 @@ class SourcePredictor:
             report_problem(line if is_only_picture else f'{name}: {line}')
 
 
-def next_points(points_xy: Sequence, people: list[Result], image: np.ndarray) -> list[np.ndarray]:
+def next_points(
+    points_xy: Sequence, people: list[FoundPerson], image: np.ndarray
+) -> list[np.ndarray]:
     """Point prompts of a video's next frame: where their people are, or were last.
 
     A point is kept inside the frame, since its person may be leaving it.

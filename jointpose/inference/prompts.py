@@ -11,6 +11,7 @@ import numpy as np
 
 from jointpose.utils.errors import InputError
 from jointpose.vision.drawing import median_limb
+from jointpose.vision.found_person import FoundPerson
 
 SAME_PERSON = 0.3  # median distance of one person's joints, in median limbs
 MAX_BEYOND = 10  # widths or heights of a picture that a box may reach beyond it
@@ -88,8 +89,8 @@ def box_is_inside(box: Sequence[float], size: np.ndarray) -> bool:
     return bool(((overlap >= 1) & starts_near & ends_near).all())
 
 
-def first_of_same(people: Sequence, body) -> list[int]:
-    """For each Result, the index of the first one of the same person, often its own."""
+def first_of_same(people: Sequence[FoundPerson], body) -> list[int]:
+    """For each person, the index of the first one of the same person, often its own."""
     first = []
     for i, person in enumerate(people):
         earlier = (j for j in range(i) if first[j] == j and is_same(people[j], person, body))
@@ -97,8 +98,8 @@ def first_of_same(people: Sequence, body) -> list[int]:
     return first
 
 
-def is_same(one, other, body) -> bool:
-    """Whether two Results are one person; those of low score are not."""
+def is_same(one: FoundPerson, other: FoundPerson, body) -> bool:
+    """Whether two records are of one person; those of low score are not."""
     if one.low_score or other.low_score:
         return False
     distances = np.linalg.norm(np.subtract(one.joints_xy, other.joints_xy), axis=1)
@@ -107,12 +108,12 @@ def is_same(one, other, body) -> bool:
 
 
 def messages(
-    prompts: list[Prompt], people: Sequence, first: Sequence[int], threshold: float
+    prompts: list[Prompt], people: Sequence[FoundPerson], first: Sequence[int], threshold: float
 ) -> dict[int, str]:
     """{index of a prompt: a line about its person}.
 
     Args:
-        people: one Result a prompt.
+        people: one a prompt.
         first: by first_of_same.
         threshold: --threshold.
     """

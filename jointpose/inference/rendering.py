@@ -15,18 +15,19 @@ from jointpose.media.sources import Source
 from jointpose.utils.errors import InputError
 from jointpose.vision import drawing, map_images
 from jointpose.vision.affine import compose
+from jointpose.vision.found_person import FoundPerson
 from jointpose.vision.palette import SIDE_COLOURS, rgb
 
 MAP_TILE = 480  # pixels, the longer side of a picture under a heat map
 MAP_COLUMNS = 3
 
 
-def draw_people(image: np.ndarray, people: list, entries: list[dict], body) -> np.ndarray:
+def draw_people(
+    image: np.ndarray, people: list[FoundPerson], entries: list[dict], body
+) -> np.ndarray:
     """The picture with its people, each once, and with the numbers of poses.json.
 
-    Args:
-        people: Results.
-        entries: of each, the fields `person`, `track` and `duplicate` of poses.json.
+    entries: of each person, the fields `person`, `track` and `duplicate` of poses.json.
     """
     shown = []
     numbers = []
@@ -37,7 +38,7 @@ def draw_people(image: np.ndarray, people: list, entries: list[dict], body) -> n
     return drawing.draw_poses(image, shown, body, numbers)
 
 
-def write_images(path: str, image, drawn, people: list, body, options) -> None:
+def write_images(path: str, image, drawn, people: list[FoundPerson], body, options) -> None:
     """Writes PATH_pose.jpg and, with --overlay, PATH_maps.jpg: the first person's maps.
 
     image: the picture; drawn: with its people.

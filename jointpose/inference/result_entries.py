@@ -32,6 +32,7 @@ from jointpose.checkpoints import checkpoint
 from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.media.frames import Frame
 from jointpose.media.sources import Source
+from jointpose.vision.found_person import FoundPerson
 
 NOT_FOUND = 0.1  # a joint with a lower score is not found: v = 0
 MARK = 'pose found by main.py --predict'  # how files of earlier calls are recognised
@@ -100,11 +101,10 @@ def torso_source(options: argparse.Namespace) -> str:
     return 'box' if options.boxes else 'nobody'
 
 
-def person_entry(person, shape: Sequence[int], source: str, more: Entry) -> Entry:
+def person_entry(person: FoundPerson, shape: Sequence[int], source: str, more: Entry) -> Entry:
     """An entry of `annotations`, without its ids.
 
     Args:
-        person: a Result.
         shape: (height, width, ...) of the picture.
         source: of torso_source.
         more: the person's number and what else is known.

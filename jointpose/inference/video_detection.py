@@ -2,6 +2,7 @@
 
 from jointpose.media.frames import Timing
 from jointpose.media.sources import Source
+from jointpose.vision.found_person import FoundPerson
 
 DETECTION_INTERVAL = 0.5  # seconds of the video between detections in the whole frame
 
@@ -21,8 +22,10 @@ class VideoDetector:
         self.interval_number = None
         self.previous = None
 
-    def __call__(self, number: int | None, image, points_xy=None, boxes_xy=None) -> list:
-        """The Results of a picture or of a video's frame; some people may be missing.
+    def __call__(
+        self, number: int | None, image, points_xy=None, boxes_xy=None
+    ) -> list[FoundPerson]:
+        """The people of a picture or of a video's frame; some people may be missing.
 
         Args:
             number: the frame's, from 1, at a constant rate; None for a picture.

@@ -7,9 +7,9 @@ docs/extending.md shows how to write one.  A new module in this folder is a new 
 import importlib
 import pkgutil
 
-from jointpose.systems.base import Candidate, Network, System, missing_parts
+from jointpose.systems.base import Network, System, missing_parts
 
-__all__ = ['Candidate', 'Network', 'System', 'load', 'names']
+__all__ = ['Network', 'System', 'load', 'names']
 
 
 def names() -> tuple[str, ...]:

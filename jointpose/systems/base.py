@@ -27,7 +27,9 @@ from jointpose.evaluation.pose import Pose
 from jointpose.nn.sums import ordered_sum
 from jointpose.options.scopes import add, group
 from jointpose.utils.cli import nonnegative_float, positive_float, positive_int
+from jointpose.vision.affine import compose, transform_points
 from jointpose.vision.crops import Person, Sample
+from jointpose.vision.found_person import FoundPerson
 
 Arrays = dict[str, np.ndarray]
 Tensor = Any  # a tf.Tensor: TensorFlow's stubs do not say so
@@ -41,16 +43,6 @@ class Network(NamedTuple):
     layers: Tensors  # {name: activation}, for TensorBoard
     statistics: dict  # {moving average of batch norm: this batch's value}
     parts: Any = None  # what else the system's own methods need
-
-
-class Candidate(NamedTuple):
-    """One person that a `detector` has found in a picture."""
-
-    output: np.ndarray  # [1, ...]: the prediction, for `decode`
-    prompt_xy: np.ndarray  # [2]: their point, in pixels of `decode`
-    back: np.ndarray  # [2, 3]: from pixels of `decode` to those of the picture
-    score: float  # probability that there is a person, 0..1
-    detection: Any  # what the system needs to find them in the next picture of a video
 
 
 class System(abc.ABC):
@@ -254,6 +246,29 @@ class System(abc.ABC):
         One Pose a sample; with MAX_PEOPLE as many as are found.
         """
 
+    def found_people(
+        self, name: str, output: np.ndarray, to_image: np.ndarray
+    ) -> list[FoundPerson]:
+        """The prediction for one sample -> the people in its picture, best first.
+
+        name: the output's, of OUTPUTS.  output: [1, ...].  to_image [2, 3]: from pixels of `decode`
+        to those of the picture.
+        """
+        maps = self.score_maps({}, {name: output}).get(name)
+        stride = 1 if maps is None else self.input_size[0] / maps.shape[1]
+        from_cells = compose(np.diag([stride, stride, 1])[:2], to_image)
+        people = []
+        for pose in self.decode(output)[0]:
+            person = FoundPerson(
+                joints_xy=transform_points(to_image, pose.joints_xy),
+                scores=pose.scores,
+                score=pose.score,
+                maps=None if maps is None else maps[0],
+                matrix=from_cells,
+            )
+            people.append(person)
+        return people
+
     def meter(self, names: list[str], sums: dict | None = None) -> Meter:
         """The Meter of losses and rates of an epoch.  names: of outputs; sums: to continue from."""
         make = of_joints if self.MAX_PEOPLE is None else of_people
@@ -274,11 +289,12 @@ class System(abc.ABC):
         return run
 
     def detector(self, session, evaluation) -> Callable:
-        """detect(image, points_xy=None, boxes=None, before=None) -> Candidates in a picture.
+        """detect(image, points_xy=None, boxes=None, before=None) -> the people of a picture.
 
         For systems with takes_prompts.  image: uint8 [h, w, 3].  points_xy [2] or boxes (x, y,
-        width, height), pixels of the picture: only the people there, one each.  before: Candidates
-        of the video's last picture: only they are looked for, near where they were.
+        width, height), pixels of the picture: only the people there, one each.  before: the people
+        of the video's last picture: only they are looked for, near where they were.  The result is
+        a list of FoundPersons.
         """
         raise NotImplementedError(f'{type(self).__name__} takes no prompts')
 

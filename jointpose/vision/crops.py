@@ -52,6 +52,13 @@ class Sample(NamedTuple):
     to_image: np.ndarray  # [2, 3], from the pixels of the system's `decode` to the whole image's
 
 
+class View(NamedTuple):
+    """A frame that shows a part of an image."""
+
+    image: np.ndarray  # RGB uint8 [h, w, 3]
+    matrix: np.ndarray  # [2, 3], from pixels of the whole image to those of the frame
+
+
 # --- people -------------------------------------------------------------------------------------
 
 

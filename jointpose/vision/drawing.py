@@ -3,10 +3,13 @@
 `body` is a data set, of which joints, limb_indices and side() are used.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from jointpose.vision import palette
+from jointpose.vision.found_person import FoundPerson
 from jointpose.vision.palette import SIDE_COLOURS, rgb
 from jointpose.vision.text_labels import ABOVE, LEFT, RIGHT, Labels
 
@@ -121,7 +124,7 @@ def dashes(first: np.ndarray, last: np.ndarray, length: float | None = None) -> 
 # --- all people found in an image ---------------------------------------------------------------
 
 
-def draw_poses(image: np.ndarray, people, body, numbers=None) -> np.ndarray:
+def draw_poses(image: np.ndarray, people: Sequence[FoundPerson], body, numbers=None) -> np.ndarray:
     """Draws each person's skeleton, number and score, and a cross at the torso.
 
     The names and scores of joints are added for people who are not small. Sizes follow each
@@ -129,10 +132,7 @@ def draw_poses(image: np.ndarray, people, body, numbers=None) -> np.ndarray:
     by a whole number. Joints with a score below WEAK are rings on thin limbs. People with low_score
     are thin and dashed.
 
-    Args:
-        people: objects with joints_xy [k, 2] in pixels of the image; scores [k], 0 to 1; score;
-            torso_xy [2] or None; low_score.
-        numbers: one for each person; by default they are counted from 1.
+    numbers: one for each person; by default they are counted from 1.
     """
     if numbers is None:
         numbers = range(1, len(people) + 1)
@@ -161,7 +161,7 @@ def _draw_people(image: np.ndarray, people, sizes, body, factor: int, unit: floa
     return image
 
 
-def median_limb(person, body) -> float:
+def median_limb(person: FoundPerson, body) -> float:
     """Returns the median length of a person's limbs, pixels: about 0.6 torsos.
 
     Limbs between joints that are not weak are used alone if there are three or more.  Without any
@@ -184,7 +184,9 @@ def font_scale(size: float, unit: float) -> float:
     return float(np.clip(FONT_SCALE * size, MIN_FONT_SCALE * unit, MAX_FONT_SCALE * unit))
 
 
-def draw_person(image: np.ndarray, person, body, factor: int, width: int) -> np.ndarray:
+def draw_person(
+    image: np.ndarray, person: FoundPerson, body, factor: int, width: int
+) -> np.ndarray:
     """Draws a skeleton and a cross at the torso; factor: how much the image has been enlarged."""
     image = draw_skeleton(
         image,
@@ -211,7 +213,9 @@ def _draw_cross(image: np.ndarray, xy: np.ndarray, width: int) -> None:
     )
 
 
-def label_person(labels: Labels, person, number, factor: int, size: float, scale: float) -> None:
+def label_person(
+    labels: Labels, person: FoundPerson, number, factor: int, size: float, scale: float
+) -> None:
     """Adds a person's number and score above the head.
 
     A person with a low score is labelled above the torso's position: the head may be wrong.
@@ -227,7 +231,7 @@ def label_person(labels: Labels, person, number, factor: int, size: float, scale
     labels.add(f'{number}: {person.score:.2f}', above, scale, TRUTH_COLOUR, ABOVE)
 
 
-def label_joints(labels: Labels, person, body, factor: int, scale: float) -> None:
+def label_joints(labels: Labels, person: FoundPerson, body, factor: int, scale: float) -> None:
     """Adds the names and scores of a person's joints, each on the joint's own side."""
     joints_xy = factor * np.asarray(person.joints_xy, float)
     for name, xy, score in zip(body.joints, joints_xy, person.scores):

@@ -35,6 +35,7 @@ from jointpose.training import batches
 from jointpose.utils.errors import InputError
 from jointpose.vision import affine, crops, drawing, heatmaps, text_labels
 from jointpose.vision.affine import transform_points
+from jointpose.vision.found_person import FoundPerson
 
 FRAME = (480, 720)
 
@@ -387,7 +388,7 @@ def test_poses_are_drawn_on_any_size(shape):
     xy = np.random.default_rng(0).uniform(-0.5, 1.5, (9, 2)) * shape[::-1]
     drawn = drawing.draw_poses(
         image,
-        [pose_estimator.Result(xy, np.linspace(0, 1, 9), 0.5, [0, 0], None, None, None)],
+        [FoundPerson(xy, np.linspace(0, 1, 9), 0.5, torso_xy=[0, 0])],
         flic.Flic(),
     )
     factor = drawn.shape[0] // shape[0]

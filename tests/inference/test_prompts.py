@@ -5,7 +5,7 @@ import pytest
 
 from jointpose.datasets import flic
 from jointpose.inference import prompts
-from jointpose.inference.predict import Result
+from jointpose.vision.found_person import FoundPerson
 
 BODY = np.array(
     [(30, -40), (40, 0), (30, 30), (-30, -40), (-40, 0), (-30, 30), (20, 60), (-20, 60), (0, -80)],
@@ -14,7 +14,7 @@ BODY = np.array(
 
 
 def person(x, y, score=0.9):
-    return Result(
+    return FoundPerson(
         BODY + (x, y), np.full(9, 0.9), score, np.array([x, y]), None, None, None, score < 0.5
     )
 

@@ -150,7 +150,7 @@ def test_a_click_beside_the_torso_means_it(length):
 def test_a_click_on_nothing_stays():
     seen = people_search.detect_at_point(camera([]), PRIORS, image(720, 480), (100, 50))
     np.testing.assert_array_equal(seen.torso_xy, (100, 50))
-    assert people_search.detection_probability(seen.score) < 0.2
+    assert people_search.detection_probability(seen.torso_score) < 0.2
 
 
 @pytest.mark.parametrize(('torsos', 'depth'), people_search.BOX_SHAPES)

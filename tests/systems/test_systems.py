@@ -49,6 +49,42 @@ COMMON = (
 )
 
 
+def built(*words):
+    """The System of a command line."""
+    return run_options.resolve_options(['--train', *words])[1]
+
+
+def test_people_are_found_where_the_maps_have_their_peaks():
+    """One cell of each map, in a frame that shows a picture at half its size, moved by (10, 20)."""
+    maps = np.zeros((1, 60, 90, 9), np.float32)
+    cells = np.stack([np.arange(9) + 5, 3 * np.arange(9) + 7], axis=1)  # row, column
+    for joint, (row, column) in enumerate(cells):
+        maps[0, row, column, joint] = 1
+    to_image = np.array([[2.0, 0, 10], [0, 2.0, 20]])
+    (person,) = built('--use_sm').found_people('sm', maps, to_image)
+    expected_xy = 2 * (8 * cells[:, ::-1] + 4) + np.array([10, 20])
+    np.testing.assert_allclose(person.joints_xy, expected_xy, atol=0.01)
+    np.testing.assert_allclose(person.scores, 1)
+    assert person.score == 1 and person.maps.shape == (60, 90, 9)
+    corners_xy = affine.transform_points(person.matrix, cells[:, ::-1] + 0.5)
+    np.testing.assert_allclose(corners_xy, expected_xy, atol=0.01)
+    assert person.view is person.torso_xy is person.torso_score is None and not person.low_score
+
+
+def test_people_of_a_system_without_maps():
+    """DeepPose's numbers are fractions of its crop, here at a third of a picture's size."""
+    numbers = np.linspace(-0.4, 0.4, 18, dtype=np.float32).reshape(1, 9, 2)
+    to_image = np.array([[3.0, 0, -6], [0, 3.0, 9]])
+    system = built('--system', 'deeppose', '--dataset', 'flic')
+    (person,) = system.found_people('deeppose', numbers, to_image)
+    side = system.input_size[0]
+    np.testing.assert_allclose(
+        person.joints_xy, 3 * side * (numbers[0] + 0.5) + np.array([-6, 9]), atol=0.01
+    )
+    assert person.maps is None
+    np.testing.assert_array_equal(person.matrix, to_image)
+
+
 @pytest.mark.parametrize('name', sorted(set(systems.names()) - {'tompson'}))
 def test_rotation_and_zoom_are_those_that_were_said(name):
     """Of 200 crops beside the one that is neither turned nor zoomed, by their matrices."""

@@ -1,6 +1,5 @@
 """certainty.py: the fit against the curve that drew the fields, and the constants in use against the fields kept."""
 
-import collections
 import os
 
 import numpy as np
@@ -9,11 +8,8 @@ from conftest import ROOT
 
 from jointpose import run_options
 from jointpose.utils.errors import InputError
+from jointpose.vision.found_person import FoundPerson
 from tools import certainty
-
-Person = collections.namedtuple('Person', 'torso_xy candidate')
-Candidate = collections.namedtuple('Candidate', 'detection')
-Detection = collections.namedtuple('Detection', 'score')
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +59,7 @@ def test_the_field_of_a_person_is_the_highest_near_the_torso():
     joints_xy = np.zeros((10, 2))
     joints_xy[[0, 3]], joints_xy[[6, 7]], joints_xy[9] = (50, 100), (50, 200), (50, 150)
     found = [
-        Person(np.array(xy, float), Candidate(Detection(field)))
+        FoundPerson(torso_xy=np.array(xy, float), torso_score=field)
         for xy, field in (((50, 150), -3.0), ((80, 150), -2.0), ((90, 150), -1.0))
     ]
     assert certainty.field_near(found, joints_xy) == -2.0

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jointpose.datasets import flic
-from jointpose.inference.predict import Result
 from jointpose.vision import drawing, text_labels
+from jointpose.vision.found_person import FoundPerson
 
 BODY = np.array(
     [(30, -40), (45, 0), (40, 40), (-30, -40), (-45, 0), (-40, 40), (20, 60), (-20, 60), (0, -80)],
@@ -16,7 +16,7 @@ BODY = np.array(
 
 
 def person(x, y, size=1.0, score=0.9, low_score=False):
-    return Result(
+    return FoundPerson(
         size * BODY + (x, y), np.full(9, 0.9), score, np.array([x, y]), None, None, None, low_score
     )
 

@@ -3,11 +3,9 @@
 import numpy as np
 
 from jointpose.nn import test_time_augmentation
-from jointpose.systems.base import Candidate
 from jointpose.systems.tompson import people_search, torso_inference
 from jointpose.utils.log import log
-from jointpose.vision import affine
-from jointpose.vision.affine import invert
+from jointpose.vision.affine import invert, transform_points
 
 BATCH = 8  # views that the part detector sees at a time
 
@@ -34,23 +32,23 @@ class Detector:
             )
 
     def __call__(self, image, points_xy=None, boxes=None, before=None):
-        detections = self.detections(image, points_xy, boxes, before)
-        found = {}
-        for group in people_search.group_by_view(detections):
-            for detection, candidate in zip(group, self.pose_group(group)):
-                found[id(detection)] = candidate
-        found = [found[id(detection)] for detection in detections]
+        detected = self.detect(image, points_xy, boxes, before)
+        posed = {}
+        for group in people_search.group_by_view(detected):
+            for person, with_joints in zip(group, self.pose_group(group)):
+                posed[id(person)] = with_joints
+        people = [posed[id(person)] for person in detected]
         if points_xy is not None or boxes is not None:
-            return found
-        found = [candidate for candidate in found if candidate.score >= self.options.threshold]
-        kept = people_search.without_legs([self.trunk_of(candidate) for candidate in found])
-        return [found[i] for i in kept]
+            return people
+        people = [person for person in people if not person.low_score]
+        trunks = [people_search.trunk(person.joints_xy, person.score) for person in people]
+        return [people[i] for i in people_search.without_legs(trunks)]
 
-    def detections(self, image, points_xy, boxes, before):
-        """The people_search.Detections of a call."""
+    def detect(self, image, points_xy, boxes, before):
+        """The FoundPersons of a call, without joints yet."""
         search = (self.run_detector, self.priors, image)
         if before is not None:
-            return people_search.propagate(image, [candidate.detection for candidate in before])
+            return people_search.propagate(image, before)
         if points_xy is not None:
             return [
                 people_search.detect_at_point(*search, xy, self.options.zooms) for xy in points_xy
@@ -70,7 +68,7 @@ class Detector:
         return np.concatenate(maps)
 
     def pose_group(self, group):
-        """The Candidates of Detections in one view, for each of which the joint model runs."""
+        """FoundPersons in one view -> they with their joints, for each of which the model runs."""
         evaluation = self.evaluation
         scales = self.system.scales
         view = group[0].view
@@ -80,22 +78,22 @@ class Detector:
         fetched = [evaluation.combined['pd'], self.part_detectors]
         maps, scaled_maps = self.session.run(fetched, feed)
         feed.update(zip(self.part_detectors, scaled_maps))
-        calibration = self.options.certainty or people_search.CALIBRATION
         for torso in people_search.redetect(maps[0], self.priors, group):
             torso_maps = torso_inference.torso_maps(torso.torso_xy[None], scales)
             feed[evaluation.batch.targets['torso_map']] = torso_maps
             output = self.session.run(evaluation.combined['sm'], feed)
-            torso_xy = people_search.to_picture(view, torso.torso_xy)
-            yield Candidate(
-                output,
-                torso.torso_xy,
-                invert(view.matrix),
-                people_search.detection_probability(torso.score, calibration),
-                people_search.Detection(view, torso_xy, torso.score),
-            )
+            yield self.with_joints(view, torso, output)
 
-    def trunk_of(self, candidate):
-        """The people_search.Trunk of a Candidate."""
-        (pose,) = self.system.decode(candidate.output)[0]
-        joints_xy = affine.transform_points(candidate.back, pose.joints_xy)
-        return people_search.trunk(joints_xy, candidate.score)
+    def with_joints(self, view, torso, output):
+        """The FoundPerson of a Torso in a view; output: the joint model's [1, 60, 90, 9]."""
+        to_image = invert(view.matrix)
+        (person,) = self.system.found_people('sm', output, to_image)
+        calibration = self.options.certainty or people_search.CALIBRATION
+        score = people_search.detection_probability(torso.score, calibration)
+        return person._replace(
+            score=score,
+            torso_xy=transform_points(to_image, torso.torso_xy),
+            view=view,
+            low_score=score < self.options.threshold,
+            torso_score=torso.score,
+        )

@@ -30,6 +30,8 @@ from jointpose.systems.tompson import torso_inference
 from jointpose.systems.tompson.torso_inference import Priors, Torso
 from jointpose.vision import crops, heatmaps
 from jointpose.vision.affine import transform_points, warp_image
+from jointpose.vision.crops import View
+from jointpose.vision.found_person import FoundPerson
 
 TORSO = 131.0  # pixels of the frame: median length of training people's torsos
 ZOOMS = (0.5, 0.71, 1, 1.41, 2)  # relative to the picture fitted to the frame
@@ -61,22 +63,7 @@ class ScaledImage(NamedTuple):
     scales: np.ndarray  # [2]: (x, y) of `size` over those of the picture
 
 
-class View(NamedTuple):
-    """A frame that shows a part of a picture."""
-
-    image: np.ndarray  # RGB uint8 [480, 720, 3]
-    matrix: np.ndarray  # [2, 3]: from pixels of the picture to those of the frame
-
-
-class Detection(NamedTuple):
-    """A person whose joints are still to be found."""
-
-    view: View  # that shows them in their right size
-    torso_xy: np.ndarray  # [2], pixels of the picture
-    score: float  # of the torso's score map
-
-
-# Views -> the part detector's maps [n, 60, 90, 9].
+# Views, frames [480, 720, 3] -> the part detector's maps [n, 60, 90, 9].
 RunDetector = Callable[[list[View]], np.ndarray]
 
 # --- views of a picture ---------------------------------------------------------------------------
@@ -255,19 +242,19 @@ def prompt_cells(view: View, xy: np.ndarray, reach: np.ndarray | None = None) ->
 
 def detect_people(
     run_detector: RunDetector, priors: Priors, image: np.ndarray, zooms=ZOOMS
-) -> list[Detection]:
+) -> list[FoundPerson]:
     """All people of a picture, RGB uint8 [h, w, 3], best first."""
     views = list(pyramid_views(image, zooms))
     found = []
     for view, maps in zip(views, run_detector(views)):
         for torso in detect_in_view(maps, priors).people:
-            found.append(Detection(view, to_picture(view, torso.torso_xy), torso.score))
+            found.append(without_joints(view, torso))
     return non_max_suppression(found)
 
 
 def detect_at_point(
     run_detector: RunDetector, priors: Priors, image: np.ndarray, point_xy, zooms=ZOOMS
-) -> Detection:
+) -> FoundPerson:
     """The person at a point prompt, pixels of the picture.
 
     It is the best of all zooms within PROMPT_RADIUS, with its own torso in place of the point.
@@ -277,7 +264,7 @@ def detect_at_point(
     return _best_detection(run_detector, priors, views, wanted, point_xy)
 
 
-def detect_in_box(run_detector: RunDetector, priors: Priors, image: np.ndarray, box) -> Detection:
+def detect_in_box(run_detector: RunDetector, priors: Priors, image: np.ndarray, box) -> FoundPerson:
     """The person in a box, (x, y, width, height) pixels of the picture.
 
     They are as large as a person who is seen to the knees or whole, whichever fits better.  Upper
@@ -300,7 +287,7 @@ def detect_in_box(run_detector: RunDetector, priors: Priors, image: np.ndarray, 
 
 
 def _best_detection(run_detector, priors, views, wanted, default_xy):
-    """The Detection of the view in which the person in the cells `wanted` has the highest score.
+    """The person in the cells `wanted`, from the view in which their score is highest.
 
     If there is nobody, it is at default_xy, pixels of the picture, with MIN_SCORE.
     """
@@ -311,40 +298,51 @@ def _best_detection(run_detector, priors, views, wanted, default_xy):
     best = max(range(len(views)), key=lambda i: torsos[i].score)
     torso = torsos[best]
     if torso.score < MIN_SCORE:
-        return Detection(views[len(views) // 2], np.asarray(default_xy, float), MIN_SCORE)
-    return Detection(views[best], to_picture(views[best], torso.torso_xy), torso.score)
+        return FoundPerson(
+            torso_xy=np.asarray(default_xy, float),
+            view=views[len(views) // 2],
+            torso_score=MIN_SCORE,
+        )
+    return without_joints(views[best], torso)
 
 
-def propagate(image: np.ndarray, detections: list[Detection]) -> list[Detection]:
-    """Detections of a video's last picture in the same part of this one, still to be redetected."""
-    return [detection._replace(view=same_region(image, detection.view)) for detection in detections]
+def without_joints(view: View, torso: Torso) -> FoundPerson:
+    """The person of a Torso found in a view; their joints are still to be estimated."""
+    return FoundPerson(
+        torso_xy=to_picture(view, torso.torso_xy), view=view, torso_score=torso.score
+    )
 
 
-def redetect(maps: np.ndarray, priors: Priors, detections: list[Detection]) -> Iterator[Torso]:
-    """The people of Detections of one view in other maps of it, [60, 90, 9]."""
+def propagate(image: np.ndarray, people: list[FoundPerson]) -> list[FoundPerson]:
+    """People of a video's last picture in the same part of this one, still to be redetected."""
+    return [person._replace(view=same_region(image, person.view)) for person in people]
+
+
+def redetect(maps: np.ndarray, priors: Priors, people: list[FoundPerson]) -> Iterator[Torso]:
+    """The Torsos of people in one view, found in other maps of it, [60, 90, 9]."""
     view_people = detect_in_view(maps, priors)
-    for detection in detections:
-        wanted = prompt_cells(detection.view, detection.torso_xy)
+    for person in people:
+        wanted = prompt_cells(person.view, person.torso_xy)
         yield select_prompted(view_people, priors, wanted)
 
 
-def group_by_view(detections: list[Detection]) -> list[list[Detection]]:
-    """Detections in groups that share a view."""
+def group_by_view(people: list[FoundPerson]) -> list[list[FoundPerson]]:
+    """People in groups that share a view."""
     groups = {}
-    for detection in detections:
-        groups.setdefault(tuple(detection.view.matrix.ravel()), []).append(detection)
+    for person in people:
+        groups.setdefault(tuple(person.view.matrix.ravel()), []).append(person)
     return list(groups.values())
 
 
-def non_max_suppression(detections: list[Detection]) -> list[Detection]:
-    """Detections further than NMS_DISTANCE from all better ones, best first.
+def non_max_suppression(people: list[FoundPerson]) -> list[FoundPerson]:
+    """People further than NMS_DISTANCE from all better ones, best first.
 
     The distance is in torsos of the larger person.
     """
     kept = []
-    for detection in sorted(detections, key=lambda detection: -detection.score):
-        if all(_apart(detection, better) for better in kept):
-            kept.append(detection)
+    for person in sorted(people, key=lambda person: -person.torso_score):
+        if all(_apart(person, better) for better in kept):
+            kept.append(person)
     return kept
 
 
@@ -353,12 +351,12 @@ def _apart(one, other):
     return np.linalg.norm(one.torso_xy - other.torso_xy) > NMS_DISTANCE * length
 
 
-def torso_length(detection: Detection) -> float:
+def torso_length(person: FoundPerson) -> float:
     """Length of the torso, pixels of the picture."""
-    return TORSO / detection.view.matrix[0, 0]
+    return TORSO / person.view.matrix[0, 0]
 
 
-def detection_probability(score: float, calibration=CALIBRATION) -> float:
+def detection_probability(torso_score: float, calibration=CALIBRATION) -> float:
     """Probability of a person, 0..1.  calibration: midpoint and slope of the logistic curve.
 
     It is fitted to 50 of FLIC's training people and 22 pictures without people
@@ -366,7 +364,7 @@ def detection_probability(score: float, calibration=CALIBRATION) -> float:
     elsewhere it is not how often there is a person.
     """
     midpoint, slope = calibration
-    return float(1 / (1 + np.exp(-slope * (score - midpoint))))
+    return float(1 / (1 + np.exp(-slope * (torso_score - midpoint))))
 
 
 # --- trousers that are taken for a person ---------------------------------------------------------
