@@ -109,7 +109,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def add_evaluation(parser: argparse.ArgumentParser) -> None:
-    """For test people and custom images."""
+    """How joints are found."""
     evaluation = group(parser, 'evaluation')
     add(
         evaluation,
@@ -141,6 +141,10 @@ def add_evaluation(parser: argparse.ArgumentParser) -> None:
         predict=False,
         help='use the inferred instead of the ground-truth torso',
     )
+
+
+def add_people_search(parser: argparse.ArgumentParser) -> None:
+    """How people are found in custom images."""
     pictures = group(parser, 'custom images')
     add(
         pictures,
@@ -184,6 +188,12 @@ def pyramid_zoom(text: str) -> float:
 
 def add_augmentation(parser: argparse.ArgumentParser) -> None:
     augmented = group(parser, 'augmentation')
+    add_geometry(augmented)
+    add_appearance(augmented)
+
+
+def add_geometry(augmented) -> None:
+    """Augmentation as a whole, and where it moves pixels to."""
     add(
         augmented,
         '--data_augm',
@@ -219,6 +229,10 @@ def add_augmentation(parser: argparse.ArgumentParser) -> None:
         scope='training',
         help='moved by up to +- this along each axis',
     )
+
+
+def add_appearance(augmented) -> None:
+    """Augmentation of the pixels' values."""
     add(
         augmented,
         '--colour',
@@ -241,6 +255,12 @@ def add_augmentation(parser: argparse.ArgumentParser) -> None:
 
 def add_ablations(parser: argparse.ArgumentParser) -> None:
     ablations = group(parser, 'ablations', 'what the method is without one of its parts')
+    add_training_ablations(ablations)
+    add_structure_ablations(ablations)
+
+
+def add_training_ablations(ablations) -> None:
+    """Batch norm and losses."""
     add(
         ablations,
         '--no_batch_norm',
@@ -263,6 +283,10 @@ def add_ablations(parser: argparse.ArgumentParser) -> None:
         scope='training',
         help="train on the spatial model's loss alone",
     )
+
+
+def add_structure_ablations(ablations) -> None:
+    """Parts of the detector and of the spatial model."""
     add(
         ablations,
         '--self_connections',

@@ -58,6 +58,7 @@ class Tompson(System):
         options.add_training(parser)
         options.add_augmentation(parser)
         options.add_evaluation(parser)
+        options.add_people_search(parser)
         options.add_ablations(parser)
 
     def check_options(self):
