@@ -69,24 +69,31 @@ class Coco(PictureDataSet):
         from jointpose.datasets import synthetic_sets
 
         images = synthetic_sets.make_image_folder(folder)
-        parts = {'train.json': empty_document(), 'val.json': empty_document()}
-        for drawn in synthetic_sets.draw_pictures(images, n, seed, '{:012d}.jpg', people=4):
-            add_drawn(parts['val.json' if drawn.index % 5 == 1 else 'train.json'], drawn)
+        pictures = synthetic_sets.draw_pictures(images, n, seed, '{:012d}.jpg', people=4)
+        parts = drawn_documents(pictures, self.category, JOINTS, LIMBS)
         return synthetic_sets.write_json_files(folder, parts), [images, images]
 
 
-def empty_document():
+def drawn_documents(pictures, category, joints, limbs):
+    """Returns {'train.json', 'val.json': COCO's form} of DrawnPictures; one in five is for testing."""
+    parts = {name: empty_document(category, joints, limbs) for name in ('train.json', 'val.json')}
+    for drawn in pictures:
+        add_drawn(parts['val.json' if drawn.index % 5 == 1 else 'train.json'], drawn, joints)
+    return parts
+
+
+def empty_document(category, joints, limbs):
     """Returns COCO's form of annotations without pictures."""
     category = {
         'id': 1,
-        'name': 'person',
-        'keypoints': list(JOINTS),
-        'skeleton': [[JOINTS.index(start) + 1, JOINTS.index(end) + 1] for start, end in LIMBS],
+        'name': category,
+        'keypoints': list(joints),
+        'skeleton': [[joints.index(start) + 1, joints.index(end) + 1] for start, end in limbs],
     }
     return {'images': [], 'annotations': [], 'categories': [category]}
 
 
-def add_drawn(document, drawn):
+def add_drawn(document, drawn, joints):
     """Adds a synthetic_sets.DrawnPicture to a document in COCO's form."""
     image_id = drawn.index + 1
     height, width = drawn.size
@@ -96,14 +103,14 @@ def add_drawn(document, drawn):
     for body in drawn.bodies:
         if body.mask.any():  # else people nearer cover all of this one
             id_ = 1000 * image_id + len(document['annotations'])
-            document['annotations'].append(drawn_annotation(body, id_, image_id))
+            document['annotations'].append(drawn_annotation(body, joints, id_, image_id))
 
 
-def drawn_annotation(body, id_, image_id):
+def drawn_annotation(body, joints, id_, image_id):
     """Returns the annotation of a synthetic_sets.Body."""
     from jointpose.datasets import synthetic_sets
 
-    xy, visible = synthetic_sets.joints_of(body, JOINTS)
+    xy, visible = synthetic_sets.joints_of(body, joints)
     rows = np.flatnonzero(body.mask.any(axis=1))
     columns = np.flatnonzero(body.mask.any(axis=0))
     left, top = int(columns[0]), int(rows[0])

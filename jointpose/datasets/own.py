@@ -104,9 +104,17 @@ class Own(PictureDataSet):
         return [table._replace(note=note)]
 
     def write_synthetic(self, folder, n, seed):
-        raise InputError(
-            '--synthetic with --skeleton: nothing is drawn yet; read a file with --coco'
+        """Writes train.json and val.json: six-legged beasts, COCO's form."""
+        from jointpose.datasets import creatures, synthetic_sets
+
+        images = synthetic_sets.make_image_folder(folder)
+        pictures = synthetic_sets.draw_pictures(
+            images, n, seed, '{:06d}.jpg', draw=creatures.render
         )
+        parts = coco.drawn_documents(
+            pictures, creatures.CATEGORY, creatures.JOINTS, creatures.LIMBS
+        )
+        return synthetic_sets.write_json_files(folder, parts), [images, images]
 
 
 # --- the skeleton ---------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ gives other pictures.
 import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -82,11 +82,11 @@ LANDMARKS = (
 
 
 class Body(NamedTuple):
-    """One drawn person."""
+    """One drawn person, or beast (creatures.py)."""
 
     xy: dict[str, np.ndarray]  # {landmark: pixel [2]}
     visible: dict[str, int]  # {landmark: crops.UNLABELLED, HIDDEN or VISIBLE}
-    mask: np.ndarray  # bool [h, w]: where the person is seen
+    mask: np.ndarray  # bool [h, w]: where they are seen
 
 
 # --- the picture ----------------------------------------------------------------------------------
@@ -123,9 +123,9 @@ def render(
 
 
 def cover(body: Body, mask: np.ndarray) -> None:
-    """Hides what a nearer person covers of a body.  mask: bool [h, w], where that person is."""
+    """Hides what something nearer covers of a body.  mask: bool [h, w], where that is."""
     body.mask[mask] = False
-    for name in LANDMARKS:
+    for name in body.visible:
         column, row = body.xy[name].astype(int)
         if body.visible[name] and mask[row, column]:
             body.visible[name] = HIDDEN
@@ -199,7 +199,7 @@ def cut(
 
     Returns the image and the bodies in its pixels.
     """
-    points = np.stack([body.xy[name] for body in bodies for name in LANDMARKS])
+    points = np.stack([body.xy[name] for body in bodies for name in body.visible])
     first = np.maximum(points.min(axis=0) - rng.uniform(15, 90, 2), 0)
     last = np.minimum(points.max(axis=0) + rng.uniform(15, 90, 2), (WIDTH, HEIGHT))
     left, top = first.astype(int)
@@ -214,7 +214,7 @@ def cut(
 
     cut_bodies = []
     for body in bodies:
-        xy = {name: (body.xy[name] - (left, top)) * factor for name in LANDMARKS}
+        xy = {name: (body.xy[name] - (left, top)) * factor for name in body.visible}
         mask = scaled(body.mask.astype(np.uint8)) > 0
         cut_bodies.append(Body(xy, body.visible, mask))
     return scaled(image), cut_bodies
@@ -245,20 +245,23 @@ def make_image_folder(folder: str) -> str:
     return images
 
 
-def draw_pictures(images: str, n: int, seed: int, name: str, **how) -> Iterator[DrawnPicture]:
+def draw_pictures(
+    images: str, n: int, seed: int, name: str, draw: Callable = render, **how
+) -> Iterator[DrawnPicture]:
     """Draws and writes pictures until there are n people; yields each as a DrawnPicture.
 
     Args:
         images: folder to write to.
         name: of the files, with a field for the number.
-        how: other arguments of `render`.
+        draw: `render`, or another function with its first arguments and results.
+        how: other arguments of that.
     """
     with progress.bar(n, 'drawing', 'people') as bar:
         left = n
         for index in itertools.count():
             if not left:
                 return
-            image, bodies = render(seed, index, **how)
+            image, bodies = draw(seed, index, **how)
             file = name.format(index + 1)
             write_jpeg(os.path.join(images, file), image)
             bodies = bodies[:left]  # the last picture may have more people than are left

@@ -3,8 +3,10 @@
 import argparse
 import codecs
 import json
+import math
 import os
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -56,7 +58,7 @@ def test_head_normalised_table():
     pred = truth.copy()
     for joint, off in (('lwri', 4.9), ('rwri', 5.1), ('pelvis', 99), ('thorax', 99), ('head', 0.9)):
         pred[:, mpii.JOINTS.index(joint), 0] += off
-    ((title, header, rows),) = datasets.load('mpii').tables(
+    ((title, header, rows, _),) = datasets.load('mpii').tables(
         {'net': pred}, truth, people_of(mpii, 6)
     )
     found = cells(rows)
@@ -94,7 +96,7 @@ def test_lsp_is_measured_in_heads_too():
     people['visible'][5, lsp.JOINTS.index('neck')] = 0
     for joint in ('lkne', 'lank', 'rank'):
         people['visible'][:, lsp.JOINTS.index(joint)] = 0
-    _, (title, header, rows), _ = datasets.load('lsp').tables({'net': pred}, truth, people)
+    _, (title, header, rows, _), _ = datasets.load('lsp').tables({'net': pred}, truth, people)
     found = cells(rows)
     assert title == 'PCKh' and header == ['joint', 'net PCKh@0.1', 'net PCKh@0.5']
     assert found['wrist'] == [0, 50] and found['elbow'] == [50, 100] and found['head'] == [100, 100]
@@ -107,7 +109,7 @@ def test_part_table_has_ten_sticks():
     truth = np.random.default_rng(0).uniform(0, 90, (5, 14, 2))
     pred = truth.copy()
     pred[:, lsp.JOINTS.index('lwri')] += 500
-    (_, _, points), _, (title, _, rows) = datasets.load('lsp').tables(
+    (_, _, points, _), _, (title, _, rows, _) = datasets.load('lsp').tables(
         {'net': pred}, truth, people_of(lsp, 5)
     )
     assert title == 'PCP' and sum(map(len, tables.PARTS.values())) == 10
@@ -356,3 +358,31 @@ def test_who_is_meant_in_a_picture():
     assert predictions.nearest([left, right], np.array([70, 70]), 9) is right
     nobody = predictions.nearest([], np.array([70, 60]), 9)
     assert nobody.joints_xy.tolist() == [[70, 60]] * 9 and nobody.score == 0
+
+
+def test_table_by_joint_counts_what_is_labelled():
+    """Against loops over instances; a joint that nobody has is '-' and in no mean."""
+    skeleton = types.SimpleNamespace(joints=('nose', 'tail', 'paw'), uncounted_joints=('paw',))
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0, 100, (20, 3, 2))
+    found = truth + rng.normal(0, 4, (20, 3, 2))
+    unit = rng.uniform(20, 60, 20)
+    unit[3] = np.nan
+    visible = rng.integers(0, 3, (20, 3))
+    visible[:, 1] = 0
+    expected = []
+    for joint in (0, 2):
+        rows = [i for i in range(20) if visible[i, joint] and i != 3]
+        hits = [math.dist(found[i, joint], truth[i, joint]) <= 0.1 * unit[i] for i in rows]
+        expected.append((f'{100 * sum(hits) / len(hits):.1f}', str(len(rows))))
+    table = tables.joint_table(skeleton, 'PCK', 0.1, unit, {'net': found}, truth, visible)
+    assert table.header == ['joint', 'net PCK@0.1', 'labelled']
+    total = str(int(expected[0][1]) + int(expected[1][1]))
+    assert table.rows == [
+        ['nose', *expected[0]],
+        ['tail', '-', '0'],
+        ['paw', *expected[1]],
+        ['mean', expected[0][0], total],
+    ]
+    text = tables.as_text(table._replace(note='in what'))
+    assert text.startswith('in what\n\n| joint') and 'in what' not in tables.as_text(table)
