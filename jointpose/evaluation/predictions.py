@@ -152,6 +152,8 @@ def inference_options(options) -> str:
     for name in ('scales', 'decode'):
         if hasattr(options, name):
             words.append(f'--{name} {getattr(options, name)}')
+    if getattr(options, 'extension', None):
+        words.append(f'--extension {options.extension:g}')
     if getattr(options, 'torso_from', 'joints') != 'joints' and not options.infer_torso:
         words.append(f'--torso_from {options.torso_from}')
     for name in ('flip_average', 'infer_torso'):

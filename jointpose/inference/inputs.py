@@ -16,8 +16,10 @@ from jointpose.utils.log import log
 def find_sources(options: argparse.Namespace, system) -> list[Source]:
     """The Sources of --predict, in order.
 
-    Makes the folder --out, reports files that are passed over and checks --torso.
+    Makes the folder --out, reports files that are passed over and checks --torso and --overlay.
     """
+    if options.overlay and not system.has_maps:
+        raise InputError(f'--overlay: {system.name()} has no heat maps: omit it')
     try:
         found, passed_over = sources.find(options.predict, options.out)
         check_point_prompts(options, system, found)

@@ -12,7 +12,6 @@ from jointpose.inference.inputs import report_problem
 from jointpose.media import videos
 from jointpose.media.frames import Timing
 from jointpose.media.sources import Source
-from jointpose.utils.errors import InputError
 from jointpose.vision import drawing, map_images
 from jointpose.vision.affine import compose
 from jointpose.vision.found_person import FoundPerson
@@ -47,8 +46,6 @@ def write_images(path: str, image, drawn, people: list[FoundPerson], body, optio
     if not options.overlay or not people:
         return
     person = people[0]
-    if person.maps is None:
-        raise InputError(f'--overlay: {options.system} has no heat maps')
     sheet = map_sheet(image, person.maps, body, person.matrix)
     result_files.write_image(f'{path}_maps.jpg', sheet)
 

@@ -127,6 +127,11 @@ class System(abc.ABC):
         return 1
 
     @property
+    def has_maps(self) -> bool:
+        """Whether its outputs are maps, which --overlay shows."""
+        return type(self).score_maps is not System.score_maps
+
+    @property
     def takes_prompts(self) -> bool:
         """Whether a point may select the target person; then the system has a `detector`."""
         return False

@@ -12,13 +12,13 @@ weights and biases with LSP's 14 joints: AlexNet's 60,965,224 without its fc8.  
 of conv1's channels; all layers except the last are in proportion to it.
 
 The crop is the person's box times an extension, stretched to a square; for tests, the largest
-extension.  LSP's box is that of the labelled joints, for tests too, as in the publication; MPII's
-is computed from centre and scale instead.  In training, each axis has an extension of its own, the
-box is shifted, and every other crop is mirrored.  Each colour channel of a crop is normalised to
-mean 0 and deviation 1.  A joint is given in sides of the crop, 0 in its middle; the loss is the
-mean of the squared distance over the labelled joints.  Adagrad's accumulators start at 1e-4; the
-convolutions may have another learning rate (`--conv_lr`) and be frozen at first
-(`--fix_conv_iter`), which makes sense with `--init alexnet.npz`, ImageNet's weights
+extension or that of `--extension`.  LSP's box is that of the labelled joints, for tests too, as in
+the publication; MPII's is computed from centre and scale instead.  In training, each axis has an
+extension of its own, the box is shifted, and every other crop is mirrored.  Each colour channel of
+a crop is normalised to mean 0 and deviation 1.  A joint is given in sides of the crop, 0 in its
+middle; the loss is the mean of the squared distance over the labelled joints.  Adagrad's
+accumulators start at 1e-4; the convolutions may have another learning rate (`--conv_lr`) and be
+frozen at first (`--fix_conv_iter`), which makes sense with `--init alexnet.npz`, ImageNet's weights
 (nn/import_weights.py).  systems/base.py describes the interface.
 """
 
@@ -81,6 +81,15 @@ class DeepPose(System):
     def add_options(cls, parser):
         cls.add_width(parser, 'a third of the channels of the first layer')
         cls.add_augmentation(parser, 'extension, shift, flip')
+        cls.add_flip_test(parser)
+        add(
+            group(parser, 'evaluation'),
+            '--extension',
+            type=positive_float,
+            metavar='E',
+            help="side of the test crop, in sides of the person's box (default: the largest of "
+            'training)',
+        )
         network = group(parser, 'network')
         add(
             network,
@@ -111,6 +120,13 @@ class DeepPose(System):
     def input_size(self):
         return SIDE, SIDE
 
+    @property
+    def n_views(self):
+        return 2 if self.options.flip_average else 1
+
+    def describe(self):
+        return {'flip_average': self.options.flip_average, 'extension': self.test_extension}
+
     # --- samples --------------------------------------------------------------------------------
 
     @property
@@ -118,7 +134,12 @@ class DeepPose(System):
         """Range of the crop's sides, in sides of the publication's box."""
         return EXTENSIONS.get(self.options.dataset, EXTENSION)
 
-    def crop(self, image, person, extension, shift=(0, 0), mirrored=False, degrees=0.0):
+    @property
+    def test_extension(self) -> float:
+        """That of test crops, by --extension."""
+        return self.options.extension or self.extension[1]
+
+    def crop(self, image, person, extension, shift, mirrored=False, degrees=0.0):
         """The Sample of a person's box times an extension, moved by a shift in sides of the box.
 
         extension, shift: [2], one for each axis (x, y).
@@ -136,7 +157,7 @@ class DeepPose(System):
     def training_sample(self, image, person, rng):
         """With --data_augm extended, shifted and mirrored at random."""
         if not self.options.data_augm:
-            return self.test_sample(image, person)
+            return self.crop(image, person, np.full(2, self.extension[1]), np.zeros(2))
         extension = rng.uniform(*self.extension, 2)
         degrees, zoom = self.rotation_and_zoom(rng, 0, None)
         if zoom is not None:
@@ -144,8 +165,17 @@ class DeepPose(System):
         shift = np.clip((extension - 1) / 2, 0, SHIFT) * rng.uniform(-1, 1, 2)
         return self.crop(image, person, extension, shift, rng.random() < 0.5, degrees)
 
+    def test_crop(self, image, person, mirrored=False):
+        extension = np.full(2, self.test_extension)
+        return self.crop(image, person, extension, np.zeros(2), mirrored)
+
     def test_sample(self, image, person):
-        return self.crop(image, person, np.full(2, self.extension[1]), np.zeros(2))
+        return self.test_crop(image, person)
+
+    def views(self, image, person):
+        """The crop, and with --flip_average its mirror image."""
+        sides = (False, True)[: self.n_views]
+        return [self.test_crop(image, person, mirrored) for mirrored in sides]
 
     def encode(self, joints_xy, visible):
         """Joints [n, k, 2] in sides of the crop, 0 in its middle; a mask of those labelled [n, k]."""
@@ -207,6 +237,13 @@ class DeepPose(System):
         if 'conv1/weights' in result:
             result['conv1/weights'] = result['conv1/weights'][:, :, ::-1]
         return result
+
+    def merge_views(self, output):
+        """Joints of crops, each followed by its mirror image's with --flip_average -> their means."""
+        if not self.options.flip_average:
+            return output
+        mirrored = tf.gather(output[1::2], self.flip, axis=1)
+        return (output[::2] + mirrored * np.array([-1, 1], np.float32)) / 2
 
     # --- results --------------------------------------------------------------------------------
 
