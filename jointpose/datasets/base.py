@@ -9,7 +9,7 @@ Letters of shapes: n people, k joints, p points (the joints, then the anchor if 
 """
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -51,6 +51,7 @@ class DataSet(abc.ABC):
     rate_name: str  # in logs and TensorBoard
     hit_radius: float
     uncounted_joints: Sequence[str] = ()  # left out of the mean over the joints
+    more_rates: Mapping[str, Sequence[str]] = {}  # {further measure in logs: its labels}
     has_rate_curves: bool = False  # evaluate.py: detection rates over the radius, FLIC's measure
     multi_person: bool = False  # predictions are all people of a picture, in a .json as COCO's
 
@@ -171,6 +172,15 @@ class DataSet(abc.ABC):
         """
 
     # --- Evaluation.
+
+    def measure_more(self, pred_xy, truth_xy, visible) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Returns the measures of `more_rates`: {measure: (rate of each label in %, counts)}.
+
+        Args:
+            pred_xy, truth_xy: [n, k, 2], pixels of the picture.
+            visible: [n, k], 0 where unlabelled.
+        """
+        return {}
 
     def tables(self, found, joints_xy, people) -> list[Table]:
         """Returns the tables of publications on this data set, of predicted joints of annotated people.

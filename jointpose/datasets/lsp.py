@@ -18,6 +18,7 @@ distance between left shoulder and right hip.
 
 import contextlib
 import os
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ import numpy as np
 from jointpose.datasets import arrays, records
 from jointpose.datasets.base import PictureDataSet
 from jointpose.media.media_kinds import IMAGE_ENDINGS
-from jointpose.metrics.tables import pck_table, pcp_table
+from jointpose.metrics.key_points import pck, pcp
+from jointpose.metrics.tables import pck_table, pcp_table, sticks_of
 from jointpose.utils.errors import InputError
 from jointpose.utils.mat_files import load_mat
 from jointpose.vision.crops import HIDDEN, UNLABELLED, VISIBLE
@@ -66,6 +68,7 @@ LIMBS = (
 NORMALISER = ('lsho', 'rhip')
 # There are no head boxes: the length of this segment is the unit of PCKh, as it is deeppose_tf's.
 HEAD_SEGMENT = ('neck', 'head')
+STICKS = sticks_of(JOINTS)  # of PCP
 PARSE_TRAINING_PEOPLE = 100
 
 
@@ -79,6 +82,7 @@ class Lsp(PictureDataSet):
     normaliser = NORMALISER
     rate_name = 'PCK@0.2'
     hit_radius = 0.2
+    more_rates: Mapping[str, Sequence[str]] = {'pcp': tuple(STICKS), 'pckh': JOINTS}
     max_annotation_files = None
     tenth_is_test = False
 
@@ -91,13 +95,18 @@ class Lsp(PictureDataSet):
             splits[split] = records.concatenated([part[split] for part in parts])
         return root, splits
 
+    def measure_more(self, pred_xy, truth_xy, visible):
+        """Strict PCP@0.5 of the ten sticks and PCKh@0.5."""
+        strict, _, counts = pcp(pred_xy, truth_xy, visible, list(STICKS.values()))
+        head = head_length(truth_xy, visible)
+        return {'pcp': (strict, counts), 'pckh': pck(pred_xy, truth_xy, visible, head, 0.5)}
+
     def tables(self, found, joints_xy, people):
         visible = people['visible']
-        neck, head = map(JOINTS.index, HEAD_SEGMENT)
-        head_length = records.distance(joints_xy, visible, neck, head)
+        head = head_length(joints_xy, visible)
         return [
             pck_table(self, 'PCK', people['unit'], found, joints_xy, visible),
-            pck_table(self, 'PCKh', head_length, found, joints_xy, visible),
+            pck_table(self, 'PCKh', head, found, joints_xy, visible),
             pcp_table(self, found, joints_xy, visible),
         ]
 
@@ -113,6 +122,12 @@ class Lsp(PictureDataSet):
         path = os.path.join(folder, 'joints.mat')
         synthetic.save_mat(path, {'joints': np.stack(people).transpose(2, 1, 0)})
         return [path], [images]
+
+
+def head_length(joints_xy, visible) -> np.ndarray:
+    """Lengths of the head segments of people [n, 14, 2]: float64 [n], NaN where unlabelled."""
+    neck, head = map(JOINTS.index, HEAD_SEGMENT)
+    return records.distance(joints_xy, visible, neck, head)
 
 
 class Points(NamedTuple):

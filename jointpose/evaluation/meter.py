@@ -1,6 +1,7 @@
 """Means over the samples of an epoch, or over the test people: each output's loss, and its rate for each joint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -8,8 +9,11 @@ from jointpose.evaluation.pose import Pose
 from jointpose.metrics.key_points import match_people, pck
 from jointpose.vision.affine import transform_points
 
-Rates = dict[str, np.ndarray]  # {output: rate of each joint [k] in %}
+Rates = dict[str, np.ndarray]  # {output: rate of each label in %}
+Measured = dict[str, tuple[Rates, np.ndarray]]  # {measure: (rates, how many people each is of)}
 Decode = Callable[[np.ndarray], list[list[Pose]]]  # output [n, ...] -> the people of each sample
+
+RATE = 'rate'  # the measure that every system has: the rate of each joint
 
 
 class Meter:
@@ -19,28 +23,33 @@ class Meter:
         self,
         joints: Sequence[str],
         names: Sequence[str],
-        measure: Callable[..., tuple[Rates, np.ndarray]],
+        measure: Callable[..., Measured],
         sums: dict | None = None,
         uncounted: Sequence[str] = (),
+        more: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ):
         """Begins with an earlier meter's sums, or without any.
 
-        joints: names of the k joints. names: names of the outputs. measure: (outputs {name: [b,
-        ...]}, facts of the batch) -> rates, and of how many people each
-            joint's rates are, [k].
+        joints: names of the k joints.
+        names: names of the outputs.
+        measure: (outputs {name: [b, ...]}, facts of the batch) -> the rates of RATE, whose labels
+            are the joints, and of `more`.
         sums: an earlier meter's `state()`.
         uncounted: joints that the mean over the joints leaves out.
+        more: {further measure: its labels}.
         """
-        self.joints = joints
         self.names = tuple(names)
         self.measure = measure
+        self.labels = {RATE: joints, **more}
         self.counted = [joint not in uncounted for joint in joints]
-        zeros = {'n': 0, 'counts': [0] * len(joints)}
-        for name in names:
-            zeros[f'loss_{name}'] = 0
-        for name in names:
-            zeros[f'rate_{name}'] = [0] * len(joints)
-        self.sums = {name: np.array((sums or zeros)[name], np.float64) for name in zeros}
+        zeros = {'n': 0, **{f'loss_{name}': 0 for name in names}}
+        for measured, labels in self.labels.items():
+            zeros[counts_of(measured)] = [0] * len(labels)
+            for name in names:
+                zeros[f'{measured}_{name}'] = [0] * len(labels)
+        # A checkpoint from before a measure existed has no sums of it.
+        former = {**zeros, **(sums or {})}
+        self.sums = {name: np.array(value, np.float64) for name, value in former.items()}
 
     def add(self, losses: dict[str, float], outputs: dict[str, np.ndarray], facts) -> None:
         """Adds a batch of b samples.
@@ -48,12 +57,15 @@ class Meter:
         losses: {output: mean loss}.  outputs: {output: [b, ...]}.  facts: the batch without images.
         """
         n = len(facts.rows)
-        rates, counts = self.measure(outputs, facts)
         self.sums['n'] = self.sums['n'] + n
-        self.sums['counts'] = self.sums['counts'] + counts
         for name in self.names:
             self.sums[f'loss_{name}'] = self.sums[f'loss_{name}'] + n * losses[name]
-            self.sums[f'rate_{name}'] = self.sums[f'rate_{name}'] + counts * rates[name]
+        for measured, (rates, counts) in self.measure(outputs, facts).items():
+            key = counts_of(measured)
+            self.sums[key] = self.sums[key] + counts
+            for name in self.names:
+                key = f'{measured}_{name}'
+                self.sums[key] = self.sums[key] + counts * rates[name]
 
     def state(self) -> dict:
         """Returns the sums as JSON can hold them."""
@@ -63,41 +75,67 @@ class Meter:
         """Returns the means so far.
 
         They are {'loss_NAME': float, 'rate_NAME': mean over joints, 'joints_NAME': {joint: rate}}
-        of each output; NaN where there were no people, or no finite step in the epoch.
+        of each output, and of each further measure {'MEASURE_NAME': mean over its labels,
+        'MEASURE_each_NAME': {label: rate}}; NaN where there were no people, or no finite step in
+        the epoch.
         """
-        n = self.sums['n']
-        counts = self.sums['counts']
         result = {}
         with np.errstate(invalid='ignore'):
             for name in self.names:
-                result[f'loss_{name}'] = float(self.sums[f'loss_{name}'] / n)
-            for name in self.names:
-                rates = self.sums[f'rate_{name}'] / counts
-                counted = rates[self.counted & (counts > 0)]
-                result[f'rate_{name}'] = float(counted.mean()) if len(counted) else float('nan')
-                result[f'joints_{name}'] = dict(zip(self.joints, rates.tolist()))
+                result[f'loss_{name}'] = float(self.sums[f'loss_{name}'] / self.sums['n'])
+            for measured, labels in self.labels.items():
+                each = 'joints' if measured == RATE else f'{measured}_each'
+                for name in self.names:
+                    rates = self.sums[f'{measured}_{name}'] / self.sums[counts_of(measured)]
+                    result[f'{measured}_{name}'] = self._mean(measured, rates)
+                    result[f'{each}_{name}'] = dict(zip(labels, rates.tolist()))
         return result
+
+    def _mean(self, measured, rates):
+        """The mean rate over the labels of a measure that are counted."""
+        is_counted = self.sums[counts_of(measured)] > 0
+        if measured == RATE:
+            is_counted &= self.counted
+        counted = rates[is_counted]
+        return float(counted.mean()) if len(counted) else float('nan')
+
+
+def counts_of(measured: str) -> str:
+    """The name of a measure's counts among the sums."""
+    return 'counts' if measured == RATE else f'counts_{measured}'
 
 
 def of_joints(data_set, names: Sequence[str], decode: Decode, sums: dict | None = None) -> Meter:
-    """Returns a Meter of the rate that a data set is measured by, for systems that find one person a sample."""
+    """Returns a Meter of the rate that a data set is measured by, for systems that find one person a sample.
+
+    The data set's further measures (DataSet.more_rates) are added.
+    """
 
     def measure(outputs, facts):
         k = len(data_set.joints)
         truth_xy = to_picture(facts.back, facts.joints_xy[:, :k])
-        rates = {}
+        visible = facts.visible[:, :k]
+        measured = {}
         for name, output in outputs.items():
-            found_xy = np.stack([people[0].joints_xy for people in decode(output)])
-            rates[name], counts = pck(
-                to_picture(facts.back, found_xy),
-                truth_xy,
-                facts.visible[:, :k],
-                facts.unit,
-                data_set.hit_radius,
-            )
-        return rates, counts
+            crop_xy = np.stack([people[0].joints_xy for people in decode(output)])
+            found_xy = to_picture(facts.back, crop_xy)
+            of_output = {
+                RATE: pck(found_xy, truth_xy, visible, facts.unit, data_set.hit_radius),
+                **data_set.measure_more(found_xy, truth_xy, visible),
+            }
+            for key, (rates, counts) in of_output.items():
+                of_outputs, _ = measured.setdefault(key, ({}, counts))
+                of_outputs[name] = rates
+        return measured
 
-    return Meter(data_set.joints, names, measure, sums, data_set.uncounted_joints)
+    return Meter(
+        data_set.joints,
+        names,
+        measure,
+        sums,
+        data_set.uncounted_joints,
+        data_set.more_rates,
+    )
 
 
 def of_people(data_set, names: Sequence[str], decode: Decode, sums: dict | None = None) -> Meter:
@@ -128,7 +166,7 @@ def of_people(data_set, names: Sequence[str], decode: Decode, sums: dict | None 
                 facts.unit.ravel(),
                 data_set.hit_radius,
             )
-        return rates, counts
+        return {RATE: (rates, counts)}
 
     return Meter(data_set.joints, names, measure, sums, data_set.uncounted_joints)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from jointpose.metrics.key_points import pck, pcp
+from jointpose.metrics.key_points import Stick, pck, pcp
 from jointpose.utils.tables import markdown
 
 KINDS = {
@@ -119,11 +119,7 @@ def average(values, weights) -> float:
 
 def pcp_table(skeleton: Skeleton, found, joints_xy, visible) -> Table:
     """Returns the table of strict and relaxed PCP@0.5; arguments as of `pck_table`."""
-    sticks = []
-    for part in PARTS.values():
-        for stick in part:
-            ends = [tuple(skeleton.joints.index(joint) for joint in end) for end in stick]
-            sticks.append(tuple(ends))
+    sticks = list(sticks_of(skeleton.joints).values())
     n_sticks = [len(part) for part in PARTS.values()]
     first = np.cumsum([0, *n_sticks])[:-1]
 
@@ -136,6 +132,17 @@ def pcp_table(skeleton: Skeleton, found, joints_xy, visible) -> Table:
             of_parts = np.add.reduceat(rates, first) / n_sticks
             columns.append([*of_parts, rates.mean()])
     return Table('PCP', header, table_rows([*PARTS, 'total'], columns))
+
+
+def sticks_of(joints: Sequence[str]) -> dict[str, Stick]:
+    """Returns the sticks of PARTS in a skeleton: {name: its two ends}."""
+    sticks = {}
+    for part, of_part in PARTS.items():
+        sides = ('left ', 'right ') if len(of_part) > 1 else ('',)
+        for side, stick in zip(sides, of_part):
+            first, last = (tuple(map(joints.index, end)) for end in stick)
+            sticks[side + part] = (first, last)
+    return sticks
 
 
 def table_rows(labels, columns) -> list[list[str]]:

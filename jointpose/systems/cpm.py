@@ -22,7 +22,7 @@ interface.
 
 import numpy as np
 
-from jointpose.evaluation.meter import Meter
+from jointpose.evaluation.meter import RATE, Meter
 from jointpose.evaluation.pose import pose
 from jointpose.metrics.key_points import pck
 from jointpose.nn import layers, peaks, test_time_augmentation
@@ -268,7 +268,7 @@ class CPM(System):
                 joints_xy = np.stack([poses[0].joints_xy for poses in self.decode(maps)])
                 units = np.ones(len(joints_xy))
                 rates[name], counts = pck(joints_xy, truth, visible, units, RADIUS)
-            return rates, counts
+            return {RATE: (rates, counts)}
 
         return Meter(self.joints, names, measure, sums)
 

@@ -70,17 +70,29 @@ def header_line(titles: Iterable[str]) -> str:
 def epoch_line(epoch: int, means: dict, img_per_s: float, eta: float | None) -> str:
     """The reference's figures in fixed width; rates in %, the outputs in their order.
 
+    Where the data set has limbs for them, PCP and PCKh of the test people are added.
+
     Args:
         means: {'train' or 'test': Meter.means()}.
         eta: seconds to the end of the training, if known.
     """
-    outputs = [name.removeprefix('rate_') for name in means['test'] if name.startswith('rate_')]
+    test = means['test']
+    outputs = [name.removeprefix('rate_') for name in test if name.startswith('rate_')]
     figures = []
     for name, short, digits in (('rate', 'dr', 2), ('loss', 'loss', 3)):
         for split in ('test', 'train'):
             values = [f'{means[split][f"{name}_{output}"]:6.{digits}f}' for output in outputs]
             figures.append(f'{split}_{short} ' + ' '.join(values))
+    for measure in further_measures(test, outputs[0]):
+        values = [f'{test[f"{measure}_{output}"]:6.2f}' for output in outputs]
+        figures.append(f'test_{measure} ' + ' '.join(values))
     return f'Epoch {epoch:3d}  {"  ".join(figures)}  {img_per_s:6.2f} img/s  ETA {duration(eta)}'
+
+
+def further_measures(means: dict, output: str) -> list[str]:
+    """Names of the measures of an output in Meter.means() that only some data sets have."""
+    end = f'_each_{output}'
+    return [name.removesuffix(end) for name in means if name.endswith(end)]
 
 
 def duration(seconds: float | None) -> str:

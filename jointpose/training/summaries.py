@@ -15,8 +15,11 @@ train_iter:
 train and test:
     main/det_rate_pd, .._sm      detection rate at radius 10, %, mean over the joints
     rate_pd/JOINT, rate_sm/..    the same of each joint
+    main/pcp_NAME, main/pckh_NAME, pcp_NAME/STICK, pckh_NAME/JOINT
+                                 LSP, systems that crop a person: strict PCP@0.5 and PCKh@0.5, %
     person_K/target, pd, sm      image, 360x240: all joints' maps over the frame, a colour each,
-                                 most opaque at the peak
+                                 most opaque at the peak; of a system without maps: the crop with
+                                 the annotated and the predicted skeleton
 train:
     network/conv1_BANK_filters   image, 240x240: the first filters in colour, grey is 0
     priors/JOINT_given_CONDJOINT
@@ -56,7 +59,15 @@ from jointpose.nn.layers import AVERAGE_SUFFIX
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches
 from jointpose.training.event_files import EventFiles
-from jointpose.training.summary_values import Value, describe, overlays, picture, scalar
+from jointpose.training.run_log import further_measures
+from jointpose.training.summary_values import (
+    Value,
+    describe,
+    overlays,
+    picture,
+    scalar,
+    skeletons,
+)
 
 N_PEOPLE = 4  # of each split, but no more than a batch
 
@@ -119,7 +130,7 @@ class Writer:
         self.events.close()
 
     def _people_values(self, session, people):
-        """Overlays, and activations."""
+        """Overlays or skeletons, and activations."""
         networks = self.graph.evaluation.inference.networks
         layers = {}
         if self.details:
@@ -129,10 +140,13 @@ class Writer:
         activations, maps = session.run([layers, self.outputs], feed)
         for name, parts in activations.items():
             yield from describe(f'more/{name}/activation', np.concatenate(parts))
-        shown = self.system.score_maps(people.targets, maps)
-        yield from overlays(
-            people.images, shown, self.joints, self.details, self.system.dataset.side
-        )
+        body = self.system.dataset
+        if self.system.has_maps:
+            shown = self.system.score_maps(people.targets, maps)
+            yield from overlays(people.images, shown, self.joints, self.details, body.side)
+        else:
+            found = {name: self.system.decode(output) for name, output in maps.items()}
+            yield from skeletons(people, found, body)
 
     def _variable_values(self, session):
         """Of variables, but not the optimiser's; some also as images."""
@@ -183,3 +197,7 @@ def main_values(means: dict, outputs: Iterable[str]) -> Iterator[Value]:
         yield scalar(f'main/det_rate_{name}', means[f'rate_{name}'])
         for joint, rate in means[f'joints_{name}'].items():
             yield scalar(f'rate_{name}/{joint}', rate)
+        for measure in further_measures(means, name):
+            yield scalar(f'main/{measure}_{name}', means[f'{measure}_{name}'])
+            for label, rate in means[f'{measure}_each_{name}'].items():
+                yield scalar(f'{measure}_{name}/{label}', rate)

@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 
 from jointpose.nn.tf1 import tf
+from jointpose.vision.drawing import draw_skeleton
 from jointpose.vision.map_images import map_titles, overlay_maps
 
 Value = tf.Summary.Value
 
 N_BINS = 60  # of a histogram
+LIMB_WIDTH = 2  # of skeletons, pixels
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 85)
 
 
@@ -76,6 +78,27 @@ def overlays(
                 for i, title in enumerate(titles):
                     alone = overlay_maps(image, person_maps, titles, [i], side)
                     yield picture(f'more/person_{person}/{title}_{name}', alone, '.jpg', JPEG)
+
+
+def skeletons(people, found: dict, body) -> Iterator[Value]:
+    """The annotated and the predicted skeletons on the images of systems without maps.
+
+    Args:
+        people: a Batch of samples of one person each.
+        found: {output: Poses of each sample}, in pixels of its image.
+        body: the data set, of which joints and limbs are used.
+    """
+    k = len(body.joints)
+    for i, image in enumerate(people.images):
+        truth = draw_skeleton(
+            image, people.joints_xy[i, :k], body, LIMB_WIDTH, visible=people.visible[i, :k]
+        )
+        yield picture(f'person_{i}/target', truth, '.jpg', JPEG)
+        for name, of_samples in found.items():
+            drawn = image
+            for pose in of_samples[i]:
+                drawn = draw_skeleton(drawn, pose.joints_xy, body, LIMB_WIDTH)
+            yield picture(f'person_{i}/{name}', drawn, '.jpg', JPEG)
 
 
 def picture(

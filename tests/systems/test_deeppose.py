@@ -1,17 +1,26 @@
 """DeepPose: AlexNet's tables, loss and joints against NumPy, another program's weights, the parts' learning rates."""
 
 import itertools
+import json
+import os
+import sys
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from people import eight_people, somebody
+from scipy.io import loadmat
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from jointpose import datasets, main, run_options
+from jointpose import data, datasets, main, run_options, systems
+from jointpose.datasets import lsp
+from jointpose.inference import inputs
 from jointpose.nn import import_weights
 from jointpose.nn.tf1 import tf
 from jointpose.systems import deeppose
 from jointpose.training import batches, towers
+from jointpose.utils.errors import InputError
 from jointpose.vision.affine import transform_points
 
 SIDE, K = 227, 14
@@ -244,6 +253,98 @@ def test_crops_have_the_published_extensions(dataset, least, most):
         image, person, np.random.default_rng(0)
     )
     np.testing.assert_allclose(np.diag(plain.to_image) * SIDE / sides, most, rtol=1e-5)
+
+
+@pytest.mark.parametrize('extension', [1.0, 1.6])
+def test_test_crops_have_the_extension_asked_for(extension):
+    """Of either axis; without augmentation, training keeps its own."""
+    image, person = somebody()
+    system = deeppose.DeepPose(settings('--extension', str(extension)))
+    sides = np.ptp(person.joints_xy, axis=0)  # all labelled
+    for sample, expected in (
+        (system.test_sample(image, person), extension),
+        (system.training_sample(image, person, np.random.default_rng(0)), 2.0),
+    ):
+        ratio = np.diag(sample.to_image) * SIDE / sides
+        np.testing.assert_allclose(ratio, expected, rtol=1e-5)
+
+
+def test_flip_test_is_the_mean_with_the_joints_of_the_mirror_image(tf_graph):
+    """By loops; and perfect outputs of both views are the person's joints."""
+    system = deeppose.DeepPose(settings('--flip_average'))
+    found = np.random.default_rng(0).normal(0, 0.3, (6, K, 2)).astype(np.float32)
+    names = lsp.JOINTS
+    expected = np.empty((3, K, 2))
+    for i, joint in np.ndindex(3, K):
+        name = names[joint]
+        other = names.index({'l': 'r', 'r': 'l'}.get(name[0], name[0]) + name[1:])
+        x, y = found[2 * i + 1, other]
+        expected[i, joint] = (found[2 * i, joint] + (-x, y)) / 2
+    image, person = somebody()
+    views = system.views(image, person)
+    assert len(views) == system.n_views == 2
+    perfect = batches.collate(system, [0, 0], [1, 1], views).targets['joints']
+    with tf_graph() as session:
+        got, merged = session.run([system.merge_views(tf.constant(x)) for x in (found, perfect)])
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    ((pose,),) = system.decode(merged)
+    in_picture = transform_points(views[0].to_image, pose.joints_xy)
+    np.testing.assert_allclose(in_picture, person.joints_xy, atol=1e-3)
+
+
+def test_overlay_is_refused_before_anything_is_written(tmp_path):
+    """A regression has no heat maps; the other systems have."""
+    cv2.imwrite(str(tmp_path / 'someone.png'), somebody()[0])
+    options = SimpleNamespace(
+        overlay=True, predict=[str(tmp_path / 'someone.png')], out=str(tmp_path / 'out'), torso=None
+    )
+    with pytest.raises(InputError, match='--overlay: deeppose has no heat maps'):
+        inputs.find_sources(options, deeppose.DeepPose(settings()))
+    assert not os.path.exists(options.out)
+    for name in set(systems.names()) - {'deeppose'}:
+        assert len(inputs.find_sources(options, systems.load(name)(None))) == 1
+    options.overlay = False
+    assert len(inputs.find_sources(options, deeppose.DeepPose(settings()))) == 1
+
+
+def test_lsp_s_parts_in_log_and_tensorboard(tmp_path, monkeypatch, capsys):
+    """The logged PCP is that of the final table; skeletons are shown; other crops give other joints."""
+    monkeypatch.chdir(tmp_path)
+    run(data, '--dataset', 'lsp', '--synthetic', '12')
+    train = '--train --system deeppose --width 2 --batch_size 3 --n_epochs 1 --run small'
+    run(main, *train.split(), '--optimizer', 'adam', '--lr', '0.01')
+    printed = capsys.readouterr().out
+    with open('models_ex/small/log.jsonl', encoding='utf-8') as file:
+        test = json.loads(file.readline())['test']
+    (total,) = (line for line in printed.splitlines() if line.startswith('| total'))
+    assert float(total.split('|')[2]) == pytest.approx(test['pcp_deeppose'], abs=0.051)
+    assert (
+        f'test_pcp {test["pcp_deeppose"]:6.2f}  test_pckh {test["pckh_deeppose"]:6.2f}' in printed
+    )
+    assert len(test['pcp_each_deeppose']) == 10 and len(test['pckh_each_deeppose']) == K
+
+    events = EventAccumulator('tb/small/test').Reload()
+    assert events.Scalars('main/pcp_deeppose')[0].value == pytest.approx(test['pcp_deeppose'])
+    assert {'main/pckh_deeppose', 'pcp_deeppose/torso'} <= set(events.Tags()['scalars'])
+    assert {'person_0/target', 'person_0/deeppose'} <= set(events.Tags()['images'])
+    shown = [events.Images(f'person_0/{name}')[0] for name in ('target', 'deeppose')]
+    assert shown[0].height == SIDE and shown[0] != shown[1]
+
+    found = {}
+    for words in ('', '--extension 1.2', '--flip_average'):
+        run(main, '--restore', *words.split())
+        stored = loadmat('predictions.mat')
+        found[words] = stored['lsp_pred_deeppose']
+        assert stored['found_with'].tolist() == ([words] if words else [])
+    for other in ('--extension 1.2', '--flip_average'):
+        assert np.abs(found[other] - found['']).max() > 0.1
+
+
+def run(script, *arguments):
+    """A script's main with these arguments, in a graph of its own."""
+    with pytest.MonkeyPatch.context() as patch, tf.Graph().as_default():
+        patch.setattr(sys, 'argv', [script.__name__, *arguments])
+        assert not script.main()
 
 
 # --- learning rates, another program's weights --------------------------------------------------------------------

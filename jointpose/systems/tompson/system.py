@@ -18,7 +18,7 @@ import numpy as np
 from jointpose import model, pairwise_distr, spatial_model
 from jointpose.datasets import flic
 from jointpose.datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH
-from jointpose.evaluation.meter import Meter
+from jointpose.evaluation.meter import RATE, Meter
 from jointpose.evaluation.pose import pose
 from jointpose.metrics.key_points import detection_rate, normalised_errors
 from jointpose.nn import layers, peaks, test_time_augmentation
@@ -333,7 +333,7 @@ class Tompson(System):
 
         def measure(outputs, facts):
             counts = (facts.visible[:, :N_JOINTS] > 0).sum(axis=0)
-            return self.rates(outputs, facts.joints_xy), counts
+            return {RATE: (self.rates(outputs, facts.joints_xy), counts)}
 
         return Meter(JOINTS, names, measure, sums)
 
