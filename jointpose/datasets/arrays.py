@@ -278,14 +278,17 @@ def by_picture(split: Split, max_people: int) -> Split:
 
     All fields of people begin with an axis of `max_people` people, padded with people without
     visible joints; the field `rows` is their rows in the arrays.  If a picture has more people, the
-    smallest are left out; groups always are.
+    smallest are left out, groups and people without joints first.
 
-    Pictures without people are kept in the test split only: there is nothing to learn from them.
+    Pictures without people, or with groups only, are kept in the test split only: there is nothing to learn from them.
     """
     images, files = whole_pictures(split)
     members = _members(split.people, len(files), max_people)
     is_test = split.split == 'test'
-    chosen = np.array([i for i, rows in enumerate(members) if rows or is_test], int)
+    is_person = ~split.people['crowd']
+    chosen = np.array(
+        [i for i, rows in enumerate(members) if is_person[rows].any() or is_test], int
+    )
 
     k = split.joints.shape[1]
     joints = np.zeros((len(chosen), max_people, k, 2), np.float32)
@@ -304,12 +307,15 @@ def by_picture(split: Split, max_people: int) -> Split:
 
 
 def _members(people, n_pictures, max_people):
-    """The rows of up to max_people people of each picture, the labelled and large ones first."""
+    """The rows of up to max_people people of each picture, the labelled and large ones first.
+
+    Groups come last.
+    """
     members = [[] for _ in range(n_pictures)]
     is_labelled = people['visible'].any(axis=1)
-    for row in np.lexsort((-people['area'], ~is_labelled)):
+    for row in np.lexsort((-people['area'], ~is_labelled, people['crowd'])):
         of_picture = members[people['picture'][row]]
-        if not people['crowd'][row] and len(of_picture) < max_people:
+        if len(of_picture) < max_people:
             of_picture.append(row)
     return members
 

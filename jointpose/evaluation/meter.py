@@ -54,12 +54,15 @@ class Meter:
     def add(self, losses: dict[str, float], outputs: dict[str, np.ndarray], facts) -> None:
         """Adds a batch of b samples.
 
-        losses: {output: mean loss}.  outputs: {output: [b, ...]}.  facts: the batch without images.
+        losses: {output: mean loss}, and perhaps others by their names.
+        outputs: {output: [b, ...]}.
+        facts: the batch without images.
         """
         n = len(facts.rows)
         self.sums['n'] = self.sums['n'] + n
-        for name in self.names:
-            self.sums[f'loss_{name}'] = self.sums[f'loss_{name}'] + n * losses[name]
+        for name, loss in losses.items():
+            key = f'loss_{name}'
+            self.sums[key] = self.sums.get(key, 0.0) + n * np.float64(loss)
         for measured, (rates, counts) in self.measure(outputs, facts).items():
             key = counts_of(measured)
             self.sums[key] = self.sums[key] + counts
@@ -74,15 +77,16 @@ class Meter:
     def means(self) -> dict:
         """Returns the means so far.
 
-        They are {'loss_NAME': float, 'rate_NAME': mean over joints, 'joints_NAME': {joint: rate}}
-        of each output, and of each further measure {'MEASURE_NAME': mean over its labels,
+        They are {'loss_NAME': float} of each loss, {'rate_NAME': mean over joints, 'joints_NAME':
+        {joint: rate}} of each output, and of each further measure {'MEASURE_NAME': mean over its labels,
         'MEASURE_each_NAME': {label: rate}}; NaN where there were no people, or no finite step in
         the epoch.
         """
         result = {}
         with np.errstate(invalid='ignore'):
-            for name in self.names:
-                result[f'loss_{name}'] = float(self.sums[f'loss_{name}'] / self.sums['n'])
+            for name, total in self.sums.items():
+                if name.startswith('loss_'):
+                    result[name] = float(total / self.sums['n'])
             for measured, labels in self.labels.items():
                 each = 'joints' if measured == RATE else f'{measured}_each'
                 for name in self.names:

@@ -117,6 +117,11 @@ class System(abc.ABC):
         return len(self.dataset.points)
 
     @property
+    def n_sample_points(self) -> int:
+        """Number of points of a person in a Sample: those of the arrays, and perhaps more."""
+        return self.n_points
+
+    @property
     @abc.abstractmethod
     def input_size(self) -> tuple[int, int]:
         """(height, width) of the network's input, pixels."""
@@ -203,11 +208,14 @@ class System(abc.ABC):
 
     @abc.abstractmethod
     def losses(self, network: Network, targets: Tensors) -> Tensors:
-        """{output: loss of each sample [b]}."""
+        """{output: loss of each sample [b]}.
+
+        Losses by other names, say parts of these, are logged, but not trained on.
+        """
 
     def total_loss(self, losses: Tensors) -> Tensor:
         """What training minimises, []: of the means over the batch, {output: []}."""
-        return ordered_sum(list(losses.values()))
+        return ordered_sum([loss for name, loss in losses.items() if name in self.OUTPUTS])
 
     def is_trainable(self, name: str) -> bool:
         """Whether training changes the variable of this name."""

@@ -9,14 +9,16 @@ of these has no label or is not among the joints.  The target confidence is the 
 around the roots, as wide as the people are large.  A joint's displacement is relative to its
 parent: from the root to nose, shoulders and hips, from there to eyes, elbows and knees, from these
 to ears, wrists and ankles (the hierarchical representation); joints by other names are relative to
-the root.  A joint's target covers the cells within TAU of the parent, from the cell to the joint,
-in units of Z cells, and is the mean where the neighbourhoods of several people overlap; there is
-none if the parent or the joint has no label.  The loss is the squared difference of the confidence
-plus BETA times the absolute difference of the displacements, both summed over the cells.
+the root.  Where the parent has no label, it is relative to the nearest ancestor with one, at last
+the root.  Its target covers the cells within TAU of that joint, from the cell to the joint, in
+units of Z cells, and is the mean where the neighbourhoods of several people overlap.  The loss is
+the squared difference of the confidence plus BETA times the absolute difference of the
+displacements, both summed over the cells.  Within the boxes of groups and of people without key
+points the confidence has no target: it counts there only as far as somebody else's root is near.
 
 A person is detected at each peak of the confidence of at least --threshold; the joints follow along
-the hierarchy, each displacement read in the cell nearest to the parent.  systems/base.py describes
-the interface.
+the hierarchy, each displacement read in the cell nearest to the parent as it was found.
+systems/base.py describes the interface.
 """
 
 import numpy as np
@@ -46,6 +48,7 @@ TAU = 7**0.5
 ROOT_DEVIATION = 0.1
 MIN_ROOT_DEVIATION = 1  # cells
 BETA = 0.01  # weight of the displacements in the loss
+CORNERS = 4  # of a person's box, which follow the joints in a sample
 NMS_DISTANCE = 2  # cells along each axis from a root within which there is no other
 TORSO = ('lsho', 'rsho', 'lhip', 'rhip')
 PARENTS = {
@@ -106,6 +109,10 @@ class SPM(System):
         return SIDE, SIDE
 
     @property
+    def n_sample_points(self):
+        return self.n_points + CORNERS
+
+    @property
     def n_views(self):
         return 2 if self.options.flip_average else 1
 
@@ -115,12 +122,24 @@ class SPM(System):
     # --- samples --------------------------------------------------------------------------------
 
     def frame(self, image, people, *moves, mirrored=False):
-        """The Sample of a whole picture, moved within the frame by matrices [2, 3]."""
+        """The Sample of a whole picture, moved within the frame by matrices [2, 3].
+
+        The people's last points are the corners of their boxes, labelled if the person is to be
+        ignored: a group, or without key points.
+        """
         matrix, _ = crops.letterbox(*image.shape[1::-1], (SIDE, SIDE))
         if mirrored:
             moves = (affine.mirror((SIDE, SIDE)), *moves)
+        matrix = affine.compose(matrix, *moves)
         flip = self.dataset.flip if mirrored else None
-        return crops.crop_person(image, people, affine.compose(matrix, *moves), (SIDE, SIDE), flip)
+        sample = crops.crop_person(image, people, matrix, (SIDE, SIDE), flip)
+        corners_xy = affine.transform_points(matrix, corners_of(people.box))
+        has_box = np.all(people.box[:, 2:] > people.box[:, :2], axis=1)
+        ignored = has_box & ~people.visible.any(axis=1)
+        return sample._replace(
+            joints_xy=np.concatenate([sample.joints_xy, corners_xy], axis=1),
+            visible=np.concatenate([sample.visible, np.repeat(ignored[:, None], CORNERS, 1)], 1),
+        )
 
     def training_sample(self, image, person, rng):
         """With --data_augm mirrored, rotated, scaled and shifted at random."""
@@ -144,10 +163,11 @@ class SPM(System):
         return [self.frame(image, person, mirrored=mirrored) for mirrored in sides]
 
     def encode(self, joints_xy, visible):
-        """Joints [n, P, k, 2], visibility [n, P, k] -> maps.
+        """Points [n, P, n_sample_points, 2], visibility [n, P, n_sample_points] -> maps.
 
-        confidence [n, 96, 96, 1], displacements [n, 96, 96, 2k] of each joint in x and y, and a
-        mask of the cells that have these, `wanted` [n, 96, 96, k].
+        confidence [n, 96, 96, 1], displacements [n, 96, 96, 2k] of each joint in x and y, a mask of
+        the cells that have these, `wanted` [n, 96, 96, k], and the `weights` [n, 96, 96, 1] of the
+        confidence in the loss.
         """
         k = len(self.joints)
         samples = [
@@ -155,14 +175,25 @@ class SPM(System):
         ]
         confidence, displacements, counts = (np.stack(maps) for maps in zip(*samples))
         displacements /= np.repeat(np.maximum(counts, 1), 2, axis=-1)
-        wanted = (counts > 0).astype(np.float32)
-        return {'confidence': confidence, 'displacements': displacements, 'wanted': wanted}
+        corners = slice(self.n_points, None)
+        is_ignored = np.stack(
+            [
+                ignored_cells(*people)
+                for people in zip(joints_xy[:, :, corners], visible[:, :, corners])
+            ]
+        )
+        return {
+            'confidence': confidence,
+            'displacements': displacements,
+            'wanted': (counts > 0).astype(np.float32),
+            'weights': np.where(is_ignored[..., None], confidence, np.float32(1)),
+        }
 
     def encode_sample(self, joints_xy, visible):
         """The maps of one picture's people; displacements are sums over the people in `counts`."""
         k = len(self.joints)
         maps = [np.zeros((CELLS, CELLS, channels), np.float32) for channels in (1, 2 * k, k)]
-        for xy, labelled in zip(joints_xy / STRIDE - 0.5, visible > 0):
+        for xy, labelled in zip(to_cells(joints_xy), visible > 0):
             if labelled.any():
                 add_person(*maps, xy, labelled, self.joints)
         return maps
@@ -173,6 +204,7 @@ class SPM(System):
             'confidence': (CELLS, CELLS, 1),
             'displacements': (CELLS, CELLS, 2 * k),
             'wanted': (CELLS, CELLS, k),
+            'weights': (CELLS, CELLS, 1),
         }
 
     # --- graph ----------------------------------------------------------------------------------
@@ -192,14 +224,20 @@ class SPM(System):
         return Network({'spm': output}, shown, make.statistics)
 
     def losses(self, network, targets):
-        """Squared difference of the confidence + BETA * absolute difference of the displacements."""
+        """Squared difference of the confidence + BETA * absolute difference of the displacements.
+
+        spm_root and spm_displacements are these two summands.
+        """
         output = network.outputs['spm']
-        squared = tf.square(output[..., :1] - targets['confidence'])
+        squared = tf.square(output[..., :1] - targets['confidence']) * targets['weights']
         absolute = tf.abs(output[..., 1:] - targets['displacements'])
         absolute *= tf.repeat(targets['wanted'], 2, axis=-1)
-        axes = [1, 2, 3]
+        root = tf.reduce_sum(squared, axis=[1, 2, 3])
+        displacements = BETA * tf.reduce_sum(absolute, axis=[1, 2, 3])
         return {
-            'spm': tf.reduce_sum(squared, axis=axes) + BETA * tf.reduce_sum(absolute, axis=axes)
+            'spm_root': root,
+            'spm_displacements': displacements,
+            'spm': root + displacements,
         }
 
     def merge_views(self, output):
@@ -252,6 +290,13 @@ def parents_of(joints):
     ]
 
 
+def nearest_labelled(parents, joint, labelled):
+    """Index of the nearest labelled joint among a joint and its ancestors; -1: the root."""
+    while joint >= 0 and not labelled[joint]:
+        joint = parents[joint]
+    return joint
+
+
 def parents_first(parents):
     """The joints' indices, parents before their children."""
 
@@ -264,16 +309,42 @@ def parents_first(parents):
 # --- targets --------------------------------------------------------------------------------------
 
 
+def to_cells(xy):
+    """Points in pixels of the frame -> in cells of its maps, whose centres are whole numbers."""
+    return xy / STRIDE - 0.5
+
+
+def corners_of(boxes):
+    """Boxes x1, y1, x2, y2 [n, 4] -> their corners, in their order around the box, [n, 4, 2]."""
+    return boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]
+
+
+def ignored_cells(corners_xy, visible):
+    """Which cells of a picture lie in boxes to be ignored: bool [96, 96].
+
+    corners_xy: [P, 4, 2], pixels of the frame, where the boxes may be rotated; visible: [P, 4], 0
+    of people that are not to be ignored.
+    """
+    columns, rows = np.meshgrid(np.arange(CELLS), np.arange(CELLS))
+    is_ignored = np.zeros((CELLS, CELLS), bool)
+    for corners in to_cells(corners_xy)[visible.any(axis=1)]:
+        sides = []  # of each edge's line, where the cells are: all the same within
+        for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0)):
+            sides.append((x2 - x1) * (rows - y1) - (y2 - y1) * (columns - x1) > 0)
+        is_ignored |= np.all(sides, axis=0) | ~np.any(sides, axis=0)
+    return is_ignored
+
+
 def add_person(confidence, displacements, counts, xy, labelled, joints):
     """Adds one person to a picture's maps.  xy: [k, 2] cells; labelled: bool [k]."""
     root, extent = root_of(xy, labelled, joints)
     sigma = max(ROOT_DEVIATION * extent, MIN_ROOT_DEVIATION)
     gaussian = heatmaps.render_gaussians(root[None, None], (CELLS, CELLS), sigma)[0, :, :, 0]
     np.maximum(confidence[..., 0], gaussian, out=confidence[..., 0])
-    for joint, parent in enumerate(parents_of(joints)):
-        if not labelled[joint] or (parent >= 0 and not labelled[parent]):
-            continue
-        rows, columns = cells_within(TAU, root if parent < 0 else xy[parent])
+    parents = parents_of(joints)
+    for joint in np.flatnonzero(labelled):
+        ancestor = nearest_labelled(parents, parents[joint], labelled)
+        rows, columns = cells_within(TAU, root if ancestor < 0 else xy[ancestor])
         displacements[rows, columns, 2 * joint] += (xy[joint, 0] - columns) / Z
         displacements[rows, columns, 2 * joint + 1] += (xy[joint, 1] - rows) / Z
         counts[rows, columns, joint] += 1

@@ -45,7 +45,7 @@ def specification(system) -> Batch:
 
     targets = {name: spec(tf.float32, *shape) for name, shape in system.target_shapes().items()}
     people = () if system.MAX_PEOPLE is None else (system.MAX_PEOPLE,)
-    points = (*people, system.n_points)
+    points = (*people, system.n_sample_points)
     return Batch(
         rows=spec(tf.int32),
         images=spec(tf.uint8, *system.input_size, 3),

@@ -192,8 +192,10 @@ def tag_of(variable: tf.Variable) -> str:
 
 def main_values(means: dict, outputs: Iterable[str]) -> Iterator[Value]:
     """Losses and rates of one split; means: Meter.means()."""
+    for name, value in means.items():
+        if name.startswith('loss_'):
+            yield scalar(f'main/{name}', value)
     for name in outputs:
-        yield scalar(f'main/loss_{name}', means[f'loss_{name}'])
         yield scalar(f'main/det_rate_{name}', means[f'rate_{name}'])
         for joint, rate in means[f'joints_{name}'].items():
             yield scalar(f'rate_{name}/{joint}', rate)
