@@ -113,11 +113,24 @@ class PoseEstimator:
             for x, y, width, height in boxes_xy
         ]
 
+    def maps_without_people(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """(maps, matrix) as in FoundPerson, of a picture without people; None if it has none.
+
+        Only systems that take whole pictures have them.
+        """
+        if self.detect or self.system.MAX_PEOPLE is None:
+            return None
+        found = self._run(image, whole_image_person(self.system, image))
+        return self.system.maps_in_picture(self.output_name, *found)
+
     def _estimate(self, image, person):
         """The FoundPersons in a crop; several where the system takes whole pictures."""
+        return self.system.found_people(self.output_name, *self._run(image, person))
+
+    def _run(self, image, person):
+        """(prediction [1, ...], matrix [2, 3] from decode's pixels to the picture's) of a Person."""
         views = self.system.views(image, person)
         n = len(views)
         batch = batches.collate(self.system, [0] * n, [person.norm_length] * n, views, False)
         outputs, _, back = self.run(batches.feed(self.graph.evaluation.batch, batch), True)
-        output = outputs[self.output_name]
-        return self.system.found_people(self.output_name, output, back[0])
+        return outputs[self.output_name], back[0]

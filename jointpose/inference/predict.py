@@ -15,7 +15,8 @@ Written into OUT:
     NAME_pose.jpg       the picture with each person's skeleton, number and score, and a cross at
                         the torso; joints are named and scored unless the person is small; dashed:
                         low_score
-    NAME_maps.jpg       with --overlay: each joint's heat map over the picture
+    NAME_maps.jpg       with --overlay: each joint's heat map over the picture; of spm the roots'
+                        map, also where nobody is found
     NAME_pose.mp4       of a video NAME; with --frames also its frames NAME_000001_pose.jpg ...
     poses.json          all people, as COCO writes key points (result_entries.py)
     coco_results.json   the same people as pycocotools' loadRes takes them
@@ -165,9 +166,8 @@ def predict_source(
                 drawn = rendering.draw_people(frame.image, people, numbers, estimator.body)
                 if options.frames or not source.is_video:
                     path = os.path.join(options.out, frame.name)
-                    rendering.write_images(
-                        path, frame.image, drawn, people, estimator.body, options
-                    )
+                    maps = shown_maps(estimator, frame.image, people) if options.overlay else None
+                    rendering.write_images(path, frame.image, drawn, maps, estimator.body)
                 if source.is_video:
                     if show is None:
                         video = rendering.annotated_video(
@@ -182,6 +182,14 @@ def predict_source(
         except UnreadableMedia:
             stack.close()  # as at the end of a whole video
             raise
+
+
+def shown_maps(estimator: PoseEstimator, image: np.ndarray, people: list[FoundPerson]):
+    """(maps, matrix) that --overlay shows: the first person's; None if there are none."""
+    if not people:
+        return estimator.maps_without_people(image)
+    person = people[0]
+    return None if person.maps is None else (person.maps, person.matrix)
 
 
 def add_results(

@@ -37,17 +37,18 @@ def draw_people(
     return drawing.draw_poses(image, shown, body, numbers)
 
 
-def write_images(path: str, image, drawn, people: list[FoundPerson], body, options) -> None:
-    """Writes PATH_pose.jpg and, with --overlay, PATH_maps.jpg: the first person's maps.
+def write_images(path: str, image, drawn, maps: tuple | None, body) -> None:
+    """Writes PATH_pose.jpg and, if there are maps, PATH_maps.jpg.
 
-    image: the picture; drawn: with its people.
+    Args:
+        image: the picture; drawn: with its people.
+        maps: (maps, matrix), see `map_sheet`.
     """
     result_files.write_image(f'{path}_pose.jpg', drawn)
-    if not options.overlay or not people:
-        return
-    person = people[0]
-    sheet = map_sheet(image, person.maps, body, person.matrix)
-    result_files.write_image(f'{path}_maps.jpg', sheet)
+    if maps is not None:
+        stack, matrix = maps
+        sheet = map_sheet(image, stack, body, matrix)
+        result_files.write_image(f'{path}_maps.jpg', sheet)
 
 
 @contextlib.contextmanager

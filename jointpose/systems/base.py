@@ -267,20 +267,31 @@ class System(abc.ABC):
         name: the output's, of OUTPUTS.  output: [1, ...].  to_image [2, 3]: from pixels of `decode`
         to those of the picture.
         """
-        maps = self.score_maps({}, {name: output}).get(name)
-        stride = 1 if maps is None else self.input_size[0] / maps.shape[1]
-        from_cells = compose(np.diag([stride, stride, 1])[:2], to_image)
+        maps, from_cells = self.maps_in_picture(name, output, to_image) or (None, to_image)
         people = []
         for pose in self.decode(output)[0]:
             person = FoundPerson(
                 joints_xy=transform_points(to_image, pose.joints_xy),
                 scores=pose.scores,
                 score=pose.score,
-                maps=None if maps is None else maps[0],
+                maps=maps,
                 matrix=from_cells,
             )
             people.append(person)
         return people
+
+    def maps_in_picture(
+        self, name: str, output: np.ndarray, to_image: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """(score maps [h, w, m] of a prediction, matrix [2, 3] from their cells to the picture).
+
+        None of a regression.  Arguments as those of `found_people`.
+        """
+        maps = self.score_maps({}, {name: output}).get(name)
+        if maps is None:
+            return None
+        stride = self.input_size[0] / maps.shape[1]
+        return maps[0], compose(np.diag([stride, stride, 1])[:2], to_image)
 
     def meter(self, names: list[str], sums: dict | None = None) -> Meter:
         """The Meter of losses and rates of an epoch.  names: of outputs; sums: to continue from."""

@@ -40,3 +40,17 @@ def test_people_of_a_frame_come_together():
         np.testing.assert_array_equal(record['unit'][: len(rows)], split.people['unit'][rows])
         assert record['visible'][: len(rows)].all() and not record['visible'][len(rows) :].any()
     assert not wanted
+
+
+def test_groups_and_people_without_joints_come_last():
+    """A group fills a free place, but no picture is trained on for its sake alone."""
+    files = [7, 7, 7, 7, 12]
+    split = split_of(files, np.random.default_rng(0))
+    split.people['area'] = [10, 20, 30, 40, 50]
+    split.people['visible'][[1, 3]] = 0
+    split.people['crowd'] = [False, False, False, True, True]
+    for most, rows in ((4, [2, 0, 1, 3]), (3, [2, 0, 1]), (2, [2, 0])):
+        (record,) = arrays.by_picture(split, most).people
+        assert record['rows'][: len(rows)].tolist() == rows
+    split.people['crowd'][4] = False
+    assert len(arrays.by_picture(split, 4).people) == 2

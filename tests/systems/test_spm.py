@@ -2,14 +2,23 @@
 
 import argparse
 import itertools
+import os
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
+from conftest import SHARED
 
-from jointpose.datasets import coco
+from jointpose import data, run_options
+from jointpose.datasets import arrays, coco
+from jointpose.inference import pose_estimator, predict, rendering
+from jointpose.metrics.average_precision import coco_result, precision_table
 from jointpose.nn.tf1 import tf
 from jointpose.systems import Network, hrnet, spm
+from jointpose.training import batches, summaries
 from jointpose.vision import crops
+from jointpose.vision.affine import transform_points
 
 K = len(coco.JOINTS)
 CHAINS = (
@@ -72,14 +81,15 @@ def test_targets_by_loops():
             for chain in CHAINS:
                 start = root
                 for joint in map(coco.JOINTS.index, chain.split()):
-                    starts[joint], start = start, xy[joint]
+                    starts[joint] = start
+                    start = xy[joint] if labelled[joint] else start
             for r, c in np.ndindex(96, 96):
                 confidence[r, c] = max(
                     confidence[r, c],
                     np.exp(-((c - root[0]) ** 2 + (r - root[1]) ** 2) / (2 * sigma**2)),
                 )
             for joint, start in starts.items():
-                if not labelled[joint] or np.isnan(start).any():
+                if not labelled[joint]:
                     continue
                 for r, c in np.ndindex(96, 96):
                     if (c - start[0]) ** 2 + (r - start[1]) ** 2 <= 7:
@@ -92,6 +102,66 @@ def test_targets_by_loops():
             got['displacements'][n], displacements.reshape(96, 96, 2 * K), atol=1e-6
         )
         np.testing.assert_array_equal(got['wanted'][n], counts > 0)
+    assert (got['weights'] == 1).all()
+
+
+@pytest.mark.parametrize('augmented', [False, True])
+def test_groups_and_people_without_joints_are_no_background(augmented):
+    """By the box in which each cell's centre lies in the picture, however that is moved."""
+    joints_xy, visible = (array[0] for array in apart())
+    joints_xy[1] = np.nan
+    visible[1:] = 0
+    visible[3, 0] = 1  # one joint is enough to be somebody
+    boxes = np.array([(0, 0, 50, 50), (20, 30, 130, 250), (90, 90, 260, 140), (0, 0, 9, 9)])
+    people = crops.Person(
+        joints_xy, visible, boxes, *(np.zeros((4, 2)), np.ones(4), np.ones(4), ['x.jpg'] * 4)
+    )
+    system = spm.SPM(settings(data_augm=augmented))
+    image = np.zeros((300, 400, 3), np.uint8)
+    for seed in range(4):
+        sample = system.training_sample(image, people, np.random.default_rng(seed))
+        got = system.encode(sample.joints_xy[None], sample.visible[None])
+        expected = np.ones((96, 96))
+        for r, c in np.ndindex(96, 96):
+            x, y = sample.to_image @ (4 * c + 2, 4 * r + 2, 1)
+            if any(x1 <= x <= x2 and y1 <= y <= y2 for x1, y1, x2, y2 in boxes[1:3]):
+                expected[r, c] = got['confidence'][0, r, c, 0]
+        assert 0 < (expected < 0.5).sum() < 96 * 96 / 2 and expected[expected < 1].max() > 0.1
+        assert np.abs(got['weights'][0, ..., 0] - expected).max() < 1e-6
+        k = system.n_points
+        alone = system.encode(sample.joints_xy[None, :, :k], sample.visible[None, :, :k])
+        assert (alone['weights'] == 1).all()
+        for name in ('confidence', 'displacements', 'wanted'):
+            np.testing.assert_array_equal(got[name], alone[name])
+
+
+def test_targets_of_coco_s_pictures_are_decoded_to_its_people(tmp_path, monkeypatch):
+    """OKS AP 100; displacements from parents alone have 96.3, since four parents have no label."""
+    folder = os.path.join(SHARED, 'coco_sample')
+    meta = os.path.join(folder, 'test_coco.json')
+    if not os.path.exists(meta):
+        pytest.skip(f"COCO's pictures are not at {folder} (set POSE_SHARED)")
+    arguments = ['--dataset', 'coco', '--meta', meta, meta, '--images', folder, folder]
+    monkeypatch.setattr('sys.argv', ['data.py', *arguments, '--out', str(tmp_path)])
+    data.main()
+    manifest = arrays.read_manifest(tmp_path)
+    everybody = arrays.load_split(tmp_path, 'train', manifest)
+    system = spm.SPM(settings())
+    split = arrays.system_samples(everybody, system.MAX_PEOPLE)
+    batch = batches.plain_batch(system, split, range(4))
+    is_ignored = batch.visible[:, :, K:].any(axis=2)
+    assert batch.visible[:, :, :K].any(axis=2).sum() == 12 and is_ignored.sum() == 2
+    assert (batch.targets['weights'] < 0.5).sum() > 30
+    maps = np.concatenate([batch.targets['confidence'], batch.targets['displacements']], axis=-1)
+    table = arrays.load_array(tmp_path, 'pictures', 'train', manifest)
+    results = []
+    for row, people in enumerate(system.decode(maps)):
+        for pose in people:
+            joints_xy = transform_points(batch.back[row], pose.joints_xy)
+            picture = table['id'][split.people['picture'][row]]
+            results.append(coco_result(picture, joints_xy, pose.scores, pose.score))
+    precision = dict(precision_table(coco.JOINTS, table, everybody, results).rows)
+    assert precision['AP'] == '100.0' and precision['AR'] == '100.0'
 
 
 def maps_of(joints_xy, visible, **changes):
@@ -175,9 +245,9 @@ def test_sample_is_of_the_whole_picture(augmented):
         )
         mirrors.append(bool(np.linalg.det(sample.to_image[:, :2]) < 0))
         joints_xy = people.joints_xy[:, list(coco.Coco().flip)] if mirrors[-1] else people.joints_xy
-        assert sample.image.shape == (384, 384, 3) and sample.joints_xy.shape == (4, K, 2)
+        assert sample.image.shape == (384, 384, 3) and sample.joints_xy.shape == (4, K + 4, 2)
         np.testing.assert_allclose(
-            sample.joints_xy @ sample.to_image[:, :2].T + sample.to_image[:, 2],
+            sample.joints_xy[:, :K] @ sample.to_image[:, :2].T + sample.to_image[:, 2],
             joints_xy,
             atol=0.01,
         )
@@ -214,18 +284,72 @@ def test_network(tf_graph, monkeypatch):
 def test_loss_is_numpy_s(tf_graph):
     rng = np.random.default_rng(0)
     targets = spm.SPM(settings()).encode(*drawn(rng))
+    targets['weights'] = rng.integers(0, 2, (3, 96, 96, 1)).astype(np.float32)
     maps = rng.normal(size=(3, 96, 96, 1 + 2 * K)).astype(np.float32)
     loss = spm.SPM(settings()).losses(
         Network({'spm': tf.constant(maps)}, None, None, None),
         {name: tf.constant(array) for name, array in targets.items()},
     )
     with tf_graph() as session:
-        got = session.run(loss)['spm']
+        got = session.run(loss)
     x, wanted = maps.astype(np.float64), np.repeat(targets['wanted'], 2, axis=-1)
     for n in range(3):
-        squared = ((x[n, ..., 0] - targets['confidence'][n, ..., 0]) ** 2).sum()
+        squared = (x[n, ..., :1] - targets['confidence'][n]) ** 2
+        root = squared[targets['weights'][n] > 0].sum()
         absolute = (np.abs(x[n, ..., 1:] - targets['displacements'][n]) * wanted[n]).sum()
-        assert got[n] == pytest.approx(squared + 0.01 * absolute, rel=1e-5)
+        assert got['spm_root'][n] == pytest.approx(root, rel=1e-5)
+        assert got['spm_displacements'][n] == pytest.approx(0.01 * absolute, rel=1e-5)
+        assert got['spm'][n] == pytest.approx(root + 0.01 * absolute, rel=1e-5)
+
+
+def test_both_summands_are_logged_and_trained_on_once(tf_graph):
+    system = spm.SPM(settings())
+    losses = {'spm_root': 3.0, 'spm_displacements': 4.0, 'spm': 7.0}
+    with tf_graph() as session:
+        total = system.total_loss({name: tf.constant(value) for name, value in losses.items()})
+        assert session.run(total) == 7
+    meter = system.meter(['spm'])
+    joints_xy, visible = apart()
+    facts = SimpleNamespace(
+        rows=[0],
+        joints_xy=joints_xy,
+        visible=visible,
+        back=np.eye(3)[None, :2],
+        unit=np.ones((1, 4)),
+    )
+    meter.add(losses, {'spm': maps_of(joints_xy, visible)}, facts)
+    meter = system.meter(['spm'], meter.state())  # a resumed epoch
+    meter.add(dict.fromkeys(losses, 1.0), {'spm': maps_of(joints_xy, visible)}, facts)
+    means = meter.means()
+    assert (means['loss_spm'], means['loss_spm_root'], means['loss_spm_displacements']) == (
+        4,
+        2,
+        2.5,
+    )
+    shown = {value.tag: value.simple_value for value in summaries.main_values(means, ['spm'])}
+    assert shown['main/loss_spm_root'] == 2 and shown['main/loss_spm_displacements'] == 2.5
+
+
+def test_the_roots_map_is_shown_also_where_nobody_is_found(tf_graph, monkeypatch, tmp_path):
+    """It is the same map as that of a person who is found at a lower threshold."""
+    monkeypatch.setattr(hrnet, 'MODULES', (1, 1, 1))
+    monkeypatch.setattr(hrnet, 'BLOCKS', 1)
+    words = ['--train', '--system', 'spm', '--width', '2', '--threshold', '1', '--gpus', '0']
+    options, system, *_ = run_options.resolve_options(words)
+    image = np.random.default_rng(0).integers(256, size=(60, 90, 3), dtype=np.uint8)
+    graph = pose_estimator.build_graph(system, options)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        estimator = pose_estimator.PoseEstimator(session, graph, system, coco.Coco(), options)
+        assert estimator.predict(image) == []
+        maps, matrix = predict.shown_maps(estimator, image, [])
+        options.threshold = 0
+        person = estimator.predict(image)[0]
+    assert maps.shape == (96, 96, 1)
+    np.testing.assert_array_equal(maps, person.maps)
+    np.testing.assert_allclose(matrix, person.matrix)
+    rendering.write_images(str(tmp_path / 'x'), image, image, (maps, matrix), coco.Coco())
+    assert cv2.imread(str(tmp_path / 'x_maps.jpg')) is not None
 
 
 def test_mirrored_maps_come_back(tf_graph):
