@@ -30,9 +30,9 @@ def is_weights_file(path: str | None) -> bool:
 
 def variables(path: str, system) -> dict[str, np.ndarray]:
     """{variable: array}: what a System takes of a file's weights; InputError says what is wrong."""
-    if not path.endswith(TORCH):
-        return system.convert_weights(load(path))
     try:
+        if not path.endswith(TORCH):
+            return system.convert_weights(load(path))
         found = system.convert_state_dict(torch_file.read_state_dict(path))
     except ValueError as error:
         raise InputError(f'--init {path}: {error}') from error

@@ -173,8 +173,6 @@ def merge_restored(
 ) -> Namespace:
     """Completes the options by a restored run's settings.
 
-    A run from before an option existed had its default.
-
     Args:
         explicit: names of the options that are given on the command line.
         settings: of the run.
@@ -188,7 +186,7 @@ def merge_restored(
     for name, scope in scopes_of(parser).items():
         if not scope.stored or not (scope.in_evaluation or options.train):
             continue
-        stored = settings.get(name, getattr(defaults, name))
+        stored = stored_value(name, settings, system, getattr(defaults, name))
         fixed = scope.fixed or (scope.fixed_in_training and options.train)
         if name not in explicit:
             setattr(options, name, stored)
@@ -197,6 +195,14 @@ def merge_restored(
     options.gpus_named |= options.gpus != [0]
     options.skeleton = settings.get('skeleton')
     return checked(options, where, system)
+
+
+def stored_value(name: str, settings: dict[str, Any], system: type, default: Any) -> Any:
+    """An option's value in a run with these settings.
+
+    A run from before the option existed had that of the system's FORMER, or the default.
+    """
+    return settings.get(name, system.FORMER.get(name, default))
 
 
 def merge_initial(
@@ -213,8 +219,9 @@ def merge_initial(
     """
     parser = build_parser(system, tuple(systems))
     for name, scope in scopes_of(parser).items():
-        if scope.inherited and name in settings and name not in explicit:
-            setattr(options, name, settings[name])
+        if scope.inherited and name not in explicit:
+            value = stored_value(name, settings, system, getattr(options, name))
+            setattr(options, name, value)
     return checked(options, where, system)
 
 
@@ -234,7 +241,7 @@ def changed_inputs(
     parser = build_parser(system, tuple(systems))
     changed = {}
     for name, scope in scopes_of(parser).items():
-        trained = settings.get(name, parser.get_default(name))
+        trained = stored_value(name, settings, system, parser.get_default(name))
         if scope.reported and trained != getattr(options, name):
             changed[name] = trained
     return changed

@@ -61,6 +61,8 @@ class System(abc.ABC):
     EXTRA_INPUTS: ClassVar[tuple[str, ...]] = ()
     # {option of main.py: default}, where this system's default is another.
     DEFAULTS: ClassVar[dict[str, Any]] = {}
+    # {option: its value in runs from before it existed}, where that is not the default.
+    FORMER: ClassVar[dict[str, Any]] = {}
     # ((fraction of all steps, factor), ...): from there on the learning rate is factor * --lr.
     SCHEDULE: ClassVar[tuple[tuple[float, float], ...]] = ()
     # Values of --width: the default, and that of --debug.
@@ -233,9 +235,11 @@ class System(abc.ABC):
         """{variable: array} of variables that do not start at random; people: to train on."""
         return {}
 
-    @classmethod
-    def convert_weights(cls, weights: dict[str, tuple[np.ndarray, np.ndarray]]) -> Arrays:
-        """Another program's {layer: (weights, bias)} -> {variable: array} (nn/import_weights.py)."""
+    def convert_weights(self, weights: dict[str, tuple[np.ndarray, np.ndarray]]) -> Arrays:
+        """Another program's {layer: (weights, bias)} -> {variable: array} (nn/import_weights.py).
+
+        ValueError says what is wrong with them.
+        """
         return {}
 
     @classmethod

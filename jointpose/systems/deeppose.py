@@ -224,8 +224,7 @@ class DeepPose(System):
     def lr_multipliers(self):
         return {'conv': (self.options.conv_lr / self.options.lr, self.options.fix_conv_iter)}
 
-    @classmethod
-    def convert_weights(cls, weights):
+    def convert_weights(self, weights):
         """The layers of bvlc_alexnet, except the classifier.
 
         Its first filters take blue, green, red.

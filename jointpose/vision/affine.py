@@ -66,14 +66,24 @@ def transform_points(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
     return (xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
-def warp_image(image: np.ndarray, matrix: np.ndarray, size: Size | None = None) -> np.ndarray:
-    """Maps an image, uint8 [h, w, 3], by bilinear interpolation; the area around it is black.
+def warp_image(
+    image: np.ndarray, matrix: np.ndarray, size: Size | None = None, grey: int = 0
+) -> np.ndarray:
+    """Maps an image, uint8 [h, w, 3], by bilinear interpolation.
 
-    size: of the result, by default the image's own.
+    Args:
+        size: of the result, by default the image's own.
+        grey: value of the area around the image, by default black.
     """
     # OpenCV puts the centre of pixel i at i, this project at i + 0.5.
     half = np.array([0.5, 0.5])
     linear = matrix[:, :2]
     shift = linear @ half + matrix[:, 2] - half
     opencv_matrix = np.column_stack([linear, shift])
-    return cv2.warpAffine(image, opencv_matrix, size or image.shape[1::-1], flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(
+        image,
+        opencv_matrix,
+        size or image.shape[1::-1],
+        flags=cv2.INTER_LINEAR,
+        borderValue=(grey, grey, grey),
+    )

@@ -136,21 +136,22 @@ def _linear(matrix: np.ndarray) -> np.ndarray:
 
 
 def crop_person(
-    image: np.ndarray, person: Person, matrix: np.ndarray, size: Size, flip=None
+    image: np.ndarray, person: Person, matrix: np.ndarray, size: Size, flip=None, grey: int = 0
 ) -> Sample:
     """Returns the Sample that a matrix makes of an image and a Person in it.
 
     Args:
-        image: uint8 [h, w, 3]. What lies outside of it is black in the crop.
+        image: uint8 [h, w, 3].
         size: (width, height) of the crop.
         flip: [k], if the matrix mirrors: joint i of the crop was joint flip[i].
+        grey: value in the crop of what lies outside of the image, by default black.
     """
     joints_xy = transform_points(matrix, person.joints_xy)
     visible = person.visible
     if flip is not None:
         joints_xy = joints_xy[..., list(flip), :]
         visible = visible[..., list(flip)]
-    return Sample(warp_image(image, matrix, size), joints_xy, visible, invert(matrix))
+    return Sample(warp_image(image, matrix, size, grey), joints_xy, visible, invert(matrix))
 
 
 # --- whole images -------------------------------------------------------------------------------

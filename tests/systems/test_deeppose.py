@@ -452,7 +452,9 @@ def test_init_takes_alexnet_s_layers_but_the_classifier(tf_graph, tmp_path):
     assert (
         0 < values['fc_regression/weights'].std() < 0.012 and not values['fc_regression/bias'].any()
     )
-    assert values.keys() - deeppose.DeepPose.convert_weights(import_weights.load(path)) == {
+    assert values.keys() - deeppose.DeepPose(options).convert_weights(
+        import_weights.load(path)
+    ) == {
         'fc_regression/weights',
         'fc_regression/bias',
     }
