@@ -12,16 +12,17 @@ stage, a ReLU.  There are 29,852,058 weights and biases with LSP's 14 joints, 29
 16.  The centre map is a Gaussian in the middle of the crop, where the target person is.  `--width`
 is the number of channels of the first layers; all others except the maps are in proportion to it.
 
-The crop shows the person 200 pixels high; it is black outside of the picture.  The target of a
-joint is a Gaussian around it, that of the background is 1 minus the maximum of the joints'.  The
-loss is the squared distance of the maps of labelled joints to their targets, summed over the
-stages.  A joint is the peak of the last stage's map, interpolated by a parabola through the
-logarithms.  The evaluation averages the maps of seven scales.  systems/base.py describes the
-interface.
+The crop shows the person as the authors' code does: 234 pixels high, grey outside of the picture;
+with `--crop plain` 200 pixels high and black.  The target of a joint is a Gaussian around it, that
+of the background is 1 minus the maximum of the joints'.  The loss is the squared distance of the
+maps of labelled joints to their targets, summed over the stages.  A joint is the peak of the last
+stage's map, interpolated by a parabola through the logarithms.  The evaluation averages the maps of
+seven scales.  systems/base.py describes the interface.
 """
 
 import numpy as np
 
+from jointpose.datasets.flic import UPPER_BODY
 from jointpose.evaluation.meter import RATE, Meter
 from jointpose.evaluation.pose import pose
 from jointpose.metrics.key_points import pck
@@ -36,6 +37,13 @@ MAX_STAGES = 6
 SIDE = 368  # of the crop, pixels
 CELLS = SIDE // heatmaps.STRIDE  # of a map
 CENTRE_SIGMA = 21  # of the centre map, pixels
+CENTRE_WINDOW = 9  # pixels that a cell of the released centre map is the mean of, along each axis
+# The authors' crop: sides of MPII's scale are enlarged to this many; FLIC's scale and centre come
+# from the torsobox, in heights of it; and what lies outside of the picture has this grey.
+TARGET_SCALE = 41 / 35
+FLIC_SCALE = 0.011  # a pixel
+FLIC_CENTRE = -0.2  # below the torsobox's middle
+GREY = 128
 SCALES = (1.0, 0.7, 0.8, 0.9, 1.1, 1.2, 1.3)  # of the evaluation; maps are merged at the first
 ZOOM = (0.7, 1.3)  # range of scales in training
 DEGREES = 40  # +- rotation in training
@@ -60,7 +68,26 @@ VGG = (
     'conv4_1',
     'conv4_2',
 )
+VGG_MEAN = (103.939, 116.779, 123.68)  # of blue, green and red, which VGG's inputs are less
 MAPS_DEVIATION = 0.01  # of a stage's last weights: maps start near those of an empty crop
+
+
+RELEASED_JOINTS = (
+    'head',
+    'neck',
+    'rsho',
+    'relb',
+    'rwri',
+    'lsho',
+    'lelb',
+    'lwri',
+    'rhip',
+    'rkne',
+    'rank',
+    'lhip',
+    'lkne',
+    'lank',
+)
 
 
 class CPM(System):
@@ -71,6 +98,7 @@ class CPM(System):
     SCORE = "height of the belief map's peak; 1 is the target's"
     DEFAULTS = {'n_epochs': 300, 'batch_size': 5, 'optimizer': 'momentum', 'lmbd': 1e-6}
     SCHEDULE = ((10 / 300, 0.1), (60 / 300, 0.01), (120 / 300, 0.001))
+    FORMER = {'crop': 'plain'}
     FULL_WIDTH = 64
     DEBUG_WIDTH = 16
     SHORT_TRAINING = (
@@ -114,6 +142,15 @@ class CPM(System):
         )
         add(
             network,
+            '--crop',
+            choices=('released', 'plain'),
+            default='released',
+            scope='input',
+            help="released: as the authors' code crops, a person 234 pixels high, grey beyond the "
+            'picture; plain: 200 pixels, black, as earlier versions did',
+        )
+        add(
+            network,
             '--scales',
             choices=('multi', 'single'),
             default='multi',
@@ -143,14 +180,37 @@ class CPM(System):
 
     # --- samples --------------------------------------------------------------------------------
 
+    @property
+    def is_released(self) -> bool:
+        """Whether --crop asks for the crop and the centre map of the authors' code."""
+        return self.options.crop == 'released'
+
+    def centre_and_scale(self, person):
+        """The point [2] in the middle of a person's crop; their height in 200 pixels of the crop.
+
+        FLIC's people are given by the box of their upper body, which has the torsobox's proportions.
+        """
+        if not self.is_released:
+            return person.centre, person.scale
+        if self.options.dataset != 'flic':
+            return person.centre, person.scale / TARGET_SCALE
+        left, top, right, bottom = person.box
+        _, above, _, below = UPPER_BODY
+        torso = (bottom - top) / (below - above)  # height of the torsobox
+        centre = np.array([(left + right) / 2, top + (FLIC_CENTRE - above) * torso])
+        return centre, FLIC_SCALE * torso / TARGET_SCALE
+
     def crop(self, image, person, scale=1.0, degrees=0.0):
-        """The Sample that shows a person 200 * |scale| pixels high; mirrored if scale < 0."""
-        extent = SIDE * person.scale / abs(scale)
-        matrix = crops.crop_matrix(
-            person.centre, (extent, extent), (SIDE, SIDE), degrees, scale < 0
-        )
+        """The Sample that shows a person 200 * |scale| pixels high; mirrored if scale < 0.
+
+        With the authors' crop, 234 * |scale| pixels.
+        """
+        centre, person_scale = self.centre_and_scale(person)
+        extent = SIDE * person_scale / abs(scale)
+        matrix = crops.crop_matrix(centre, (extent, extent), (SIDE, SIDE), degrees, scale < 0)
         flip = self.dataset.flip if scale < 0 else None
-        return crops.crop_person(image, person, matrix, (SIDE, SIDE), flip)
+        grey = GREY if self.is_released else 0
+        return crops.crop_person(image, person, matrix, (SIDE, SIDE), flip, grey)
 
     def training_sample(self, image, person, rng):
         """With --data_augm scaled, rotated and mirrored at random."""
@@ -208,6 +268,7 @@ class CPM(System):
 
         width = self.options.width
         features = trunk(images, width, layer)  # [b, 46, 46, 128]
+        centre = tf.tile(tf.constant(centre_map(self.is_released)), [tf.shape(images)[0], 1, 1, 1])
         beliefs = {}
         for stage in range(1, self.options.stages + 1):
             name = f'stage{stage}'
@@ -215,7 +276,7 @@ class CPM(System):
                 x = layer(features, f'{name}/conv1', 1, 8 * width)
             else:
                 before = beliefs[f'stage{stage - 1}']
-                x = tf.concat([before, features, centre_map(images)], axis=-1)
+                x = tf.concat([before, features, centre], axis=-1)
                 for i in range(1, 6):
                     x = layer(x, f'{name}/conv{i}', 7, 2 * width)
                 x = layer(x, f'{name}/conv6', 1, 2 * width)
@@ -230,17 +291,60 @@ class CPM(System):
             for name, maps in network.parts.items()
         }
 
-    @classmethod
-    def convert_weights(cls, weights):
-        """VGG's first ten layers, from Caffe.
+    def convert_weights(self, weights):
+        """A whole released model, or VGG's first ten layers, both from Caffe.
 
-        Its first filters take blue, green, red in 0..255, ours red, green, blue in 256ths of that.
+        Their first filters take blue, green, red; VGG's in 0..255 less a mean, the released ones in
+        256ths of 0..255 less a half, as ours.
         """
+        if any(name.startswith('Mconv') or name.endswith('_CPM') for name in weights):
+            return self.convert_released(weights)
         result = {}
         for name in VGG:
-            if name in weights:
-                filters, result[f'{name}/bias'] = weights[name]
-                result[f'{name}/weights'] = filters[:, :, ::-1] * 256 if name == VGG[0] else filters
+            if name not in weights:
+                continue
+            filters, bias = weights[name]
+            if name == VGG[0]:
+                # Within the picture: 0 is grey here, and VGG's mean there.
+                bias = bias + np.einsum('rcdf,d->f', filters, 128 - np.array(VGG_MEAN))
+                filters = filters[:, :, ::-1] * 256
+            result[f'{name}/weights'] = filters
+            result[f'{name}/bias'] = bias
+        return result
+
+    def convert_released(self, weights):
+        """A released model, of six stages with VGG's first layers: all of its layers, or ValueError."""
+        options = self.options
+        if sorted(self.joints) != sorted(RELEASED_JOINTS):
+            raise ValueError("a released model has LSP's 14 joints: --dataset lsp")
+        if options.stages != MAX_STAGES or options.width != self.FULL_WIDTH:
+            raise ValueError(
+                'a released model has six stages at full width: omit --stages, --width'
+            )
+        names = released_names()
+        if missing := sorted(names.keys() - weights.keys()):
+            raise ValueError(f'a released model, but without {", ".join(missing)}')
+        if unknown := sorted(weights.keys() - names.keys()):
+            raise ValueError(f'no layers of the released model: {", ".join(unknown)}')
+        k = len(self.joints)
+        order = [*(RELEASED_JOINTS.index(joint) for joint in self.joints), k]
+        result = {}
+        for (theirs, ours), shape in zip(names.items(), released_shapes(k)):
+            filters, bias = weights[theirs]
+            if filters.shape != shape or bias.shape != shape[-1:]:
+                raise ValueError(
+                    f'{theirs} is of shape {filters.shape} and {bias.shape}, expected {shape} '
+                    f'and {shape[-1:]}: [rows, columns, inputs, outputs]'
+                )
+            if ours == VGG[0]:
+                filters = filters[:, :, ::-1]
+            if theirs.startswith('Mconv1'):  # its first inputs are the maps of the stage before
+                filters = np.concatenate([filters[:, :, order], filters[:, :, k + 1 :]], axis=2)
+            if ours.endswith('maps'):
+                filters = filters[..., order]
+                bias = bias[order] - np.eye(k + 1, dtype=np.float32)[k]  # ours start as background
+            result[f'{ours}/weights'] = filters
+            result[f'{ours}/bias'] = bias
         return result
 
     def merge_views(self, output):
@@ -302,8 +406,51 @@ def trunk(images, width, layer):
     return x
 
 
-def centre_map(images):
-    """The Gaussian in the middle of the crop, for each of the images: float32 [b, 46, 46, 1]."""
-    middle = heatmaps.to_cells(np.full((1, 1, 2), SIDE / 2))
-    gaussian = heatmaps.render_gaussians(middle, (CELLS, CELLS), CENTRE_SIGMA / heatmaps.STRIDE)
-    return tf.tile(tf.constant(gaussian), [tf.shape(images)[0], 1, 1, 1])
+def centre_map(released: bool) -> np.ndarray:
+    """The Gaussian in the middle of the crop: float32 [1, 46, 46, 1].
+
+    released: the mean of windows, around the middle that the authors' code has, which counts pixels
+    from 1; else the value in the middle of each cell.
+    """
+    if not released:
+        middle = heatmaps.to_cells(np.full((1, 1, 2), SIDE / 2))
+        return heatmaps.render_gaussians(middle, (CELLS, CELLS), CENTRE_SIGMA / heatmaps.STRIDE)
+    pixels = np.arange(SIDE) + 1
+    profile = np.exp(-((pixels - SIDE / 2) ** 2) / (2 * CENTRE_SIGMA**2))
+    # The last window is cut off at the crop's edge.
+    starts = heatmaps.STRIDE * np.arange(CELLS)
+    means = np.array([profile[start : start + CENTRE_WINDOW].mean() for start in starts])
+    return np.outer(means, means)[None, :, :, None].astype(np.float32)
+
+
+# --- the released model ---------------------------------------------------------------------------
+
+
+def released_names() -> dict[str, str]:
+    """{name of a layer in Caffe: our name}, in the network's order."""
+    names = {name: name for name in VGG}
+    for i in range(3, 8):
+        names[f'conv4_{i}_CPM'] = f'conv4_{i}'
+    names['conv5_1_CPM'] = 'stage1/conv1'
+    names['conv5_2_CPM'] = 'stage1/maps'
+    for stage in range(2, MAX_STAGES + 1):
+        for i in range(1, 7):
+            names[f'Mconv{i}_stage{stage}'] = f'stage{stage}/conv{i}'
+        names[f'Mconv7_stage{stage}'] = f'stage{stage}/maps'
+    return names
+
+
+def released_shapes(k: int) -> list[tuple[int, int, int, int]]:
+    """Shapes of the layers' filters, [rows, columns, inputs, outputs], in the order of the names."""
+    width = CPM.FULL_WIDTH
+    shapes = []
+    channels = 3
+    for factors in TRUNK:
+        for factor in factors:
+            shapes.append((3, 3, channels, factor * width))
+            channels = factor * width
+    shapes += [(1, 1, channels, 8 * width), (1, 1, 8 * width, k + 1)]
+    inner = 2 * width
+    later = [(7, 7, k + 1 + channels + 1, inner), *[(7, 7, inner, inner)] * 4]
+    later += [(1, 1, inner, inner), (1, 1, inner, k + 1)]
+    return shapes + later * (MAX_STAGES - 1)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from people import eight_people, somebody
 
-from jointpose import run_options
-from jointpose.datasets import lsp
+from jointpose import main, run_options
+from jointpose.datasets import arrays, flic, lsp
 from jointpose.nn.tf1 import tf
+from jointpose.options import options as command_line
 from jointpose.systems import cpm
 from jointpose.training import batches, towers
+from jointpose.vision import crops
 from jointpose.vision.affine import transform_points
 
 SIDE, CELLS, K = 368, 46, 14
@@ -82,36 +84,164 @@ def test_every_stage_sees_the_former_one_the_trunk_and_the_centre(tf_graph):
     )  # nobody: background everywhere
 
 
-def test_centre_map_is_the_pooled_one(tf_graph):
-    """The release: a Gaussian of 21 pixels over the crop, averaged over 9x9 windows, every 8 pixels."""
-    at = np.arange(SIDE) + 0.5 - SIDE / 2
+def test_centre_map_is_the_pooled_one(monkeypatch):
+    """The release: a Gaussian of 21 pixels around pixel 184, counted from 1; Caffe's mean of 9x9 windows."""
+    at = np.arange(1, SIDE + 1) - SIDE // 2
     whole = np.exp(-(at[:, None] ** 2 + at**2) / (2 * 21**2))
     expected = np.array(
         [[whole[r : r + 9, c : c + 9].mean() for c in range(0, SIDE, 8)] for r in range(0, SIDE, 8)]
     )
-    with tf_graph() as session:
-        got = session.run(cpm.centre_map(tf.zeros([2, SIDE, SIDE, 3], tf.uint8)))
-    assert got.shape == (2, CELLS, CELLS, 1)
-    np.testing.assert_allclose(got[1, ..., 0], expected, atol=0.03)
+    released, plain = (cpm.centre_map(released)[0, ..., 0] for released in (True, False))
+    assert released.shape == plain.shape == (CELLS, CELLS)
+    np.testing.assert_allclose(released, expected, atol=1e-6)
+    assert 0.03 < np.abs(plain - expected).max() < 0.05
+    assert plain[22, 22] == plain[23, 23] == plain.max()
 
 
 def test_vgg_s_filters_see_what_they_saw_in_caffe():
-    """There: blue, green, red as 0..255 less a mean, here taken as 128."""
+    """There: blue, green, red as 0..255 less the mean of ImageNet's pictures."""
     rng = np.random.default_rng(0)
     layers = {
         name: (rng.normal(size=(3, 3, 3, 4)), rng.normal(size=4))
         for name in ('conv1_1', 'conv4_2', 'conv5_1')
     }
-    taken = cpm.CPM.convert_weights(layers)
+    taken = cpm.CPM(settings()).convert_weights(layers)
     assert taken.keys() == {
         f'{name}/{part}' for name in ('conv1_1', 'conv4_2') for part in ('weights', 'bias')
     }
     patch = rng.integers(0, 256, (3, 3, 3))  # RGB
     here = np.einsum('rcd,rcdf->f', patch / 256 - 0.5, taken['conv1_1/weights'])
+    there = patch[..., ::-1] - (103.939, 116.779, 123.68)
     np.testing.assert_allclose(
-        here, np.einsum('rcd,rcdf->f', patch[..., ::-1] - 128.0, layers['conv1_1'][0])
+        here + taken['conv1_1/bias'],
+        np.einsum('rcd,rcdf->f', there, layers['conv1_1'][0]) + layers['conv1_1'][1],
     )
     np.testing.assert_array_equal(taken['conv4_2/weights'], layers['conv4_2'][0])
+
+
+# --- the released model -------------------------------------------------------------------------------------------
+
+# config.m of the release; the background follows.
+RELEASED = (
+    *('head', 'neck', 'rsho', 'relb', 'rwri', 'lsho', 'lelb', 'lwri'),
+    *('rhip', 'rkne', 'rank', 'lhip', 'lkne', 'lank'),
+)
+
+
+def released_model(rng):
+    """{Caffe's layer: [filters [rows, columns, inputs, outputs], bias]} as in pose_deploy_resize.prototxt."""
+    layers = {}
+
+    def layer(name, size, inputs, outputs):
+        deviation = (2 / (size * size * inputs)) ** 0.5
+        filters = rng.normal(0, deviation, (size, size, inputs, outputs))
+        layers[name] = [filters.astype(np.float32), rng.normal(0, 0.1, outputs).astype(np.float32)]
+
+    names = 'conv1_1 conv1_2 0 conv2_1 conv2_2 0 conv3_1 conv3_2 conv3_3 conv3_4 0 conv4_1 conv4_2'
+    names = [*names.split(), *(f'conv4_{i}_CPM' for i in range(3, 8))]
+    channels = 3
+    for name, width in zip(names, TRUNK):
+        if width:
+            layer(name, 3, channels, width)
+            channels = width
+    layer('conv5_1_CPM', 1, 128, 512)
+    layer('conv5_2_CPM', 1, 512, 15)
+    for stage in range(2, 7):
+        for i, inputs in enumerate((15 + 128 + 1, 128, 128, 128, 128), 1):
+            layer(f'Mconv{i}_stage{stage}', 7, inputs, 128)
+        layer(f'Mconv6_stage{stage}', 1, 128, 128)
+        layer(f'Mconv7_stage{stage}', 1, 128, 15)
+    assert sum(x.size for pair in layers.values() for x in pair) == 29_852_058
+    return layers
+
+
+def convolved(x, filters, bias, is_last=False):
+    """Caffe's convolution with padding to the same size, and a ReLU: [h, w, c] -> float64 [h, w, d]."""
+    size = len(filters)
+    pad = size // 2
+    x = np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (0, 1))  # [h, w, c, r, s]
+    x = np.einsum('hwcrs,rscd->hwd', windows, filters.astype(float), optimize=True) + bias
+    return x if is_last else np.maximum(x, 0)
+
+
+def released_maps(layers, image):
+    """Maps [h/8, w/8, 15] of the six stages, as Caffe computes them from an RGB picture [h, w, 3]."""
+    side = len(image)
+    x = image[..., ::-1] / 256 - 0.5  # BGR
+    names = iter(layers)
+    for width in TRUNK:
+        if width:
+            x = convolved(x, *layers[next(names)])
+        else:
+            h, w, c = x.shape
+            x = x.reshape(h // 2, 2, w // 2, 2, c).max(axis=(1, 3))
+    at = np.arange(1, side + 1) - side / 2
+    whole = np.exp(-(at[:, None] ** 2 + at**2) / (2 * 21**2))
+    starts = range(0, side, 8)
+    centre = np.array([[whole[r : r + 9, c : c + 9].mean() for c in starts] for r in starts])
+    maps = convolved(convolved(x, *layers['conv5_1_CPM']), *layers['conv5_2_CPM'], is_last=True)
+    stages = [maps]
+    for stage in range(2, 7):
+        y = np.concatenate([maps, x, centre[..., None]], axis=-1)
+        for i in range(1, 8):
+            y = convolved(y, *layers[f'Mconv{i}_stage{stage}'], is_last=i == 7)
+        maps = y
+        stages.append(maps)
+    return stages
+
+
+def saved(layers, path):
+    parts = {f'{name}/{kind}': x for name, pair in layers.items() for kind, x in zip('Wb', pair)}
+    np.savez(path, **parts)
+    return str(path)
+
+
+def test_a_released_model_gives_its_own_maps(tf_graph, tmp_path, monkeypatch):
+    """All six stages, at random weights, of a picture of 64x64, by NumPy in float64."""
+    rng = np.random.default_rng(0)
+    layers = released_model(rng)
+    image = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    monkeypatch.setattr(cpm, 'SIDE', 64)
+    monkeypatch.setattr(cpm, 'CELLS', 8)
+    options = settings('--init', saved(layers, tmp_path / 'released.npz'))
+    system = cpm.CPM(options)
+    network = system.build(tf.constant(image[None]), None, training=False)
+    with tf_graph() as session:
+        imported = main.initial_weights(system, options, None)
+        assert {name: value.shape for name, value in imported.items()} == {
+            v.op.name: tuple(v.shape.as_list()) for v in tf.trainable_variables()
+        }
+        main.initialise(session, None, {}, None, options, imported)
+        got = session.run(network.parts)
+    order = [*(RELEASED.index(joint) for joint in lsp.JOINTS), 14]
+    for stage, maps in enumerate(released_maps(layers, image), 1):
+        difference = np.abs(got[f'stage{stage}'][0] - maps[..., order]).max()
+        assert difference < 2e-4 * maps.std(), (stage, difference)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words', 'message'),
+    [
+        (lambda layers: layers.pop('Mconv3_stage4'), '', 'without Mconv3_stage4'),
+        (lambda layers: layers.update(conv9=layers['conv4_2']), '', 'no layers .*: conv9'),
+        (
+            lambda layers: layers.update(conv4_1=layers['conv4_2']),
+            '',
+            r'conv4_1 is of shape \(3, 3, 512, 512\)',
+        ),
+        (lambda layers: None, '--dataset mpii', '--dataset lsp'),
+        (lambda layers: None, '--stages 3', 'omit --stages, --width'),
+        (lambda layers: None, '--width 32', 'omit --stages, --width'),
+    ],
+)
+def test_half_a_released_model_is_refused(change, words, message):
+    layers = {}
+    for name, shape in zip(cpm.released_names(), cpm.released_shapes(K)):
+        layers[name] = (np.broadcast_to(np.float32(0), shape), np.zeros(shape[-1], np.float32))
+    change(layers)
+    with pytest.raises(ValueError, match=message):
+        cpm.CPM(settings(*words.split())).convert_weights(layers)
 
 
 # --- targets and losses -------------------------------------------------------------------------------------------
@@ -202,26 +332,62 @@ def test_maps_that_say_nothing_have_joints_that_are_numbers():
         )
 
 
-def test_a_person_is_200_pixels_high_in_the_middle_of_the_crop():
+@pytest.mark.parametrize(
+    ('crop', 'height', 'grey'), [('released', 200 * 41 / 35, 128), ('plain', 200, 0)]
+)
+def test_a_person_s_height_in_the_crop_and_what_lies_outside_the_picture(crop, height, grey):
     image, person = somebody()
-    sample = cpm.CPM(settings()).test_sample(image, person)
+    sample = cpm.CPM(settings('--crop', crop)).test_sample(np.full_like(image, 255), person)
     assert sample.image.shape == (SIDE, SIDE, 3)
     first, last = transform_points(
         np.linalg.inv([*sample.to_image, [0, 0, 1]])[:2], person.box.reshape(2, 2)
     )
-    assert np.isclose((last - first).max(), 200, atol=0.01)
+    assert np.isclose((last - first).max(), height, atol=0.01)
     np.testing.assert_allclose((first + last) / 2, SIDE / 2, atol=0.01)
-
-
-def test_what_lies_outside_the_picture_is_black():
-    image, person = somebody()
-    sample = cpm.CPM(settings()).test_sample(np.full_like(image, 255), person)
     corner = transform_points(sample.to_image, np.array([[0.5, 0.5]]))[0]
-    assert (
-        (corner < 0).any()
-        and not sample.image[0, 0].any()
-        and sample.image[SIDE // 2, SIDE // 2].all()
+    assert (corner < 0).any()
+    assert (sample.image[0, 0] == grey).all() and (sample.image[SIDE // 2, SIDE // 2] == 255).all()
+
+
+def test_flic_s_torso_is_where_the_release_has_it():
+    """genJSON.m: 0.011 of its height is the scale, 0.7 and 0.3 of its ends the centre."""
+    stored = np.zeros(1, flic.PERSON_DTYPE)
+    stored['torsobox'] = [300, 120, 380, 270]
+    joints_xy = np.random.default_rng(0).uniform(100, 400, (1, 10, 2)).astype(np.float32)
+    people = flic.Flic().complete_people(stored, joints_xy)
+    person = crops.person_from_row(arrays.Split(None, joints_xy, people, None, 'train'), 0)
+    sample = cpm.CPM(settings('--dataset', 'flic')).test_sample(
+        np.zeros((480, 720, 3), np.uint8), person
     )
+    from_picture = np.linalg.inv([*sample.to_image, [0, 0, 1]])[:2]
+    ends = transform_points(from_picture, np.array([[340, 120], [340, 270]]))
+    assert ends[1, 1] - ends[0, 1] == pytest.approx(41 / 35 / 0.011, rel=1e-4)
+    np.testing.assert_allclose(
+        transform_points(from_picture, np.array([[340, 0.7 * 120 + 0.3 * 270]])),
+        [[SIDE / 2, SIDE / 2]],
+        atol=0.01,
+    )
+
+
+@pytest.mark.parametrize(
+    ('settings_of_run', 'crop'), [({}, 'plain'), ({'crop': 'released'}, 'released')]
+)
+def test_runs_keep_the_crop_that_they_were_trained_with(settings_of_run, crop):
+    """Those from before --crop existed have the plain one, restored or taken by --init."""
+    for merge, words in (
+        (command_line.merge_restored, ['--restore', 'x']),
+        (command_line.merge_initial, ['--train', '--init', 'x']),
+    ):
+        options, explicit = command_line.parse(cpm.CPM, ('cpm',), words)
+        merge(options, explicit, settings_of_run, 'x', cpm.CPM, ('cpm',))
+        assert options.crop == crop
+        assert not command_line.changed_inputs(options, settings_of_run, cpm.CPM, ('cpm',))
+    options, explicit = command_line.parse(
+        cpm.CPM, ('cpm',), ['--restore', 'x', '--crop', 'released']
+    )
+    command_line.merge_restored(options, explicit, settings_of_run, 'x', cpm.CPM, ('cpm',))
+    changed = command_line.changed_inputs(options, settings_of_run, cpm.CPM, ('cpm',))
+    assert changed == ({'crop': 'plain'} if crop == 'plain' else {})
 
 
 def test_training_samples_stay_within_the_published_ranges():
@@ -231,7 +397,7 @@ def test_training_samples_stay_within_the_published_ranges():
         sample = cpm.CPM(options).training_sample(image, person, np.random.default_rng(seed))
         linear = np.linalg.inv(sample.to_image[:, :2])
         mirrored += np.linalg.det(linear) < 0
-        zooms.append(np.sqrt(abs(np.linalg.det(linear))) * float(person.scale))
+        zooms.append(np.sqrt(abs(np.linalg.det(linear))) * float(person.scale) * 35 / 41)
         angles.append(np.degrees(np.arctan2(linear[1, 0], linear[1, 1])))
         flip = lsp.Lsp().flip if np.linalg.det(linear) < 0 else range(K)
         np.testing.assert_allclose(
