@@ -334,7 +334,7 @@ def test_the_roots_map_is_shown_also_where_nobody_is_found(tf_graph, monkeypatch
     """It is the same map as that of a person who is found at a lower threshold."""
     monkeypatch.setattr(hrnet, 'MODULES', (1, 1, 1))
     monkeypatch.setattr(hrnet, 'BLOCKS', 1)
-    words = ['--train', '--system', 'spm', '--width', '2', '--threshold', '1', '--gpus', '0']
+    words = ['--train', '--system', 'spm', '--width', '2', '--threshold', '0.999']
     options, system, *_ = run_options.resolve_options(words)
     image = np.random.default_rng(0).integers(256, size=(60, 90, 3), dtype=np.uint8)
     graph = pose_estimator.build_graph(system, options)
