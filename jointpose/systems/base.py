@@ -367,15 +367,28 @@ class System(abc.ABC):
         )
 
     @staticmethod
-    def add_flip_test(parser: argparse.ArgumentParser) -> None:
-        """--flip_average."""
+    def add_flip_test(parser: argparse.ArgumentParser, default: bool = False) -> None:
+        """--flip_average and, where that is the default, --no_flip_average."""
+        evaluation = group(parser, 'evaluation')
         add(
-            group(parser, 'evaluation'),
+            evaluation,
             '--flip_average',
             action='store_true',
+            default=default,
             scope='call',
-            help='flip test: average with the mirrored picture',
+            help='flip test: average with the mirrored picture'
+            + ' (the default, as published)' * default,
         )
+        if default:
+            add(
+                evaluation,
+                '--no_flip_average',
+                dest='flip_average',
+                action='store_false',
+                default=argparse.SUPPRESS,
+                scope='call',
+                help='no flip test: half the time',
+            )
 
     @staticmethod
     def add_augmentation(parser: argparse.ArgumentParser, methods: str) -> None:

@@ -65,14 +65,14 @@ class HRNet(System):
     FULL_WIDTH = 32
     DEBUG_WIDTH = 16  # fewer channels than joints could not make a map for each
     SHORT_TRAINING = ('--width', '8')
-    TEST_OPTIONS = ('--width', '4', '--flip_average')
+    TEST_OPTIONS = ('--width', '4')
 
     # --- options --------------------------------------------------------------------------------
 
     @classmethod
     def add_options(cls, parser):
         cls.add_width(parser, 'channels of the first branch')
-        cls.add_flip_test(parser)
+        cls.add_flip_test(parser, default=True)
         cls.add_augmentation(parser, 'scale, rotation, flip')
         ablations = group(parser, 'ablations', 'the method without one of its parts')
         add(
@@ -126,7 +126,7 @@ class HRNet(System):
         return self.crop(image, person, self.crop_matrix(person))
 
     def views(self, image, person):
-        """The crop, and with --flip_average its mirror image."""
+        """The crop, and for the flip test its mirror image."""
         views = [self.test_sample(image, person)]
         if self.options.flip_average:
             mirrored = affine.compose(self.crop_matrix(person), affine.mirror((SIDE, SIDE)))
@@ -172,7 +172,7 @@ class HRNet(System):
         return hrnet_weights.convert(state)
 
     def merge_views(self, output):
-        """Maps of crops, each followed by its mirror image's with --flip_average -> their means."""
+        """Maps of crops, each followed by its mirror image's for the flip test -> their means."""
         if not self.options.flip_average:
             return output
         mirrored = tf.gather(output[1::2, :, ::-1], self.flip, axis=-1)

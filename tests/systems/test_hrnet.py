@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from jointpose import systems
 from jointpose.checkpoints import checkpoint_variables
 from jointpose.datasets import mpii
 from jointpose.nn.tf1 import tf
+from jointpose.options import options as command_line
 from jointpose.systems import Network, hrnet
 from jointpose.vision import affine, crops
 
@@ -361,6 +363,34 @@ def test_decoding_brings_the_joints_back():
         assert (people[0].scores == 1).all()
 
 
+# --- options ------------------------------------------------------------------------------------------------------
+
+
+def parsed(system, *arguments):
+    return command_line.parse(systems.load(system), systems.names(), arguments)
+
+
+def test_the_flip_test_is_the_default():
+    assert parsed('hrnet', '--train')[0].flip_average
+    assert parsed('hrnet', '--train', '--flip_average')[0].flip_average
+    options, explicit = parsed('hrnet', '--train', '--no_flip_average')
+    assert not options.flip_average and 'flip_average' in explicit
+    assert not parsed('tompson', '--train')[0].flip_average
+    assert not parsed('cpm', '--train')[0].flip_average
+    with pytest.raises(SystemExit):
+        parsed('cpm', '--train', '--no_flip_average')
+
+
+def test_a_run_from_before_the_default_is_evaluated_with_the_flip_test():
+    """The option belongs to the call: no run stores it, and a stored one would not count."""
+    options, explicit = parsed('hrnet', '--restore', 'x')
+    assert 'flip_average' not in command_line.settings_of(options, hrnet.HRNet)
+    stored = {'width': 16, 'dataset': 'flic', 'data_augm': True, 'flip_average': False}
+    command_line.merge_restored(options, explicit, stored, 'x', hrnet.HRNet, systems.names())
+    assert options.flip_average and options.width == 16
+    assert hrnet.HRNet(options).n_views == 2
+
+
 # --- loss and views -----------------------------------------------------------------------------------------------
 
 
@@ -390,7 +420,7 @@ def test_loss_is_numpy_s(tf_graph):
 def test_mirrored_maps_come_back_one_cell_on(tf_graph):
     rng = np.random.default_rng(0)
     maps = rng.random((4, 64, 64, 16)).astype(np.float32)
-    combined = hrnet.HRNet(settings(flip_average=True)).merge_views(tf.constant(maps))
+    combined = hrnet.HRNet(settings()).merge_views(tf.constant(maps))
     with tf_graph() as session:
         got = session.run(combined)
     assert got.shape == (2, 64, 64, 16)
@@ -401,7 +431,7 @@ def test_mirrored_maps_come_back_one_cell_on(tf_graph):
 
 def test_views_agree_where_the_network_is_right(tf_graph):
     """Targets of a crop and of its mirror image, averaged, peak where those of the crop do."""
-    options, person = settings(flip_average=True), someone()
+    options, person = settings(), someone()
     image = np.zeros((500, 800, 3), np.uint8)
     both = hrnet.HRNet(options).views(image, person)
     joints_xy, visible = (
