@@ -16,11 +16,14 @@ proportion to it.
 
 A target is a Gaussian of 2 cells around the cell nearest to the joint, where cell (r, c) stands for
 the centre of pixel (4r, 4c); the loss is half the mean squared difference over labelled joints.  A
-joint is a quarter of a cell from the peak of its map, towards the higher neighbour.  The authors'
+joint is a quarter of a cell from the peak of its map, towards the higher neighbour.  The crop of a
+COCO person is 256 pixels high and 192 wide: their box, widened to that ratio.  The authors'
 code counts pixels: the person's centre is the centre of the crop's pixel (128, 128).  Maps of
 mirrored crops come back almost a cell too far left (pixel i is pixel 255 - i), and are shifted by
 one before averaging.  systems/base.py describes the interface.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,17 +35,11 @@ from jointpose.options.scopes import add, group
 from jointpose.systems.base import Network, System
 from jointpose.vision import affine, crops, heatmaps, map_images
 
-SIDE = 256  # of the crop, pixels
 STRIDE = 4  # of a cell, pixels
 PIXEL_CENTRE = 0.5  # the authors' coordinate i of a pixel is i + 0.5 of ours
-CELLS = SIDE // STRIDE
 SIGMA = 2  # of a target, cells
 REACH = 6  # of a target, cells
-MARGIN = 1.25  # side of the crop, in heights of the person
-BELOW = {'mpii': 15}  # pixels at scale 1 from the annotated centre down to the crop's
-
-SCALES = 0.25  # standard deviation of the scale in training
-DEGREES = 30  # standard deviation of the rotation in training
+MARGIN = 1.25  # sides of the crop, in those of the person
 ROTATED = 0.6  # fraction of the crops that are rotated in training
 
 MODULES = (1, 4, 3)  # in stages 2 to 4
@@ -52,6 +49,18 @@ MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB in 0..1
 DEVIATION = (0.229, 0.224, 0.225)
 SUMMAND_SCALE = 0.1  # of He's deviation, for summands without batch norm, which would bound the sum
 MAPS_DEVIATION = 0.001  # of the last layer's weights: maps start near 0, like the targets
+
+
+class Recipe(NamedTuple):
+    """What the authors' configurations and readers have for a data set."""
+
+    size: tuple[int, int] = (256, 256)  # (height, width) of the crop, pixels
+    scale: float = 0.25  # standard deviation of the scale in training
+    degrees: float = 30  # standard deviation of the rotation in training
+    below: float = 0  # pixels at scale 1 from the annotated centre down to the crop's
+
+
+RECIPES = {'mpii': Recipe(below=15), 'coco': Recipe((256, 192), scale=0.35, degrees=45)}
 
 
 class HRNet(System):
@@ -85,8 +94,23 @@ class HRNet(System):
         add(ablations, '--identity', action='store_true', scope='network', help='no ReLUs')
 
     @property
+    def recipe(self) -> Recipe:
+        return RECIPES.get(self.options.dataset, Recipe())
+
+    @property
     def input_size(self):
-        return SIDE, SIDE
+        return self.recipe.size
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the crop, pixels."""
+        return self.input_size[::-1]
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """(rows, columns) of a heat map."""
+        height, width = self.input_size
+        return height // STRIDE, width // STRIDE
 
     @property
     def n_views(self):
@@ -97,27 +121,41 @@ class HRNet(System):
 
     # --- samples --------------------------------------------------------------------------------
 
+    def extent(self, person):
+        """(width, height) of what the crop shows, pixels of the picture: [2].
+
+        A square of the person's scale, or their box, widened or heightened to the crop's ratio.
+        """
+        crop_width, crop_height = self.size
+        if crop_width == crop_height:
+            return MARGIN * 200 * np.repeat(person.scale, 2)
+        width, height = person.box[2:] - person.box[:2]
+        height = max(height, width * crop_height / crop_width)
+        return MARGIN * height * np.array([crop_width / crop_height, 1])
+
     def crop_matrix(self, person, zoom=1, degrees=0, mirrored=False):
         """The matrix [2, 3] from a picture to a person's crop."""
-        below = BELOW.get(self.options.dataset, 0) * person.scale
+        below = self.recipe.below * person.scale
         centre = person.centre + np.array([0, below])
-        extent = MARGIN * 200 * person.scale / zoom
-        matrix = crops.crop_matrix(centre, (extent, extent), (SIDE, SIDE), degrees, mirrored)
+        extent = self.extent(person) / zoom
+        matrix = crops.crop_matrix(centre, extent, self.size, degrees, mirrored)
         return affine.compose(matrix, affine.translate(PIXEL_CENTRE, PIXEL_CENTRE))
 
     def crop(self, image, person, matrix, mirrored=False):
         """The Sample of a person's crop."""
         flip = self.dataset.flip if mirrored else None
-        return crops.crop_person(image, person, matrix, (SIDE, SIDE), flip)
+        return crops.crop_person(image, person, matrix, self.size, flip)
 
     def training_sample(self, image, person, rng):
         """With --data_augm scaled, rotated and mirrored at random."""
         if not self.options.data_augm:
             return self.test_sample(image, person)
-        extent = 1 + np.clip(SCALES * rng.normal(), -SCALES, SCALES)
+        scale = self.recipe.scale
+        extent = 1 + np.clip(scale * rng.normal(), -scale, scale)
         degrees = 0
         if rng.random() < ROTATED:
-            degrees = np.clip(DEGREES * rng.normal(), -2 * DEGREES, 2 * DEGREES)
+            deviation = self.recipe.degrees
+            degrees = np.clip(deviation * rng.normal(), -2 * deviation, 2 * deviation)
         mirrored = rng.random() < 0.5
         degrees, zoom = self.rotation_and_zoom(rng, degrees, 1 / extent)
         return self.crop(image, person, self.crop_matrix(person, zoom, degrees, mirrored), mirrored)
@@ -129,31 +167,32 @@ class HRNet(System):
         """The crop, and for the flip test its mirror image."""
         views = [self.test_sample(image, person)]
         if self.options.flip_average:
-            mirrored = affine.compose(self.crop_matrix(person), affine.mirror((SIDE, SIDE)))
+            mirrored = affine.compose(self.crop_matrix(person), affine.mirror(self.size))
             views.append(self.crop(image, person, mirrored, mirrored=True))
         return views
 
     def encode(self, joints_xy, visible):
-        """Maps [n, 64, 64, k], and a mask of those that count [n, k].
+        """Maps [n, rows, columns, k], and a mask of those that count [n, k].
 
         A joint counts if it is labelled and its Gaussian reaches into the crop.
         """
         k = len(self.joints)
         cell = np.floor((joints_xy[:, :k] - PIXEL_CENTRE) / STRIDE + 0.5)
-        near = ((cell >= -REACH) & (cell < CELLS + REACH)).all(axis=-1)
+        columns_rows = np.array(self.map_size[::-1])
+        near = ((cell >= -REACH) & (cell < columns_rows + REACH)).all(axis=-1)
         counts = (near & (visible[:, :k] > 0)).astype(np.float32)
         cell = np.where(counts[..., None] > 0, cell, -2 * REACH)  # far enough for an empty map
-        maps = heatmaps.render_gaussians(cell, (CELLS, CELLS), SIGMA, REACH)
+        maps = heatmaps.render_gaussians(cell, self.map_size, SIGMA, REACH)
         return {'heat_maps': maps, 'counts': counts}
 
     def target_shapes(self):
         k = len(self.joints)
-        return {'heat_maps': (CELLS, CELLS, k), 'counts': (k,)}
+        return {'heat_maps': (*self.map_size, k), 'counts': (k,)}
 
     # --- graph ----------------------------------------------------------------------------------
 
     def build(self, images, targets, training, portable=False, tower=0, n=None):
-        """Crops uint8 [b, 256, 256, 3] -> maps float32 [b, 64, 64, k], without a nonlinearity."""
+        """Crops uint8 [b, h, w, 3] -> maps float32 [b, h / 4, w / 4, k], without a nonlinearity."""
         make = Layers(training, not self.options.no_batch_norm, not self.options.identity)
         x, shown = trunk(images, self.options.width, make)
         with tf.variable_scope('maps'):
@@ -164,7 +203,8 @@ class HRNet(System):
         """Half the mean squared difference over cells and joints; joints that do not count have 0."""
         maps = network.outputs['hrnet']
         distance = layers.squared_distance(maps, targets['heat_maps'], targets['counts'])
-        return {'hrnet': distance / (2 * CELLS**2)}
+        rows, columns = self.map_size
+        return {'hrnet': distance / (2 * rows * columns)}
 
     @classmethod
     def convert_state_dict(cls, state):
@@ -182,7 +222,7 @@ class HRNet(System):
     # --- results --------------------------------------------------------------------------------
 
     def decode(self, output):
-        """[n, 64, 64, k] -> one Pose a crop."""
+        """[n, rows, columns, k] -> one Pose a crop."""
         joints_xy = STRIDE * heatmaps.decode_quarter_cell(output) + PIXEL_CENTRE
         scores = np.clip(output.max(axis=(1, 2)), 0, 1)
         return [[pose(*person)] for person in zip(joints_xy, scores)]

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 import pytest
 
+from jointpose import run_options
 from jointpose.nn import hrnet_weights, layers
 from jointpose.nn.tf1 import tf
 from jointpose.systems import hrnet
@@ -30,8 +31,8 @@ def numbers(name, shape):
     return rng.normal(size=shape) * 0.1
 
 
-def official_shapes():
-    """{name: shape} of the authors' HRNet-w32 for 16 joints, by their own construction."""
+def official_shapes(joints=16):
+    """{name: shape} of the authors' HRNet-w32 by their own construction: MPII's 16 joints."""
     shapes = {}
 
     def layer(convolution, norm, size, inputs, outputs):
@@ -55,8 +56,8 @@ def official_shapes():
         for module in range(modules):
             last = stage == 4 and module == modules - 1
             add_module(layer, f'stage{stage}.{module}', stage, outputs=1 if last else stage)
-    shapes['final_layer.weight'] = (16, 32, 1, 1)
-    shapes['final_layer.bias'] = (16,)
+    shapes['final_layer.weight'] = (joints, 32, 1, 1)
+    shapes['final_layer.bias'] = (joints,)
     return shapes
 
 
@@ -112,6 +113,25 @@ def test_values_by_hand():
     assert found['stem/conv1/weights'][2, 1, 0, 1] == state['conv1.weight'][1, 0, 2, 1]
     variance = found['stem/conv1/moving_variance'][0]
     assert variance + layers.EPSILON == pytest.approx(0.25 + 1e-5, rel=1e-6)
+
+
+def test_coco_s_weights_fill_the_network(tf_graph):
+    """Of pose_hrnet_w32_256x192, 17 joints: every variable by name and shape, by --init's way."""
+    options, system, *_ = run_options.resolve_options(
+        ['--train', '--system', 'hrnet', '--dataset', 'coco', '--init', 'x.pth']
+    )
+    assert options.width == 32
+    images = tf.placeholder(tf.uint8, [None, *system.input_size, 3])
+    maps = system.build(images, None, training=False).outputs['hrnet']
+    assert maps.shape.as_list() == [None, 64, 48, 17]
+    state = {}
+    for name, shape in official_shapes(joints=17).items():
+        state[name] = numbers(name, shape).astype(np.float32)
+    values = system.convert_state_dict(state)
+    found = {name: value.shape for name, value in values.items()}
+    expected = {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
+    assert found == expected
+    assert len(found) == 1462
 
 
 @pytest.mark.long

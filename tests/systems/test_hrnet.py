@@ -297,6 +297,82 @@ def test_mpii_s_crop_joints_and_decoding_are_the_authors_own():
         assert np.abs(ours - theirs).max() < 1.01 * scale * 250 / 256 + 1e-3
 
 
+def authors_coco_map(box, points_xy):
+    """Where points fall in the authors' 256x192 crop of a COCO box x y w h, in float64.
+
+    From _xywh2cs of lib/dataset/coco.py and get_affine_transform of lib/utils/transforms.py: the box
+    is brought to the ratio 192 : 256 by its smaller side, enlarged by 1.25, and its middle becomes
+    the point (96, 128) of the crop; coordinates are those of pixels counted from 0.
+    """
+    x, y, w, h = box
+    if w > 0.75 * h:
+        h = w / 0.75
+    elif w < 0.75 * h:
+        w = 0.75 * h
+    centre = np.array([x + box[2] / 2, y + box[3] / 2])
+    corners = np.array([[1, *centre], [1, *(centre - [0, 1.25 * w / 2])], [1, *(centre - [1, 0])]])
+    targets = np.array([[96, 128], [96, 128 - 96], [96 - 192 / (1.25 * w), 128]], float)
+    coefficients = np.linalg.solve(corners, targets)
+    return np.column_stack([np.ones(len(points_xy)), points_xy]) @ coefficients
+
+
+BOXES = [(10, 20, 300, 100), (400, 50, 60, 333), (0, 0, 75, 100), (123.5, 67.25, 20.5, 21.5)]
+
+
+@pytest.mark.parametrize('box', BOXES)
+def test_coco_s_crop_and_targets_are_the_authors_own(box):
+    system = hrnet.HRNet(settings(dataset='coco'))
+    assert system.input_size == (256, 192)
+    x, y, w, h = box
+    person = crops.person_from_box((x, y, x + w, y + h), 17)
+    points_xy = np.random.default_rng(0).uniform((x, y), (x + w, y + h), (17, 2))
+    points_xy[0] = x - w, y - h  # the crop reaches about a tenth of its side beyond the box
+    expected = authors_coco_map(box, points_xy)
+    matrix = system.crop_matrix(person)
+    found = points_xy @ matrix[:, :2].T + matrix[:, 2]
+    np.testing.assert_allclose(found - 0.5, expected, atol=1e-3)
+
+    maps = system.encode(found[None], np.ones((1, 17)))['heat_maps'][0]
+    assert maps.shape == (64, 48, 17) == system.target_shapes()['heat_maps']
+    for joint, (column, row) in enumerate(np.floor(expected / 4 + 0.5).astype(int)):
+        if 0 <= column < 48 and 0 <= row < 64:
+            assert np.unravel_index(maps[..., joint].argmax(), (64, 48)) == (row, column)
+            assert maps[row, column, joint] == 1
+            assert maps[row, (column + 2) % 48, joint] <= np.float32(np.exp(-4 / 8))
+    ((decoded,),) = system.decode(maps[None])
+    inside = maps.max(axis=(0, 1)) == 1
+    assert inside.sum() > 10
+    assert np.abs(decoded.joints_xy - found)[inside].max() <= 3  # three quarters of a cell
+
+    sample, mirrored = system.views(np.zeros((400, 600, 3), np.uint8), person)
+    assert sample.image.shape == mirrored.image.shape == (256, 192, 3)
+    np.testing.assert_allclose(
+        affine.transform_points(mirrored.to_image, np.array([[192.0, 0]])),
+        affine.transform_points(sample.to_image, np.array([[0.0, 0]])),
+        atol=1e-3,
+    )
+
+
+def test_coco_s_augmentation_is_wider():
+    """Scales within 0.65 to 1.35 and rotations with a deviation of 45 degrees, 60 % of the crops."""
+    system = hrnet.HRNet(settings(dataset='coco', data_augm=True))
+    person = crops.person_from_box((300, 100, 400, 300), 17)
+    image = np.zeros((40, 60, 3), np.uint8)
+    plain = np.linalg.norm(system.crop_matrix(person)[:, 0])
+    extents = []
+    angles = []
+    for seed in range(300):
+        sample = system.training_sample(image, person, np.random.default_rng(seed))
+        matrix = affine.invert(sample.to_image)[:, :2]
+        extents.append(plain / np.linalg.norm(matrix[:, 0]))
+        angles.append(np.degrees(np.arctan2(-matrix[0, 1], matrix[1, 1])))
+    assert 0.65 - 1e-6 <= min(extents) < 0.66
+    assert 1.34 < max(extents) <= 1.35 + 1e-6
+    turned = np.abs(angles) > 1e-6
+    assert 0.5 < turned.mean() < 0.7
+    assert 75 < np.abs(angles).max() <= 90 + 1e-6
+
+
 def test_augmentation_is_of_the_published_ranges():
     image, person, options = np.zeros((500, 800, 3), np.uint8), someone(), settings(data_augm=True)
     plain = hrnet.HRNet(options).crop_matrix(person)
