@@ -32,7 +32,7 @@ from jointpose.nn import import_weights, spectrum_cache, tiling
 from jointpose.nn.tf1 import short_message, tf
 from jointpose.options import options as command_line
 from jointpose.training import batches, run_log, stopping, summaries, towers, trainer
-from jointpose.training.devices import session_config, use_tf32
+from jointpose.training.devices import use_tf32
 from jointpose.utils import folders, progress
 from jointpose.utils.cli import run_script
 from jointpose.utils.errors import InputError
@@ -125,17 +125,13 @@ def serve(own, options):
 
 def predict_pictures(options, system, found):
     """Joints on custom images; returns the exit code, 1 if one of them could not be read."""
+    detecting = run_options.resolve_detector(options, system)
     sources = inputs.find_sources(options, system)
-    config = session_config(options.gpus, optimised=False)
-    with folders.locked(options.out, '--out'):
-        graph = pose_estimator.build_graph(system, options, found)
-        with tf.Session(config=config) as session:
-            checkpoint_variables.restore(session, graph.saver, found)
-            with spectrum_cache.filled(session, graph.spectra):
-                estimator = pose_estimator.PoseEstimator(
-                    session, graph, system, system.dataset, options
-                )
-                return predict.predict_sources(estimator, sources, options, found)
+    with (
+        folders.locked(options.out, '--out'),
+        pose_estimator.restored(system, options, found, detecting) as estimator,
+    ):
+        return predict.predict_sources(estimator, sources, options, found)
 
 
 # --- data -----------------------------------------------------------------------------------------

@@ -11,11 +11,14 @@ from jointpose.checkpoints import checkpoint
 from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.cluster import cluster_roles
 from jointpose.datasets import arrays
+from jointpose.media.images import STDIN
 from jointpose.nn import import_weights, tiling
 from jointpose.options import options as command_line
 from jointpose.systems.base import System
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log
+
+EXPECTED_DETECTOR = 'expected a checkpoint of tompson with --use_sm, such as pretrained/flic'
 
 
 class RunOptions(NamedTuple):
@@ -62,6 +65,38 @@ def resolve_options(
     if options.skeleton is None and datasets.load(options.dataset).skeleton_is_data:
         options.skeleton = skeleton_of_arrays(options)
     return RunOptions(options, system(options), restored, initial)
+
+
+def resolve_detector(
+    options: argparse.Namespace, system: System, note: Callable[[str], object] = log
+) -> RunOptions | None:
+    """The RunOptions of the --detector of a call; None without one.
+
+    Raises:
+        InputError: it does not detect people, or `system` does not crop them.
+    """
+    if options.detector is None:
+        return None
+    where = f'--detector {options.detector}'
+    if not system.crops_people:
+        raise InputError(
+            f'{where}: --system {options.system} takes whole pictures; a detector goes with systems '
+            'that crop people'
+        )
+    words = ['--restore', options.detector, '--predict', STDIN, '--model_path', options.model_path]
+    if options.gpus_named:
+        words += ['--gpus', *map(str, options.gpus)]
+    name = resolve_system(systems.names(), words)
+    detector_options = systems.load(name).DETECTOR_OPTIONS
+    if detector_options is None:
+        raise InputError(f'{where}: {name} does not detect people: {EXPECTED_DETECTOR}')
+    try:
+        resolved = resolve_options([*words, *detector_options], note)
+    except InputError as error:
+        raise InputError(str(error).replace('--restore', '--detector', 1)) from None
+    if not resolved.system.takes_prompts:
+        raise InputError(f'{where}: has no spatial model: {EXPECTED_DETECTOR}')
+    return resolved
 
 
 def resolve_system(names: Sequence[str], arguments: Sequence[str] | None = None) -> str:

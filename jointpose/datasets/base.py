@@ -20,6 +20,8 @@ from jointpose.metrics.tables import Table
 from jointpose.vision.heatmaps import STRIDE
 from jointpose.vision.joints import TORSO_JOINTS, coco_name
 
+TORSO_OF_SHOULDERS = 1.2  # min length of a torso, in distances between the shoulders
+
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]  # {kind of array: (dtype, shape of one row)}
 
 
@@ -45,6 +47,10 @@ class DataSet(abc.ABC):
     )  # joints whose distance gives a person's `unit`; None: the area does
     side_convention: str  # which side is left, in words
     frame_size: tuple[int, int] | None = None  # (height, width) of all pictures; None: they differ
+    # The box of an upright person, x1 y1 x2 y2 in torso lengths from the torso's middle.  Median edges
+    # of 263 upright people of PARSE: -0.85 -1.38 0.80 2.32, of 2701 of LSP extended: -1.06 -1.30
+    # 1.05 1.75, of 11 of COCO: -0.82 -1.13 0.93 2.16.
+    torso_to_box: Sequence[float] = (-0.9, -1.3, 0.9, 2.2)
 
     # --- Metrics: a joint is found if its error is at most hit_radius * unit.
 
@@ -137,6 +143,19 @@ class DataSet(abc.ABC):
             return np.zeros(joints_xy.shape[:-2], bool)
         x = dict(zip(self.points, np.moveaxis(joints_xy[..., 0], -1, 0)))
         return (x['lsho'] < x['rsho']) & (x['lhip'] < x['rhip'])
+
+    def box_around_torso(self, corners_xy: np.ndarray) -> np.ndarray:
+        """The box x1 y1 x2 y2 of a person of whom only the torso is known, like the set's own boxes.
+
+        corners_xy: [4, 2], TORSO_JOINTS.  A torso that is foreshortened has the shoulders' length.
+        """
+        shoulders = corners_xy[:2]
+        middles = shoulders.mean(axis=0), corners_xy[2:].mean(axis=0)
+        height = np.linalg.norm(np.subtract(*middles))
+        width = np.linalg.norm(np.subtract(*shoulders))
+        length = max(height, TORSO_OF_SHOULDERS * width, 1.0)
+        middle = np.tile(corners_xy.mean(axis=0), 2)
+        return middle + length * np.asarray(self.torso_to_box)
 
     @property
     def map_size(self) -> tuple[int, int] | None:

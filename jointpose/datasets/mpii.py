@@ -91,6 +91,7 @@ class Mpii(PictureDataSet):
     normaliser = HEAD
     rate_name = 'PCKh@0.5'
     hit_radius = 0.5
+    torso_to_box = (-1.7, -1.7, 1.7, 1.7)  # the square of centre and scale, median of five people
     uncounted_joints = ('pelvis', 'thorax')
 
     def read(self, metas, folders):

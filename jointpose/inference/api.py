@@ -29,13 +29,9 @@ try:
     import numpy as np
 
     from jointpose import run_options
-    from jointpose.checkpoints import checkpoint_variables
     from jointpose.checkpoints.checkpoint import Checkpoint
     from jointpose.inference import pose_estimator, prompts
     from jointpose.media import images
-    from jointpose.nn import spectrum_cache
-    from jointpose.nn.tf1 import tf
-    from jointpose.training.devices import session_config
     from jointpose.utils import cli
     from jointpose.utils.errors import InputError
     from jointpose.vision.found_person import FoundPerson
@@ -83,7 +79,8 @@ def load(checkpoint_path: str | os.PathLike, *options: object) -> 'Model':
     words = ['--restore', path, '--predict', images.STDIN, *map(str, options)]
     printed = cli.PRINT_USAGE_ERRORS.set(False)
     try:
-        resolved = run_options.resolve_options(words, note=lambda line: None)
+        resolved = run_options.resolve_options(words, note=ignore)
+        detecting = run_options.resolve_detector(resolved.options, resolved.system, note=ignore)
     except cli.UsageError as error:  # a SystemExit, which must not end a notebook
         raise ValueError(f'jointpose.load: {error.reason}') from None
     except InputError as error:
@@ -91,8 +88,11 @@ def load(checkpoint_path: str | os.PathLike, *options: object) -> 'Model':
         raise InputError(f'jointpose.load: {message}') from None
     finally:
         cli.PRINT_USAGE_ERRORS.reset(printed)
-    options_of_run, system, found, _ = resolved
-    return Model(options_of_run, system, found)
+    return Model(resolved.options, resolved.system, resolved.restored, detecting)
+
+
+def ignore(line: str) -> None:
+    """Takes a note on a checkpoint, which a program does not print."""
 
 
 class Model:
@@ -105,18 +105,20 @@ class Model:
 
     joints: list[str]
 
-    def __init__(self, options, system, found: Checkpoint):
+    def __init__(
+        self,
+        options,
+        system,
+        found: Checkpoint,
+        detecting: run_options.RunOptions | None = None,
+    ):
         check_process()
-        body = system.dataset
-        self.joints = body.coco_joints
+        self.joints = system.dataset.coco_joints
         self.lock = threading.Lock()
-        with contextlib.ExitStack() as stack, tf.Graph().as_default() as self.graph:
-            graph = pose_estimator.build_graph(system, options, found)
-            session = tf.Session(config=session_config(options.gpus, optimised=False))
-            stack.callback(session.close)
-            checkpoint_variables.restore(session, graph.saver, found)
-            stack.enter_context(spectrum_cache.filled(session, graph.spectra))
-            self.estimator = pose_estimator.PoseEstimator(session, graph, system, body, options)
+        with contextlib.ExitStack() as stack:
+            restored = pose_estimator.restored(system, options, found, detecting)
+            self.estimator = stack.enter_context(restored)
+            self.graph = self.estimator.graph.evaluation.batch.images.graph
             # Called by close(), or else before the session goes, so that the spectra can be freed.
             self.close_once = weakref.finalize(self, close_in, os.getpid(), stack.pop_all())
 

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +13,11 @@ from jointpose.checkpoints import checkpoint_variables
 from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches, towers
-from jointpose.training.devices import device_names
+from jointpose.training.devices import device_names, session_config
 from jointpose.utils.log import log
 from jointpose.vision import crops
 from jointpose.vision.found_person import FoundPerson
+from jointpose.vision.joints import TORSO_JOINTS
 
 
 class Graph(NamedTuple):
@@ -57,14 +59,48 @@ def whole_image_person(system, image, points_xy=(0, 0)) -> crops.Person:
     return crops.Person(*repeated)
 
 
+@contextlib.contextmanager
+def restored(system, options, found, detecting=None) -> Iterator['PoseEstimator']:
+    """A PoseEstimator with the weights of a checkpoint, in a graph and a session of its own.
+
+    Args:
+        found: the Checkpoint.
+        detecting: run_options.RunOptions of the checkpoint that detects the people; None: there is
+            none.
+    """
+    with contextlib.ExitStack() as stack:
+        detector = None
+        if detecting:
+            parts = detecting.system, detecting.options, detecting.restored
+            detector = stack.enter_context(restored(*parts))
+        with tf.Graph().as_default():
+            graph = build_graph(system, options, found)
+            session = tf.Session(config=session_config(options.gpus, optimised=False))
+            stack.callback(session.close)
+            checkpoint_variables.restore(session, graph.saver, found)
+            stack.enter_context(spectrum_cache.filled(session, graph.spectra))
+            estimator = PoseEstimator(session, graph, system, system.dataset, options, detector)
+        yield estimator
+
+
 class PoseEstimator:
     """Finds people and their joints in pictures.
 
     session has the restored variables of `graph`; `body` is the data set whose joints are found.
+    detector: a PoseEstimator that detects people, around whom `system` crops; None: there is none.
     """
 
-    def __init__(self, session: tf.Session, graph: Graph, system, body, options):
+    def __init__(
+        self,
+        session: tf.Session,
+        graph: Graph,
+        system,
+        body,
+        options,
+        detector: 'PoseEstimator | None' = None,
+    ):
         self.graph = graph
+        self.detector = detector
         self.system = system
         self.body = body
         self.options = options
@@ -89,9 +125,12 @@ class PoseEstimator:
             image: RGB uint8 [h, w, 3].
             points_xy: point prompts [(x, y), ...] on torsos, pixels; one person each.
             boxes_xy: box prompts [(x, y, width, height), ...], pixels; one person each.
-            previous: the people of a video's frame before; if the system detects people, only
-                these are looked for, near where they were.
+            previous: the people of a video's frame before; if the system detects people, or has a
+                detector, only these are looked for, near where they were.
         """
+        if self.detector and boxes_xy is None:
+            detected = self.detector.predict(image, previous=previous)
+            return [self._estimate_around(image, person) for person in detected]
         if not self.detect:
             people = []
             for person in self._people_to_crop(image, boxes_xy):
@@ -101,6 +140,16 @@ class PoseEstimator:
         if points_xy is None and boxes_xy is None:
             people.sort(key=lambda person: -person.score)
         return people
+
+    def _estimate_around(self, image, detected):
+        """The FoundPerson of the detector, with the joints that are found in the crop around them."""
+        joints = list(self.detector.body.joints)
+        corners_xy = detected.joints_xy[[joints.index(joint) for joint in TORSO_JOINTS]]
+        box = self.body.box_around_torso(corners_xy)
+        (found,) = self._estimate(image, crops.person_from_box(box, self.system.n_points))
+        return detected._replace(
+            joints_xy=found.joints_xy, scores=found.scores, maps=found.maps, matrix=found.matrix
+        )
 
     def _people_to_crop(self, image, boxes_xy):
         """The crops.Persons to estimate: one a box if the system crops people, else one."""

@@ -11,7 +11,8 @@ poses.json is one object:
     annotations     keypoints [x1, y1, v1, x2, ...], scores [k], score (the person's), bbox, area,
                     num_keypoints, iscrowd, and
         torso           [x, y], or null where the system has none
-        torso_source    the kind of prompt: 'torso', 'box', 'nobody' (no prompt), or null
+        torso_source    the kind of prompt: 'torso', 'box', 'nobody' (no prompt), 'detector' (of
+                        --detector), or null
         person          number in the picture, from 1
         track           of a video: the person's number in all of it
         low_score       true where a prompt's person scores below --threshold
@@ -47,10 +48,12 @@ def info_of(estimator, origin: Checkpoint) -> Entry:
     run, step = os.path.normpath(origin.path).split(os.sep)[-2:]
     system = estimator.system
     options = estimator.options
+    detector = {'detector': options.detector} if options.detector else {}
     return {
         'checkpoint': f'{run}/{step}',
         'code': checkpoint.code_version(),
         **system.describe(),
+        **detector,
         'system': options.system,
         'model': system.OUTPUTS[estimator.output_name],
         'scores': system.SCORE,
@@ -98,6 +101,8 @@ def torso_source(options: argparse.Namespace) -> str:
     """The kind of prompts of a call, as `torso_source` names it."""
     if options.torso:
         return 'torso'
+    if options.detector:
+        return 'detector'
     return 'box' if options.boxes else 'nobody'
 
 

@@ -138,6 +138,16 @@ def add_prediction_input(pictures) -> None:
         predict=True,
         help='boxes of the target people: COCO detections or annotations',
     )
+    add(
+        pictures,
+        '--detector',
+        type=not_empty,
+        metavar='CHECKPOINT',
+        scope='call',
+        predict=True,
+        help='for systems that crop people (hrnet, cpm, deeppose): find the people by this checkpoint '
+        'of tompson with a spatial model, such as pretrained/flic',
+    )
 
 
 def add_prediction_output(pictures) -> None:

@@ -110,6 +110,9 @@ def check(options: Namespace, explicit: set[str], parser: argparse.ArgumentParse
         raise ValueError('nothing to do: give --train, --restore or both')
     if options.init is not None and (options.restore is not None or not options.train):
         raise ValueError('--init starts a training: it goes with --train and without --restore')
+    if options.detector is not None and (options.torso or options.boxes):
+        prompts = '--torso' if options.torso else '--boxes'
+        raise ValueError(f'--detector goes without {prompts}: it finds the people itself')
     if options.schedule == 'cosine' and options.lr_steps:
         raise ValueError('--lr_steps goes with --schedule steps')
     if len(set(options.gpus)) < len(options.gpus):

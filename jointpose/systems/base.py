@@ -59,6 +59,9 @@ class System(abc.ABC):
     MAX_PEOPLE: ClassVar[int | None] = None
     # Names of those targets that are also inputs of the network.
     EXTRA_INPUTS: ClassVar[tuple[str, ...]] = ()
+    # Options of main.py with which it finds the people for another system (--detector); None: it
+    # does not detect people.
+    DETECTOR_OPTIONS: ClassVar[tuple[str, ...] | None] = None
     # {option of main.py: default}, where this system's default is another.
     DEFAULTS: ClassVar[dict[str, Any]] = {}
     # {option: its value in runs from before it existed}, where that is not the default.
@@ -142,6 +145,11 @@ class System(abc.ABC):
     def takes_prompts(self) -> bool:
         """Whether a point may select the target person; then the system has a `detector`."""
         return False
+
+    @property
+    def crops_people(self) -> bool:
+        """Whether a sample is a crop around a person's box, so that a detector may give the boxes."""
+        return self.MAX_PEOPLE is None
 
     def prepare_split(self, split: Split) -> Split:
         """The Split with the points that this run's network is given."""

@@ -43,6 +43,7 @@ class Tompson(System):
     OUTPUTS = {'pd': 'part detector', 'sm': 'joint model'}
     SCORE = f'share of the heat map within {heatmaps.CONFIDENCE_RADIUS} cells of its peak'
     EXTRA_INPUTS = ('torso_map',)
+    DETECTOR_OPTIONS = ('--scales', 'single')  # only shoulders and hips are used
     SCHEDULE = optimiser.SCHEDULE
     FULL_WIDTH = 64
     DEBUG_WIDTH = 16
@@ -79,6 +80,10 @@ class Tompson(System):
     def takes_prompts(self):
         """The torso, which only the spatial model is given."""
         return self.options.use_sm
+
+    @property
+    def crops_people(self):
+        return False
 
     @property
     def scales(self) -> tuple[float, ...]:
