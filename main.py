@@ -158,6 +158,9 @@ def load_splits(system, options, manifest):
     splits = {}
     for name in arrays.SPLITS:
         split = arrays.load_split(options.data, name, manifest, options.verify)
+        if options.boxes and name == 'test':
+            splits[name] = people_at_boxes(system, options, split)
+            continue
         split = arrays.system_samples(split, system.MAX_PEOPLE)
         splits[name] = system.prepare_split(split)
     if options.validation:
@@ -174,6 +177,18 @@ def check_joints(system, options, manifest):
             f'--data {options.data}: has the key points {", ".join(stored)}; those of the run are '
             f'{", ".join(system.dataset.joints)}'
         )
+
+
+def people_at_boxes(system, options, split):
+    """The people at the boxes of --boxes, in place of the annotated ones of the test split."""
+    from jointpose.evaluation import detected_people  # which --predict does not need
+
+    if not system.crops_people or not system.dataset.multi_person:
+        raise InputError(
+            '--boxes: without --predict it evaluates on COCO, a system that crops people; this is '
+            f'--system {options.system} --dataset {options.dataset}'
+        )
+    return detected_people.at_boxes(options.boxes, split)
 
 
 def check_data(manifest, found, options):

@@ -23,6 +23,7 @@ import numpy as np
 
 from jointpose import datasets
 from jointpose.datasets import arrays
+from jointpose.evaluation import detected_people
 from jointpose.evaluation.pose import Pose
 from jointpose.metrics.average_precision import coco_result
 from jointpose.metrics.tables import as_text
@@ -191,6 +192,10 @@ def _write_results(options, manifest, split, found):
     """`write` for a data set that is multi_person: a picture may have several people, or none."""
     path = path_of(options)
     table = arrays.load_array(options.data, 'pictures', split.split, manifest)
+    evaluated = split.people['picture']
+    if 'score' in split.people.dtype.names:
+        found = detected_people.rescored(split.people, found)
+        evaluated = evaluated if options.test_examples else None  # also where nobody was detected
     results = []
     for picture, people in zip(split.people['picture'], found):
         results += [coco_result(table['id'][picture], *pose) for pose in people]
@@ -201,7 +206,7 @@ def _write_results(options, manifest, split, found):
 
     everybody = arrays.load_split(options.data, split.split, manifest)
     data_set = datasets.of_options(options)
-    tables = data_set.result_tables(table, everybody, results, split.people['picture'])
+    tables = data_set.result_tables(table, everybody, results, evaluated)
     return path, list(map(as_text, tables))
 
 

@@ -135,8 +135,8 @@ def add_prediction_input(pictures) -> None:
         type=not_empty,
         metavar='FILE',
         scope='call',
-        predict=True,
-        help='boxes of the target people: COCO detections or annotations',
+        help='boxes of the target people: COCO detections or annotations. Without --predict: '
+        'evaluate on COCO at these detections, for systems that crop people',
     )
     add(
         pictures,

@@ -110,6 +110,10 @@ def check(options: Namespace, explicit: set[str], parser: argparse.ArgumentParse
         raise ValueError('nothing to do: give --train, --restore or both')
     if options.init is not None and (options.restore is not None or not options.train):
         raise ValueError('--init starts a training: it goes with --train and without --restore')
+    if options.boxes and options.predict is None and (options.train or options.validation):
+        raise ValueError(
+            '--boxes goes with --predict or, to evaluate on COCO, with --restore alone'
+        )
     if options.detector is not None and (options.torso or options.boxes):
         prompts = '--torso' if options.torso else '--boxes'
         raise ValueError(f'--detector goes without {prompts}: it finds the people itself')
