@@ -68,7 +68,7 @@ def test_the_boxes_are_those_of_flic_s_training():
     offset = (found[:, :2] + found[:, 2:] - expected[:, :2] - expected[:, 2:]) / 2 / sides[:, None]
     assert len(found) == 3987
     assert np.median(ratio) == pytest.approx(1, abs=0.005)
-    np.testing.assert_allclose(np.percentile(ratio, [25, 75]), [0.886, 1.145], atol=0.01)
+    np.testing.assert_allclose(np.percentile(ratio, [25, 75]), [0.887, 1.144], atol=0.01)
     assert np.abs(np.median(offset, axis=0)).max() < 0.01
     distance = np.linalg.norm(offset, axis=1)
     np.testing.assert_allclose(np.percentile(distance, [25, 50, 75]), [0.03, 0.06, 0.1], atol=0.01)
