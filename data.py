@@ -204,6 +204,8 @@ def check_source(parser, options):
             parser.error(f'--{name} goes with --skeleton')
     if options.skeleton and not (options.coco or options.synthetic):
         parser.error('--skeleton goes with --coco FILE --images FOLDER, or with --synthetic N')
+    if options.skeleton and options.dataset not in ('flic', 'own'):
+        parser.error(f'--skeleton goes without --dataset {options.dataset}')
     excludes_coco = options.meta or options.synthetic or not options.images
     excludes_coco = excludes_coco or options.dataset not in ('flic', 'own')
     if options.coco and excludes_coco:

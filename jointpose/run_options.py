@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from jointpose import datasets, systems
+from jointpose.annotations.coco_json import PERSON_NAMES
 from jointpose.checkpoints import checkpoint
 from jointpose.checkpoints.checkpoint import Checkpoint
 from jointpose.cluster import cluster_roles
@@ -82,6 +83,12 @@ def resolve_detector(
         raise InputError(
             f'{where}: --system {options.system} takes whole pictures; a detector goes with systems '
             'that crop people'
+        )
+    category = system.dataset.category
+    if category.lower() not in PERSON_NAMES:
+        raise InputError(
+            f'{where}: detectors find people, and this run finds {category!r}: name the boxes of '
+            'another program with --boxes'
         )
     words = ['--restore', options.detector, '--predict', STDIN, '--model_path', options.model_path]
     if options.gpus_named:

@@ -39,7 +39,7 @@ SMALLER = (
     (r'main\.py (?!.*--(restore|serve|init pretrained|system)).*$', ' --banks 1 --scales single'),
     (r'main\.py .*--system cpm.*$', ' --stages 1 --scales single'),
     (r'main\.py .*--restore(?!.*--predict).*$', ' --test_examples 2'),
-    (r'main\.py .*--predict.*$', ' --scales single --zooms 1'),
+    (r'main\.py (?!.*beasts).*--predict.*$', ' --scales single --zooms 1'),
 )
 
 

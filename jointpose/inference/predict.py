@@ -57,7 +57,6 @@ from jointpose.media.images import UnreadableMedia
 from jointpose.media.sources import Source
 from jointpose.training import stopping
 from jointpose.utils import outputs, progress
-from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log
 from jointpose.vision.found_person import FoundPerson
@@ -92,7 +91,7 @@ def predict_sources(
                 break
     files.write()
     n_failed = f', {len(failed)} failed' if failed else ''
-    log(f'{files.poses_path}: {summary(files.document)}{n_failed}')
+    log(f'{files.poses_path}: {summary(files.document, estimator.body)}{n_failed}')
     is_camera = isinstance(sources[0].path, int)
     if signals.code is not None and not is_camera:
         report_problem(f'stopped: {files.poses_path} has the results so far')
@@ -110,13 +109,16 @@ def read_boxes(options: argparse.Namespace, category: str) -> Boxes | None:
     return boxes
 
 
-def summary(document: dict) -> str:
-    """'2 pictures, 3 people'; people of low score are counted separately, duplicates not at all."""
+def summary(document: dict, body) -> str:
+    """'2 pictures, 3 people'; people of low score are counted separately, duplicates not at all.
+
+    body: the data set, which says what they are called.
+    """
     n = len(document['images'])
     annotations = document['annotations']
     n_low = sum('low_score' in annotation for annotation in annotations)
     n_people = sum('duplicate' not in annotation for annotation in annotations) - n_low
-    text = f'{n} picture{"s" * (n != 1)}, {counted_people(n_people)}'
+    text = f'{n} picture{"s" * (n != 1)}, {body.counted(n_people)}'
     return text + (f', {n_low} below the threshold' if n_low else '')
 
 

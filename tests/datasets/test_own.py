@@ -222,6 +222,7 @@ def test_files_with_different_key_points(tmp_path, monkeypatch):
         (('--skeleton',), '--skeleton goes with --coco FILE'),
         (('--skeleton', '--synthetic', '4', '--flip_pairs', 'head'), 'must be LEFT:RIGHT'),
         (('--skeleton', '--coco', 'a.json'), '--coco goes with --images'),
+        (('--skeleton', '--synthetic', '4', '--dataset', 'lsp'), 'goes without --dataset lsp'),
     ],
 )
 def test_options_that_do_not_go_together(monkeypatch, capsys, words, message):

@@ -128,6 +128,16 @@ def shallow_here(monkeypatch):
     monkeypatch.setattr(hrnet, 'BLOCKS', 1)
 
 
+def test_a_detector_of_people_is_refused(moved):
+    words = ['--restore', str(moved / 'spiders'), '--predict', str(moved / '0001.jpg')]
+    words += ['--detector', 'pretrained/flic']
+    resolved = run_options.resolve_options(words)
+    with pytest.raises(
+        InputError, match="flic: detectors find people, and this run finds 'spider'"
+    ):
+        run_options.resolve_detector(resolved.options, resolved.system)
+
+
 @pytest.mark.usefixtures('shallow_here')
 def test_export_without_arrays(moved, monkeypatch, capsys):
     """It is checked on drawn people, as the arrays are gone."""
