@@ -40,6 +40,7 @@ from jointpose.media.images import read_image, size_mismatch
 from jointpose.utils import cli, folders, progress
 from jointpose.utils.counts import counted_people
 from jointpose.utils.errors import InputError
+from jointpose.vision import crops
 from jointpose.vision.joints import coco_name
 
 MAX_NAMED = 5  # pictures that are listed where there are many
@@ -498,7 +499,7 @@ def report(people, custom=False):
 
 def report_joints(joints_xy):
     """Returns lines on joints [n, 9, 2] that are outside the frame or unlabelled."""
-    is_labelled = flic.visibility(joints_xy) > 0
+    is_labelled = crops.visibility(joints_xy) > 0
     is_outside = is_labelled & (flic.clamp_to_frame(joints_xy) != joints_xy).any(axis=2)
     lines = [
         f'joints outside the frame, clamped in the heat maps: {is_outside.sum()} '

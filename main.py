@@ -87,7 +87,7 @@ def main():
     imported = {}
     if not found:
         initial_values = system.initial_values(splits['train'], manifest)
-        imported = initial_weights(system, options, initial)
+        imported = initial_weights(system, options, initial, initial_values)
     run = runs.open_run(options, found)  # from here on there is something on disk
     log(f'{run}: code {checkpoint.code_version()}, arrays {manifest["id"]}, seed {options.seed}')
     job = Job(options, system, manifest, splits, initial_values, imported, run)
@@ -286,10 +286,11 @@ def rows(step, size, n):
     return np.arange(step * size, min((step + 1) * size, n))
 
 
-def initial_weights(system, options, initial):
+def initial_weights(system, options, initial, initial_values):
     """{variable: array} of --init, a checkpoint or another program's weights; {} without it."""
     if initial:
-        return checkpoint_variables.read_weights(initial.path)
+        weights = checkpoint_variables.read_weights(initial.path)
+        return system.adapt_weights(weights, initial.state['settings'], initial_values)
     if import_weights.is_weights_file(options.init):
         return import_weights.variables(options.init, system)
     return {}

@@ -19,16 +19,18 @@ times 1, 2, 4, 8, 8:
 A layer is a SAME convolution, bias, ReLU, then batch norm.  At full width, 64, there are 56,543,808
 convolution weights.
 
-Arrays: n frames.  A heat map has 60 rows and 90 columns of 8x8 pixels (vision/heatmaps.py).
+Arrays: n frames.  A heat map has 60 rows and 90 columns of 8x8 pixels (vision/heatmaps.py).  These
+are FLIC's numbers: frames may have any size in multiples of 32 pixels, and any number of joints.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from jointpose.datasets.flic import MAP_HEIGHT, MAP_WIDTH, N_JOINTS
+from jointpose.datasets.flic import N_JOINTS
 from jointpose.nn.layers import batch_norm, conv_bias, max_pool, spatial_softmax
 from jointpose.nn.sums import ordered_sum
 from jointpose.nn.tf1 import tf
+from jointpose.vision.heatmaps import STRIDE
 
 BANKS = ('full', 'half', 'quarter')  # of the frame's resolution
 CHANNELS = (1, 2, 4, 8, 8)  # of conv1 to conv5, times `width`
@@ -59,7 +61,7 @@ def build(
     """Builds the network; its variables come from the current variable scope.
 
     Args:
-        images: uint8 [n, 480, 720, 3] RGB.
+        images: uint8 [n, 480, 720, 3] RGB; height and width are multiples of 32.
         width: channels of conv1; the other layers have them in proportion.
         training: normalise by the batch's statistics, else by the moving averages.
         conv: how convolutions of stride 1 are computed: 'direct', 'fft', or 'auto', the cheaper.
@@ -90,13 +92,14 @@ def build(
 
     f1, f2, f3, f4, f5 = (width * factor for factor in CHANNELS)
     image = tf.cast(images, dtype) / 255  # [n, 480, 720, 3], 0 to 1
+    map_size = [side // STRIDE for side in images.shape.as_list()[1:3]]  # 60, 90
     maps = []
     for bank in BANKS[:banks]:
         x = layer(image, f'conv1_{bank}', 5, f1, stride=2)  # [n, 240, 360, f1] in the full bank
         x = layer(max_pool(x), f'conv2_{bank}', 5, f2)  # [n, 120, 180, f2]
         x = layer(max_pool(x), f'conv3_{bank}', 5, f3)  # [n, 60, 90, f3]
         x = layer(x, f'conv4_{bank}', 9, f4)  # [n, 60, 90, f4]
-        maps.append(enlarge(x))  # [n, 60, 90, f4] in every bank
+        maps.append(enlarge(x, map_size))  # [n, 60, 90, f4] in every bank
         image = tf.nn.avg_pool2d(image, 2, 2, 'VALID')  # bilinear interpolation to half the size
     x = ordered_sum(maps) / len(maps)  # [n, 60, 90, f4]
     if drop:
@@ -108,15 +111,16 @@ def build(
     return PartDetector(logits, spatial_softmax(logits), activations, statistics)
 
 
-def enlarge(x: tf.Tensor) -> tf.Tensor:
-    """A bank's maps [n, h, w, c] -> float32 [n, 60, 90, c], by bilinear interpolation.
+def enlarge(x: tf.Tensor, map_size: Sequence[int]) -> tf.Tensor:
+    """A bank's maps [n, h, w, c] -> float32 [n, *map_size, c], by bilinear interpolation.
 
     The quarter bank has 15 x 23 cells: they become 60 x 92, and two columns are cut.  Stretching 23
     columns to 90 would shift the right edge by two cells."""
     height, width = x.shape.as_list()[1:3]
-    if (height, width) == (MAP_HEIGHT, MAP_WIDTH):
+    rows, columns = map_size
+    if (height, width) == (rows, columns):
         return tf.cast(x, tf.float32)  # the type that `resize` returns
-    factor = -(-MAP_HEIGHT // height)
+    factor = -(-rows // height)
     x = tf.compat.v2.image.resize(x, [factor * height, factor * width])  # half-pixel centres
-    # x[:, :MAP_HEIGHT, :MAP_WIDTH], whose gradient would be slower.
-    return tf.slice(x, [0, 0, 0, 0], [-1, MAP_HEIGHT, MAP_WIDTH, -1])
+    # x[:, :rows, :columns], whose gradient would be slower.
+    return tf.slice(x, [0, 0, 0, 0], [-1, rows, columns, -1])

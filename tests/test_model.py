@@ -67,7 +67,7 @@ def test_enlarged_columns_stay_above_their_cells(tf_graph):
     centre = (np.arange(23) + 0.5) * 32  # pixels of the frame
     ramp = np.broadcast_to(centre[None, None, :, None], (1, 15, 23, 1)).astype(np.float32)
     with tf_graph() as session:
-        large = session.run(model.enlarge(tf.constant(ramp)))
+        large = session.run(model.enlarge(tf.constant(ramp), (60, 90)))
     assert large.shape == (1, 60, 90, 1)
     np.testing.assert_allclose(large[0, 0, 2:-2, 0], (np.arange(90) * 8 + 4)[2:-2], rtol=1e-5)
 

@@ -349,7 +349,9 @@ def spatial_step(batch_size, gradient, joints=None):
         if joints is None:
             logits, energies, biases = spatial_model.build(maps.read_value())
         else:
-            energies = tf.get_variable('energies', [pairs, *pairwise_distr.SHAPE])
+            energies = tf.get_variable(
+                'energies', [pairs, *pairwise_distr.prior_size(flic.MAP_SIZE)]
+            )
             biases = tf.get_variable('biases', [pairs, MAP_HEIGHT, MAP_WIDTH])
             logits = baseline_tf1.spatial_model(maps.read_value(), energies, biases, joints)
         fetch = (
@@ -368,7 +370,7 @@ def spatial_flop(batch_size, gradient):
     n, pairs, cells = (
         batch_size,
         len(spatial_model.PAIRS_TO_JOINTS),
-        math.prod(pairwise_distr.SHAPE),
+        math.prod(pairwise_distr.prior_size(flic.MAP_SIZE)),
     )
     transforms = pairs + N_MAPS * n + pairs * n
     product = 6 * n * pairs * cells / 2
@@ -491,7 +493,7 @@ def bench_histograms(sizes, folder):
     people = np.random.default_rng(0).random([TRAIN, N_MAPS, 2], np.float32) * (WIDTH, HEIGHT)
     times, runs = measure(
         sizes.repeats,
-        lambda: pairwise_distr.pairwise_histograms(people),
+        lambda: pairwise_distr.pairwise_histograms(people, flic.MAP_SIZE),
         lambda: plain_histograms(people),
     )
     yield Row('displacement histograms', f'{TRAIN} people', *times, 15, None, runs)

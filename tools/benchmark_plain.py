@@ -9,6 +9,7 @@ from jointpose import data, pairwise_distr
 from jointpose.datasets.flic import (
     HEIGHT,
     MAP_HEIGHT,
+    MAP_SIZE,
     MAP_WIDTH,
     N_MAPS,
     PAIRS,
@@ -66,7 +67,7 @@ def plain_histograms(joints_xy):
     result = []
     window = np.outer(pairwise_distr.BINOMIAL_9, pairwise_distr.BINOMIAL_9)
     for joint, condjoint in PAIRS:
-        histogram = np.zeros(pairwise_distr.SHAPE)
+        histogram = np.zeros(pairwise_distr.prior_size(MAP_SIZE))
         for person in cells:
             row, col = person[joint] - person[condjoint]
             histogram[row + MAP_HEIGHT, col + MAP_WIDTH] += 1

@@ -152,7 +152,7 @@ def write_description(out, samples):
             )
         ),
     ]
-    height, width = pairwise_distr.SHAPE
+    height, width = pairwise_distr.prior_size(flic.MAP_SIZE)
     description = {
         'frame': {'width': flic.WIDTH, 'height': flic.HEIGHT},
         'map': {'rows': flic.MAP_HEIGHT, 'columns': flic.MAP_WIDTH, 'stride': STRIDE},
@@ -233,7 +233,7 @@ def keep_start_priors(arrays):
     histograms = histograms[: len(spatial_model.PAIRS_TO_JOINTS)]
     energies = spatial_model.initial_energies(histograms).astype(np.float64)
     codes = encode(spatial_model.numpy_softplus(energies))
-    height, width = pairwise_distr.SHAPE
+    height, width = pairwise_distr.prior_size(flic.MAP_SIZE)
     rows, columns = ATLAS
     atlas = (
         codes.reshape(rows, columns, height, width)
@@ -247,7 +247,7 @@ def keep_start_priors(arrays):
 def start_codes():
     """START_PRIORS read back: uint8 [81, 120, 180]."""
     atlas = cv2.imread(START_PRIORS, cv2.IMREAD_GRAYSCALE)
-    height, width = pairwise_distr.SHAPE
+    height, width = pairwise_distr.prior_size(flic.MAP_SIZE)
     rows, columns = ATLAS
     return atlas.reshape(rows, height, columns, width).swapaxes(1, 2).reshape(-1, height, width)
 

@@ -14,12 +14,13 @@ import json
 import numpy as np
 
 from jointpose import datasets
-from jointpose.datasets import arrays, flic
+from jointpose.datasets import arrays
 from jointpose.evaluation import detection_rates
 from jointpose.evaluation.predictions import Predictions
 from jointpose.utils.cli import Parser, run_script
 from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
+from jointpose.vision import crops
 from tools.compare import CONSTANT, rates_of
 
 
@@ -49,7 +50,7 @@ def is_labelled(split: arrays.Split, n_joints: int) -> np.ndarray:
     if 'visible' in split.people.dtype.names:
         visible = split.people['visible']
     else:
-        visible = flic.visibility(split.joints)
+        visible = crops.visibility(split.joints)
     return visible[:, :n_joints, None] > 0
 
 

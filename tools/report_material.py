@@ -12,6 +12,7 @@ import numpy as np
 
 from jointpose import pairwise_distr, run_options
 from jointpose.datasets import arrays, flic
+from jointpose.datasets.person_frames import PersonFrame
 from jointpose.evaluation import detection_rates, predictions
 from jointpose.training.devices import session_config
 from jointpose.utils.errors import InputError
@@ -163,7 +164,8 @@ def read_pairs(material: Material) -> PairWeights:
     n = len(spatial_model.PAIRS_TO_JOINTS)
     path = os.path.join(material.options.data, pairwise_distr.FILE)
     torso_from = settings.get('torso_from', 'joints')  # earlier versions had no such option
-    histograms = pairwise_distr.load(path, found.state['data_id'], torso_from)[:n]
+    frame = PersonFrame(flic.Flic(), torso_from)
+    histograms = pairwise_distr.load(path, found.state['data_id'], frame)[:n]
     weights = {}
     for name, value in checkpoint_variables.read_weights(found.path).items():
         weights[name.removesuffix(AVERAGE_SUFFIX)] = value

@@ -42,6 +42,8 @@ class DataSet(abc.ABC):
     anchor: str = ''  # a point beside the joints that says which person is meant; '': there is none
     limbs: Sequence[tuple[str, str]]  # pairs of joints to draw a line between
     torso_joints: Sequence[str] = TORSO_JOINTS  # their mean is the torso
+    # Of the anchor that the joint model is given (person_frames.py); the first is the default.
+    anchor_sources: Sequence[str] = ('box', 'none')
     normaliser: (
         tuple[str, str] | None
     )  # joints whose distance gives a person's `unit`; None: the area does

@@ -48,6 +48,7 @@ class Coco(PictureDataSet):
     joints = JOINTS
     limbs = LIMBS
     normaliser = None
+    anchor_sources = ('box', 'joints', 'none')
     rate_name = 'PCK@0.1'
     hit_radius = 0.1
     multi_person = True

@@ -18,11 +18,12 @@ from jointpose.datasets.arrays import with_fields
 from jointpose.datasets.base import DataSet
 from jointpose.utils.errors import InputError
 from jointpose.utils.mat_files import load_mat
-from jointpose.vision.crops import UNLABELLED, VISIBLE, centre_and_scale
+from jointpose.vision.crops import centre_and_scale, visibility
 from jointpose.vision.heatmaps import STRIDE
 
 HEIGHT, WIDTH = 480, 720
 MAP_HEIGHT, MAP_WIDTH = HEIGHT // STRIDE, WIDTH // STRIDE
+MAP_SIZE = (MAP_HEIGHT, MAP_WIDTH)
 
 JOINTS = ('lsho', 'lelb', 'lwri', 'rsho', 'relb', 'rwri', 'lhip', 'rhip', 'nose')
 MAPS = (*JOINTS, 'torso')  # the torso's map says which person is meant; it is given, not predicted
@@ -66,6 +67,7 @@ class Flic(DataSet):
     name = 'flic'
     joints = JOINTS
     anchor = 'torso'
+    anchor_sources = ('joints', 'torsobox', 'none')
     limbs = (
         ('lsho', 'lelb'),
         ('lelb', 'lwri'),
@@ -133,11 +135,6 @@ class Flic(DataSet):
 FLIP = Flic().flip
 
 
-def pair_name(joint: int, condjoint: int, names=MAPS) -> str:
-    """Returns the name of a pair: 'lsho_lelb' for the distribution of lsho - lelb, of lsho given lelb."""
-    return f'{names[joint]}_{names[condjoint]}'
-
-
 def add_torso(joints_xy: np.ndarray) -> np.ndarray:
     """Appends the torso, the mean of both shoulders and both hips: [..., 9, 2] -> [..., 10, 2]."""
     torso_xy = joints_xy[..., TORSO_CORNERS, :].mean(axis=-2, keepdims=True)
@@ -177,12 +174,6 @@ def normaliser(joints_xy: np.ndarray, joints=NORMALISER) -> np.ndarray:
     """Returns the first of two joints minus the second: [..., k, 2] -> [..., 2]."""
     end, start = joints
     return joints_xy[..., JOINTS.index(end), :] - joints_xy[..., JOINTS.index(start), :]
-
-
-def visibility(joints_xy: np.ndarray) -> np.ndarray:
-    """Returns crops.VISIBLE where a joint is labelled, else UNLABELLED: [..., k, 2] -> uint8 [..., k]."""
-    is_unlabelled = np.isnan(joints_xy).any(axis=-1)
-    return np.where(is_unlabelled, UNLABELLED, VISIBLE).astype(np.uint8)
 
 
 def near_frame(joints_xy: np.ndarray) -> np.ndarray:

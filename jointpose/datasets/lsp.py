@@ -80,6 +80,7 @@ class Lsp(PictureDataSet):
     joints = JOINTS
     limbs = LIMBS
     normaliser = NORMALISER
+    anchor_sources = ('box', 'joints', 'none')
     rate_name = 'PCK@0.2'
     hit_radius = 0.2
     more_rates: Mapping[str, Sequence[str]] = {'pcp': tuple(STICKS), 'pckh': JOINTS}

@@ -89,6 +89,7 @@ class Mpii(PictureDataSet):
     joints = JOINTS
     limbs = LIMBS
     normaliser = HEAD
+    anchor_sources = ('box', 'joints', 'none')
     rate_name = 'PCKh@0.5'
     hit_radius = 0.5
     torso_to_box = (-1.7, -1.7, 1.7, 1.7)  # the square of centre and scale, median of five people

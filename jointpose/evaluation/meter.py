@@ -12,6 +12,7 @@ from jointpose.vision.affine import transform_points
 Rates = dict[str, np.ndarray]  # {output: rate of each label in %}
 Measured = dict[str, tuple[Rates, np.ndarray]]  # {measure: (rates, how many people each is of)}
 Decode = Callable[[np.ndarray], list[list[Pose]]]  # output [n, ...] -> the people of each sample
+Locate = Callable[[np.ndarray], np.ndarray]  # output [n, ...] -> joints of each sample [n, k, 2]
 
 RATE = 'rate'  # the measure that every system has: the rate of each joint
 
@@ -109,7 +110,7 @@ def counts_of(measured: str) -> str:
     return 'counts' if measured == RATE else f'counts_{measured}'
 
 
-def of_joints(data_set, names: Sequence[str], decode: Decode, sums: dict | None = None) -> Meter:
+def of_joints(data_set, names: Sequence[str], locate: Locate, sums: dict | None = None) -> Meter:
     """Returns a Meter of the rate that a data set is measured by, for systems that find one person a sample.
 
     The data set's further measures (DataSet.more_rates) are added.
@@ -121,8 +122,7 @@ def of_joints(data_set, names: Sequence[str], decode: Decode, sums: dict | None 
         visible = facts.visible[:, :k]
         measured = {}
         for name, output in outputs.items():
-            crop_xy = np.stack([people[0].joints_xy for people in decode(output)])
-            found_xy = to_picture(facts.back, crop_xy)
+            found_xy = to_picture(facts.back, locate(output))
             of_output = {
                 RATE: pck(found_xy, truth_xy, visible, facts.unit, data_set.hit_radius),
                 **data_set.measure_more(found_xy, truth_xy, visible),

@@ -51,7 +51,7 @@ def inputs_to_check(
     else:
         batch = drawn_batch(plain, n)
         source = f'{n} people of synthetic.py'
-    inputs = {name: batch.targets[name] for name in system.EXTRA_INPUTS}
+    inputs = {name: batch.targets[name] for name in system.exported_inputs}
     return {'image': batch.images, **inputs}, source
 
 

@@ -40,10 +40,9 @@ def settings_of(found: Checkpoint) -> tuple:
 def inputs_of(system) -> dict:
     """{name: placeholder}: the image, and the network's other inputs."""
     inputs = {'image': tf.placeholder(tf.uint8, [None, *system.input_size, 3], 'image')}
-    if system.takes_prompts:
-        shapes = system.target_shapes()
-        for name in system.EXTRA_INPUTS:
-            inputs[name] = tf.placeholder(tf.float32, [None, *shapes[name]], name)
+    shapes = system.target_shapes()
+    for name in system.exported_inputs:
+        inputs[name] = tf.placeholder(tf.float32, [None, *shapes[name]], name)
     return inputs
 
 

@@ -71,6 +71,9 @@ def parse(
     """(options, names of those that are given on the command line)."""
     parser = build_parser(system, tuple(systems))
     options, explicit = parse_explicit(parser, arguments)
+    for name, default in system.dataset_defaults(options.dataset).items():
+        if name not in explicit:
+            setattr(options, name, default)
     from_checkpoint = options.restore is not None or (
         options.init is not None and not import_weights.is_weights_file(options.init)
     )
@@ -222,11 +225,15 @@ def merge_initial(
 ) -> Namespace:
     """Completes the options of --init by the checkpoint's settings of the network and its inputs.
 
+    Those with a default of the data set are not inherited from a run on another data set.
     Arguments as those of `merge_restored`.
     """
     parser = build_parser(system, tuple(systems))
+    excluded = set(explicit)
+    if settings.get('dataset', options.dataset) != options.dataset:
+        excluded |= set(system.dataset_defaults(options.dataset))
     for name, scope in scopes_of(parser).items():
-        if scope.inherited and name not in explicit:
+        if scope.inherited and name not in excluded:
             value = stored_value(name, settings, system, getattr(options, name))
             setattr(options, name, value)
     return checked(options, where, system)

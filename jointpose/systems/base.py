@@ -91,6 +91,11 @@ class System(abc.ABC):
         """Adds the system's options to those of main.py, each with its scope (options/scopes.py)."""
         return
 
+    @classmethod
+    def dataset_defaults(cls, dataset: str) -> dict[str, Any]:
+        """{option of main.py: default}, where the data set of this name needs another default."""
+        return {}
+
     def check_options(self) -> None:
         """ValueError says which options contradict each other."""
         self.check_augmentation()
@@ -150,6 +155,11 @@ class System(abc.ABC):
     def crops_people(self) -> bool:
         """Whether a sample is a crop around a person's box, so that a detector may give the boxes."""
         return self.MAX_PEOPLE is None
+
+    @property
+    def exported_inputs(self) -> tuple[str, ...]:
+        """Names of those EXTRA_INPUTS that an exported network has; without them `build` gets none."""
+        return ()
 
     def prepare_split(self, split: Split) -> Split:
         """The Split with the points that this run's network is given."""
@@ -243,6 +253,13 @@ class System(abc.ABC):
         """{variable: array} of variables that do not start at random; people: to train on."""
         return {}
 
+    def adapt_weights(self, weights: Arrays, settings: dict, initial_values: Arrays) -> Arrays:
+        """A checkpoint's {variable: array} -> those that mean the same in this run, for --init.
+
+        settings: of that checkpoint's run.  initial_values: those of this run.
+        """
+        return weights
+
     def convert_weights(self, weights: dict[str, tuple[np.ndarray, np.ndarray]]) -> Arrays:
         """Another program's {layer: (weights, bias)} -> {variable: array} (nn/import_weights.py).
 
@@ -305,10 +322,15 @@ class System(abc.ABC):
         stride = self.input_size[0] / maps.shape[1]
         return maps[0], compose(np.diag([stride, stride, 1])[:2], to_image)
 
+    def locate(self, output: np.ndarray) -> np.ndarray:
+        """The prediction [n, ...] -> the joints of `decode` alone, one person a sample: [n, k, 2]."""
+        return np.stack([poses[0].joints_xy for poses in self.decode(output)])
+
     def meter(self, names: list[str], sums: dict | None = None) -> Meter:
         """The Meter of losses and rates of an epoch.  names: of outputs; sums: to continue from."""
-        make = of_joints if self.MAX_PEOPLE is None else of_people
-        return make(self.dataset, names, self.decode, sums)
+        if self.MAX_PEOPLE is None:
+            return of_joints(self.dataset, names, self.locate, sums)
+        return of_people(self.dataset, names, self.decode, sums)
 
     def predictor(self, session, evaluation) -> Callable:
         """run(feed=None, given=True) -> (outputs, torso_xy, back) of the next batch or of a fed one.

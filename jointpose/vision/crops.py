@@ -103,6 +103,12 @@ def centre_and_scale(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (first + last) / 2, (last - first).max(axis=-1) / SCALE_PIXELS
 
 
+def visibility(joints_xy: np.ndarray) -> np.ndarray:
+    """Returns VISIBLE where a joint has coordinates, UNLABELLED where it is NaN: [..., 2] -> uint8 [...]."""
+    is_unlabelled = np.isnan(joints_xy).any(axis=-1)
+    return np.where(is_unlabelled, UNLABELLED, VISIBLE).astype(np.uint8)
+
+
 # --- crops --------------------------------------------------------------------------------------
 
 

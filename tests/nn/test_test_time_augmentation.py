@@ -1,5 +1,7 @@
 """A peak put through a zoom comes back to its own pixel; the interpolation against SciPy's."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -125,7 +127,7 @@ def test_mirrored_frames_bring_the_same_joints_back(tf_graph, monkeypatch):
         got, by_system = session.run(
             [
                 test_time_augmentation.merge_views(maps, MIRRORED, flic.FLIP[:9]),
-                tompson.Tompson(None).merge_views(maps),
+                tompson.Tompson(Namespace(dataset='flic')).merge_views(maps),
             ]
         )
     assert np.abs(heatmaps.decode(got) - xy).max() < 0.5
@@ -141,7 +143,7 @@ def test_mirrored_views(arrays_folder, monkeypatch):
     monkeypatch.setattr(type(system), 'scales', MIRRORED)
     batch = batches.views_batch(system, split, np.array([1]))
     np.testing.assert_array_equal(batch.images[2], split.images[1][:, ::-1])
-    torso_maps = torso_inference.torso_maps(split.joints[[1], 9], MIRRORED)
+    torso_maps = torso_inference.torso_maps(split.joints[[1], 9], MIRRORED, system.frame)
     np.testing.assert_array_equal(batch.targets['torso_map'], torso_maps)
     assert (torso_maps[0] != torso_maps[2][:, ::-1]).sum() <= 18  # of a joint on a border of cells
 

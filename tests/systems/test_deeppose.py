@@ -436,7 +436,7 @@ def test_init_takes_alexnet_s_layers_but_the_classifier(tf_graph, tmp_path):
             {},
             None,
             options,
-            main.initial_weights(deeppose.DeepPose(options), options, None),
+            main.initial_weights(deeppose.DeepPose(options), options, None, {}),
         )
         values = dict(
             zip(

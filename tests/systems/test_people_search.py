@@ -8,7 +8,7 @@ from jointpose.datasets import flic
 from jointpose.systems.tompson import people_search, torso_inference
 from jointpose.vision.affine import transform_points
 
-PRIORS = torso_inference.priors(energies_of(OFFSETS))
+PRIORS = torso_inference.priors(energies_of(OFFSETS), flic.Flic())
 
 
 def camera(folk):
@@ -205,9 +205,10 @@ def wide_priors():
     row, column = np.mgrid[:120, :180]
     bumps = [
         np.exp(-((row - 60 - down) ** 2 + (column - 90 - right) ** 2) / 60)
-        for right, down in (OFFSETS[flic.JOINTS[joint]] for joint in torso_inference.TORSO_JOINTS)
+        for right, down in (OFFSETS[flic.JOINTS[joint]] for joint in PRIORS.joints)
     ]
-    return torso_inference.Priors(np.stack(bumps), np.conj(np.fft.rfft2(np.stack(bumps))))
+    values = np.stack(bumps)
+    return torso_inference.Priors(PRIORS.joints, values, np.conj(np.fft.rfft2(values)))
 
 
 @pytest.mark.parametrize('click', [(304, 164), (304, 244), (20, 20), (700, 244)])

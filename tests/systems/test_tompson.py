@@ -5,6 +5,7 @@ import pytest
 
 from jointpose import model, run_options
 from jointpose.datasets import flic, synthetic
+from jointpose.datasets.person_frames import PersonFrame
 from jointpose.inference import pose_estimator
 from jointpose.nn.tf1 import tf
 from jointpose.options import options as command_line
@@ -91,7 +92,7 @@ def test_a_joint_without_label_teaches_nothing(tf_graph, loss):
     )
     gradients = []
     for joints_xy in (xy, without):
-        made = tompson.Tompson(options).encode(joints_xy, flic.visibility(joints_xy))
+        made = tompson.Tompson(options).encode(joints_xy, crops.visibility(joints_xy))
         assert {name: map_.shape[1:] for name, map_ in made.items()} == tompson.Tompson(
             options
         ).target_shapes()
@@ -115,7 +116,7 @@ def test_a_mirrored_person_lacks_the_other_side_s_label():
     )
     xy[:, 0] += 60 * np.arange(10)
     xy[1] = np.nan  # lelb
-    person = crops.Person(xy, flic.visibility(xy), np.zeros(4), np.zeros(2), 1.0, 1.0, '')
+    person = crops.Person(xy, crops.visibility(xy), np.zeros(4), np.zeros(2), 1.0, 1.0, '')
     samples = [
         tompson.Tompson(options).training_sample(image, person, np.random.default_rng(seed))
         for seed in range(20)
@@ -128,7 +129,9 @@ def test_a_mirrored_person_lacks_the_other_side_s_label():
         assert np.flatnonzero(sample.visible == 0).tolist() == [4 if flipped else 1]
         np.testing.assert_array_equal(np.isnan(sample.joints_xy).all(axis=1), sample.visible == 0)
     truth = np.stack([xy, np.nan_to_num(xy, nan=250)])
-    facts = batches.Batch(np.arange(2), None, truth, flic.visibility(truth), None, None, None)
+    unit = np.linalg.norm(flic.normaliser(truth[:, :9]), axis=-1)
+    back = np.tile(np.eye(3)[:2], (2, 1, 1))
+    facts = batches.Batch(np.arange(2), None, truth, crops.visibility(truth), back, unit, None)
     maps = heatmaps.render_targets(truth[:, :9], SHAPE)
     maps[1, :, :, 1] = maps[1, :, :, 8]  # lelb's is found elsewhere
     meter = tompson.Tompson(options).meter(('pd',))
@@ -256,9 +259,8 @@ def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
         run = tompson.Tompson(options).predictor(session, evaluation)
         got = [run(batches.feed(evaluation.batch, batch), given) for batch, given in calls]
         assert sum(seen) == 3
-        priors = torso_inference.priors(
-            session.run(evaluation.inference.networks[0].parts[1].energies)
-        )
+        energies = session.run(evaluation.inference.networks[0].parts[1].energies)
+        priors = torso_inference.priors(energies, flic.Flic())
         for (outputs, torso_xy, _), (batch, given) in zip(got, calls):
             for i in range(len(batch.images)):
                 one = tf.nest.map_structure(lambda x, i=i: x[[i]], batch)
@@ -269,7 +271,7 @@ def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
                     )
                     np.testing.assert_allclose(torso_xy[[i]], expected_xy, atol=0.01)
                     feed[evaluation.batch.targets['torso_map']] = torso_inference.torso_maps(
-                        expected_xy, (1.0,)
+                        expected_xy, (1.0,), PersonFrame(flic.Flic())
                     )
                 for name, expected in session.run(evaluation.combined, feed).items():
                     np.testing.assert_allclose(outputs[name][[i]], expected, rtol=1e-4, atol=1e-8)

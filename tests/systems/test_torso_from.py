@@ -12,6 +12,7 @@ from test_pairwise_distr import brute_force
 
 from jointpose import main, pairwise_distr, run_options, spatial_model
 from jointpose.datasets import arrays, flic
+from jointpose.datasets.person_frames import PersonFrame
 from jointpose.options import options as command_line
 from jointpose.systems import tompson
 from jointpose.training import batches
@@ -147,7 +148,8 @@ def test_histograms_of_both_torsos_by_brute_force(arrays_folder):
     people = stored_split(arrays_folder)
     moved = people.joints.copy()
     moved[:, TORSO] = (people.people['torsobox'][:, :2] + people.people['torsobox'][:, 2:]) / 2
-    of_joints, of_box = pairwise_distr.load(path), pairwise_distr.load(path, torso_from='torsobox')
+    of_joints = pairwise_distr.load(path)
+    of_box = pairwise_distr.load(path, frame=PersonFrame(flic.Flic(), 'torsobox'))
     for index, pair in enumerate(flic.PAIRS):
         if TORSO not in pair:
             np.testing.assert_array_equal(of_box[index], of_joints[index])

@@ -11,6 +11,7 @@ import pytest
 
 from jointpose import pairwise_distr, run_options, spatial_model
 from jointpose.datasets import arrays, flic
+from jointpose.datasets.person_frames import PersonFrame
 from jointpose.nn import test_time_augmentation
 from jointpose.nn.tf1 import tf
 from jointpose.training import batches
@@ -36,7 +37,7 @@ def test_plain_histograms_are_ours():
     people = np.random.default_rng(0).uniform(-20, 740, size=(7, flic.N_MAPS, 2)).astype(np.float32)
     np.testing.assert_allclose(
         benchmark_plain.plain_histograms(people),
-        pairwise_distr.pairwise_histograms(people),
+        pairwise_distr.pairwise_histograms(PersonFrame(flic.Flic()).clamp(people), flic.MAP_SIZE),
         rtol=1e-5,
         atol=1e-9,
     )

@@ -984,11 +984,10 @@ HISTOGRAM_FAULTS = [
 
 @pytest.mark.parametrize(('fault', 'word'), HISTOGRAM_FAULTS)
 def test_a_histogram_that_is_none_is_refused(tmp_path, fault, word):
-    histograms = np.full(
-        (len(flic.PAIRS), *pairwise_distr.SHAPE), 1 / np.prod(pairwise_distr.SHAPE), np.float32
-    )
-    named = {flic.pair_name(*pair): histogram for pair, histogram in zip(flic.PAIRS, histograms)}
-    path, name = str(tmp_path / 'priors.npz'), flic.pair_name(*flic.PAIRS[44])
+    histograms = np.full((len(flic.PAIRS), 120, 180), 1 / (120 * 180), np.float32)
+    names = pairwise_distr.pair_names(flic.MAPS)
+    named = dict(zip(names, histograms))
+    path, name = str(tmp_path / 'priors.npz'), names[44]
     np.savez(path, data_id='0123', **named)
     assert pairwise_distr.load(path, '0123').shape == histograms.shape
     with pytest.raises(InputError, match='made from arrays 0123, not these'):

@@ -10,6 +10,7 @@ from scipy.io import savemat
 
 from jointpose import pairwise_distr
 from jointpose.datasets import flic
+from jointpose.datasets.person_frames import PersonFrame
 from jointpose.evaluation import predictions, rate_curves
 from jointpose.export import formats
 from jointpose.inference import result_entries, result_files
@@ -102,11 +103,12 @@ def test_a_users_predictions_are_not_overwritten(tmp_path):
 
 def test_priors_and_figures_know_their_own(tmp_path):
     histograms = np.full((90, 120, 180), 1 / 120 / 180, np.float32)
-    pairwise_distr.save(str(tmp_path / 'priors.npz'), histograms, 'abcd')
+    named = dict(zip(pairwise_distr.pair_names(flic.MAPS), histograms))
+    pairwise_distr.save(str(tmp_path / 'priors.npz'), named, 'abcd')
     assert pairwise_distr.describe_file(str(tmp_path / 'priors.npz')) == 'from arrays abcd'
     np.savez(tmp_path / 'other.npz', a=1)
     assert pairwise_distr.describe_file(str(tmp_path / 'other.npz')) is None
-    pairwise_distr.draw(str(tmp_path / 'priors.png'), histograms)
+    pairwise_distr.draw(str(tmp_path / 'priors.png'), named, PersonFrame(flic.Flic()))
     rates = {('m', joint): np.zeros(41) for joint in (*flic.JOINTS, 'mean of 9')}
     rate_curves.plot(str(tmp_path / 'curves.png'), rates, 'title', 'lhip-rsho')
     rate_curves.write_csv(str(tmp_path / 'curves.csv'), rates, 4, 'lhip-rsho', 'swapped')

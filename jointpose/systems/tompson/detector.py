@@ -24,7 +24,8 @@ class Detector:
         self.evaluation = evaluation
         networks = evaluation.inference.networks
         self.part_detectors = [network.outputs['pd'] for network in networks]
-        self.priors = torso_inference.priors(session.run(networks[0].parts[1].energies))
+        energies = session.run(networks[0].parts[1].energies)
+        self.priors = torso_inference.priors(energies, system.dataset)
         if self.options.certainty is None:
             log(
                 "note: people's scores use the calibration of pretrained/flic; "
@@ -79,7 +80,7 @@ class Detector:
         maps, scaled_maps = self.session.run(fetched, feed)
         feed.update(zip(self.part_detectors, scaled_maps))
         for torso in people_search.redetect(maps[0], self.priors, group):
-            torso_maps = torso_inference.torso_maps(torso.torso_xy[None], scales)
+            torso_maps = torso_inference.torso_maps(torso.torso_xy[None], scales, self.system.frame)
             feed[evaluation.batch.targets['torso_map']] = torso_maps
             output = self.session.run(evaluation.combined['sm'], feed)
             yield self.with_joints(view, torso, output)

@@ -3,6 +3,7 @@
 import argparse
 
 from jointpose import model
+from jointpose.datasets.person_frames import ANCHOR_NAMES, PersonFrame
 from jointpose.options.scopes import add, group
 from jointpose.systems.tompson import people_search
 from jointpose.training.devices import computes_bfloat16
@@ -44,13 +45,14 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     add(
         network,
         '--torso_from',
-        choices=('joints', 'torsobox'),
+        choices=tuple(ANCHOR_NAMES),
         default='joints',
         scope='input',
         predict=False,
-        help='ground-truth torso that the spatial model is given, in training and evaluation: the '
-        "mean of the annotated shoulders and hips, or the centre of FLIC's torsobox, a "
-        "detection; an evaluation may override the run's",
+        help='what the spatial model is given of the target person, in training and evaluation: '
+        "joints: the mean of the annotated shoulders and hips; torsobox: the centre of FLIC's "
+        "torsobox, a detection; box: the centre of the person's box (the default of data sets "
+        "other than FLIC); none: nothing. An evaluation may override the run's",
     )
     add(
         network,
@@ -329,10 +331,18 @@ def check_spatial_model(options):
     for name in NEED_SPATIAL_MODEL:
         if getattr(options, name):
             raise ValueError(f'--{name} goes with --use_sm: there is no spatial model')
-    if options.torso_from != 'joints':
+    if options.torso_from not in ('joints', 'box'):  # the defaults
         raise ValueError(
             f'--torso_from {options.torso_from} goes with --use_sm: without a spatial model no '
             'torso is given'
+        )
+
+
+def check_anchor(options: argparse.Namespace, frame: PersonFrame) -> None:
+    """ValueError for options that need a torso where the spatial model is given something else."""
+    if options.infer_torso and not frame.has_torso:
+        raise ValueError(
+            f'--infer_torso: the spatial model is given no torso, but --torso_from {frame.source}'
         )
 
 

@@ -184,7 +184,7 @@ def detect_in_view(maps: np.ndarray, priors: Priors, max_people: int = MAX_PEOPL
         if torso.score < MIN_SCORE:
             break
         found.append(torso)
-        for joint, (row, column) in zip(torso_inference.TORSO_JOINTS, torso.peaks):
+        for joint, (row, column) in zip(priors.joints, torso.peaks):
             near_row = abs(rows - row) <= SUPPRESSION_RADIUS
             near_column = abs(columns - column) <= SUPPRESSION_RADIUS
             maps[near_row & near_column, joint] = 0

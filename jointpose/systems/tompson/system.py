@@ -1,45 +1,45 @@
 """Tompson, Jain, LeCun and Bregler, NIPS 2014: part detector and spatial model, trained jointly.
 
-    frame -> part detector (model.py) -> nine heat maps `pd`
-    + map of the person's torso, batch norm -> spatial model (spatial_model.py) -> nine heat maps `sm`
+    frame -> part detector (model.py) -> k heat maps `pd`
+    + map of the anchor, batch norm -> spatial model (spatial_model.py) -> k heat maps `sm`
 
-Each map is a distribution over the 60x90 cells.  The loss is the cross-entropy with targets of 3x3
+FLIC's k = 9 joints are found in whole pictures, and the anchor, the torso, says which person is the
+target; elsewhere a square is cropped around the person's box (datasets/person_frames.py).  Each map
+is a distribution over the h x w cells, FLIC's 60 x 90.  The loss is the cross-entropy with targets of 3x3
 cells, for both models, the detector's as an auxiliary loss.  The evaluation averages the maps of
-eight scales of a frame (nn/test_time_augmentation.py); a joint is the peak of its mean map.  The
-torso says who the target person is: it is annotated, given as a point prompt, or inferred
-(torso_inference.py).  systems/base.py describes the interface.
+eight scales of a frame (nn/test_time_augmentation.py); a joint is the peak of its mean map.  FLIC's
+torso is annotated, given as a point prompt, or inferred (torso_inference.py).  systems/base.py
+describes the interface.
 """
 
 import functools
 import os
+from argparse import Namespace
 
 import numpy as np
 
-from jointpose import model, pairwise_distr, spatial_model
-from jointpose.datasets import flic
-from jointpose.datasets.flic import HEIGHT, JOINTS, MAP_HEIGHT, MAP_WIDTH, N_JOINTS, N_MAPS, WIDTH
-from jointpose.evaluation.meter import RATE, Meter
+from jointpose import datasets, model, pairwise_distr, spatial_model
+from jointpose.datasets.person_frames import PersonFrame
 from jointpose.evaluation.pose import pose
-from jointpose.metrics.key_points import detection_rate, normalised_errors
 from jointpose.nn import layers, peaks, test_time_augmentation
 from jointpose.nn.tf1 import tf
 from jointpose.systems.base import Network, System
-from jointpose.systems.tompson import detector, options, torso_inference
+from jointpose.systems.tompson import detector, energies_by_name, options, torso_inference
 from jointpose.training import batches, optimiser, towers
 from jointpose.vision import affine, augmentation, heatmaps, map_images
 from jointpose.vision.affine import invert
-from jointpose.vision.crops import Sample, fit_to_frame
+from jointpose.vision.crops import Sample, visibility
 
 # Of the part detector's linear maps: with He's initialisation alone, the norm of the gradient is
 # 42,805 in step 1.
 LINEAR_SCALE = 0.003
-RADIUS = 10  # of the rates in log and TensorBoard, % of ||lhip - rsho||
+ENERGIES = 'spatial_model/energies'
 
 
 class Tompson(System):
     """The part detector, and with --use_sm the spatial model."""
 
-    DATASETS = ('flic',)
+    DATASETS = ('flic', 'lsp', 'mpii', 'coco', 'own')
     OUTPUTS = {'pd': 'part detector', 'sm': 'joint model'}
     SCORE = f'share of the heat map within {heatmaps.CONFIDENCE_RADIUS} cells of its peak'
     EXTRA_INPUTS = ('torso_map',)
@@ -62,24 +62,40 @@ class Tompson(System):
         options.add_people_search(parser)
         options.add_ablations(parser)
 
+    @classmethod
+    def dataset_defaults(cls, dataset):
+        return {'torso_from': datasets.load(dataset).anchor_sources[0]}
+
     def check_options(self):
         options.check_options(self.options)
+        options.check_anchor(self.options, self.frame)
 
     def describe(self):
         return {'scales': list(self.scales), 'decode': self.options.decode}
 
+    @functools.cached_property
+    def frame(self) -> PersonFrame:
+        """How the people of --dataset are seen, with the anchor of --torso_from."""
+        return PersonFrame(self.dataset, self.options.torso_from)
+
     @property
     def input_size(self):
-        return HEIGHT, WIDTH
+        return self.frame.size
 
     @property
     def n_points(self):
-        return N_MAPS
+        """The joints, and the anchor if there is one."""
+        return len(self.frame.map_names)
 
     @property
     def takes_prompts(self):
-        """The torso, which only the spatial model is given."""
-        return self.options.use_sm
+        """A torso in a picture of several people, which only the spatial model is given."""
+        return self.options.use_sm and self.frame.is_picture and self.frame.has_torso
+
+    @property
+    def exported_inputs(self):
+        """The map of a torso; the centre of a box is always in the middle of its square."""
+        return self.EXTRA_INPUTS if self.options.use_sm and self.frame.has_torso else ()
 
     @property
     def crops_people(self):
@@ -107,75 +123,85 @@ class Tompson(System):
     # --- samples --------------------------------------------------------------------------------
 
     def prepare_split(self, split):
-        """The Split with the torsos of --torso_from as tenth points.
-
-        Views and augmentation treat these like the joints.
-        """
-        if self.options.torso_from == 'joints':
-            return split
-        return split._replace(joints=flic.torso_from_box(split.joints, split.people['torsobox']))
+        """The Split with the torsos of --torso_from."""
+        return self.frame.prepare(split)
 
     def training_sample(self, image, person, rng):
         """Augmented with --data_augm."""
         if not self.options.data_augm:
             return self.test_sample(image, person)
-        image, joints_xy, matrix = in_frame(image, person)
+        image, points_xy, matrix = self.frame.cut(image, person)
         ranges = augmentation.ranges_from_options(self.options)
-        image, joints_xy, warped = augmentation.augment(image, joints_xy, flic.FLIP, rng, ranges)
+        image, points_xy, warped = augmentation.augment(
+            image, points_xy, self.frame.flip, rng, ranges
+        )
         to_image = invert(affine.compose(matrix, warped))
-        return Sample(image, joints_xy, flic.visibility(joints_xy), to_image)
+        return Sample(image, points_xy, visibility(points_xy), to_image)
 
     def test_sample(self, image, person):
         """The frame at one scale.  Rates are ratios of lengths, and do not depend on it.
 
         A few joints (0.2 % on FLIC) leave the frame; the multi-scale evaluation sees whole frames.
         """
-        (sample,) = frames_at(image, person, (self.single_scale,))
-        unzoom = invert(test_time_augmentation.view_matrix(self.single_scale, (WIDTH, HEIGHT)))
+        (sample,) = self.frames_at(image, person, (self.single_scale,))
+        size = self.input_size[::-1]
+        unzoom = invert(test_time_augmentation.view_matrix(self.single_scale, size))
         return sample._replace(to_image=affine.compose(unzoom, sample.to_image))
 
     def views(self, image, person):
-        """A Sample for each scale: image uint8 [480, 720, 3], joints in pixels of that view."""
-        return frames_at(image, person, self.scales)
+        """A Sample for each scale: image uint8 of input_size, points in pixels of that view."""
+        return self.frames_at(image, person, self.scales)
+
+    def frames_at(self, image, person, scales):
+        """A Sample of the frame at each scale; `to_image` is from the frame, where maps are merged."""
+        image, points_xy, matrix = self.frame.cut(image, person)
+        size = self.input_size[::-1]
+        images = test_time_augmentation.scaled_images(image, scales)
+        points = test_time_augmentation.scaled_points(points_xy, size, scales, self.frame.flip)
+        return [
+            Sample(scaled, xy, visibility(xy), invert(matrix)) for scaled, xy in zip(images, points)
+        ]
 
     def encode(self, joints_xy, visible):
-        """Joints [n, 10, 2] -> heat maps, the map of the torso, with --loss squared also a mask.
+        """Points [n, m, 2] -> heat maps, the map of the anchor, with --loss squared also a mask.
 
         The heat map of a joint without a label is empty, which does not count in the cross-entropy;
-        in the squared loss the mask `counts` [n, 9] leaves it out.
+        in the squared loss the mask `counts` [n, k] leaves it out.
         """
-        shape = (MAP_HEIGHT, MAP_WIDTH)
+        k = len(self.joints)
+        shape = self.frame.map_size
         subcell = self.options.targets == 'subcell'
         targets = {
-            'heat_maps': heatmaps.render_targets(joints_xy[:, :N_JOINTS], shape, subcell),
-            'torso_map': heatmaps.render_targets(joints_xy[:, N_JOINTS:], shape),
+            'heat_maps': heatmaps.render_targets(joints_xy[:, :k], shape, subcell),
+            'torso_map': heatmaps.render_targets(joints_xy[:, k:], shape),
         }
         if self.options.loss == 'squared':
-            targets['counts'] = (visible[:, :N_JOINTS] > 0).astype(np.float32)
+            targets['counts'] = (visible[:, :k] > 0).astype(np.float32)
         return targets
 
     def extra_inputs(self, joints_xy):
-        """The map of the torso, for the spatial model."""
+        """The map of the anchor, for the spatial model; [n, h, w, 0] without an anchor."""
         if not self.options.use_sm:
             return {}
-        torso_xy = joints_xy[:, N_JOINTS:]
-        return {'torso_map': heatmaps.render_targets(torso_xy, (MAP_HEIGHT, MAP_WIDTH))}
+        anchors_xy = joints_xy[:, len(self.joints) :]
+        return {'torso_map': heatmaps.render_targets(anchors_xy, self.frame.map_size)}
 
     def target_shapes(self):
+        k = len(self.joints)
         shapes = {
-            'heat_maps': (MAP_HEIGHT, MAP_WIDTH, N_JOINTS),
-            'torso_map': (MAP_HEIGHT, MAP_WIDTH, 1),
+            'heat_maps': (*self.frame.map_size, k),
+            'torso_map': (*self.frame.map_size, self.n_points - k),
         }
         if self.options.loss == 'squared':
-            shapes['counts'] = (N_JOINTS,)
+            shapes['counts'] = (k,)
         return shapes
 
     # --- graph ----------------------------------------------------------------------------------
 
     def build(self, images, targets, training, portable=False, tower=0, n=None):
-        """Frames uint8 [b, 480, 720, 3] -> maps float32 [b, 60, 90, 9] of one or both models.
+        """Frames uint8 of input_size -> maps float32 [b, h, w, k] of one or both models.
 
-        parts: (logits {name: [b, 60, 90, 9]}, spatial_model.SpatialModel or None).
+        parts: (logits {name: [b, h, w, k]}, spatial_model.SpatialModel or None).
         portable: only plain convolutions and matrix products, the same function.
         tower: in training, each drops other maps, by its number, the seed and the step alone.
         """
@@ -192,13 +218,24 @@ class Tompson(System):
         if not self.options.use_sm:
             return Network(maps, shown, detected.statistics, (logits, None))
         with tf.variable_scope('spatial_model'):
-            unary = tf.concat([maps['pd'], targets['torso_map']], axis=-1)  # [b, 60, 90, 10]
+            anchor_map = targets.get('torso_map')
+            if anchor_map is None:  # of an exported network
+                anchor_map = self.central_map(maps['pd'])
+            unary = tf.concat([maps['pd'], anchor_map], axis=-1)  # [b, h, w, m]
             unary, statistics = layers.batch_norm(unary, training)
             spatial = self.build_spatial_model(unary, training, conv, portable)
         maps['sm'] = layers.spatial_softmax(spatial.logits)
         logits['sm'] = spatial.logits
         shown['spatial_model'] = spatial.logits
         return Network(maps, shown, {**detected.statistics, **statistics}, (logits, spatial))
+
+    def central_map(self, maps):
+        """The map of an anchor in the middle of the frame, for all maps [b, h, w, k]; [b, h, w, 0]: no anchor."""
+        height, width = self.frame.size
+        n_anchors = self.n_points - len(self.joints)
+        centre_xy = np.tile(np.array([[[width / 2, height / 2]]]), (1, n_anchors, 1))
+        drawn = heatmaps.render_targets(centre_xy, self.frame.map_size)  # [1, h, w, 0 or 1]
+        return tf.zeros_like(maps[..., :n_anchors]) + drawn
 
     def spatial_dropout(self, tower):
         """A function that drops maps of a tensor; None: nothing is dropped."""
@@ -224,7 +261,7 @@ class Tompson(System):
         )
 
     def build_spatial_model(self, unary, training, conv, portable):
-        """The spatial model on maps [b, 60, 90, 10], the torso's last."""
+        """The spatial model on maps [b, h, w, m], the anchor's last."""
         method = 'stacked' if self.options.predict else 'fft'
         return spatial_model.build(
             unary,
@@ -232,6 +269,7 @@ class Tompson(System):
             self.options.self_connections,
             self.options.unary,
             keep_spectra=not training and conv != 'direct',
+            n_joints=len(self.joints),
         )
 
     def losses(self, network, targets):
@@ -272,25 +310,46 @@ class Tompson(System):
         }
 
     def initial_values(self, people, manifest):
-        """The energies of the spatial model [81, 120, 180], from the priors of pairwise_distr.py."""
+        """The energies of the spatial model, from the priors of pairwise_distr.py: FLIC's [81, 120, 180]."""
         if not self.options.use_sm:
             return {}
         path = os.path.join(self.options.data, pairwise_distr.FILE)
-        histograms = pairwise_distr.load(path, manifest['id'], self.options.torso_from)
+        histograms = pairwise_distr.load(path, manifest['id'], self.frame)
+        map_size = self.frame.map_size
         if self.options.validation or self.options.train_examples:
             # Those of the file are of all training people.
-            histograms = pairwise_distr.pairwise_histograms(people.joints)
-        histograms = histograms[: len(spatial_model.PAIRS_TO_JOINTS)]
+            points_xy = self.frame.points_of_split(people)
+            histograms = pairwise_distr.pairwise_histograms(points_xy, map_size)
+        histograms = histograms[: len(self.pairs)]  # the others lead to the anchor, which is given
         if self.options.self_connections:
-            itself = pairwise_distr.smoothed_point()  # no displacement
-            itself = np.repeat(itself[None], N_JOINTS, axis=0)
+            itself = pairwise_distr.smoothed_point(map_size)  # no displacement
+            itself = np.repeat(itself[None], len(self.joints), axis=0)
             histograms = np.concatenate([histograms, itself])
         energies = spatial_model.initial_energies(histograms, self.options.priors)
-        return {'spatial_model/energies': energies}
+        return {ENERGIES: energies}
+
+    def adapt_weights(self, weights, settings, initial_values):
+        """From another skeleton, the priors of pairs of joints that have the same names in both."""
+        data_set = datasets.of_options(Namespace(**{'dataset': 'flic', **settings}))
+        former = PersonFrame(data_set, settings.get('torso_from'))
+        same_maps = former.map_names == self.frame.map_names
+        energies = weights.get(ENERGIES)
+        if energies is None or (same_maps and former.map_size == self.frame.map_size):
+            return weights
+        if ENERGIES not in initial_values:  # without a spatial model
+            return weights
+        own = initial_values[ENERGIES]
+        adapted = energies_by_name.transfer(own, self.frame, energies, former)
+        return {**weights, ENERGIES: adapted}
+
+    @property
+    def pairs(self) -> spatial_model.Pairs:
+        """The pairs (joint, other map) of the spatial model's priors."""
+        return spatial_model.pairs_to(len(self.joints), self.n_points)
 
     def merge_views(self, output):
-        """Maps [n * S, 60, 90, 9] of S scales of a frame -> their mean in the frame [n, 60, 90, 9]."""
-        return test_time_augmentation.merge_views(output, self.scales, flic.FLIP[:N_JOINTS])
+        """Maps [n * S, h, w, k] of S scales of a frame -> their mean in the frame [n, h, w, k]."""
+        return test_time_augmentation.merge_views(output, self.scales, self.flip)
 
     # --- results --------------------------------------------------------------------------------
 
@@ -303,7 +362,9 @@ class Tompson(System):
         inference = evaluation.inference
         detectors = [network.outputs['pd'] for network in inference.networks]
         spatial = inference.networks[0].parts[1]
-        priors = spatial and torso_inference.priors(session.run(spatial.energies))
+        priors = None
+        if spatial and self.frame.has_torso:
+            priors = torso_inference.priors(session.run(spatial.energies), self.dataset)
 
         def run_detector(images):
             return session.run(inference.outputs['pd'], {batch.images: images})
@@ -315,10 +376,10 @@ class Tompson(System):
             torso_xy = None
             maps = towers.feed_towers(detectors, detect(values.images))
             fed = {**batches.feed(batch, values), **maps}
-            if spatial and (self.options.infer_torso or not given):
+            if priors and (self.options.infer_torso or not given):
                 maps = session.run(evaluation.combined['pd'], fed)
                 torso_xy = torso_inference.infer(maps, priors)
-                torso_maps = torso_inference.torso_maps(torso_xy, self.scales)
+                torso_maps = torso_inference.torso_maps(torso_xy, self.scales, self.frame)
                 fed[batch.targets['torso_map']] = torso_maps
             outputs, back = session.run([evaluation.combined, evaluation.back], fed)
             return outputs, torso_xy, back
@@ -329,31 +390,13 @@ class Tompson(System):
         return detector.Detector(self, session, evaluation)
 
     def decode(self, output):
-        """[n, 60, 90, 9] -> one Pose a frame, in its pixels."""
-        joints_xy = heatmaps.decode(output, self.options.decode == 'subcell')
+        """[n, h, w, k] -> one Pose a frame, in its pixels."""
+        joints_xy = self.locate(output)
         return [[pose(xy, heatmaps.peak_confidence(maps))] for xy, maps in zip(joints_xy, output)]
 
-    def meter(self, names, sums=None):
-        """Losses, and detection rates at RADIUS."""
-
-        def measure(outputs, facts):
-            counts = (facts.visible[:, :N_JOINTS] > 0).sum(axis=0)
-            return {RATE: (self.rates(outputs, facts.joints_xy), counts)}
-
-        return Meter(JOINTS, names, measure, sums)
-
-    def rates(self, outputs, joints_xy):
-        """{name: maps [b, 60, 90, 9]}, true joints [b, 10, 2] -> {name: float64 [9]}.
-
-        The detection rate of each joint at RADIUS, %.
-        """
-        truth = joints_xy[:, :N_JOINTS].astype(np.float64)
-        unit = flic.normaliser(truth)
-        rates = {}
-        for name, maps in outputs.items():
-            found = heatmaps.decode(maps, self.options.decode == 'subcell')
-            rates[name] = detection_rate(normalised_errors(found, truth, unit), RADIUS)
-        return rates
+    def locate(self, output):
+        """[n, h, w, k] -> joints float32 [n, k, 2]: `decode` without the scores, which take longer."""
+        return heatmaps.decode(output, self.options.decode == 'subcell')
 
     def export_outputs(self, network):
         prediction = list(network.outputs.values())[-1]
@@ -375,55 +418,29 @@ class Tompson(System):
             weights = variables.get(f'conv1_{bank}/weights')
             if weights is not None:
                 yield f'network/conv1_{bank}_filters', map_images.filter_grid(weights)
-        yield from pair_images('priors', variables.get('spatial_model/energies', ()))
-        yield from pair_images('more/biases', variables.get('spatial_model/biases', ()))
+        yield from self.pair_images('priors', variables.get(ENERGIES, ()))
+        yield from self.pair_images('more/biases', variables.get('spatial_model/biases', ()))
+
+    def pair_images(self, kind, values):
+        """(tag, picture) of each pair of maps; values: [pairs, h, w], before softplus."""
+        names = self.frame.map_names
+        for (joint, condjoint), value in zip(self.pairs, values):
+            label = f'{names[joint]} given {names[condjoint]}'
+            image = map_images.map_image(spatial_model.numpy_softplus(value), label)
+            yield f'{kind}/{label.replace(" ", "_")}', image
 
 
-# --- frames ---------------------------------------------------------------------------------------
-
-
-def in_frame(image, person):
-    """A picture of any size and its person in a frame.
-
-    Returns (image uint8 [480, 720, 3], joints_xy [10, 2] within it, the matrix [2, 3] from picture
-    to frame).
-    """
-    image, matrix = fit_to_frame(image, (HEIGHT, WIDTH))
-    joints_xy = affine.transform_points(matrix, person.joints_xy)
-    return image, flic.clamp_to_frame(joints_xy), matrix
-
-
-def frames_at(image, person, scales):
-    """A Sample of the frame at each scale; `to_image` is from the frame, where the maps are merged."""
-    image, joints_xy, matrix = in_frame(image, person)
-    size = (WIDTH, HEIGHT)
-    images = test_time_augmentation.scaled_images(image, scales)
-    points = test_time_augmentation.scaled_points(joints_xy, size, scales, flic.FLIP)
-    return [
-        Sample(scaled, xy, flic.visibility(xy), invert(matrix))
-        for scaled, xy in zip(images, points)
-    ]
-
-
-# --- loss and pictures ----------------------------------------------------------------------------
+# --- loss -----------------------------------------------------------------------------------------
 
 
 def cross_entropy(logits, targets):
-    """Spatial cross-entropy, mean over joints: [b, 60, 90, 9] twice -> [b].
+    """Spatial cross-entropy, mean over joints: [b, h, w, k] twice -> [b].
 
     - sum(target * log softmax(logits)) for any mass of the target, whose map may be cut at the border
     or empty.
     """
     height, width, k = logits.shape[1:]
     logits, targets = (tf.reshape(x, [-1, height * width, k]) for x in (logits, targets))
-    mass = tf.reduce_sum(targets, axis=1)  # [b, 9]
+    mass = tf.reduce_sum(targets, axis=1)  # [b, k]
     log_partition = tf.reduce_logsumexp(logits, axis=1)
     return tf.reduce_mean(mass * log_partition - tf.reduce_sum(targets * logits, axis=1), axis=1)
-
-
-def pair_images(kind, values):
-    """(tag, picture) of each pair of joints; values: [81, h, w], before softplus."""
-    for (joint, condjoint), value in zip(spatial_model.PAIRS_TO_JOINTS, values):
-        label = f'{flic.MAPS[joint]} given {flic.MAPS[condjoint]}'
-        image = map_images.map_image(spatial_model.numpy_softplus(value), label)
-        yield f'{kind}/{label.replace(" ", "_")}', image

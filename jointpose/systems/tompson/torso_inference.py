@@ -37,14 +37,13 @@ from typing import NamedTuple
 import numpy as np
 
 from jointpose import spatial_model
-from jointpose.datasets import flic
+from jointpose.datasets.base import DataSet
+from jointpose.datasets.person_frames import PersonFrame
 from jointpose.nn import test_time_augmentation
 from jointpose.vision import heatmaps
 
 EPSILON = 1e-2
 UNSEEN = 2e-3
-SHAPE = np.array([flic.MAP_HEIGHT, flic.MAP_WIDTH])
-TORSO_JOINTS = flic.TORSO_CORNERS  # shoulders and hips, whose mean is the torso
 
 
 class Torso(NamedTuple):
@@ -53,74 +52,86 @@ class Torso(NamedTuple):
     score: float  # of the best cell
     cell: np.ndarray  # int [2]: (row, column) of that cell
     torso_xy: np.ndarray  # float32 [2]: (x, y), pixels of the frame
-    peaks: np.ndarray  # int [4, 2]: cells (row, column) of the TORSO_JOINTS
+    peaks: np.ndarray  # int [4, 2]: cells (row, column) of the torso joints
 
 
 class Priors(NamedTuple):
-    """Priors of the TORSO_JOINTS given the torso."""
+    """Priors of the four torso joints given the torso.  A frame's maps have h x w cells."""
 
-    values: np.ndarray  # float64 [4, 120, 180], each with a maximum of 1
+    joints: list[int]  # shoulders and hips, whose mean is the torso: their maps
+    values: np.ndarray  # float64 [4, 2h, 2w], each with a maximum of 1
     spectra: np.ndarray  # their Fourier transforms, conjugate
 
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """(h, w)."""
+        rows, columns = self.values.shape[1:]
+        return rows // 2, columns // 2
 
-def priors(energies: np.ndarray) -> Priors:
+
+def priors(energies: np.ndarray, data_set: DataSet) -> Priors:
     """The Priors of a spatial model.
 
-    energies: [81 or more, 120, 180], its variable; no displacement is at [60, 90].
+    energies: [k * k or more, 2h, 2w], its variable; no displacement is at [h, w].
+    data_set: whose joints they are of.
     """
-    torso = flic.N_JOINTS
-    pairs = [spatial_model.PAIRS_TO_JOINTS.index((joint, torso)) for joint in TORSO_JOINTS]
+    k = len(data_set.joints)
+    joints = [data_set.joints.index(joint) for joint in data_set.torso_joints]
+    all_pairs = spatial_model.pairs_to(k, k + 1)
+    pairs = [all_pairs.index((joint, k)) for joint in joints]
     values = spatial_model.numpy_softplus(energies[pairs].astype(np.float64))
     values /= values.max(axis=(1, 2), keepdims=True)
-    return Priors(values, np.conj(np.fft.rfft2(values)))
+    return Priors(joints, values, np.conj(np.fft.rfft2(values)))
 
 
 def scores(maps: np.ndarray, given_torso: Priors) -> np.ndarray:
-    """score(t) of every cell: maps [n, 60, 90, 9] -> float64 [n, 60, 90]."""
-    maps = np.asarray(maps, np.float64)[..., list(TORSO_JOINTS)]
-    maps = np.moveaxis(maps, -1, 1)  # [n, 4, 60, 90]
+    """score(t) of every cell: maps [n, h, w, k] -> float64 [n, h, w]."""
+    maps = np.asarray(maps, np.float64)[..., given_torso.joints]
+    maps = np.moveaxis(maps, -1, 1)  # [n, 4, h, w]
+    height, width = given_torso.map_size
     size = given_torso.values.shape[1:]
     spectra = np.fft.rfft2(maps, size) * given_torso.spectra  # a correlation
-    # Its entry [s] belongs to the torso at s + (60, 90); displacements q - t within a frame never wrap.
-    messages = np.roll(np.fft.irfft2(spectra, size), SHAPE, axis=(2, 3))
-    messages = messages[:, :, : SHAPE[0], : SHAPE[1]]
+    # Its entry [s] belongs to the torso at s + (h, w); displacements q - t within a frame never wrap.
+    messages = np.roll(np.fft.irfft2(spectra, size), (height, width), axis=(2, 3))
+    messages = messages[:, :, :height, :width]
     return np.log(np.maximum(messages, 0) + EPSILON).sum(axis=1)
 
 
 def infer(maps: np.ndarray, given_torso: Priors) -> np.ndarray:
-    """The part detector's maps, each of sum 1, [n, 60, 90, 9] -> float32 [n, 2] (x, y) pixels."""
+    """The part detector's maps, each of sum 1, [n, h, w, k] -> float32 [n, 2] (x, y) pixels."""
     return np.stack([locate(one, given_torso).torso_xy for one in maps])
 
 
 def locate(maps: np.ndarray, given_torso: Priors, allowed: np.ndarray | None = None) -> Torso:
-    """The Torso with the highest score among the cells `allowed`, bool [60, 90].
+    """The Torso with the highest score among the cells `allowed`, bool [h, w].
 
-    maps: [60, 90, 9].
+    maps: [h, w, k].
     """
     score_map = scores(maps[None], given_torso)[0]
     if allowed is not None:
         score_map = np.where(allowed, score_map, -np.inf)
     cell = np.array(np.unravel_index(score_map.argmax(), score_map.shape))
-    seen = maps[..., list(TORSO_JOINTS)] + UNSEEN
-    own = (seen * priors_around(cell, given_torso))[None]  # [1, 60, 90, 4]
+    seen = maps[..., given_torso.joints] + UNSEEN
+    own = (seen * priors_around(cell, given_torso))[None]  # [1, h, w, 4]
     joints_xy = heatmaps.decode(own)[0]
     peaks = np.stack([index[0] for index in heatmaps.peaks(own)], axis=-1)
     return Torso(score_map[tuple(cell)], cell, joints_xy.mean(axis=0), peaks)
 
 
 def priors_around(cell: np.ndarray, given_torso: Priors) -> np.ndarray:
-    """The Priors' values around a torso in one cell (row, column): [60, 90, 4]."""
-    row, column = SHAPE - cell
-    values = given_torso.values[:, row : row + SHAPE[0], column : column + SHAPE[1]]
+    """The Priors' values around a torso in one cell (row, column): [h, w, 4]."""
+    height, width = given_torso.map_size
+    row, column = np.array([height, width]) - cell
+    values = given_torso.values[:, row : row + height, column : column + width]
     return np.moveaxis(values, 0, -1)
 
 
-def torso_maps(torso_xy: np.ndarray, scales) -> np.ndarray:
+def torso_maps(torso_xy: np.ndarray, scales, frame: PersonFrame) -> np.ndarray:
     """The spatial model's maps of torsos at each scale.
 
-    [n, 2] pixels -> float32 [n * S, 60, 90, 1], the S scales of a frame together.
+    [n, 2] pixels of the frame -> float32 [n * S, h, w, 1], the S scales of a frame together.
     """
-    torso_xy = flic.clamp_to_frame(torso_xy)[:, None]
-    size = (flic.WIDTH, flic.HEIGHT)
+    torso_xy = frame.clamp(torso_xy)[:, None]
+    size = frame.size[::-1]
     points = test_time_augmentation.scaled_points(torso_xy, size, scales)  # [S, n, 1, 2]
-    return heatmaps.render_targets(np.moveaxis(points, 0, 1).reshape(-1, 1, 2), SHAPE)
+    return heatmaps.render_targets(np.moveaxis(points, 0, 1).reshape(-1, 1, 2), frame.map_size)
