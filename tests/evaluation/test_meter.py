@@ -7,15 +7,14 @@ import pytest
 
 from jointpose.datasets import flic, lsp
 from jointpose.evaluation.meter import of_joints
-from jointpose.evaluation.pose import Pose
 
 K = len(lsp.JOINTS)
 MODELS = {'a': 0.5, 'b': 0.9}  # outputs, as factors of the truth's errors
 
 
-def decode(output):
+def locate(output):
     """The output is joints."""
-    return [[Pose(xy, np.ones(len(xy)), 1.0)] for xy in output]
+    return output
 
 
 def drawn(rng, n):
@@ -75,9 +74,9 @@ def brute_force(batches, name):
 def test_lsp_s_parts_by_loops_over_two_batches_and_a_restored_meter():
     rng = np.random.default_rng(0)
     batches = [drawn(rng, 30), drawn(rng, 11)]
-    meter = of_joints(lsp.Lsp(), list(MODELS), decode)
+    meter = of_joints(lsp.Lsp(), list(MODELS), locate)
     for facts, outputs in batches:
-        meter = of_joints(lsp.Lsp(), list(MODELS), decode, meter.state())
+        meter = of_joints(lsp.Lsp(), list(MODELS), locate, meter.state())
         meter.add(dict.fromkeys(MODELS, 1.0), outputs, facts)
     means = meter.means()
     for name in MODELS:
@@ -95,11 +94,11 @@ def test_sums_of_a_checkpoint_from_before_the_parts():
     """The rates resume; the parts are those of the batches since."""
     rng = np.random.default_rng(0)
     batches = [drawn(rng, 30), drawn(rng, 11)]
-    meters = [of_joints(lsp.Lsp(), list(MODELS), decode) for _ in range(2)]
+    meters = [of_joints(lsp.Lsp(), list(MODELS), locate) for _ in range(2)]
     for meter, (facts, outputs) in zip(meters, batches):
         meter.add(dict.fromkeys(MODELS, 1.0), outputs, facts)
     former = {k: v for k, v in meters[0].state().items() if 'pcp' not in k and 'pckh' not in k}
-    resumed = of_joints(lsp.Lsp(), list(MODELS), decode, former)
+    resumed = of_joints(lsp.Lsp(), list(MODELS), locate, former)
     facts, outputs = batches[1]
     resumed.add(dict.fromkeys(MODELS, 1.0), outputs, facts)
     assert resumed.state()['n'] == 41
@@ -108,5 +107,5 @@ def test_sums_of_a_checkpoint_from_before_the_parts():
 
 
 def test_without_limbs_for_them_there_are_no_parts():
-    names = set(of_joints(flic.Flic(), ['a'], decode).means())
+    names = set(of_joints(flic.Flic(), ['a'], locate).means())
     assert names == {'loss_a', 'rate_a', 'joints_a'}
