@@ -185,7 +185,7 @@ def people_at_boxes(system, options, split):
 
     if not system.crops_people or not system.dataset.multi_person:
         raise InputError(
-            '--boxes: without --predict it evaluates on COCO, a system that crops people; this is '
+            '--boxes without --predict evaluates a system that crops people, on COCO; this is '
             f'--system {options.system} --dataset {options.dataset}'
         )
     return detected_people.at_boxes(options.boxes, split)
