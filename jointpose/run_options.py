@@ -18,6 +18,7 @@ from jointpose.options import options as command_line
 from jointpose.systems.base import System
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log
+from jointpose.vision.joints import TORSO_JOINTS
 
 EXPECTED_DETECTOR = 'expected a checkpoint of tompson with --use_sm, such as pretrained/flic'
 
@@ -103,6 +104,8 @@ def resolve_detector(
         raise InputError(str(error).replace('--restore', '--detector', 1)) from None
     if not resolved.system.takes_prompts:
         raise InputError(f'{where}: has no spatial model: {EXPECTED_DETECTOR}')
+    if not set(TORSO_JOINTS) <= set(resolved.system.dataset.joints):
+        raise InputError(f'{where}: has no shoulders and hips, around which crops are made')
     return resolved
 
 

@@ -120,6 +120,26 @@ def test_a_missing_checkpoint_is_named_by_its_option(tmp_path):
         run_options.resolve_detector(options, hrnet.HRNet(options))
 
 
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'use_sm': False}, 'has no spatial model: expected a checkpoint of tompson'),
+        ({'joints': ('nose', 'tail')}, 'has no shoulders and hips'),
+    ],
+)
+def test_a_joint_model_without_what_it_takes_is_refused(change, message, monkeypatch):
+    resolved = run_options.resolve_options(['--restore', DETECTOR], note=str)
+    system = types.SimpleNamespace(
+        takes_prompts=change.get('use_sm', True),
+        dataset=types.SimpleNamespace(joints=change.get('joints', flic.JOINTS)),
+    )
+    changed = resolved._replace(system=system)
+    monkeypatch.setattr(run_options, 'resolve_options', lambda *_: changed)
+    options = crop_options('--detector', DETECTOR)
+    with pytest.raises(InputError, match=f'^--detector {DETECTOR}: {message}'):
+        run_options.resolve_detector(options, hrnet.HRNet(options))
+
+
 def test_the_detector_looks_at_one_scale():
     options = crop_options('--detector', DETECTOR)
     found = run_options.resolve_detector(options, hrnet.HRNet(options), note=str)
