@@ -1,10 +1,10 @@
-"""The public reference's training step (joint-cnn-mrf, 2018), written anew; a baseline of benchmark.py.
+"""The public reference's training step (joint-cnn-mrf, 2018), written anew; a baseline of tools.benchmark.
 
 tf.nn.conv2d everywhere, the heat map as the filter of each message, messages resized, tf.map_fn
 for augmentation, float32 pictures and maps fed.
 
 Runs under TensorFlow 1.15 and Python 3.7, too, hence it imports nothing of the project;
-benchmark.py also times its pieces.  `jointpose.nn.tf1`, where it is imported first, sets TensorFlow
+tools.benchmark also times its pieces.  `jointpose.nn.tf1`, where it is imported first, sets TensorFlow
 up for both.
 """
 

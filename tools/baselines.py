@@ -1,4 +1,4 @@
-"""Training steps of other programs, each in an environment of its own, timed by benchmark.py.
+"""Training steps of other programs, each in an environment of its own, timed by tools.benchmark.
 
     PYTHON tools/baselines.py tf1 WIDTH BATCH           # baseline_tf1.py: TensorFlow 1.15, Python 3.7
     PYTHON tools/baselines.py torch WIDTH BATCH DTYPE   # baseline_torch.py: PyTorch

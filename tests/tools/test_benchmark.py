@@ -1,4 +1,4 @@
-"""benchmark.py: the plain implementations say what ours say, and rounds alternate."""
+"""The benchmark: the plain implementations say what ours say, and rounds alternate."""
 
 import math
 import os
@@ -17,7 +17,9 @@ from jointpose.nn.tf1 import tf
 from jointpose.training import batches
 from jointpose.utils.errors import InputError
 from jointpose.vision import augmentation, heatmaps
-from tools import baseline_tf1, benchmark, benchmark_plain, benchmark_timing
+from tools import baseline_tf1
+from tools.benchmark import __main__ as benchmark
+from tools.benchmark import plain, preparation, sizes, table, timing
 
 
 def test_plain_messages_are_ours(tf_graph):
@@ -36,7 +38,7 @@ def test_plain_messages_are_ours(tf_graph):
 def test_plain_histograms_are_ours():
     people = np.random.default_rng(0).uniform(-20, 740, size=(7, flic.N_MAPS, 2)).astype(np.float32)
     np.testing.assert_allclose(
-        benchmark_plain.plain_histograms(people),
+        plain.plain_histograms(people),
         pairwise_distr.pairwise_histograms(PersonFrame(flic.Flic()).clamp(people), flic.MAP_SIZE),
         rtol=1e-5,
         atol=1e-9,
@@ -48,7 +50,7 @@ def test_plain_scales_are_ours_but_for_rounding(arrays_folder):
     _, system, *_ = run_options.resolve_options(['--train'])
     ours = batches.views_batch(system, split, np.array([3])).images / 255
     assert (
-        np.abs(benchmark_plain.plain_scaled(split.images[3]) - ours).mean() < 0.02
+        np.abs(plain.plain_scaled(split.images[3]) - ours).mean() < 0.02
     )  # 0.1 to 0.3 between scales
 
 
@@ -56,13 +58,13 @@ def test_plain_maps_come_back(tf_graph):
     smooth = heatmaps.render_targets(np.array([[[300, 200]]]), (60, 90))[0]  # [60, 90, 1]
     smooth = np.stack([smooth] * len(test_time_augmentation.SCALES))
     ours = test_time_augmentation.merge_views(tf.constant(smooth))
-    plain = benchmark_plain.plain_combined(smooth)
+    theirs = plain.plain_combined(smooth)
     with tf_graph() as session:
         found = session.run(ours)[0]
     # Masses differ (ours scales each map to 1), and the plain one rounds to whole cells: centres of mass agree to one.
     centres = [
         [(m[..., 0].sum(axis=1 - axis) @ np.arange(m.shape[axis])) / m.sum() for axis in (0, 1)]
-        for m in (found, plain)
+        for m in (found, theirs)
     ]
     np.testing.assert_allclose(*centres, atol=1)
 
@@ -87,20 +89,18 @@ def test_rounds_alternate_and_medians_leave_the_warm_up_out():
 
         def function():
             calls.append(name)
-            return benchmark_timing.Time(next(times), 1)
+            return timing.Time(next(times), 1)
 
         return function
 
-    (ours, plain), runs = benchmark_timing.measure(
-        3, fake('ours', [9, 1, 2, 3]), fake('plain', [9, 5, 4, 6])
-    )
+    (ours, plain), runs = timing.measure(3, fake('ours', [9, 1, 2, 3]), fake('plain', [9, 5, 4, 6]))
     assert (ours.wall, plain.wall, runs) == (2, 5, 3)
     assert calls == ['ours', 'plain'] * 4
-    (slow,), runs = benchmark_timing.measure(5, fake('slow', [100, 300, 200]))
+    (slow,), runs = timing.measure(5, fake('slow', [100, 300, 200]))
     assert (slow.wall, runs) == (200, 3)
 
 
-SMALL = benchmark.Sizes(
+SMALL = sizes.Sizes(
     1, 256, ((1 / 16, 1),), ((1 / 16, 1),), (), (1,), 1, 40, (1,), (1,), (1 / 16,), ()
 )
 CHEAP = ('augmentation', 'multiscale', 'histograms', 'preprocessing')
@@ -116,20 +116,20 @@ CHEAP = ('augmentation', 'multiscale', 'histograms', 'preprocessing')
 def test_each_piece_gives_its_rows(tmp_path, arrays_folder, monkeypatch, piece):
     for name in os.listdir(arrays_folder):
         os.symlink(os.path.join(arrays_folder, name), tmp_path / name)
-    monkeypatch.setattr(benchmark, 'TRAIN', 30)
+    monkeypatch.setattr(preparation, 'TRAIN', 30)
     monkeypatch.setattr(batches, 'THREADS', 1)
     rows = list(benchmark.PIECES[piece](SMALL, str(tmp_path)))
     assert rows
     for row in rows:
-        cells = benchmark.growth_cells(row) if piece == 'growth' else benchmark.cells(row, 1e9)
-        assert len(cells) == len(benchmark.GROWTH_HEADER if piece == 'growth' else benchmark.HEADER)
+        cells = table.growth_cells(row) if piece == 'growth' else table.cells(row, 1e9)
+        assert len(cells) == len(table.GROWTH_HEADER if piece == 'growth' else table.HEADER)
         assert 0 < float(cells[2]) < math.inf and 0 < float(cells[3]) < math.inf, cells
 
 
 def test_rows_are_printed_though_a_later_piece_fails(monkeypatch, capsys):
-    second = benchmark_timing.Time(1, 1)
+    second = timing.Time(1, 1)
     pieces = {
-        'first': lambda *_: [benchmark.Row('well', 'small', second, second, 2, None, 5)],
+        'first': lambda *_: [table.Row('well', 'small', second, second, 5, 2)],
         'second': lambda *_: [][0],
     }
     monkeypatch.setattr(benchmark, 'PIECES', pieces)
@@ -167,13 +167,13 @@ def test_a_baseline_runs_in_another_process(monkeypatch, tmp_path):
         'def training_step(width, batch_size, word):\n    assert (width, batch_size, word) == (4, 2, "x"), "so not"\n'
         '    return lambda: sum(range(10 ** 5))\n'
     )
-    monkeypatch.setattr(benchmark_timing, 'ROOT', str(tmp_path))
-    with benchmark_timing.Baseline(sys.executable, 'own', 4, 2, 'x') as side:
-        (_, other), runs = benchmark_timing.measure(2, lambda: None, side)
+    monkeypatch.setattr(timing, 'ROOT', str(tmp_path))
+    with timing.Baseline(sys.executable, 'own', 4, 2, 'x') as side:
+        (_, other), runs = timing.measure(2, lambda: None, side)
     assert runs == 2 and other.wall > 0 and side.process.returncode == 0
     for python, arguments, reason in (
         (sys.executable, ('own', 4, 3, 'x'), 'AssertionError: so not'),
         ('/nowhere/python', (), 'No such file'),
     ):
         with pytest.raises(InputError, match=f'{python}: {reason}'):
-            benchmark_timing.Baseline(python, *arguments)
+            timing.Baseline(python, *arguments)

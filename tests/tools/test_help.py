@@ -9,11 +9,14 @@ from conftest import ROOT
 
 
 def commands():
-    """Names of the modules in tools/ that can be started; the others are imported by them."""
-    for path in sorted(glob.glob(os.path.join(ROOT, 'tools', '*.py'))):
+    """Names of the modules and packages in tools/ that can be started."""
+    modules = glob.glob(os.path.join(ROOT, 'tools', '*.py'))
+    packages = glob.glob(os.path.join(ROOT, 'tools', '*', '__main__.py'))
+    for path in sorted(modules + packages):
         with open(path, encoding='utf-8') as file:
             if "if __name__ == '__main__':" in file.read():
-                yield os.path.basename(path)[: -len('.py')]
+                name = os.path.relpath(path, os.path.join(ROOT, 'tools'))
+                yield name.removesuffix('.py').removesuffix(f'{os.sep}__main__')
 
 
 @pytest.mark.parametrize('name', list(commands()))

@@ -1,4 +1,4 @@
-"""Plain implementations that benchmark.py times the project's against."""
+"""Plain implementations that the project's are timed against."""
 
 import os
 

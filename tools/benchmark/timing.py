@@ -1,4 +1,4 @@
-"""How benchmark.py times: functions in turns, here, in other processes and in other environments."""
+"""Timing: functions in turns, in this process, in others and in other environments."""
 
 import concurrent.futures
 import multiprocessing
@@ -10,13 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jointpose.utils.errors import InputError
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SLOW = 50  # seconds: a longer round is repeated half as often, and the first one counts
 
 
@@ -25,6 +25,16 @@ class Time(NamedTuple):
 
     wall: float
     cpu: float  # of all threads and ended children
+
+
+class Step(NamedTuple):
+    """A function that fetches from a session."""
+
+    session: Any  # a tf.Session
+    fetch: list
+
+    def __call__(self):
+        self.session.run(self.fetch)
 
 
 def cpu_seconds() -> float:
@@ -94,7 +104,7 @@ def timed_kept(key) -> Time:
 
 
 class Baseline:
-    """The training step of another program (baselines.py); calling it returns the Time of one."""
+    """The training step of another program (tools/baselines.py), a call a step."""
 
     def __init__(self, python, *arguments):
         self.python = python

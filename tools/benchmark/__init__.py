@@ -1,0 +1,1 @@
+"""The project's pieces timed against plain ones: python -m tools.benchmark."""
