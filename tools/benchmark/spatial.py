@@ -28,7 +28,10 @@ def spatial_step(batch_size: int, gradient: bool, joints: Sequence[int] | None =
     with tf.Graph().as_default():
         maps = tf.get_variable('maps', [batch_size, MAP_HEIGHT, MAP_WIDTH, N_MAPS])
         if joints is None:
-            logits, energies, biases = spatial_model.build(maps.read_value())
+            model = spatial_model.build(maps.read_value())
+            logits = model.logits
+            energies = model.energies
+            biases = model.biases
         else:
             energies = tf.get_variable('energies', [pairs, *pairwise_distr.prior_size(MAP_SIZE)])
             biases = tf.get_variable('biases', [pairs, MAP_HEIGHT, MAP_WIDTH])
