@@ -231,38 +231,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar='SEED',
         help='seeds of the runs (default: 0 1 2)',
     )
-    parser.add_argument(
-        '--train_examples',
-        type=cli.positive_int,
-        default=1400,
-        metavar='N',
-        help=f'people to train on, {NETWORK["batch_size"]} per iteration (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--test_examples',
-        type=cli.positive_int,
-        default=120,
-        metavar='N',
-        help='people of the validation split to evaluate on (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--data',
-        default='arrays',
-        metavar='FOLDER',
-        help='arrays written by data.py and pairwise_distr.py (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--model_path',
-        default=os.path.join('models_ex', 'ablations'),
-        metavar='FOLDER',
-        help='folder of the runs, which are deleted once scored (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--out',
-        default=os.path.join('report', 'ablations.jsonl'),
-        metavar='FILE',
-        help='results (default: %(default)s)',
-    )
+    experiments.add_people(parser, train_examples=1400, test_examples=120)
+    experiments.add_places(parser, runs='ablations', results='ablations.jsonl')
     return parser.parse_args(arguments)
 
 

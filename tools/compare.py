@@ -11,7 +11,7 @@ the system is evaluated on people of the validation split (--validation), and on
 the test people, a single view of each.  Evaluations do not count as training time.  Run it on one
 core: on several, threads that wait for each other use processor time, too.
 
---out holds one JSON line per system, with these fields:
+The chart has the name of --out, with .png.  --out holds one JSON line per system:
 
     system, minutes   the system and the processor time asked for
     arguments         options of main.py
@@ -23,6 +23,7 @@ core: on several, threads that wait for each other use processor time, too.
     code              version of the code that trained
 """
 
+import argparse
 import os
 import shutil
 
@@ -32,7 +33,7 @@ from jointpose import systems
 from jointpose.datasets import arrays
 from jointpose.evaluation import detection_rates, predictions
 from jointpose.metrics import key_points
-from jointpose.utils.cli import Parser, positive_float, positive_int, run_script
+from jointpose.utils.cli import Parser, positive_float, run_script
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import atomic_write
 from jointpose.utils.tables import markdown
@@ -316,7 +317,7 @@ def draw_system(axis, row: dict, colour: str) -> None:
 # ---------------------------------------------------------------- command line
 
 
-def parse(arguments=None):
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options of a command line; None: of this process's own."""
     parser = Parser(description=__doc__)
     parser.add_argument(
@@ -338,38 +339,8 @@ def parse(arguments=None):
         default=10,
         help='processor time of training, for each system (default: %(default)s)',
     )
-    parser.add_argument(
-        '--train_examples',
-        type=positive_int,
-        default=1000,
-        metavar='N',
-        help='people to train on (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--test_examples',
-        type=positive_int,
-        default=200,
-        metavar='N',
-        help='people of the validation split, evaluated after each epoch (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--data',
-        default='arrays',
-        metavar='FOLDER',
-        help='arrays written by data.py and pairwise_distr.py (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--model_path',
-        default=os.path.join('models_ex', 'compare'),
-        metavar='FOLDER',
-        help='folder of the runs (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--out',
-        default=os.path.join('report', 'comparison.jsonl'),
-        metavar='FILE',
-        help='results; the chart has the same name, with .png (default: %(default)s)',
-    )
+    experiments.add_people(parser, train_examples=1000, test_examples=200)
+    experiments.add_places(parser, runs='compare', results='comparison.jsonl')
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""What experiments of many calls of main.py have in common: how these end, what they leave, the file of results."""
+"""What experiments of many calls of main.py share: options, how calls end, the file of results."""
 
 import contextlib
 import fcntl
@@ -8,12 +8,56 @@ import signal
 import subprocess
 import sys
 
+from jointpose.utils import cli
 from jointpose.utils.errors import InputError
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
 # Exit codes of main.py.
 NOT_FINITE = 3
 STOPPED = (130, 143)
+
+
+def add_people(parser: cli.Parser, train_examples: int, test_examples: int) -> None:
+    """Adds the numbers of people to train on and to evaluate on, with these defaults."""
+    parser.add_argument(
+        '--train_examples',
+        type=cli.positive_int,
+        default=train_examples,
+        metavar='N',
+        help='people to train on (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--test_examples',
+        type=cli.positive_int,
+        default=test_examples,
+        metavar='N',
+        help='people of the validation split to evaluate on (default: %(default)s)',
+    )
+
+
+def add_places(parser: cli.Parser, runs: str, results: str) -> None:
+    """Adds the places of arrays, runs and results.
+
+    runs: a folder in models_ex/; results: a file in report/.
+    """
+    parser.add_argument(
+        '--data',
+        default='arrays',
+        metavar='FOLDER',
+        help='arrays written by data.py and pairwise_distr.py (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--model_path',
+        default=os.path.join('models_ex', runs),
+        metavar='FOLDER',
+        help='folder of the runs (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--out',
+        default=os.path.join('report', results),
+        metavar='FILE',
+        help='results, a JSON line each (default: %(default)s)',
+    )
 
 
 def heed_sigterm():
