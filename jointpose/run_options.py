@@ -82,8 +82,8 @@ def resolve_detector(
     where = f'--detector {options.detector}'
     if not system.crops_people:
         raise InputError(
-            f'{where}: --system {options.system} takes whole pictures; a detector goes with systems '
-            'that crop people'
+            f'{where}: --system {options.system} --dataset {options.dataset} takes whole pictures; a '
+            'detector goes with systems that crop people'
         )
     category = system.dataset.category
     if category.lower() not in PERSON_NAMES:

@@ -146,7 +146,8 @@ class PoseEstimator:
         joints = list(self.detector.body.joints)
         corners_xy = detected.joints_xy[[joints.index(joint) for joint in TORSO_JOINTS]]
         box = self.body.box_around_torso(corners_xy)
-        (found,) = self._estimate(image, crops.person_from_box(box, self.system.n_points))
+        person = crops.person_from_box(box, self.system.n_points, detected.torso_xy)
+        (found,) = self._estimate(image, person)
         return detected._replace(
             joints_xy=found.joints_xy, scores=found.scores, maps=found.maps, matrix=found.matrix
         )

@@ -96,14 +96,19 @@ def test_it_needs_predict(capsys):
     assert '--detector goes with --predict' in capsys.readouterr().err
 
 
-def test_systems_of_whole_pictures_need_none():
-    options = crop_options('--detector', DETECTOR)
-    for name in ('spm', 'tompson'):
-        system = systems.load(name)
-        options.system = name
-        options.use_sm = True
-        with pytest.raises(InputError, match=f'--system {name} takes whole pictures'):
-            run_options.resolve_detector(options, system(options))
+@pytest.mark.parametrize('words', [['spm', '--dataset', 'coco'], ['tompson', '--use_sm']])
+def test_systems_of_whole_pictures_need_none(words):
+    resolved = run_options.resolve_options(['--train', '--system', *words])
+    resolved.options.detector = DETECTOR
+    with pytest.raises(InputError, match=f'--system {words[0]} --dataset .* takes whole pictures'):
+        run_options.resolve_detector(resolved.options, resolved.system)
+
+
+@pytest.mark.parametrize(('dataset', 'crops_people'), [('flic', False), ('lsp', True)])
+def test_the_joint_model_crops_the_people_of_other_data_sets(dataset, crops_people):
+    words = ['--train', '--system', 'tompson', '--dataset', dataset, '--use_sm']
+    system = run_options.resolve_options(words).system
+    assert system.crops_people == crops_people
 
 
 @pytest.mark.parametrize('name', ['cpm', 'deeppose', 'hrnet', 'spm'])

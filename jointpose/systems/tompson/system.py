@@ -99,7 +99,7 @@ class Tompson(System):
 
     @property
     def crops_people(self):
-        return False
+        return not self.frame.is_picture
 
     @property
     def scales(self) -> tuple[float, ...]:
