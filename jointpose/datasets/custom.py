@@ -16,6 +16,7 @@ shown, rotated by its EXIF orientation.
 
 import functools
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -25,27 +26,51 @@ from jointpose.annotations import coco_json, coco_people, picture_names
 from jointpose.datasets import flic, records
 from jointpose.media.images import read_image
 from jointpose.utils.errors import InputError
-from jointpose.vision.affine import transform_points
+from jointpose.vision.affine import Size, transform_points
 
-SIZE = (
-    159.0  # pixels of the frame: mean of |lhip - rsho| and |rhip - lsho|, median of FLIC's people
-)
+# Pixels of the frame: the mean of |lhip - rsho| and |rhip - lsho|, the median of FLIC's people.
+SIZE = 159.0
 MIN_SIZE = 20.0  # pixels of the picture: smaller people show little
 TORSOBOX = np.array([0.54, 0.81])  # width and height in sizes, medians of FLIC's people
-FRAME = (flic.HEIGHT, flic.WIDTH)
 
 
 class Labelled(NamedTuple):
     """One labelled person."""
 
     path: str  # of the picture
-    size: tuple[int, int]  # of the picture as annotated: width, height
+    size: Size  # of the picture as annotated: width, height
     joints_xy: np.ndarray  # [9, 2], pixels of the picture; NaN where unlabelled
     name: str  # of the person's frame
     row: int  # among the file's annotations
 
 
-def read(metas, folders):
+class Span(NamedTuple):
+    """What a frame shows of a picture along one axis, in whole pixels."""
+
+    first: int  # of the picture
+    end: int
+    frame_first: int  # of the frame
+    frame_end: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.first
+
+    @property
+    def frame_length(self) -> int:
+        return self.frame_end - self.frame_first
+
+
+class Window(NamedTuple):
+    """The part of a picture that a frame shows."""
+
+    x: Span
+    y: Span
+
+
+def read(
+    metas: list[str], folders: list[str]
+) -> tuple[flic.Annotations, list[Callable[[], np.ndarray]]]:
     """Reads custom people; prints who is left out.
 
     Returns:
@@ -64,37 +89,40 @@ def read(metas, folders):
         _, picture = np.unique([person.path for person in people], return_inverse=True)
         is_test = picture % 10 == 1
 
-    joints_xy = []
+    windows = [window_around(person) for person in people]
     frames = []
-    for person in people:
-        zoom = SIZE / size_of(person.joints_xy)
-        torso_xy = flic.add_torso(person.joints_xy)[-1]
-        spans, matrix = window(person.size, zoom, torso_xy)
-        joints_xy.append(transform_points(matrix, person.joints_xy))
-        frames.append(functools.partial(frame, person.path, person.size, spans))
-    annotations = as_flic(
-        [person.name for person in people],
-        np.stack(joints_xy),
-        np.where(is_test, 'test', 'train'),
-        [person.row for person in people],
-        [person.path for person in people],
-    )
-    return annotations, frames
+    for person, cut in zip(people, windows):
+        frames.append(functools.partial(frame, person.path, person.size, cut))
+    return as_flic(people, windows, np.where(is_test, 'test', 'train')), frames
 
 
-def as_flic(names, joints_xy, split, rows, pictures):
-    """Returns flic.Annotations of person-centric joints [n, 9, 2]; pictures: their paths."""
-    joints_xy, backward = flic.to_observer_sides(joints_xy)
+def as_flic(people: list[Labelled], windows: list[Window], split: np.ndarray) -> flic.Annotations:
+    """Returns flic.Annotations in pixels of the frames.
+
+    Args:
+        windows: what the frame of each person shows.
+        split: 'train' or 'test' of each person.
+    """
+    joints_xy = []
+    for person, cut in zip(people, windows):
+        joints_xy.append(transform_points(frame_matrix(cut), person.joints_xy))
+    joints_xy, backward = flic.to_observer_sides(np.stack(joints_xy))
     joints_xy = flic.add_torso(joints_xy)
-    half = SIZE * TORSOBOX / 2
     torso_xy = joints_xy[:, -1]
-    torsobox = np.concatenate([torso_xy - half, torso_xy + half], axis=1).astype(np.float32)
+    half = SIZE * TORSOBOX / 2
+    torsobox = np.concatenate([torso_xy - half, torso_xy + half], axis=1)
     return flic.Annotations(
-        np.array(names), joints_xy, torsobox, backward, split, np.array(rows), np.array(pictures)
+        np.array([person.name for person in people]),
+        joints_xy,
+        torsobox.astype(np.float32),
+        backward,
+        split,
+        np.array([person.row for person in people]),
+        np.array([person.path for person in people]),
     )
 
 
-def size_of(joints_xy):
+def size_of(joints_xy: np.ndarray) -> float:
     """Returns the size of a person [9, 2]: the mean of both diagonals from shoulder to hip.
 
     It shrinks less than the shoulders or the torso when a person turns away or bends down.
@@ -105,51 +133,81 @@ def size_of(joints_xy):
     return (one + other) / 2
 
 
-def frame(path, size, spans):
+# --- frames ---------------------------------------------------------------------------------------
+
+
+def frame(path: str, size: Size, cut: Window) -> np.ndarray:
     """Decodes a picture and returns the part with the person: uint8 [480, 720, 3]."""
-    return closeup(read_image(path, size), spans)
+    return closeup(read_image(path, size), cut)
 
 
-def window(size, zoom, at_xy):
-    """What `closeup` cuts out of a picture of `size` (width, height): for x and y each (first
-    pixel, end) there and (first pixel, end) in the frame; and the 2x3 matrix from picture to frame.
+def window_around(person: Labelled) -> Window:
+    """The Window in which a person has the size SIZE."""
+    zoom = SIZE / size_of(person.joints_xy)
+    torso_xy = flic.add_torso(person.joints_xy)[-1]
+    return window(person.size, zoom, torso_xy)
 
-    The frame is around at_xy, but within the picture, where that is large enough; else in its
-    middle.
+
+def window(size: Size, zoom: float, at_xy: np.ndarray) -> Window:
+    """The Window around a point of a picture, at a zoom.  size: the picture's (width, height).
+
+    It lies within the picture where that is large enough; else the picture is in its middle.
     """
-    spans, matrix = [], np.zeros((2, 3))
-    for axis, (side, at, length) in enumerate(zip(size, at_xy, FRAME[::-1])):
-        extent = length / zoom
-        begin = (
-            (side - extent) / 2 if extent >= side else np.clip(at - extent / 2, 0, side - extent)
-        )
-        there = int(max(np.floor(begin), 0)), int(min(np.ceil(begin + extent), side))
-        first, end = (int(np.clip(round((edge - begin) * zoom), 0, length)) for edge in there)
-        here = min(first, length - 1), max(end, first + 1)
-        scale = (here[1] - here[0]) / (there[1] - there[0])  # but for rounding, `zoom`
-        matrix[axis, axis], matrix[axis, 2] = scale, here[0] - there[0] * scale
-        spans.append((there, here))
-    return spans, matrix
+    width, height = size
+    x = span(width, zoom, at_xy[0], flic.WIDTH)
+    y = span(height, zoom, at_xy[1], flic.HEIGHT)
+    return Window(x, y)
 
 
-def closeup(image, spans):
-    """The part of a picture, RGB uint8 [h, w, 3], that `window` says, in a black frame: uint8 [480, 720, 3]."""
-    ((left, right), (x, x_end)), ((top, bottom), (y, y_end)) = spans
-    shrinks, black = x_end - x < right - left, np.zeros((*FRAME, 3), np.uint8)
-    black[y:y_end, x:x_end] = cv2.resize(
-        image[top:bottom, left:right],
-        (x_end - x, y_end - y),
+def span(side: int, zoom: float, at: float, length: int) -> Span:
+    """The Span of `length` pixels of a frame around a coordinate of a picture `side` pixels long."""
+    extent = length / zoom
+    if extent >= side:
+        begin = (side - extent) / 2
+    else:
+        begin = np.clip(at - extent / 2, 0, side - extent)
+    first = int(max(np.floor(begin), 0))
+    end = int(min(np.ceil(begin + extent), side))
+    frame_first = int(np.clip(round((first - begin) * zoom), 0, length))
+    frame_end = int(np.clip(round((end - begin) * zoom), 0, length))
+    # At least one pixel of the frame.
+    frame_end = max(frame_end, frame_first + 1)
+    return Span(first, end, min(frame_first, length - 1), frame_end)
+
+
+def frame_matrix(cut: Window) -> np.ndarray:
+    """The 2x3 matrix from a picture to the frame of its Window.
+
+    Its scales are the zoom up to the rounding of both ends to whole pixels.
+    """
+    x_scale = cut.x.frame_length / cut.x.length
+    y_scale = cut.y.frame_length / cut.y.length
+    x_shift = cut.x.frame_first - cut.x.first * x_scale
+    y_shift = cut.y.frame_first - cut.y.first * y_scale
+    return np.array([[x_scale, 0, x_shift], [0, y_scale, y_shift]])
+
+
+def closeup(image: np.ndarray, cut: Window) -> np.ndarray:
+    """The Window of a picture, RGB uint8 [h, w, 3], in a black frame: uint8 [480, 720, 3]."""
+    x, y = cut
+    part = image[y.first : y.end, x.first : x.end]
+    shrinks = x.frame_length < x.length
+    resized = cv2.resize(
+        part,
+        (x.frame_length, y.frame_length),
         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
     )
+    black = np.zeros((flic.HEIGHT, flic.WIDTH, 3), np.uint8)
+    black[y.frame_first : y.frame_end, x.frame_first : x.frame_end] = resized
     return black
 
 
-# --- the file -----------------------------------------------------------------------------------------------------
+# --- the file -------------------------------------------------------------------------------------
 
 
 @records.reports_path
-def read_json(path, folder):
-    """[Labelled, ...] of a file in COCO's form; says on stdout who is left out."""
+def read_json(path: str, folder: str) -> list[Labelled]:
+    """The people of a file in COCO's form; says on stdout who is left out."""
     file = coco_json.read(path)
     try:
         reading = coco_people.read(file, flic.JOINTS)
@@ -159,30 +217,31 @@ def read_json(path, folder):
         ) from None
     names, renamed = picture_names.resolve([image.file for image in file.images], folder)
     records.check_names(names)
-    size_of_picture = functools.cache(
-        lambda i: annotated_size(file.images[i], os.path.join(folder, names[i]))
-    )
+
+    @functools.cache
+    def size_of_picture(i):
+        return annotated_size(file.images[i], os.path.join(folder, names[i]))
+
     people = []
     for person in reading.people:
         why = reason_against(person)
         if why:
             reading.left_out.add(why, person.label)
-        else:
-            people.append(
-                labelled(person, folder, names[person.picture], size_of_picture(person.picture))
-            )
+            continue
+        size = size_of_picture(person.picture)
+        people.append(labelled(person, folder, names[person.picture], size))
     coco_people.say(path, reading, renamed)
     return people
 
 
-def annotated_size(image, path):
+def annotated_size(image: coco_json.Image, path: str) -> Size:
     """(width, height) of a picture as the file has it, else that of the picture itself."""
     if image.width and image.height:
         return image.width, image.height
     return read_image(path).shape[1::-1]
 
 
-def reason_against(person):
+def reason_against(person: coco_people.Person) -> str | None:
     """Why a coco_people.Person of the nine joints is not taken, in words; None if they are."""
     there = person.points[:, 2] > 0
     if person.annotation.crowd:
@@ -196,16 +255,21 @@ def reason_against(person):
     return None
 
 
-def labelled(person, folder, file, size):
-    """The Labelled of a coco_people.Person in a picture of that size."""
-    there, row = person.points[:, 2] > 0, person.annotation.row
-    if not (np.abs(person.points[there, :2] / size - 0.5) <= 0.5 + records.BEYOND).all():
+def labelled(person: coco_people.Person, folder: str, file: str, size: Size) -> Labelled:
+    """The Labelled of a coco_people.Person in a picture of that size; InputError: far outside."""
+    row = person.annotation.row
+    xy = person.points[:, :2]
+    is_labelled = person.points[:, 2] > 0
+    from_middle = np.abs(xy[is_labelled] / size - 0.5)  # in sizes of the picture
+    if not (from_middle <= 0.5 + records.BEYOND).all():
+        width, height = size
         raise InputError(
-            'annotations[{}]: a joint is far outside of {}, annotated as {}x{}'.format(
-                row, file, *size
-            )
+            f'annotations[{row}]: a joint is far outside of {file}, annotated as {width}x{height}'
         )
-    joints_xy = np.where(there[:, None], person.points[:, :2], np.nan)
     return Labelled(
-        os.path.join(folder, file), size, joints_xy, f'{os.path.basename(file)[-60:]}#{row}', row
+        path=os.path.join(folder, file),
+        size=size,
+        joints_xy=np.where(is_labelled[:, None], xy, np.nan),
+        name=f'{os.path.basename(file)[-60:]}#{row}',
+        row=row,
     )

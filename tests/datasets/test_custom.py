@@ -248,8 +248,9 @@ def test_a_closeup_shows_what_its_matrix_says(size, zoom):
         [20 + 200 * x / width, 20 + 200 * y / height, np.full_like(x, 255)], axis=-1
     ).astype(np.uint8)
     for at in rng.uniform(0, size, (5, 2)):
-        spans, matrix = custom.window(size, zoom, at)
-        frame = custom.closeup(picture, spans)
+        cut = custom.window(size, zoom, at)
+        matrix = custom.frame_matrix(cut)
+        frame = custom.closeup(picture, cut)
         np.testing.assert_allclose(matrix[:, :2], np.diag([zoom, zoom]), atol=0.03 * zoom)
         v, u = np.mgrid[:480, :720]
         back = (np.stack([u, v], axis=-1) + 0.5 - matrix[:, 2]) / matrix[:, :2].diagonal()
