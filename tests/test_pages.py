@@ -38,8 +38,8 @@ SMALLER = (
     (r'main\.py (?!.*--(restore|serve|init pretrained)).*$', ' --width 4'),
     (r'main\.py (?!.*--(restore|serve|init pretrained|system)).*$', ' --banks 1 --scales single'),
     (r'main\.py .*--system cpm.*$', ' --stages 1 --scales single'),
-    (r'main\.py .*--restore(?!.*--predict).*$', ' --test_examples 2'),
-    (r'main\.py (?!.*beasts).*--predict.*$', ' --scales single --zooms 1'),
+    (r'main\.py .*--restore(?!.*--predict ).*$', ' --test_examples 2'),
+    (r'main\.py (?!.*beasts).*--predict .*$', ' --scales single --zooms 1'),
 )
 
 
