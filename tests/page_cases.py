@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from jointpose.checkpoints import checkpoint, checkpoint_variables
-from jointpose.datasets import flic, synthetic
+from jointpose.datasets import flic
+from jointpose.datasets.synthetic import flic_set
 from jointpose.export import network
 from jointpose.systems.tompson import torso_inference as torso
 from jointpose.vision import heatmaps
@@ -24,9 +25,9 @@ LARGE = 8000, 6000  # pixels
 def pictures():
     """{file name: (RGB picture, torso (x, y) in its frame)}; torsos are the centres of their cells."""
     person = cv2.imread(os.path.join('docs', 'person.jpg'))[..., ::-1]
-    drawn = synthetic.render(0, 18).image
+    drawn = flic_set.render(0, 18).image
     tall = cv2.resize(
-        synthetic.render(0, 14).image[:, 150:570], (840, 960), interpolation=cv2.INTER_CUBIC
+        flic_set.render(0, 14).image[:, 150:570], (840, 960), interpolation=cv2.INTER_CUBIC
     )
     return {
         'person.png': (person, (260, 324)),

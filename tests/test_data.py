@@ -11,8 +11,9 @@ import pytest
 import scipy.io
 
 from jointpose import data, run_options
-from jointpose.datasets import arrays, flic, lsp, records, synthetic
+from jointpose.datasets import arrays, flic, lsp, records
 from jointpose.datasets.flic import COLUMNS, JOINTS, read_annotations
+from jointpose.datasets.synthetic import flic_set
 from jointpose.training import batches
 from jointpose.utils.errors import InputError
 
@@ -20,7 +21,7 @@ from jointpose.utils.errors import InputError
 @pytest.fixture
 def flic_like(tmp_path):
     """Ten synthetic people in FLIC's format: (meta path, images folder)."""
-    synthetic.write_flic(str(tmp_path / 'set'), 10, 1)
+    flic_set.write(str(tmp_path / 'set'), 10, 1)
     return str(tmp_path / 'set' / 'examples.mat'), str(tmp_path / 'set' / 'images')
 
 

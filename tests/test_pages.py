@@ -21,7 +21,7 @@ import scipy.io
 from conftest import ROOT
 
 from jointpose import datasets
-from jointpose.datasets import synthetic
+from jointpose.datasets.synthetic import flic_set
 
 PAGES = ['README.md', *sorted(glob.glob('docs/*.md', root_dir=ROOT))]
 SHORT = 'docs/datasets.md'  # run by `make test`, too
@@ -73,7 +73,7 @@ def belongings(tmp_path_factory):
         (folder / name).symlink_to(os.path.join(ROOT, name))
     (folder / 'report').mkdir()
     shutil.copy(os.path.join(ROOT, 'docs', 'person.jpg'), folder / 'picture.jpg')
-    synthetic.write_flic(str(folder / 'FLIC'), 20, 0)
+    flic_set.write(str(folder / 'FLIC'), 20, 0)
     write_flic_full(folder)
     for name in ('lsp', 'lspet'):
         datasets.load('lsp').write_synthetic(str(folder / name), 12, 0)
@@ -99,7 +99,7 @@ def belongings(tmp_path_factory):
 
 def write_flic_full(folder):
     """Drawn people of another film in FLIC-full's format, and the rows of all of them."""
-    synthetic.write_flic(str(folder / 'FLIC-full'), 10, 1)
+    flic_set.write(str(folder / 'FLIC-full'), 10, 1)
     path = str(folder / 'FLIC-full' / 'examples.mat')
     examples = scipy.io.loadmat(path)['examples']
     full = np.empty(

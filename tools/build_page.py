@@ -19,7 +19,8 @@ import numpy as np
 
 from jointpose import pairwise_distr, spatial_model
 from jointpose.checkpoints import checkpoint, checkpoint_variables
-from jointpose.datasets import flic, synthetic
+from jointpose.datasets import flic
+from jointpose.datasets.synthetic import flic_set
 from jointpose.utils import cli
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import atomic_write
@@ -36,7 +37,7 @@ START_PRIORS = os.path.join(SOURCE, 'start_priors.png')
 ATLAS = 9, 9  # rows (joints) and columns (senders) of START_PRIORS
 FLOOR = 1e-4  # prior below which codes are 0, as a share of the pair's largest
 CUT = 'part_detector_maps'  # where the model is cut in two: a click needs its second half only
-SEED = 0  # of synthetic.py's pictures
+SEED = 0  # of the drawn pictures
 SAMPLES = {  # index in the set: what the page calls it
     2: 'Two drawn people',
     6: 'A drawn person before another one',
@@ -133,7 +134,7 @@ def write_samples(out):
     samples = []
     for index, title in SAMPLES.items():
         name = f'samples/{index}.jpg'
-        synthetic.write_jpeg(os.path.join(out, name), synthetic.render(SEED, index).image)
+        flic_set.write_jpeg(os.path.join(out, name), flic_set.render(SEED, index).image)
         samples.append({'file': name, 'title': title})
     return samples
 

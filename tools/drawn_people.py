@@ -12,7 +12,9 @@ import numpy as np
 from scipy.signal import fftconvolve
 
 from jointpose import spatial_model
-from jointpose.datasets import flic, synthetic
+from jointpose.datasets import flic
+from jointpose.datasets.synthetic import flic_set
+from jointpose.datasets.synthetic.poses import COLUMNS
 from jointpose.vision import heatmaps
 
 SEED = 2014  # of the pictures: not that of `data.py --synthetic`
@@ -40,8 +42,8 @@ class Maps(NamedTuple):
 
 def scene(index: int, person: int) -> Scene:
     """Returns picture `index` of the drawn set, with the given one of its people as the target."""
-    picture = synthetic.render(SEED, index)
-    columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
+    picture = flic_set.render(SEED, index)
+    columns = [COLUMNS[joint] for joint in flic.JOINTS]
     own_sides = picture.people[person][:, columns].T.astype(np.float32)
     joints_xy, _ = flic.to_observer_sides(own_sides[None])
     return Scene(picture.image, flic.add_torso(joints_xy)[0])

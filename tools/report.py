@@ -9,7 +9,7 @@ It reads the logs and the newest checkpoint of RUN, and writes into OUT:
     heat_maps_success.png   heat maps of both models, for the people helped most by the spatial model
     first.png               the same for two people
     heat_maps_failure.png   for the people hurt most, and for the largest errors of the joint model
-    poses_synthetic.jpg     predictions on drawn people (synthetic.py), on which no FLIC run trains
+    poses_synthetic.jpg     predictions on drawn people (datasets/synthetic), on which no FLIC run trains
     priors.png              some pairs' priors before and after training, and the learned biases
     priors_torso.png        the same for nose, right shoulder and right elbow given the torso
     errors.png              detection rates by film, and of raised and hanging wrists

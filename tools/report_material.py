@@ -22,7 +22,7 @@ from tools.figures import JOINT_MODEL, PART_DETECTOR
 
 NORMALISER = 'lhip-rsho'
 RADIUS = 10  # in % of the normaliser
-DRAWN_SEED = 2014  # of synthetic.py: another seed than that of `data.py --synthetic`
+DRAWN_SEED = 2014  # of drawn people: another seed than that of `data.py --synthetic`
 N_DRAWN = 6  # drawn pictures shown
 
 
@@ -182,17 +182,18 @@ def read_pairs(material: Material) -> PairWeights:
 
 
 def drawn_people(n: int = N_DRAWN, seed: int = DRAWN_SEED) -> arrays.Split:
-    """The first n pictures of synthetic.py that have one annotated person."""
-    from jointpose.datasets import synthetic
+    """The first n drawn pictures that have one annotated person."""
+    from jointpose.datasets.synthetic import flic_set
+    from jointpose.datasets.synthetic.poses import COLUMNS
 
-    columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
+    columns = [COLUMNS[joint] for joint in flic.JOINTS]
     people = np.zeros(n, flic.PERSON_DTYPE)
     images = []
     joints = []
     for index in range(20 * n):
         if len(images) == n:
             break
-        picture = synthetic.render(seed, index)
+        picture = flic_set.render(seed, index)
         if len(picture.people) == 1:
             people['torsobox'][len(images)] = picture.torsoboxes[0]
             images.append(picture.image)

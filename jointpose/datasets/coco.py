@@ -67,12 +67,12 @@ class Coco(PictureDataSet):
 
     def write_synthetic(self, folder, n, seed):
         """Writes train.json and val.json: COCO's annotations of person key points."""
-        from jointpose.datasets import synthetic_sets
+        from jointpose.datasets.synthetic import whole_bodies
 
-        images = synthetic_sets.make_image_folder(folder)
-        pictures = synthetic_sets.draw_pictures(images, n, seed, '{:012d}.jpg', people=4)
+        images = whole_bodies.make_image_folder(folder)
+        pictures = whole_bodies.draw_pictures(images, n, seed, '{:012d}.jpg', people=4)
         parts = drawn_documents(pictures, self.category, JOINTS, LIMBS)
-        return synthetic_sets.write_json_files(folder, parts), [images, images]
+        return whole_bodies.write_json_files(folder, parts), [images, images]
 
 
 def drawn_documents(pictures, category, joints, limbs):
@@ -95,7 +95,7 @@ def empty_document(category, joints, limbs):
 
 
 def add_drawn(document, drawn, joints):
-    """Adds a synthetic_sets.DrawnPicture to a document in COCO's form."""
+    """Adds a whole_bodies.DrawnPicture to a document in COCO's form."""
     image_id = drawn.index + 1
     height, width = drawn.size
     document['images'].append(
@@ -108,10 +108,10 @@ def add_drawn(document, drawn, joints):
 
 
 def drawn_annotation(body, joints, id_, image_id):
-    """Returns the annotation of a synthetic_sets.Body."""
-    from jointpose.datasets import synthetic_sets
+    """Returns the annotation of a whole_bodies.Body."""
+    from jointpose.datasets.synthetic import whole_bodies
 
-    xy, visible = synthetic_sets.joints_of(body, joints)
+    xy, visible = whole_bodies.joints_of(body, joints)
     rows = np.flatnonzero(body.mask.any(axis=1))
     columns = np.flatnonzero(body.mask.any(axis=0))
     left, top = int(columns[0]), int(rows[0])

@@ -126,9 +126,9 @@ class Flic(DataSet):
 
     def write_synthetic(self, folder, n, seed):
         """Writes examples.mat and images/, as FLIC's."""
-        from jointpose.datasets import synthetic
+        from jointpose.datasets.synthetic import flic_set
 
-        synthetic.write_flic(folder, n, seed)
+        flic_set.write(folder, n, seed)
         return [os.path.join(folder, 'examples.mat')], [os.path.join(folder, 'images')]
 
 

@@ -113,15 +113,15 @@ class Lsp(PictureDataSet):
 
     def write_synthetic(self, folder, n, seed):
         """Writes joints.mat, 3 x 14 x n: x, y, 1 where hidden."""
-        from jointpose.datasets import synthetic, synthetic_sets
+        from jointpose.datasets.synthetic import flic_set, whole_bodies
 
-        images = synthetic_sets.make_image_folder(folder)
+        images = whole_bodies.make_image_folder(folder)
         people = []
-        for drawn in synthetic_sets.draw_pictures(images, n, seed, 'im{:04d}.jpg', length=150):
-            xy, visible = synthetic_sets.joints_of(drawn.bodies[0], JOINTS)
+        for drawn in whole_bodies.draw_pictures(images, n, seed, 'im{:04d}.jpg', length=150):
+            xy, visible = whole_bodies.joints_of(drawn.bodies[0], JOINTS)
             people.append(np.column_stack([xy, visible == HIDDEN]))
         path = os.path.join(folder, 'joints.mat')
-        synthetic.save_mat(path, {'joints': np.stack(people).transpose(2, 1, 0)})
+        flic_set.save_mat(path, {'joints': np.stack(people).transpose(2, 1, 0)})
         return [path], [images]
 
 

@@ -109,21 +109,21 @@ class Mpii(PictureDataSet):
 
     def write_synthetic(self, folder, n, seed):
         """Writes train.json and valid.json, lists of people as HRNet's."""
-        from jointpose.datasets import synthetic_sets
+        from jointpose.datasets.synthetic import whole_bodies
 
-        images = synthetic_sets.make_image_folder(folder)
+        images = whole_bodies.make_image_folder(folder)
         parts = {'train.json': [], 'valid.json': []}
-        for drawn in synthetic_sets.draw_pictures(images, n, seed, '{:09d}.jpg', people=2):
+        for drawn in whole_bodies.draw_pictures(images, n, seed, '{:09d}.jpg', people=2):
             part = parts['valid.json' if drawn.index % 5 == 1 else 'train.json']
             part += [drawn_person(drawn.file, body) for body in drawn.bodies]
-        return synthetic_sets.write_json_files(folder, parts), [images, images]
+        return whole_bodies.write_json_files(folder, parts), [images, images]
 
 
 def drawn_person(file, body):
-    """Returns a synthetic_sets.Body on a picture in HRNet's form."""
-    from jointpose.datasets import synthetic_sets
+    """Returns a whole_bodies.Body on a picture in HRNet's form."""
+    from jointpose.datasets.synthetic import whole_bodies
 
-    xy, visible = synthetic_sets.joints_of(body, JOINTS)
+    xy, visible = whole_bodies.joints_of(body, JOINTS)
     first = xy.min(axis=0)
     last = xy.max(axis=0)
     return {

@@ -105,16 +105,14 @@ class Own(PictureDataSet):
 
     def write_synthetic(self, folder, n, seed):
         """Writes train.json and val.json: six-legged beasts, COCO's form."""
-        from jointpose.datasets import creatures, synthetic_sets
+        from jointpose.datasets.synthetic import creatures, whole_bodies
 
-        images = synthetic_sets.make_image_folder(folder)
-        pictures = synthetic_sets.draw_pictures(
-            images, n, seed, '{:06d}.jpg', draw=creatures.render
-        )
+        images = whole_bodies.make_image_folder(folder)
+        pictures = whole_bodies.draw_pictures(images, n, seed, '{:06d}.jpg', draw=creatures.render)
         parts = coco.drawn_documents(
             pictures, creatures.CATEGORY, creatures.JOINTS, creatures.LIMBS
         )
-        return synthetic_sets.write_json_files(folder, parts), [images, images]
+        return whole_bodies.write_json_files(folder, parts), [images, images]
 
 
 # --- the skeleton ---------------------------------------------------------------------------------

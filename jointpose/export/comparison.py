@@ -9,7 +9,9 @@ import time
 import numpy as np
 
 from jointpose import datasets
-from jointpose.datasets import arrays, flic, synthetic
+from jointpose.datasets import arrays, flic
+from jointpose.datasets.synthetic import flic_set
+from jointpose.datasets.synthetic.poses import COLUMNS
 from jointpose.export.network import Arrays, Run
 from jointpose.inference import pose_estimator
 from jointpose.training import batches
@@ -50,7 +52,7 @@ def inputs_to_check(
         batch, source = stored_batch(plain, data, manifest, n)
     else:
         batch = drawn_batch(plain, n)
-        source = f'{n} people of synthetic.py'
+        source = f'{n} drawn people'
     inputs = {name: batch.targets[name] for name in system.exported_inputs}
     return {'image': batch.images, **inputs}, source
 
@@ -78,7 +80,7 @@ def drawn_batch(system, n: int) -> batches.Batch:
     norm_lengths = []
     samples = []
     for index in range(n):
-        drawn = synthetic.render(0, index)
+        drawn = flic_set.render(0, index)
         person = pose_estimator.whole_image_person(system, drawn.image, torso_of(drawn))
         norm_lengths.append(person.norm_length)
         samples.append(system.test_sample(drawn.image, person))
@@ -87,7 +89,7 @@ def drawn_batch(system, n: int) -> batches.Batch:
 
 def torso_of(drawn) -> np.ndarray:
     """Middle of the torso of a drawn picture's first person, pixels."""
-    columns = [synthetic.COLUMNS[joint] for joint in flic.JOINTS]
+    columns = [COLUMNS[joint] for joint in flic.JOINTS]
     return flic.add_torso(drawn.people[0][:, columns].T)[-1]
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jointpose import data, datasets
-from jointpose.datasets import arrays, creatures
+from jointpose.datasets import arrays
+from jointpose.datasets.synthetic import creatures
 from jointpose.vision.crops import HIDDEN, VISIBLE
 
 PICTURES = range(12)

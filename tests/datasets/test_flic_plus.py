@@ -10,7 +10,8 @@ import pytest
 import scipy.io
 
 from jointpose import data
-from jointpose.datasets import array_writer, arrays, flic, flic_plus, synthetic
+from jointpose.datasets import array_writer, arrays, flic, flic_plus
+from jointpose.datasets.synthetic import flic_set
 from jointpose.utils.errors import InputError
 
 FAR = 100_000  # frames: nobody of the same scene
@@ -38,7 +39,7 @@ def renamed(row, film, frame):
 def sets(tmp_path_factory):
     """A folder with FLIC/, of two train and two test people or more, and FLIC-full/ of ten rows."""
     folder = tmp_path_factory.mktemp('sets')
-    synthetic.write_flic(str(folder / 'FLIC'), 10, 1)
+    flic_set.write(str(folder / 'FLIC'), 10, 1)
     examples = scipy.io.loadmat(folder / 'FLIC' / 'examples.mat')['examples'].ravel()
     test = [row for row in examples if row['istest'].item()]
     film, number = flic_plus.film_and_frame(test[0]['filepath'].item())

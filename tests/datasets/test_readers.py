@@ -13,7 +13,8 @@ from conftest import SHARED
 from PIL import Image
 
 from jointpose import data, datasets
-from jointpose.datasets import arrays, coco, lsp, mpii, synthetic_sets
+from jointpose.datasets import arrays, coco, lsp, mpii
+from jointpose.datasets.synthetic import whole_bodies
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops
 
@@ -517,12 +518,12 @@ def test_drawn_people_are_read_back(name, body, how, tmp_path, monkeypatch):
         found += len(part.people)
         for row, record in enumerate(part.people):
             index = int(''.join(filter(str.isdigit, os.path.basename(str(record['file']))))) - 1
-            image, bodies = synthetic_sets.render(0, index, **how)
+            image, bodies = whole_bodies.render(0, index, **how)
             assert part.images[row].shape == image.shape
             assert (
                 np.abs(part.images[row].astype(int) - image).mean() < 6
             )  # it was a JPEG meanwhile
-            truth = [synthetic_sets.joints_of(one, body.JOINTS) for one in bodies]
+            truth = [whole_bodies.joints_of(one, body.JOINTS) for one in bodies]
             best = min(np.abs(part.joints[row] - xy).max() for xy, _ in truth)
             assert best < 0.01
     assert found == 8
@@ -534,7 +535,7 @@ def test_drawn_people_are_read_back(name, body, how, tmp_path, monkeypatch):
 def test_drawn_left_is_left():
     """Who faces us has the left side on the picture's right; who does not, the other way round; limbs hang together."""
     for index in range(6):
-        _, (body,) = synthetic_sets.render(3, index)
+        _, (body,) = whole_bodies.render(3, index)
         facing = body.visible['nose'] > 0
         for joint in ('sho', 'hip'):
             assert (body.xy['l' + joint][0] > body.xy['r' + joint][0]) == facing

@@ -8,21 +8,24 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from jointpose.datasets import synthetic
+from jointpose.datasets.synthetic import flic_set, people
+from jointpose.datasets.synthetic.canvas import Canvas
+from jointpose.datasets.synthetic.people import sample_style
+from jointpose.datasets.synthetic.poses import COLUMNS, sample_pose
 from jointpose.utils.errors import InputError
 
-LABELLED = sorted(synthetic.COLUMNS.values())
+LABELLED = sorted(COLUMNS.values())
 
 
 @pytest.fixture(scope='module')
 def pictures():
-    return [synthetic.render(7, index) for index in range(160)]
+    return [flic_set.render(7, index) for index in range(160)]
 
 
 @pytest.fixture(scope='module')
 def written(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp('drawn'))
-    synthetic.write_flic(folder, 40, 3)
+    flic_set.write(folder, 40, 3)
     return folder
 
 
@@ -47,19 +50,19 @@ def test_same_bytes_twice_whatever_the_threads(written, tmp_path):
     threads = cv2.getNumThreads()
     try:
         cv2.setNumThreads(1)
-        synthetic.write_flic(str(tmp_path), 40, 3)
+        flic_set.write(str(tmp_path), 40, 3)
     finally:
         cv2.setNumThreads(threads)
     assert all_bytes(tmp_path) == all_bytes(written)
 
 
 def test_another_seed_gives_other_pictures():
-    assert (synthetic.render(0, 0).image != synthetic.render(1, 0).image).mean() > 0.5
-    assert (synthetic.render(0, 0).image != synthetic.render(0, 1).image).mean() > 0.5
+    assert (flic_set.render(0, 0).image != flic_set.render(1, 0).image).mean() > 0.5
+    assert (flic_set.render(0, 0).image != flic_set.render(0, 1).image).mean() > 0.5
 
 
 def test_a_larger_set_only_adds_people(written, tmp_path):
-    synthetic.write_flic(str(tmp_path), 25, 3)
+    flic_set.write(str(tmp_path), 25, 3)
     few, many = all_bytes(tmp_path), all_bytes(written)
     few.pop('examples.mat')
     assert few.items() < many.items()
@@ -91,7 +94,7 @@ def test_images_and_annotations_belong_together(written):
     assert files == set(os.listdir(os.path.join(written, 'images')))
     assert len(files) < len(examples)  # somewhere two people are annotated
     image = cv2.imread(os.path.join(written, 'images', examples[0]['filepath'].item()))[..., ::-1]
-    drawn = synthetic.render(3, 0)
+    drawn = flic_set.render(3, 0)
     assert image.shape == (480, 720, 3)
     assert (
         np.abs(image.astype(int) - drawn.image).mean() < 8
@@ -107,7 +110,7 @@ def test_splits_share_no_frame(written, tmp_path):
         split.setdefault(example['filepath'].item(), set()).add(example['istest'].item())
     assert all(len(values) == 1 for values in split.values())
     assert 0.15 < np.mean([values == {1} for values in split.values()]) < 0.25
-    synthetic.write_flic(str(tmp_path), 2, 3)
+    flic_set.write(str(tmp_path), 2, 3)
     assert [example['istest'].item() for example in load(tmp_path)[0]] == [0, 1]
 
 
@@ -124,11 +127,7 @@ def test_some_poses_leave_the_frame_slightly():
     lowest = np.array(
         [
             np.stack(
-                list(
-                    synthetic.to_flic(
-                        synthetic.sample_pose(np.random.default_rng(seed), 360, (95, 235))
-                    )
-                )
+                list(flic_set.to_flic(sample_pose(np.random.default_rng(seed), 360, (95, 235))))
             )[1, LABELLED].max()
             for seed in range(600)
         ]
@@ -202,11 +201,11 @@ def test_both_shoulders_have_the_colour_of_the_clothes(pictures):
 
 def test_the_person_differs_from_the_background(monkeypatch, pictures):
     """Without the people the same pictures have other pixels at the joints, and the same ones away from them."""
-    monkeypatch.setattr(synthetic, 'draw_person', lambda *args: None)
-    monkeypatch.setattr(synthetic, 'develop', lambda rng, canvas: canvas.image)
+    monkeypatch.setattr(flic_set, 'draw_person', lambda *args: None)
+    monkeypatch.setattr(flic_set, 'develop', lambda rng, canvas: canvas.image)
     at_joints = []
     for index in range(60):
-        empty = synthetic.render(7, index).image.astype(int)
+        empty = flic_set.render(7, index).image.astype(int)
         for coords in pictures[index].people:
             if coords[1, LABELLED].max() < 480:
                 x, y = np.round(coords[:, LABELLED]).astype(int)
@@ -228,16 +227,16 @@ def test_each_part_covers_its_joint(joint, drawn):
     """Each part alone, drawn white on black, is white at its joint."""
     rng = np.random.default_rng(5)
     for _ in range(20):
-        pose = synthetic.sample_pose(rng, 360, (95, 235))._replace(backward=False)
-        style = synthetic.sample_style(rng)
+        pose = sample_pose(rng, 360, (95, 235))._replace(backward=False)
+        style = sample_style(rng)
         white = style._replace(
             **dict.fromkeys(('skin', 'hair', 'top', 'under', 'trousers'), (255, 255, 255))
         )
-        canvas = synthetic.Canvas(
+        canvas = Canvas(
             np.zeros((480, 720, 3), np.uint8), np.zeros((480, 720), np.uint8), np.array([1, 0.9])
         )
         side = (joint[0],) if drawn == '_draw_arm' else ()
-        getattr(synthetic, drawn)(canvas, pose, white, *side)
+        getattr(people, drawn)(canvas, pose, white, *side)
         x, y = np.round(pose.xy[joint]).astype(int)
         assert y >= 480 or canvas.image[y, x].max() > 100
 
@@ -245,7 +244,7 @@ def test_each_part_covers_its_joint(joint, drawn):
 def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='file/set/images'):
-        synthetic.write_flic(str(tmp_path / 'file' / 'set'), 3, 0)
+        flic_set.write(str(tmp_path / 'file' / 'set'), 3, 0)
 
 
 def test_full_disk_names_the_file(tmp_path):
@@ -256,7 +255,7 @@ def test_full_disk_names_the_file(tmp_path):
         with pytest.raises(
             InputError, match=r'images/synthetic-0-00000001\.jpg: cannot be written'
         ):
-            synthetic.write_flic(str(tmp_path), 3, 0)
+            flic_set.write(str(tmp_path), 3, 0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert os.listdir(tmp_path / 'images') == []
@@ -265,4 +264,4 @@ def test_full_disk_names_the_file(tmp_path):
 def test_unwritable_annotations(tmp_path):
     (tmp_path / 'examples.mat').mkdir()
     with pytest.raises(InputError, match=r'examples\.mat: cannot be written'):
-        synthetic.write_flic(str(tmp_path), 1, 0)
+        flic_set.write(str(tmp_path), 1, 0)

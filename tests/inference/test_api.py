@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 
 from jointpose import model
-from jointpose.datasets import synthetic
+from jointpose.datasets.synthetic import flic_set
 from jointpose.inference import api
 from jointpose.utils.errors import InputError
 
@@ -29,7 +29,7 @@ def assert_near(found, expected):
 
 def test_python_and_command_line_find_the_same(untrained, tmp_path, monkeypatch):
     monkeypatch.setattr(model, 'CHANNELS', (1, 1, 1, 1, 1))
-    image, run = synthetic.render(0, 2).image, str(untrained / 'models_ex' / 'sm')
+    image, run = flic_set.render(0, 2).image, str(untrained / 'models_ex' / 'sm')
     cv2.imwrite(str(tmp_path / 'a.png'), image[..., ::-1])
     done = forked.run(
         [

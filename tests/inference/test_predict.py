@@ -15,7 +15,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from jointpose import model, systems
-from jointpose.datasets import flic, synthetic
+from jointpose.datasets import flic
+from jointpose.datasets.synthetic import flic_set
 from jointpose.inference import (
     inputs,
     pose_estimator,
@@ -495,7 +496,7 @@ def test_a_frame_gives_the_joints_of_the_evaluation(tf_graph, monkeypatch, scale
     options = options_of('--predict', 'x', '--width', '4', '--scales', scales)
     system = tompson.Tompson(options)
     graph = pose_estimator.build_graph(system, options)
-    image = synthetic.render(0, 2).image
+    image = flic_set.render(0, 2).image
     with tf_graph() as session:
         session.run(tf.global_variables_initializer())
         with spectrum_cache.filled(session, graph.spectra):
@@ -542,7 +543,7 @@ def test_nobody(untrained, tmp_path):
 
 
 def test_without_a_spatial_model(untrained, tmp_path):
-    image = np.ascontiguousarray(synthetic.render(0, 2).image[:, 100:500])
+    image = np.ascontiguousarray(flic_set.render(0, 2).image[:, 100:500])
     (tmp_path / 'one.png').write_bytes(encoded('.png', image[..., ::-1]))
     run_pd = untrained / 'models_ex' / 'pd'
     done = run(tmp_path, '--restore', run_pd, '--predict', 'one.png')

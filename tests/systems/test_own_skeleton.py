@@ -145,7 +145,7 @@ def test_export_without_arrays(moved, monkeypatch, capsys):
     monkeypatch.setattr('sys.argv', ['export.py', *words, '--saved_model_only'])
     export.main()
     assert (moved / 'exported' / 'saved_model').is_dir()
-    assert 'synthetic.py' in capsys.readouterr().out
+    assert 'drawn people' in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures('shallow_here')

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from jointpose import model, run_options
-from jointpose.datasets import flic, synthetic
+from jointpose.datasets import flic
 from jointpose.datasets.person_frames import PersonFrame
+from jointpose.datasets.synthetic import flic_set
 from jointpose.inference import pose_estimator
 from jointpose.nn.tf1 import tf
 from jointpose.options import options as command_line
@@ -241,7 +242,7 @@ def test_a_frame_of_several_people_is_seen_once(tf_graph, monkeypatch):
     options = settings(width=4, gpus_named=False, scales='single', conv='direct')
     evaluation = pose_estimator.build_graph(tompson.Tompson(options), options).evaluation
     rng = np.random.default_rng(0)
-    one, other, third = (synthetic.render(0, index).image for index in range(3))
+    one, other, third = (flic_set.render(0, index).image for index in range(3))
 
     def fed(*frames):
         people = [

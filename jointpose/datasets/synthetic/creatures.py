@@ -15,23 +15,23 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from jointpose.datasets import synthetic_sets
 from jointpose.datasets.flic import HEIGHT, WIDTH
-from jointpose.datasets.synthetic import (
+from jointpose.datasets.synthetic import whole_bodies
+from jointpose.datasets.synthetic.backgrounds import background
+from jointpose.datasets.synthetic.canvas import (
     Canvas,
     Colour,
     any_colour,
-    background,
     ball,
     darker,
     develop,
     ellipse,
     fill,
     limb,
-    rotation,
     solid,
 )
-from jointpose.datasets.synthetic_sets import Body
+from jointpose.datasets.synthetic.poses import rotation
+from jointpose.datasets.synthetic.whole_bodies import Body
 from jointpose.vision.crops import VISIBLE
 
 CATEGORY = 'beast'
@@ -294,13 +294,13 @@ def render(seed: int, index: int) -> tuple[np.ndarray, list[Body]]:
         draw_beast(canvas, rng, beast, sample_style(rng))
         mask = (canvas.image != before).any(axis=-1)
         for other in bodies:
-            synthetic_sets.cover(other, mask)
+            whole_bodies.cover(other, mask)
         bodies.append(Body(beast.xy, dict.fromkeys(JOINTS, VISIBLE), mask))
     if beast and rng.random() < LEAVES:
         before = canvas.image.copy()
         draw_leaf(canvas, rng, beast)
         for body in bodies:
-            synthetic_sets.cover(body, (canvas.image != before).any(axis=-1))
+            whole_bodies.cover(body, (canvas.image != before).any(axis=-1))
     length = np.ptp(np.stack(list(bodies[0].xy.values())), axis=0).max()
     image = develop(rng, canvas)
-    return synthetic_sets.cut(rng, image, bodies, rng.uniform(160, 420) / length)
+    return whole_bodies.cut(rng, image, bodies, rng.uniform(160, 420) / length)

@@ -1,6 +1,6 @@
 """Drawn whole bodies in the formats of LSP, MPII and COCO: all can be tried without a download.
 
-The figures are those of synthetic.py, with legs.
+The figures are those of people.py, with legs.
 
     # joints.mat, images/im0001.jpg ...
     datasets.load('lsp').write_synthetic('synthetic_LSP', n=200, seed=0)
@@ -25,22 +25,11 @@ import numpy as np
 from numpy.random import Generator
 
 from jointpose.datasets.flic import HEIGHT, WIDTH
-from jointpose.datasets.synthetic import (
-    Canvas,
-    Pose,
-    background,
-    develop,
-    direction,
-    draw_person,
-    ear_position,
-    lerp,
-    letters,
-    rotation,
-    sample_style,
-    sees_ear,
-    upper_body,
-    write_jpeg,
-)
+from jointpose.datasets.synthetic.backgrounds import background
+from jointpose.datasets.synthetic.canvas import Canvas, develop, lerp
+from jointpose.datasets.synthetic.flic_set import write_jpeg
+from jointpose.datasets.synthetic.people import draw_person, ear_position, sample_style, sees_ear
+from jointpose.datasets.synthetic.poses import Pose, direction, letters, rotation, upper_body
 from jointpose.utils import progress
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import atomic_write
@@ -174,7 +163,7 @@ def legs(rng: Generator, pose: Pose) -> dict[str, np.ndarray]:
 
 
 def ears(pose: Pose) -> dict[str, np.ndarray]:
-    """Where synthetic.py draws the ears: {landmark: pixel [2]}."""
+    """Where people.py draws the ears: {landmark: pixel [2]}."""
     return {
         letter + 'ear': ear_position(pose, side) for side, letter in letters(pose.backward).items()
     }
