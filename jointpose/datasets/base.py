@@ -143,8 +143,11 @@ class DataSet(abc.ABC):
         """
         if not set(TORSO_JOINTS) <= set(self.joints):
             return np.zeros(joints_xy.shape[:-2], bool)
-        x = dict(zip(self.points, np.moveaxis(joints_xy[..., 0], -1, 0)))
-        return (x['lsho'] < x['rsho']) & (x['lhip'] < x['rhip'])
+        by_joint = np.moveaxis(joints_xy[..., 0], -1, 0)  # [p, ...]
+        x = dict(zip(self.points, by_joint))
+        shoulders_cross = x['lsho'] < x['rsho']
+        hips_cross = x['lhip'] < x['rhip']
+        return shoulders_cross & hips_cross
 
     def box_around_torso(self, corners_xy: np.ndarray) -> np.ndarray:
         """The box x1 y1 x2 y2 of a person of whom only the torso is known, like the set's own boxes.

@@ -98,11 +98,16 @@ def row_groups(joints) -> list[tuple[str, list[int]]]:
 
     They are each joint, the kinds of joints of which both sides are there, and the mean.
     """
-    groups = [(joint, [column]) for column, joint in enumerate(joints)]
+    k = len(joints)
+    groups = []
+    for column, joint in enumerate(joints):
+        groups.append((joint, [column]))
     for kind, sides in KINDS.items():
         if len(sides) == 2 and set(sides) <= set(joints):
-            groups.append((kind, [joints.index(side) for side in sides]))
-    return [*groups, (f'mean of {len(joints)}', list(range(len(joints))))]
+            columns = [joints.index(side) for side in sides]
+            groups.append((kind, columns))
+    groups.append((f'mean of {k}', list(range(k))))
+    return groups
 
 
 def headline_groups(joints) -> list[tuple[str, list[int]]]:

@@ -98,7 +98,8 @@ def torso_map(torso_xy):
     cell = tf.floor(tf.clip_by_value(torso_xy, 0.0, last) / heatmaps.STRIDE)
     right = _bump(cell[:, 0], flic.MAP_WIDTH)
     down = _bump(cell[:, 1], flic.MAP_HEIGHT)
-    return (down[:, :, None] * right[:, None, :])[..., None]
+    product = down[:, :, None] * right[:, None, :]  # [n, 60, 90]
+    return tf.expand_dims(product, axis=-1)
 
 
 def _bump(centre, length):

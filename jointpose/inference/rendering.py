@@ -76,15 +76,16 @@ def map_sheet(image: np.ndarray, maps: np.ndarray, body, matrix: np.ndarray) -> 
     """
     height, width = image.shape[:2]
     scale = MAP_TILE / max(height, width)
-    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    tile_width = max(1, round(scale * width))
+    tile_height = max(1, round(scale * height))
+    size = (tile_width, tile_height)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    to_tile = np.array([[size[0] / width, 0, 0], [0, size[1] / height, 0]])
+    to_tile = np.array([[tile_width / width, 0, 0], [0, tile_height / height, 0]])
     matrix = compose(matrix, to_tile)
     matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV's pixel i is the point i
     tiles = []
     for j, name in enumerate(map_images.map_titles(maps, body.joints)):
         warped = cv2.warpAffine(np.ascontiguousarray(maps[..., j]), matrix, size)
-        tiles.append(
-            map_images.heat_map_tile(small, warped, name, rgb(SIDE_COLOURS[body.side(name)]))
-        )
+        colour = rgb(SIDE_COLOURS[body.side(name)])
+        tiles.append(map_images.heat_map_tile(small, warped, name, colour))
     return map_images.tile_grid(tiles, min(MAP_COLUMNS, len(tiles)))

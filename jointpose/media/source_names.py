@@ -51,9 +51,11 @@ def _should_rise(
     i: int, clashes: list[int], paths: list[str], names: list[str], levels: list[int]
 ) -> bool:
     """Whether a clashing name goes to the next level: if that helps, and the lowest go first."""
-    can_rise = _name_at_level(paths[i], levels[i] + 2) != names[i]
-    same = [j for j in clashes if names[j] == names[i]]
-    return can_rise and all(levels[i] <= levels[j] for j in same)
+    level = levels[i]
+    if _name_at_level(paths[i], level + 2) == names[i]:
+        return False
+    levels_of_same = [levels[j] for j in clashes if names[j] == names[i]]
+    return level == min(levels_of_same)
 
 
 def _is_frame_of(name: str, videos: Iterable[str]) -> bool:

@@ -122,17 +122,24 @@ def pcp(pred_xy, truth_xy, visible, sticks: Sequence[Stick], fraction: float = 0
     pred = _stick_ends(np.asarray(pred_xy, np.float64), sticks)
     truth = _stick_ends(np.asarray(truth_xy, np.float64), sticks)
     errors = np.linalg.norm(pred - truth, axis=-1)  # [n, s, 2]
-    allowed = fraction * np.linalg.norm(truth[:, :, 0] - truth[:, :, 1], axis=-1)  # [n, s]
-    is_labelled = np.asarray(visible) > 0
-    counted = np.stack(
-        [is_labelled[:, [*end, *other]].all(axis=1) for end, other in sticks], axis=1
-    )
+    lengths = np.linalg.norm(truth[:, :, 0] - truth[:, :, 1], axis=-1)  # [n, s]
+    allowed = fraction * lengths
+    counted = _stick_labelled(np.asarray(visible) > 0, sticks)
     counts = counted.sum(axis=0)
-    strict = (errors <= allowed[..., None]).all(axis=2)
-    relaxed = errors.mean(axis=2) <= allowed
-    strict_rate = 100 * (counted & strict).sum(axis=0) / np.maximum(counts, 1)
-    relaxed_rate = 100 * (counted & relaxed).sum(axis=0) / np.maximum(counts, 1)
+    strict = counted & (errors <= allowed[..., None]).all(axis=2)
+    relaxed = counted & (errors.mean(axis=2) <= allowed)
+    strict_rate = 100 * strict.sum(axis=0) / np.maximum(counts, 1)
+    relaxed_rate = 100 * relaxed.sum(axis=0) / np.maximum(counts, 1)
     return strict_rate, relaxed_rate, counts
+
+
+def _stick_labelled(is_labelled, sticks):
+    """Returns whether all joints of each stick are labelled: bool [n, k] -> [n, s]."""
+    columns = []
+    for end, other in sticks:
+        joints = [*end, *other]
+        columns.append(is_labelled[:, joints].all(axis=1))
+    return np.stack(columns, axis=1)
 
 
 def _stick_ends(xy, sticks):

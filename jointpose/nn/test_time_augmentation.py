@@ -103,7 +103,9 @@ def exchange_sides(maps: tf.Tensor, scales: Sequence[float], flip: Sequence[int]
     """Maps [n, S, h, w, k] with left and right exchanged at negative scales."""
     views = []
     for view, scale in zip(tf.unstack(maps, axis=1), scales):
-        views.append(view if scale > 0 else tf.gather(view, flip, axis=-1))
+        if scale < 0:
+            view = tf.gather(view, flip, axis=-1)
+        views.append(view)
     return tf.stack(views, axis=1)
 
 

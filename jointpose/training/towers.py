@@ -12,6 +12,7 @@ names.
 import collections
 import contextlib
 import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -90,8 +91,10 @@ def split_batch(batch: Batch, towers: int) -> list[tuple[Batch, tf.Tensor, tf.Te
     b = tf.shape(batch.images)[0]
     parts = []
     for begin, end, size in split_bounds(b, towers, tf.minimum, tf.maximum):
-        part = tf.nest.map_structure(lambda tensor: tensor[begin:end], batch)  # noqa: B023
-        parts.append((part, tf.cast(size, tf.float32) / tf.cast(b, tf.float32), size))
+        samples = slice(begin, end)
+        part = tf.nest.map_structure(operator.itemgetter(samples), batch)
+        weight = tf.cast(size, tf.float32) / tf.cast(b, tf.float32)
+        parts.append((part, weight, size))
     return parts
 
 

@@ -138,8 +138,12 @@ def _around_peaks(maps: np.ndarray, row: np.ndarray, column: np.ndarray) -> tupl
     """
     n, height, width, k = maps.shape
     sample, joint = np.ogrid[:n, :k]
-    in_row = [maps[sample, row, at, joint] for at in _neighbours(column, width)]
-    in_column = [maps[sample, at, column, joint] for at in _neighbours(row, height)]
+    in_row = []
+    for neighbour in _neighbours(column, width):
+        in_row.append(maps[sample, row, neighbour, joint])
+    in_column = []
+    for neighbour in _neighbours(row, height):
+        in_column.append(maps[sample, neighbour, column, joint])
     return in_row, in_column
 
 

@@ -49,8 +49,10 @@ class Labels:
         side: LEFT, ABOVE or RIGHT.
         """
         text_size, _ = cv2.getTextSize(text, FONT, scale, 1)
-        width, height = np.rint(text_size + PADDING * scale).astype(int).tolist()
-        x, y = np.asarray(xy, float)
+        padded = text_size + PADDING * scale
+        width, height = np.rint(padded).astype(int).tolist()
+        x = float(xy[0])
+        y = float(xy[1])
         left = self._left(x, width, side)
         bottom = y if side == ABOVE else y + height / 2
         bottom = self._nearest_free_bottom(left, width, height, bottom)
