@@ -277,6 +277,52 @@ def sorted_pairs(data_set):
     return sorted(data_set.mirror_pairs, key=lambda pair: data_set.joints.index(pair[0]))
 
 
+HAND = ('wrist', *(f'{finger}_{i}' for finger in 'abcde' for i in range(4)))  # no sides
+
+
+@pytest.mark.parametrize(
+    ('joints_of_file', 'n_pairs'),
+    [
+        (datasets.load('flic').coco_joints, 4),
+        (datasets.load('lsp').coco_joints, 6),
+        (datasets.load('coco').coco_joints, 8),
+        (list(HAND), 0),
+        (['tip'], 0),
+    ],
+)
+def test_any_number_of_key_points_in_a_file(tmp_path, joints_of_file, n_pairs):
+    """Nine, fourteen, seventeen, twenty-one and one: read as they are, by the file's names."""
+    rng = np.random.default_rng(0)
+    k = len(joints_of_file)
+    truth = rng.uniform(20, 80, (12, k, 2))
+    visible = rng.integers(1, 3, (12, k))
+    limbs = [[i, i + 1] for i in range(1, k)]
+    made = {
+        'images': [{'id': i, 'file_name': f'{i}.jpg'} for i in range(12)],
+        'categories': [{'id': 3, 'name': 'x', 'keypoints': joints_of_file, 'skeleton': limbs}],
+        'annotations': [
+            {
+                'image_id': i,
+                'category_id': 3,
+                'bbox': [10, 10, 80, 45],
+                'keypoints': np.column_stack([truth[i], visible[i]]).ravel().tolist(),
+            }
+            for i in range(12)
+        ],
+    }
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps(made))
+    data_set = datasets.load('own', own.read_skeleton(str(path)))
+    assert data_set.coco_joints == joints_of_file and len(data_set.mirror_pairs) == n_pairs
+    assert data_set.limb_indices == tuple((i, i + 1) for i in range(k - 1))
+    _, splits = data_set.read([str(path)], [str(tmp_path)])
+    for split, rows in (('train', [0, *range(2, 11)]), ('test', [1, 11])):
+        np.testing.assert_allclose(splits[split].joints, truth[rows], rtol=1e-6)
+        np.testing.assert_array_equal(splits[split].people['visible'], visible[rows])
+        np.testing.assert_allclose(splits[split].people['unit'], 60)
+        assert splits[split].people.dtype == data_set.layout['people'][0]
+
+
 def test_flics_nine_joints_as_data():
     flic = datasets.load('flic')
     limbs = tuple(limb for limb in flic.limbs if set(limb) <= set(flic.joints))
