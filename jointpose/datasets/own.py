@@ -51,6 +51,11 @@ class Own(PictureDataSet):
     def mirror_pairs(self):
         return self.skeleton.mirror_pairs if self.skeleton else ()
 
+    def side(self, *joints):
+        """See DataSet; joints of neither side do not count: a limb from back to left paw is left."""
+        sides = {super(Own, self).side(joint) for joint in joints} - {''}
+        return sides.pop() if len(sides) == 1 else ''
+
     @property
     def coco_joints(self):
         """The file's own names."""

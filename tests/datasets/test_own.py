@@ -323,6 +323,16 @@ def test_any_number_of_key_points_in_a_file(tmp_path, joints_of_file, n_pairs):
         assert splits[split].people.dtype == data_set.layout['people'][0]
 
 
+def test_sides_of_limbs():
+    """Drawn in their colours."""
+    pairs = (('left', 'right'), ('a', 'b'))
+    made = skeleton.Skeleton('s', ('left', 'right', 'a', 'b', 'c'), (), pairs, None)
+    data_set = datasets.load('own', made)
+    assert [data_set.side(joint) for joint in made.joints] == ['l', 'r', 'l', 'r', '']
+    for limb, side in {'left a': 'l', 'c b': 'r', 'left right': '', 'c c': '', 'a c': 'l'}.items():
+        assert data_set.side(*limb.split()) == side
+
+
 def test_flics_nine_joints_as_data():
     flic = datasets.load('flic')
     limbs = tuple(limb for limb in flic.limbs if set(limb) <= set(flic.joints))
