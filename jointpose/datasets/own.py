@@ -101,7 +101,7 @@ class Own(PictureDataSet):
     def tables(self, found, joints_xy, people):
         note = (
             f'{self.category}: share of key points in % within {self.hit_radius:g} of '
-            f'{self.unit_name}; labelled: number of key points that are; the mean is over the kinds'
+            f'{self.unit_name}; labelled: how many are; mean: over the rows above'
         )
         table = joint_table(
             self, 'PCK', self.hit_radius, people['unit'], found, joints_xy, people['visible']
