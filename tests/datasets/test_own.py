@@ -152,7 +152,9 @@ def test_one_of_several_categories(tmp_path, monkeypatch, capsys):
     words = ('--category', 'spider')
     folder, _ = read(tmp_path, monkeypatch, *words, change=two_categories)
     assert loaded(folder)[1].joints == own_files.JOINTS
-    with pytest.raises(InputError, match=r"train\.json: several .* 'spider' \(head, .*'fly' \(fro"):
+    with pytest.raises(
+        InputError, match=r"train\.json: several .* 'spider' \(head, .*'fly' \(front"
+    ):
         read(tmp_path, monkeypatch, change=two_categories)
     with pytest.raises(InputError, match=r'--category wasp: no such category; it has .spider'):
         read(tmp_path, monkeypatch, '--category', 'wasp', change=two_categories)
