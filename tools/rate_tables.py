@@ -17,7 +17,6 @@ import numpy as np
 from jointpose.datasets import flic
 from jointpose.datasets.arrays import read_manifest
 from jointpose.evaluation import detection_rates, predictions
-from jointpose.evaluation.predictions import TITLES
 from jointpose.metrics import intervals
 from jointpose.metrics.key_points import detection_rate
 from jointpose.utils import files
@@ -32,6 +31,11 @@ ORIGIN_VARIABLES = ('split', 'data_id', 'found_with', 'run')  # what predictions
 COLUMNS = ('wrist', 'elbow', 'shoulder', 'hip', 'nose', 'mean of 9')
 QUARTER = 'pretrained/flic_quarter'
 EIGHTH = 'pretrained/flic'
+HRNET = 'pretrained/hrnet_flic'
+TITLES = {'sm': 'joint model', 'pd': 'part detector', 'hrnet': 'HRNet'}  # of outputs
+# Options that predictions.mat states although main.py's command does not have them.
+STATED = {HRNET: {'--flip_average': ()}}
+STATED_BY_JOINT_MODEL = {'--decode': ('subcell',), '--scales': ('multi',)}
 
 
 class Row(NamedTuple):
@@ -41,7 +45,7 @@ class Row(NamedTuple):
     label: str  # first cell of the row
     options: str  # options of main.py that gave the predictions
     name: str  # name of the stored file
-    output: str  # 'sm': joint model, 'pd': part detector
+    output: str  # one of TITLES
 
 
 ROWS = (
@@ -62,6 +66,7 @@ ROWS = (
     Row(EIGHTH, 'one scale, no flip test', '--scales single', 'eighth_single', 'sm'),
     Row(EIGHTH, 'torso inferred, no flip test', '--infer_torso', 'eighth_inferred', 'sm'),
     Row(EIGHTH, 'part detector alone', '', 'eighth', 'pd'),
+    Row(HRNET, '**HRNet**, half the width, crop', '', 'hrnet', 'hrnet'),
 )
 
 
@@ -74,13 +79,13 @@ def store(path: str, name: str, folder: str, manifest: dict) -> str:
     Raises InputError if NAME is not the file of a row, if the predictions are not of the whole test
     set, or if they were made with other options than those of the row.
     """
-    expected = {row.options for row in ROWS if row.name == name}
-    if not expected:
+    rows = [row for row in ROWS if row.name == name]
+    if not rows:
         allowed = ', '.join(file_names())
         raise InputError(f'--store: no row uses the file {name}; expected one of {allowed}')
     predicted = predictions.read(path, manifest)
     check_complete(path, predicted, manifest['counts']['test'])
-    check_options(path, predicted.how, expected.pop())
+    check_options(path, predicted.how, rows[0])
 
     os.makedirs(folder, exist_ok=True)
     out = stored_path(folder, name)
@@ -106,19 +111,19 @@ def check_complete(path: str, predicted: predictions.Predictions, count: int) ->
         raise InputError(f'{path}: expected predictions of all {count} test people, in order')
 
 
-def check_options(path: str, how: str, options: str) -> None:
+def check_options(path: str, how: str, row: Row) -> None:
     """Raises InputError if predictions were made with other options than those of a row.
 
     Args:
         path: file of the predictions.
         how: the options that the file states.
-        options: the options of the row.
     """
-    defaults = ['--decode', 'subcell']
-    if '--scales' not in options:
-        defaults += ['--scales', 'multi']
-    if sorted(how.split()) != sorted(defaults + options.split()):
-        stated = options or 'default settings'
+    expected = row.options.split()
+    for option, values in STATED.get(row.weights, STATED_BY_JOINT_MODEL).items():
+        if option not in expected:
+            expected += [option, *values]
+    if sorted(how.split()) != sorted(expected):
+        stated = row.options or 'default settings'
         raise InputError(f'{path}: predicted with {how!r}, but the row has {stated}')
 
 
@@ -144,7 +149,7 @@ def stored_errors(folder: str, data: str) -> dict[Row, np.ndarray]:
         path = stored_path(folder, row.name)
         if os.path.exists(path):
             predicted = predictions.read(path, manifest)
-            check_options(path, predicted.how, row.options)
+            check_options(path, predicted.how, row)
             scored = detection_rates.score(predicted, truth, NORMALISER)
             result[row] = scored[TITLES[row.output]]
     return result
