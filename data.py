@@ -50,39 +50,61 @@ NEARLY_ALL = 0.8  # if more people are seen from behind, the labels are probably
 
 def parse_options():
     parser = cli.Parser(description=__doc__)
-    parser.add_argument(
+    add_source(parser)
+    add_key_points(parser)
+    add_flic_plus(parser)
+    add_drawing(parser)
+    add_output(parser)
+    options = parser.parse_args()
+    check_options(parser, options)
+    return options
+
+
+def add_source(parser):
+    group = parser.add_argument_group('annotations and pictures')
+    group.add_argument(
         '--dataset',
         choices=datasets.readers(),
         default='flic',
         help='data set; PARSE has the form of LSP: main.py --dataset lsp --data arrays_parse '
         '(default: %(default)s)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--meta',
         nargs='+',
         metavar='FILE',
         help='annotation files; MPII and COCO: training and test; '
         'LSP: several are joined (default: FLIC/examples.mat)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--coco',
         nargs='+',
         metavar='FILE',
         help='custom data in place of --meta: COCO key points, '
         'cropped like FLIC; one file, or training and test',
     )
-    parser.add_argument(
+    group.add_argument(
+        '--images',
+        nargs='+',
+        metavar='FOLDER',
+        help='image folder, one per FILE or one for all (default: FLIC/images)',
+    )
+
+
+def add_key_points(parser):
+    group = parser.add_argument_group('own key points')
+    group.add_argument(
         '--skeleton',
         action='store_true',
         help="with --coco or --synthetic: the file's own key points, of animals, hands, tools ..., "
         'not those of FLIC',
     )
-    parser.add_argument(
+    group.add_argument(
         '--category',
         metavar='NAME',
         help="with --skeleton: the file's category to read (default: the only one with key points)",
     )
-    parser.add_argument(
+    group.add_argument(
         '--flip_pairs',
         nargs='*',
         type=flip_pair,
@@ -90,65 +112,68 @@ def parse_options():
         help='with --skeleton: key points that change places in a mirrored picture; no value: none '
         '(default: by names, such as left_paw and right_paw, Paw.L and Paw.R)',
     )
-    parser.add_argument(
+    group.add_argument(
         '--normaliser',
         nargs=2,
         metavar=('A', 'B'),
         help='with --skeleton: errors are in units of the distance from key point A to B (default: '
         "of the root of the box's area)",
     )
-    parser.add_argument(
+
+
+def add_flic_plus(parser):
+    group = parser.add_argument_group('FLIC-plus')
+    group.add_argument(
         '--rows',
         metavar='FILE',
         help='FLIC-plus: tr_plus_indices.mat, the rows of --meta (FLIC-full) '
         'to train on, counted from 1',
     )
-    parser.add_argument(
+    group.add_argument(
         '--test',
         metavar='FILE',
         help='FLIC-plus: examples.mat of FLIC for the test split; --images: the folders of '
         'FLIC-full and of FLIC',
     )
-    parser.add_argument(
-        '--images',
-        nargs='+',
-        metavar='FOLDER',
-        help='image folder, one per FILE or one for all (default: FLIC/images)',
-    )
-    parser.add_argument(
-        '--out',
-        metavar='FOLDER',
-        help='output folder (default: arrays for FLIC; arrays_lsp, '
-        'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco or --skeleton, arrays_plus '
-        'with --rows)',
-    )
-    parser.add_argument(
+
+
+def add_drawing(parser):
+    group = parser.add_argument_group('drawn data')
+    group.add_argument(
         '--synthetic',
         type=cli.positive_int,
         metavar='N',
         help='draw N people in the format of the data set into OUT/synthetic_SET and use them; '
         'with --skeleton beasts with 12 key points',
     )
-    parser.add_argument(
+    group.add_argument(
         '--seed',
         type=cli.nonnegative_int,
         default=0,
         help='seed of --synthetic (default: %(default)s)',
     )
-    parser.add_argument(
+
+
+def add_output(parser):
+    group = parser.add_argument_group('output')
+    group.add_argument(
+        '--out',
+        metavar='FOLDER',
+        help='output folder (default: arrays for FLIC; arrays_lsp, '
+        'arrays_parse, arrays_mpii, arrays_coco; arrays_own with --coco or --skeleton, arrays_plus '
+        'with --rows)',
+    )
+    group.add_argument(
         '--skip_missing',
         action='store_true',
         help='leave out people on missing or damaged pictures, and list them',
     )
-    parser.add_argument(
+    group.add_argument(
         '--workers',
         type=cli.positive_int,
         default=len(os.sched_getaffinity(0)),
         help='number of processes that decode pictures (default: all cores, here %(default)s)',
     )
-    options = parser.parse_args()
-    check_options(parser, options)
-    return options
 
 
 def flip_pair(text):
