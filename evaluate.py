@@ -106,6 +106,23 @@ def parse_options():
         help='also print 95 %% intervals of the rates at radius 10 and 20: '
         'bootstrap over people, and over films',
     )
+    add_third_party(parser)
+    options = parser.parse_args()
+    if (options.predictions_mat is None) == (options.predictions is None):
+        parser.error('give either predictions.mat or --predictions FILE')
+    if options.predictions is None and (options.joints or options.key is not None):
+        parser.error('--joints and --key go with --predictions')
+    options.given_rate_options = [
+        name for name in RATE_OPTIONS if getattr(options, name) != parser.get_default(name)
+    ]
+    default_joints = other_systems.joint_names(other_systems.FLIC_FILE_JOINTS)
+    options.joints = options.joints or default_joints
+    options.sides = options.sides or SIDES[options.predictions is not None]
+    return options
+
+
+def add_third_party(parser):
+    """Options on another system's file."""
     third_party = parser.add_argument_group(
         "another system's predictions of the test people, in the order of examples.mat"
     )
@@ -123,18 +140,6 @@ def parse_options():
     third_party.add_argument(
         '--key', help='its variable (default: `pred`, or the only numeric one with 3 axes)'
     )
-    options = parser.parse_args()
-    if (options.predictions_mat is None) == (options.predictions is None):
-        parser.error('give either predictions.mat or --predictions FILE')
-    if options.predictions is None and (options.joints or options.key is not None):
-        parser.error('--joints and --key go with --predictions')
-    options.given_rate_options = [
-        name for name in RATE_OPTIONS if getattr(options, name) != parser.get_default(name)
-    ]
-    default_joints = other_systems.joint_names(other_systems.FLIC_FILE_JOINTS)
-    options.joints = options.joints or default_joints
-    options.sides = options.sides or SIDES[options.predictions is not None]
-    return options
 
 
 def main():
