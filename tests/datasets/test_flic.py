@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from jointpose import pairwise_distr
 from jointpose.datasets import flic, lsp
 from jointpose.vision import heatmaps
 from jointpose.vision.joints import TORSO_JOINTS
@@ -18,7 +19,7 @@ def test_names_fit_together():
             {'l': 'r', 'r': 'l'}[name[0]] + name[1:] if name[:2] not in ('no', 'to') else name
         )
     assert len(set(flic.PAIRS)) == 90
-    assert flic.pair_name(0, 9) == 'lsho_torso'
+    assert pairwise_distr.pair_name(flic.MAPS, 0, 9) == 'lsho_torso'
 
 
 def test_targets_by_brute_force():
