@@ -91,6 +91,13 @@ def only_parse(parser, arguments=None, parse=cli.Parser.parse_args):
     raise Understood
 
 
+def script_of(name):
+    """The module that `python -m name` runs."""
+    module = importlib.import_module(name)
+    is_package = hasattr(module, '__path__')
+    return importlib.import_module(f'{name}.__main__') if is_package else module
+
+
 @pytest.mark.parametrize('page', PAGES)
 def test_commands_of_the_other_scripts_are_understood(page, monkeypatch):
     monkeypatch.setattr(cli.Parser, 'parse_args', only_parse)
@@ -103,7 +110,7 @@ def test_commands_of_the_other_scripts_are_understood(page, monkeypatch):
             sys, 'argv', ['', *(word for word in shlex.split(words) if word != '...')]
         )
         with pytest.raises(Understood):
-            importlib.import_module(tool or 'jointpose.' + SCRIPTS.get(script, script)).main()
+            script_of(tool or 'jointpose.' + SCRIPTS.get(script, script)).main()
 
 
 def test_targets_of_make_are_there():

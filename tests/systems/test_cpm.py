@@ -208,7 +208,7 @@ def test_a_released_model_gives_its_own_maps(tf_graph, tmp_path, monkeypatch):
     system = cpm.CPM(options)
     network = system.build(tf.constant(image[None]), None, training=False)
     with tf_graph() as session:
-        imported = main.initial_weights(system, options, None)
+        imported = main.initial_weights(system, options, None, {})
         assert {name: value.shape for name, value in imported.items()} == {
             v.op.name: tuple(v.shape.as_list()) for v in tf.trainable_variables()
         }

@@ -113,13 +113,14 @@ def toy_graph(faults, total=TOTAL):
     update = towers.Training(step, finite, losses, norm, rate, outputs, None, None)
     truth = np.random.default_rng(1).uniform(0, 480, (BATCH, flic.N_MAPS, 2)).astype(np.float32)
     truth[:, flic.JOINTS.index('rsho')] += 2000  # a long torso: some joints are found by chance
+    unit = np.linalg.norm(flic.normaliser(truth), axis=-1)
     batch = batches.Batch(
         rows,
         None,
         tf.constant(truth),
         tf.ones([BATCH, flic.N_MAPS], tf.uint8),
         tf.eye(2, 3, [BATCH]),
-        tf.ones([BATCH]),
+        tf.constant(unit),
         None,
     )
     losses, outputs = toy_outputs(test_x, weights)
@@ -157,6 +158,7 @@ def toy_trainer(run, faults=None, at=None, total=TOTAL, **options):
     os.makedirs(run, exist_ok=True)
     settings = argparse.Namespace(
         **{
+            'dataset': 'flic',
             'keep': 3,
             'validation': True,
             'save_minutes': 1e9,
