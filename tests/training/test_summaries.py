@@ -116,6 +116,7 @@ def writer():
         loss='cross_entropy',
         tb_details=False,
         dataset='flic',
+        torso_from='joints',
     )
     graph = SimpleNamespace(evaluation=SimpleNamespace(inference=inference))
     splits = {'train': somebody, 'test': somebody}
