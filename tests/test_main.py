@@ -384,9 +384,7 @@ def test_a_systems_data_sets_have_its_points(name):
         _, system, *_ = run_options.resolve_options(
             ['--train', '--system', name, '--dataset', dataset]
         )
-        assert len(data_set.flip) == len(data_set.points)
-        n_anchors = 0 if name != 'tompson' or data_set.anchor else 1  # the box's centre
-        assert system.n_points == len(data_set.points) + n_anchors
+        assert len(data_set.flip) == len(data_set.points) == system.n_points
         assert data_set.points[: len(data_set.joints)] == data_set.joints
         assert [data_set.flip[i] for i in data_set.flip] == list(range(len(data_set.flip)))
         assert all(

@@ -83,7 +83,7 @@ class Tompson(System):
         return self.frame.size
 
     @property
-    def n_points(self):
+    def n_sample_points(self):
         """The joints, and the anchor if there is one."""
         return len(self.frame.map_names)
 
@@ -190,7 +190,7 @@ class Tompson(System):
         k = len(self.joints)
         shapes = {
             'heat_maps': (*self.frame.map_size, k),
-            'torso_map': (*self.frame.map_size, self.n_points - k),
+            'torso_map': (*self.frame.map_size, self.n_sample_points - k),
         }
         if self.options.loss == 'squared':
             shapes['counts'] = (k,)
@@ -232,7 +232,7 @@ class Tompson(System):
     def central_map(self, maps):
         """The map of an anchor in the middle of the frame, for all maps [b, h, w, k]; [b, h, w, 0]: no anchor."""
         height, width = self.frame.size
-        n_anchors = self.n_points - len(self.joints)
+        n_anchors = self.n_sample_points - len(self.joints)
         centre_xy = np.tile(np.array([[[width / 2, height / 2]]]), (1, n_anchors, 1))
         drawn = heatmaps.render_targets(centre_xy, self.frame.map_size)  # [1, h, w, 0 or 1]
         return tf.zeros_like(maps[..., :n_anchors]) + drawn
@@ -345,7 +345,7 @@ class Tompson(System):
     @property
     def pairs(self) -> spatial_model.Pairs:
         """The pairs (joint, other map) of the spatial model's priors."""
-        return spatial_model.pairs_to(len(self.joints), self.n_points)
+        return spatial_model.pairs_to(len(self.joints), self.n_sample_points)
 
     def merge_views(self, output):
         """Maps [n * S, h, w, k] of S scales of a frame -> their mean in the frame [n, h, w, k]."""
