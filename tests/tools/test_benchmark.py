@@ -1,5 +1,6 @@
 """The benchmark: the plain implementations say what ours say, and rounds alternate."""
 
+import json
 import math
 import os
 import shutil
@@ -126,7 +127,7 @@ def test_each_piece_gives_its_rows(tmp_path, arrays_folder, monkeypatch, piece):
         assert 0 < float(cells[2]) < math.inf and 0 < float(cells[3]) < math.inf, cells
 
 
-def test_rows_are_printed_though_a_later_piece_fails(monkeypatch, capsys):
+def test_rows_are_kept_though_a_later_piece_fails(tmp_path, monkeypatch, capsys):
     second = timing.Time(1, 1)
     pieces = {
         'first': lambda *_: [table.Row('well', 'small', second, second, 5, 2)],
@@ -134,10 +135,14 @@ def test_rows_are_printed_though_a_later_piece_fails(monkeypatch, capsys):
     }
     monkeypatch.setattr(benchmark, 'PIECES', pieces)
     monkeypatch.setattr(benchmark, 'script', lambda *_: None)
-    monkeypatch.setattr(sys, 'argv', ['benchmark', '--quick'])
+    kept = tmp_path / 'lines.jsonl'
+    monkeypatch.setattr(sys, 'argv', ['benchmark', '--quick', '--out', str(kept)])
     with pytest.raises(IndexError):
         benchmark.main()
     assert '| well ' in capsys.readouterr().out
+    about, row = map(json.loads, kept.read_text().splitlines())
+    assert about['peak_gflop_per_s'] > 0 and 'cores' in about['machine']
+    assert row['piece'] == 'well' and row['ours'] == {'wall': 1, 'cpu': 1} and row['runs'] == 5
 
 
 def test_help():

@@ -5,6 +5,7 @@
     python -m tools.benchmark --pieces spatial step  # only these
     python -m tools.benchmark --pieces --tf1_python PATH --torch_python PATH
                                                      # only against these (baselines.py)
+    python -m tools.benchmark --out lines.jsonl      # also adds a JSON line for the machine and for each row
 
 It prints two Markdown tables and the profile of a step.  "Plain" stands for the methods of the
 public reference (joint-cnn-mrf, 2018), reimplemented in plain.py and baseline_tf1.py:
@@ -22,11 +23,10 @@ import tempfile
 from collections.abc import Callable
 
 from jointpose.utils import cli
-from jointpose.utils.tables import markdown
 from tools.benchmark import growth, inputs, other_programs, preparation, spatial, steps
 from tools.benchmark.operations import matmul_peak
+from tools.benchmark.results import Results
 from tools.benchmark.sizes import FULL, QUICK
-from tools.benchmark.table import GROWTH_HEADER, HEADER, Growth, cells, growth_cells, note
 from tools.benchmark.timing import script
 
 PIECES = {
@@ -66,6 +66,11 @@ def parse_options():
         metavar='PATH',
         help='also beside the same detector in PyTorch: the Python of its environment',
     )
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='also adds JSON lines to FILE: the machine, then each row as it is measured',
+    )
     return parser.parse_args()
 
 
@@ -83,26 +88,16 @@ def main():
     """Measures the pieces and prints both tables."""
     options = parse_options()
     sizes = QUICK if options.quick else FULL
-    rows = []
-    growths = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Results(options.out) as results:
         script('data.py', '--synthetic', str(sizes.frames), '--out', folder)
         peak = matmul_peak(sizes.matmul, sizes.repeats) if options.pieces else math.nan
+        results.begin(peak)
         try:
             for bench in chosen_benches(options):
                 for row in bench(sizes, folder):
-                    if isinstance(row, Growth):
-                        growths.append(growth_cells(row))
-                        note(' | '.join(growths[-1]))
-                    else:
-                        rows.append(cells(row, peak))
-                        note(' | '.join(rows[-1]))
+                    results.add(row)
         finally:  # prints what was measured if a piece raises
-            if options.pieces:
-                print(f'Matmul peak: {peak / 1e9:.0f} GFLOP/s')
-            for header, body in ((HEADER, rows), (GROWTH_HEADER, growths)):
-                if body:
-                    print(f'\n{markdown(header, body, left=2)}')
+            results.print_tables()
 
 
 if __name__ == '__main__':
