@@ -17,6 +17,7 @@ Times are medians of wall-clock seconds over 5 rounds after a warm-up.  If a rou
 folder.
 """
 
+import contextlib
 import functools
 import math
 import tempfile
@@ -84,11 +85,17 @@ def chosen_benches(options) -> list[Callable]:
     return benches
 
 
+def kept_lines(path: str | None):
+    """A context: the file that lines are added to, or None."""
+    return open(path, 'a', encoding='utf-8') if path else contextlib.nullcontext()
+
+
 def main():
     """Measures the pieces and prints both tables."""
     options = parse_options()
     sizes = QUICK if options.quick else FULL
-    with tempfile.TemporaryDirectory() as folder, Results(options.out) as results:
+    with tempfile.TemporaryDirectory() as folder, kept_lines(options.out) as file:
+        results = Results(file)
         script('data.py', '--synthetic', str(sizes.frames), '--out', folder)
         peak = matmul_peak(sizes.matmul, sizes.repeats) if options.pieces else math.nan
         results.begin(peak)

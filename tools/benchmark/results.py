@@ -1,9 +1,9 @@
 """What a run of the benchmark found: its tables, and lines of JSON to keep."""
 
-import contextlib
 import json
 import math
 import time
+from typing import TextIO
 
 from jointpose.checkpoints import checkpoint
 from jointpose.nn import tiling
@@ -14,14 +14,11 @@ from tools.benchmark.table import GROWTH_HEADER, HEADER, Growth, Row, cells, gro
 TELLING = ('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16')
 
 
-class Results(contextlib.ExitStack):
-    """Rows as they are measured.  path: of a file that lines are added to, or None."""
+class Results:
+    """Rows as they are measured.  file: open, takes a line for each; or None."""
 
-    def __init__(self, path: str | None):
-        super().__init__()
-        self.file = None
-        if path:
-            self.file = self.enter_context(open(path, 'a', encoding='utf-8'))
+    def __init__(self, file: TextIO | None):
+        self.file = file
         self.rows = []
         self.growths = []
         self.peak = math.nan
