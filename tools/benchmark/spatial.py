@@ -11,7 +11,7 @@ from tools import baseline_tf1
 from tools.benchmark.operations import spatial_flop
 from tools.benchmark.sizes import Sizes
 from tools.benchmark.table import Row
-from tools.benchmark.timing import Step, Time, measure
+from tools.benchmark.timing import Process, Step, Time, measure
 
 # {batch: target of the ratio}
 FORWARD_TARGETS = {14: 6}
@@ -48,29 +48,40 @@ def spatial_step(batch_size: int, gradient: bool, joints: Sequence[int] | None =
 
 
 def bench_spatial(sizes: Sizes, folder: str) -> Iterator[Row]:
-    """Plain with gradient is slow: one joint's 9 of the 81 pairs are timed, and multiplied by 9."""
-    for batch_size in sizes.forward:
-        ours = spatial_step(batch_size, False)
-        plain = spatial_step(batch_size, False, range(N_JOINTS))
-        times, runs = measure(sizes.repeats, ours, plain)
-        yield Row(
-            'spatial model, forward',
-            f'batch {batch_size}',
-            *times,
-            runs,
-            FORWARD_TARGETS.get(batch_size),
-            spatial_flop(batch_size, False),
-        )
-    for batch_size in sizes.gradient:
-        ours = spatial_step(batch_size, True)
-        plain = spatial_step(batch_size, True, [0])
-        (own, joint), runs = measure(sizes.repeats, ours, plain)
-        yield Row(
-            f'spatial model, forward + backward (9 x {joint.wall:.2f})',
-            f'batch {batch_size}',
-            own,
-            Time(N_JOINTS * joint.wall, N_JOINTS * joint.cpu),
-            runs,
-            GRADIENT_TARGETS.get(batch_size),
-            spatial_flop(batch_size, True),
-        )
+    """Plain without oneDNN, which is 20 times slower with filters as large as a heat map (AMD EPYC)."""
+    with Process(onednn=False) as process:
+        for batch_size in sizes.forward:
+            yield forward_row(process, batch_size, sizes.repeats)
+        for batch_size in sizes.gradient:
+            yield gradient_row(process, batch_size, sizes.repeats)
+
+
+def forward_row(process: Process, batch_size: int, repeats: int) -> Row:
+    """The row of a forward pass; plain runs in `process`."""
+    ours = spatial_step(batch_size, False)
+    plain = process.function(spatial_step, batch_size, False, range(N_JOINTS))
+    times, runs = measure(repeats, ours, plain)
+    return Row(
+        'spatial model, forward',
+        f'batch {batch_size}',
+        *times,
+        runs,
+        FORWARD_TARGETS.get(batch_size),
+        spatial_flop(batch_size, False),
+    )
+
+
+def gradient_row(process: Process, batch_size: int, repeats: int) -> Row:
+    """The row with gradients.  Of plain, one joint's 9 of the 81 pairs are timed, times 9."""
+    ours = spatial_step(batch_size, True)
+    plain = process.function(spatial_step, batch_size, True, [0])
+    (own, joint), runs = measure(repeats, ours, plain)
+    return Row(
+        f'spatial model, forward + backward (9 x {joint.wall:.2f})',
+        f'batch {batch_size}',
+        own,
+        Time(N_JOINTS * joint.wall, N_JOINTS * joint.cpu),
+        runs,
+        GRADIENT_TARGETS.get(batch_size),
+        spatial_flop(batch_size, True),
+    )
