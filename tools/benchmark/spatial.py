@@ -48,7 +48,7 @@ def spatial_step(batch_size: int, gradient: bool, joints: Sequence[int] | None =
 
 
 def bench_spatial(sizes: Sizes, folder: str) -> Iterator[Row]:
-    """Plain without oneDNN, which is 20 times slower with filters as large as a heat map (AMD EPYC)."""
+    """Plain without oneDNN, which takes 44 times as long with such large filters (AMD EPYC, batch 1)."""
     with Process(onednn=False) as process:
         for batch_size in sizes.forward:
             yield forward_row(process, batch_size, sizes.repeats)
