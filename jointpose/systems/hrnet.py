@@ -34,6 +34,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.options.scopes import add, group
 from jointpose.systems.base import Network, System
 from jointpose.vision import affine, crops, heatmaps, map_images
+from jointpose.vision.half_body import half_body
 
 STRIDE = 4  # of a cell, pixels
 PIXEL_CENTRE = 0.5  # the authors' coordinate i of a pixel is i + 0.5 of ours
@@ -58,9 +59,14 @@ class Recipe(NamedTuple):
     scale: float = 0.25  # standard deviation of the scale in training
     degrees: float = 30  # standard deviation of the rotation in training
     below: float = 0  # pixels at scale 1 from the annotated centre down to the crop's
+    half_bodies: float = 0  # fraction of the crops that show half a body in training
 
 
-RECIPES = {'mpii': Recipe(below=15), 'coco': Recipe((256, 192), scale=0.35, degrees=45)}
+RECIPES = {
+    'mpii': Recipe(below=15),
+    'coco': Recipe((256, 192), scale=0.35, degrees=45, half_bodies=0.3),
+}
+UPPER_BODY = ('nose', 'eye', 'ear', 'sho', 'elb', 'wri')  # ends of joints' names
 
 
 class HRNet(System):
@@ -147,9 +153,12 @@ class HRNet(System):
         return crops.crop_person(image, person, matrix, self.size, flip)
 
     def training_sample(self, image, person, rng):
-        """With --data_augm scaled, rotated and mirrored at random."""
+        """With --data_augm scaled, rotated and mirrored at random; of COCO also half bodies."""
         if not self.options.data_augm:
             return self.test_sample(image, person)
+        if self.recipe.half_bodies and rng.random() < self.recipe.half_bodies:
+            is_upper = np.array([joint.endswith(UPPER_BODY) for joint in self.joints])
+            person = half_body(person, is_upper, MARGIN, rng)
         scale = self.recipe.scale
         extent = 1 + np.clip(scale * rng.normal(), -scale, scale)
         degrees = 0

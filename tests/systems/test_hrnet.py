@@ -13,6 +13,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.options import options as command_line
 from jointpose.systems import Network, hrnet
 from jointpose.vision import affine, crops
+from jointpose.vision.half_body import half_body
 
 
 def settings(**changes):
@@ -371,6 +372,63 @@ def test_coco_s_augmentation_is_wider():
     turned = np.abs(angles) > 1e-6
     assert 0.5 < turned.mean() < 0.7
     assert 75 < np.abs(angles).max() <= 90 + 1e-6
+
+
+def labelled_person(labelled):
+    """A COCO person with random joints; `labelled` are the indices of the labelled ones."""
+    rng = np.random.default_rng(1)
+    person = crops.person_from_box((300, 100, 400, 300), 17)
+    visible = np.zeros(17, np.uint8)
+    visible[list(labelled)] = crops.VISIBLE
+    joints_xy = rng.uniform((300, 100), (400, 300), (17, 2)).astype(np.float32)
+    joints_xy[visible == 0] = np.nan
+    return person._replace(joints_xy=joints_xy, visible=visible)
+
+
+@pytest.mark.parametrize(
+    'labelled, upper, lower',
+    [
+        (range(17), range(11), range(11, 17)),
+        (range(9), range(9), range(9)),  # no leg at all
+        ([0, 1, *range(10, 17)], [0, 1, 10], range(11, 17)),
+        ([0, *range(10, 17)], range(0), range(0)),  # eight joints are too few
+    ],
+)
+def test_half_a_coco_body_is_the_authors_own(labelled, upper, lower):
+    """The middle and 1.5 times the spread of the joints of COCO's first eleven or last six."""
+    system = hrnet.HRNet(settings(dataset='coco', data_augm=True))
+    person = labelled_person(labelled)
+    is_upper = np.arange(17) < 11
+    whole = 0
+    for seed in range(20):
+        found = half_body(person, is_upper, hrnet.MARGIN, np.random.default_rng(seed))
+        if found is person:
+            whole += 1
+            continue
+        halves = [person.joints_xy[list(joints)].astype(float) for joints in (upper, lower)]
+        distances = [np.abs(found.centre - half.mean(axis=0)).max() for half in halves]
+        half = halves[int(np.argmin(distances))]
+        assert min(distances) < 1e-3
+        width, height = 1.5 * (half.max(axis=0) - half.min(axis=0))
+        width, height = max(width, 0.75 * height), max(height, width / 0.75)
+        np.testing.assert_allclose(system.extent(found), (width, height), rtol=1e-5)
+    assert whole == (20 if len(upper) == 0 else 0)
+
+
+def test_three_in_ten_coco_crops_show_half_a_body():
+    """Seven in ten of these the upper one; the centre of the crop tells."""
+    system = hrnet.HRNet(settings(dataset='coco', data_augm=True))
+    person = labelled_person(range(17))
+    halves = [person.joints_xy[:11].mean(axis=0), person.joints_xy[11:].mean(axis=0)]
+    places = [*halves, person.centre]
+    image = np.zeros((40, 60, 3), np.uint8)
+    nearest = []
+    for seed in range(600):
+        sample = system.training_sample(image, person, np.random.default_rng(seed))
+        middle = affine.transform_points(sample.to_image, np.array([[96.5, 128.5]]))[0]
+        nearest.append(int(np.argmin([np.linalg.norm(middle - place) for place in places])))
+    upper, lower, whole = np.bincount(nearest, minlength=3) / 600
+    assert 0.65 < whole < 0.75 and 0.6 < upper / (upper + lower) < 0.78
 
 
 def test_augmentation_is_of_the_published_ranges():
