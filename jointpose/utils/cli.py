@@ -68,6 +68,15 @@ def run_script(main: Callable[[], int | None]) -> NoReturn:
     Standard output is made printable, so no file name can send escape sequences to the terminal.
     """
     cv2.setNumThreads(1)  # scripts process several images at once instead
+    with open(os.devnull, 'w', encoding='utf-8') as nowhere:
+        # A script that was started with a closed stream has None there.
+        sys.stdout = sys.stdout or nowhere
+        sys.stderr = sys.stderr or nowhere
+        run_with_streams(main)
+
+
+def run_with_streams(main: Callable[[], int | None]) -> NoReturn:
+    """`run_script`, given streams that are open."""
     try:
         with contextlib.redirect_stdout(PrintableStream(sys.stdout)):
             sys.exit(main())

@@ -200,6 +200,22 @@ def test_a_mistake_of_the_programs_own_keeps_its_traceback():
         cli.run_script(lambda: 1 / 0)
 
 
+@pytest.mark.parametrize('closed', ['stdout', 'stderr'])
+def test_a_closed_stream_is_no_error(monkeypatch, closed):
+    """Python has None for a stream that was closed before it started (`>&-`)."""
+    monkeypatch.setattr(sys, closed, None)
+
+    def main():
+        for stream in (sys.stdout, sys.stderr):
+            print('lost', file=stream)
+            stream.flush()
+        return 3
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run_script(main)
+    assert stop.value.code == 3
+
+
 @pytest.mark.parametrize(
     'script', ['main.py', 'data.py', 'evaluate.py', 'pairwise_distr.py', 'show.py', 'export.py']
 )
