@@ -17,6 +17,8 @@ signal.signal(
     signal.SIGINT, signal.default_int_handler
 )  # a shell's background jobs would ignore Ctrl-C
 
+forked.collect_garbage_rarely()
+
 SHARED = os.environ.get('POSE_SHARED', os.path.join(ROOT, '..', 'shared'))
 
 

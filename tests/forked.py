@@ -1,7 +1,7 @@
 """The project's scripts as processes of their own, forked from one that has imported TensorFlow already.
 
-A start of Python with TensorFlow costs six seconds of CPU, a fork none; arguments, environment,
-folder, output, signals and exit code are the process's own all the same.
+A start of Python with TensorFlow costs six seconds of CPU, a fork none, nor does it import the modules of main.py;
+arguments, environment, folder, output, signals and exit code are the process's own all the same.
 
     done = forked.run(['main.py', '--train', ...])                 # subprocess.CompletedProcess
     process = forked.start(['-m', 'tools.plot_log', ...])          # Process, like subprocess.Popen
@@ -12,6 +12,7 @@ the tests.
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -29,9 +30,12 @@ PRELOADED = (
     'jointpose.nn.tf1',
     'scipy.io',
     'scipy.ndimage',
+    'scipy.optimize',
     'cv2',
     'tqdm',
     'matplotlib.backends.backend_agg',
+    'matplotlib.figure',
+    'jointpose.main',
 )
 
 
@@ -113,6 +117,12 @@ def run(argv, check=False, **keywords):
     if check:
         done.check_returncode()
     return done
+
+
+def collect_garbage_rarely():
+    """A graph is a hundred thousand objects, all of which live as long as it does: a sixth of the
+    time that building one takes would be searches for garbage in it."""
+    gc.set_threshold(50_000, 20, 100)
 
 
 # ---------------------------------------------------------------- the one that forks
@@ -218,4 +228,6 @@ if __name__ == '__main__':
     sys.path[0] = ROOT  # for the import; a script has its own folder there
     for name in PRELOADED:
         importlib.import_module(name)
+    collect_garbage_rarely()
+    gc.freeze()  # a collection in a fork would write to, and so copy, every page
     serve(socket.socket(fileno=int(sys.argv[1])))

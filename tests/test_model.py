@@ -22,7 +22,10 @@ def size(variables):
     return sum(int(np.prod(variable.shape)) for variable in variables)
 
 
-@pytest.mark.parametrize(('width', 'weights'), [(64, FULL), (16, QUARTER), (8, EIGHTH)])
+@pytest.mark.parametrize(
+    ('width', 'weights'),
+    [(64, FULL), pytest.param(16, QUARTER, marks=pytest.mark.long), (8, EIGHTH)],
+)
 def test_parameter_counts(tf_graph, width, weights):
     _, system, *_ = run_options.resolve_options(
         ['--train', '--use_sm', '--width', str(width), '--conv', 'direct']
@@ -119,7 +122,7 @@ def test_kept_spectra_follow_the_weights(tf_graph, monkeypatch):
             session.run(logits[0], {images: frames})  # forgotten
 
 
-@pytest.mark.parametrize('banks', [1, 2, 3])
+@pytest.mark.parametrize('banks', [1, pytest.param(2, marks=pytest.mark.long), 3])
 def test_banks(tf_graph, banks):
     """So many banks, the finest first; what follows sees the mean of their maps."""
     images = tf.placeholder(tf.uint8, [None, 480, 720, 3])
@@ -142,7 +145,7 @@ def test_banks(tf_graph, banks):
 
 
 @pytest.mark.usefixtures('bfloat16')
-@pytest.mark.parametrize('conv', ['direct', 'fft'])
+@pytest.mark.parametrize('conv', ['direct', pytest.param('fft', marks=pytest.mark.long)])
 def test_bfloat16(tf_graph, monkeypatch, conv):
     """In training the detector says nearly what it says in float32, in the same variables, which stay float32."""
     monkeypatch.setattr(model, 'CHANNELS', (1, 2, 2, 2, 2))

@@ -104,7 +104,9 @@ def random_model(n, h, w, seed):
     return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize(
+    'method', ['fft', 'stacked', pytest.param('direct', marks=pytest.mark.long), 'matmul']
+)
 def test_kept_spectra_change_no_bit(method):
     """Energies transformed once give what they give anew in every call, also after they have
     changed; two towers share the spectra, which are in no checkpoint."""
@@ -207,7 +209,7 @@ def test_messages_and_gradients_equal_the_sums(method, n, h, w):
     assert relative_error(d_maps, expected_maps) < 1e-6
 
 
-@pytest.mark.parametrize('method', ['fft', 'matmul'])
+@pytest.mark.parametrize('method', ['fft', pytest.param('matmul', marks=pytest.mark.long)])
 def test_full_size_messages_and_gradients_equal_scipy(method):
     """60 x 90 cells: SciPy's float64 linear convolution and correlation, cut by hand."""
     rng = np.random.default_rng(3)
@@ -335,7 +337,13 @@ def test_exact_priors_point_at_the_joint():
 
 # --- skeletons of other sizes: (joints, maps), the last map given, or none ---------------------------
 
-SKELETONS = ((2, 3), (4, 5), (9, 10), (14, 15), (17, 18), (5, 5), (4, 6))
+SKELETONS = (
+    (2, 3),
+    *(pytest.param(*size, marks=pytest.mark.long) for size in ((4, 5), (14, 15), (17, 18))),
+    (9, 10),
+    (5, 5),
+    (4, 6),
+)
 
 
 def pairs_by_hand(n_joints, n_maps):

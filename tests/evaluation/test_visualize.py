@@ -114,7 +114,10 @@ def test_people_are_evenly_spread(rows):
     assert len(visualize.spread(np.arange(0), 5)) == 0
 
 
-@pytest.mark.parametrize('dataset', ['flic', 'lsp', 'mpii', 'coco'])
+@pytest.mark.parametrize(
+    'dataset',
+    ['flic', *(pytest.param(name, marks=pytest.mark.long) for name in ('lsp', 'mpii')), 'coco'],
+)
 def test_every_data_set_is_shown(tmp_path, dataset):
     """A train and a test person of those that data.py --synthetic draws, or the one split asked for."""
 

@@ -138,6 +138,7 @@ def test_tensorflow_2_of_the_same_process_stays_as_it_is(first, tmp_path):
         np.testing.assert_array_equal(found, person.joints_xy)
 
 
+@pytest.mark.long  # what is said by itself: tests/inference/test_prompts.py
 def test_prompts_of_the_person_on_the_example(tmp_path):
     """A point in an empty corner, two on one torso and a box: who is there, and what is said."""
     picture = os.path.join(ROOT, 'docs', 'person.jpg')

@@ -542,6 +542,7 @@ def test_nobody(untrained, tmp_path):
     assert images.read_image(str(tmp_path / 'poses' / 'black_pose.jpg')).max() < 8
 
 
+@pytest.mark.long
 def test_without_a_spatial_model(untrained, tmp_path):
     image = np.ascontiguousarray(flic_set.render(0, 2).image[:, 100:500])
     (tmp_path / 'one.png').write_bytes(encoded('.png', image[..., ::-1]))
@@ -591,7 +592,10 @@ def write_video(path, n, code):
     video.release()
 
 
-@pytest.mark.parametrize(('name', 'code'), [('clip.avi', 'MJPG'), ('clip.mp4', 'mp4v')])
+@pytest.mark.parametrize(
+    ('name', 'code'),
+    [('clip.avi', 'MJPG'), pytest.param('clip.mp4', 'mp4v', marks=pytest.mark.long)],
+)
 def test_videos(untrained, tmp_path, name, code):
     write_video(tmp_path / name, 4, code)
     done = run(

@@ -68,7 +68,7 @@ def assert_near(actual, expected):
         (1, 20, 33, 21, 1, 2),
     ],
 )
-@pytest.mark.parametrize('method', ['fft', 'auto', 'direct'])
+@pytest.mark.parametrize('method', ['fft', pytest.param('auto', marks=pytest.mark.long), 'direct'])
 def test_value_and_gradients(size, method):
     arrays = draw(*size)
     assert_near(run(*arrays, method), oracle(*arrays))

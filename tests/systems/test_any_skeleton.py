@@ -90,6 +90,7 @@ def test_it_starts_from_the_priors(trained):
     np.testing.assert_array_equal(energies, expected)
 
 
+@pytest.mark.long
 def test_it_resumes_exactly(trained):
     _, made, folder = trained
     steps = sorted(os.listdir(folder / 'models' / 'whole'))
@@ -151,6 +152,7 @@ def test_it_finds_the_joints_of_boxes(trained, tmp_path):
         assert (np.abs(seen[:, :2] - centre) <= reach).all()
 
 
+@pytest.mark.long
 def test_it_is_exported(trained, tmp_path):
     _, made, folder = trained
     run = ('--restore', folder / 'models' / 'whole', '--data', made)

@@ -27,7 +27,8 @@ MORE = [
     ('tompson', '--use_sm --optimizer momentum --schedule cosine --warm_up 10 --flip_average'),
     ('cpm', ''),
 ]
-LONG = [(*case, n) for case in SYSTEMS + MORE for n in (1, 2)][1:]
+SHORT = [('deeppose', '', 2)]
+LONG = [(*case, n) for case in SYSTEMS + MORE for n in (1, 2) if (*case, n) not in SHORT]
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def build_graph(name, arguments, devices):
 
 @pytest.mark.parametrize(
     ('name', 'arguments', 'n'),
-    [(*SYSTEMS[0], 1), *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)],
+    [*SHORT, *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)],
 )
 def test_a_systems_graph(name, arguments, n, gpus, monkeypatch):
     monkeypatch.setattr(hrnet, 'MODULES', (1, 1, 1))

@@ -33,6 +33,7 @@ def shallow(monkeypatch):
 # --- the network --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long  # every variable, by name and shape: tests/nn/test_hrnet_weights.py
 def test_topology_is_the_published_one(tf_graph):
     """28.5 million parameters, and the resolutions and widths of the paper's table."""
     network = hrnet.HRNet(settings()).build(
@@ -155,7 +156,12 @@ class Oracle:
 
 
 @pytest.mark.parametrize(
-    'ablation', [{}, {'no_batch_norm': True}, {'no_batch_norm': True, 'identity': True}]
+    'ablation',
+    [
+        {},
+        pytest.param({'no_batch_norm': True}, marks=pytest.mark.long),
+        {'no_batch_norm': True, 'identity': True},
+    ],
 )
 def test_forward_is_that_of_numpy(tf_graph, shallow, ablation):
     rng = np.random.default_rng(0)

@@ -138,6 +138,7 @@ def test_a_detector_of_people_is_refused(moved):
         run_options.resolve_detector(resolved.options, resolved.system)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures('shallow_here')
 def test_export_without_arrays(moved, monkeypatch, capsys):
     """It is checked on drawn people, as the arrays are gone."""

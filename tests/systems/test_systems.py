@@ -130,7 +130,6 @@ def call(script, *arguments):
             pytest.fail(str(error))
 
 
-# tompson has all of this in tests of its own; spm shares its trunk with hrnet.
 @pytest.mark.parametrize('name', systems.names())
 def test_a_joint_without_label_may_be_anything(name):
     """Not a number in place of 0 gives the same sample and targets."""
@@ -156,10 +155,11 @@ def test_a_joint_without_label_may_be_anything(name):
             np.testing.assert_array_equal(value, made[0][target], err_msg=target)
 
 
+# tompson has all of this in tests of its own; spm shares its trunk with hrnet; cpm has maps as hrnet has.
 @pytest.fixture(
     scope='module',
     params=[
-        pytest.param(name, marks=[pytest.mark.long] * (name in ('tompson', 'spm')))
+        pytest.param(name, marks=[pytest.mark.long] * (name in ('tompson', 'cpm', 'spm')))
         for name in systems.names()
     ],
 )

@@ -275,7 +275,10 @@ def test_predictions_of_test_people_are_refused(run, monkeypatch):
     assert run.rows() == []
 
 
-@pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ('number', 'code'),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)],
+)
 def test_stopped_and_continued(tmp_path, people, run, number, code):
     """The main.py under way ends too, and the next start does what is missing."""
     run('--variants', 'method', '--seeds', 0)

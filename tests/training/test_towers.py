@@ -138,7 +138,7 @@ FETCHED = ('step', 'finite', 'losses', 'norm', 'rate', 'outputs')  # at each upd
 
 
 AVERAGED = {'average_weights': 0.9, 'spatial_dropout': 0.2}
-GRAPHS = [(1, AVERAGED), (2, AVERAGED)] + [
+GRAPHS = [(2, AVERAGED), pytest.param(1, AVERAGED, marks=pytest.mark.long)] + [
     pytest.param(2, changes, marks=pytest.mark.long)
     for changes in (
         {},
@@ -543,7 +543,7 @@ def test_without_the_auxiliary_loss_the_spatial_model_s_trains_the_detector(tf_g
 
 
 ABLATIONS = [
-    {'loss': 'squared'},
+    pytest.param({'loss': 'squared'}, marks=pytest.mark.long),
     pytest.param({'self_connections': True}, marks=pytest.mark.long),
     {'no_batch_norm': True, 'use_sm': False},
 ]
