@@ -18,6 +18,7 @@ from jointpose.nn.tf1 import tf
 from jointpose.options import options as command_line
 from jointpose.systems import tompson
 from jointpose.training import batches, towers
+from jointpose.utils import cli
 from jointpose.vision import heatmaps
 
 
@@ -118,16 +119,32 @@ def test_restore_without_training_evaluates(whole):
     np.testing.assert_allclose(scipy.io.loadmat(path)['flic_pred_pd'], before, atol=1e-2)
 
 
-def test_going_back_in_a_run_is_refused(whole):
-    result = whole.run('--train', '--restore', whole.folder / 'models' / 'whole' / 'step-00000004')
-    assert result.returncode == 2 and 'is newer' in result.stderr
+def refusal(runs, capsys, *arguments):
+    """What main.py says, in one line, as it refuses to work; within this process, which gives up
+    its locks as the end of main.py's own would."""
+    capsys.readouterr()
+    locks = {}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr('sys.argv', ['main.py', *runs.places(), *map(str, arguments)])
+        patch.setattr('jointpose.checkpoints.runs.LOCKS', locks)
+        cli.run_script(main.run_main)
+    for lock in locks.values():
+        lock.release()
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and len(said.strip().splitlines()) == 1, said
+    return said
+
+
+def test_going_back_in_a_run_is_refused(whole, capsys):
+    step_4 = whole.folder / 'models' / 'whole' / 'step-00000004'
+    assert 'is newer' in refusal(whole, capsys, '--train', '--restore', step_4)
     assert set(whole.checkpoints('whole')) == {'step-00000004', 'step-00000008'}
 
 
 def test_other_arrays_are_refused_for_training_and_noted_for_evaluation(whole, tmp_path, capsys):
     other = make_arrays(tmp_path, 12, '--seed', 5)
-    result = whole.run('--train', '--restore', 'whole', '--data', other)
-    assert result.returncode == 2 and 'was trained on' in result.stderr
+    said = refusal(whole, capsys, '--train', '--restore', 'whole', '--data', other)
+    assert 'was trained on' in said
     options, _, found, _ = run_options.resolve_options(
         ['--restore', 'whole', '--data', other, *whole.places()[2:]]
     )
@@ -135,15 +152,15 @@ def test_other_arrays_are_refused_for_training_and_noted_for_evaluation(whole, t
     assert 'note:' in (said := capsys.readouterr().out) and 'was trained on' in said
 
 
-def test_one_process_at_a_time_trains_in_a_folder(whole):
+def test_one_process_at_a_time_trains_in_a_folder(whole, capsys):
     import fcntl
 
     folder = whole.folder / 'models' / 'busy'
     folder.mkdir()
     with open(folder / 'lock', 'a') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        result = whole.run('--train', *SETTINGS, '--run', 'busy')
-    assert result.returncode == 2 and 'another process is writing there' in result.stderr
+        said = refusal(whole, capsys, '--train', *SETTINGS, '--run', 'busy')
+    assert 'another process is writing there' in said
 
 
 @pytest.fixture(scope='module')
@@ -236,10 +253,8 @@ def test_numbers_that_are_not_finite_stop_the_run_with_the_evidence(piped):
         (['--train', '--data', 'nowhere', '--run', 'x'], 'run data.py first'),
     ],
 )
-def test_refused_in_one_line(whole, arguments, word):
-    result = whole.run(*arguments)
-    assert result.returncode == 2 and word in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+def test_refused_in_one_line(whole, capsys, arguments, word):
+    assert word in refusal(whole, capsys, *arguments)
 
 
 @pytest.mark.parametrize(
