@@ -321,12 +321,13 @@ def rates(errors: np.ndarray, baseline: np.ndarray, people: People) -> dict[str,
             np.add.at(sums, people.shots, (counted * values).sum(axis=1))
         hit, gain, count = of_shot.sum(axis=1)
         hit_draws, gain_draws, counts = of_shot @ times.T  # [draws] each
+        counts = np.where(counts, counts, np.nan)  # a draw may have none of the group
         result[name] = {
             'joints': int(chosen.sum()),
             'rate': round(100 * hit / count, 1),
-            'error': round(100 * np.std(hit_draws / counts), 1),
+            'error': round(100 * np.nanstd(hit_draws / counts), 1),
             'gain': round(100 * gain / count, 1),
-            'gain_error': round(100 * np.std(gain_draws / counts), 1),
+            'gain_error': round(100 * np.nanstd(gain_draws / counts), 1),
         }
     return result
 
