@@ -19,6 +19,7 @@ from jointpose import data, evaluate, main, run_options, systems
 from jointpose.datasets import flic
 from jointpose.inference import export
 from jointpose.nn.tf1 import tf
+from jointpose.systems import hrnet
 from jointpose.utils.errors import InputError
 from jointpose.vision import affine, crops
 
@@ -86,8 +87,10 @@ def test_people_of_a_system_without_maps():
 
 
 @pytest.mark.parametrize('name', sorted(set(systems.names()) - {'tompson'}))
-def test_rotation_and_zoom_are_those_that_were_said(name):
+def test_rotation_and_zoom_are_those_that_were_said(name, monkeypatch):
     """Of 200 crops beside the one that is neither turned nor zoomed, by their matrices."""
+    whole_bodies = hrnet.RECIPES['coco']._replace(half_bodies=0)  # --zoom is of the whole one
+    monkeypatch.setitem(hrnet.RECIPES, 'coco', whole_bodies)
     image, person = somebody(17)
     sizes, turns = [], []
     people = (
