@@ -175,7 +175,8 @@ CHANGES = {
     "mean with the detector's map, 50 %": Change(mixed=0.5),
 }
 BASELINE = 'exact'  # of raised_wrists_runs.py
-OTHERS = ('longer', 'rotated', 'arms_raised', 'blurred', 'floor', 'decay')
+LONGER = 'longer'  # the same, trained for longer
+OTHERS = (LONGER, 'rotated', 'arms_raised', 'blurred', 'floor', 'decay')
 
 
 # --- people ---------------------------------------------------------------------------------------
@@ -445,7 +446,7 @@ def measure(folder: str, restore: str) -> tuple[list[dict], People, Weights, Err
     for name, path in paths.items():
         if os.path.exists(path):
             weights = read_weights(path)
-            changes = CHANGES if name in (BASELINE, restore) else {MODEL: Change()}
+            changes = CHANGES if name in (BASELINE, LONGER, restore) else {MODEL: Change()}
             errors[name] = located(people, weights, changes)
             lines += rate_lines(name, people, errors[name])
             if changes is CHANGES:
