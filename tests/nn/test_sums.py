@@ -45,9 +45,7 @@ def test_an_unordered_sum_is_found(tf_graph):
 
 def tompson_step(arguments, devices, seed=0):
     """(Training of the three-bank network, a random batch of three frames fed to it)."""
-    options, *_ = run_options.resolve_options(
-        ['--train', '--use_sm', '--width', '4', '--conv', 'direct', *arguments]
-    )
+    options, *_ = run_options.resolve_options(['--train', '--use_sm', '--width', '4', *arguments])
     tf.set_random_seed(seed)
     tf.train.get_or_create_global_step()
     batch = batches.placeholders(tompson.Tompson(options))
