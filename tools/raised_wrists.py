@@ -32,6 +32,7 @@ from jointpose.vision import heatmaps
 from jointpose.vision.palette import MODEL_COLOURS
 from tools import figures
 from tools.analysis import ELBOWS, SHOULDERS, WRISTS
+from tools.raised_wrists_runs import PRIORS
 
 RADIUS = 10  # % of the normaliser
 K = flic.N_JOINTS
@@ -174,9 +175,8 @@ CHANGES = {
     "mean with the detector's map, 25 %": Change(mixed=0.25),
     "mean with the detector's map, 50 %": Change(mixed=0.5),
 }
-BASELINE = 'exact'  # of raised_wrists_runs.py
+BASELINE = 'exact'  # of PRIORS
 LONGER = 'longer'  # the same, trained for longer
-OTHERS = (LONGER, 'rotated', 'arms_raised', 'blurred', 'floor', 'decay')
 
 
 # --- people ---------------------------------------------------------------------------------------
@@ -439,28 +439,32 @@ def vote_table(lines: list[dict]) -> str:
 def measure(folder: str, restore: str) -> tuple[list[dict], People, Weights, Errors]:
     """The lines of the results; and the people at one scale, joint model and errors of the picture."""
     people = read_people(os.path.join(folder, 'single.npz'))
-    paths = {name: os.path.join(folder, f'{name}.npz') for name in OTHERS}
-    paths = {BASELINE: os.path.join(folder, f'{BASELINE}.npz'), restore: restore, **paths}
-    lines = []
-    errors = {}
-    for name, path in paths.items():
-        if os.path.exists(path):
-            weights = read_weights(path)
-            changes = CHANGES if name in (BASELINE, LONGER, restore) else {MODEL: Change()}
-            errors[name] = located(people, weights, changes)
-            lines += rate_lines(name, people, errors[name])
-            if changes is CHANGES:
-                lines += vote_lines(name, people, weights, errors[name])
-    both = {name: CHANGES[name] for name in (DETECTOR, MODEL)}
-    weights = read_weights(paths[BASELINE])
-    all_scales = read_people(os.path.join(folder, 'multi.npz'))
-    lines += rate_lines(BASELINE, all_scales, located(all_scales, weights, both))
     trained = trained_people(folder)
-    for name, path in paths.items():
+    all_scales = read_people(os.path.join(folder, 'multi.npz'))
+    both = {name: CHANGES[name] for name in (DETECTOR, MODEL)}
+    models = spatial_models(folder, restore)
+    errors = {}
+    lines = []
+    for name, weights in models.items():
+        changes = CHANGES if name in (BASELINE, LONGER, restore) else {MODEL: Change()}
+        errors[name] = located(people, weights, changes)
+        lines += rate_lines(name, people, errors[name])
+        if changes is CHANGES:
+            lines += vote_lines(name, people, weights, errors[name])
+        lines += rate_lines(name, trained, located(trained, weights, both), 'first')
+    baseline = models[BASELINE]
+    lines += rate_lines(BASELINE, all_scales, located(all_scales, baseline, both))
+    return lines, people, baseline, errors[BASELINE]
+
+
+def spatial_models(folder: str, restore: str) -> dict[str, Weights]:
+    """{name: Weights} of a run, and of those PRIORS that have been trained."""
+    models = {restore: read_weights(restore)}
+    for name in PRIORS:
+        path = os.path.join(folder, f'{name}.npz')
         if os.path.exists(path):
-            of_trained = located(trained, read_weights(path), both)
-            lines += rate_lines(name, trained, of_trained, 'first')
-    return lines, people, weights, errors[BASELINE]
+            models[name] = read_weights(path)
+    return models
 
 
 def trained_people(folder: str) -> People:
