@@ -1,6 +1,7 @@
 """Evaluates predicted joints; takes seconds and needs no TensorFlow.
 
     python evaluate.py predictions.mat                                          what main.py wrote
+    python evaluate.py cpm.mat hrnet.mat                                        several, side by side
     python evaluate.py --predictions NewellARXIV16.mat --normaliser torsobox    another system's file
 
 The truth is read from the arrays of data.py (--data): pixel coordinates, not heat maps.  For LSP,
@@ -74,7 +75,10 @@ RATE_OPTIONS = (  # for data sets with rate curves only
 def parse_options():
     parser = Parser(description=__doc__)
     parser.add_argument(
-        'predictions_mat', nargs='?', metavar='predictions.mat', help='what main.py wrote'
+        'predictions_mat',
+        nargs='*',
+        metavar='predictions.mat',
+        help='what main.py wrote; several files about the same people give one table',
     )
     parser.add_argument(
         '--data',
@@ -108,7 +112,7 @@ def parse_options():
     )
     add_third_party(parser)
     options = parser.parse_args()
-    if (options.predictions_mat is None) == (options.predictions is None):
+    if bool(options.predictions_mat) == (options.predictions is not None):
         parser.error('give either predictions.mat or --predictions FILE')
     if options.predictions is None and (options.joints or options.key is not None):
         parser.error('--joints and --key go with --predictions')
@@ -144,35 +148,38 @@ def add_third_party(parser):
 
 def main():
     options = parse_options()
-    path = options.predictions or options.predictions_mat
-    dataset = 'flic' if options.predictions else predictions.dataset_of(path)
+    paths = options.predictions_mat
+    dataset = 'flic' if options.predictions else predictions.dataset_of(paths[0])
     options.data = options.data or default_folder(dataset)
     manifest = read_manifest(options.data)
     data_set = datasets.of_manifest(manifest)
     if data_set.has_rate_curves:
-        evaluate_rates(options, manifest, path)
+        evaluate_rates(options, manifest)
         return
     if options.given_rate_options:
         raise InputError(
             f'--{options.given_rate_options[0]} goes with FLIC, but {options.data} holds {data_set.name}'
         )
     if data_set.multi_person:
-        evaluate_pictures(options, manifest, data_set, path)
+        evaluate_pictures(options, manifest, data_set)
     else:
-        evaluate_people(options, manifest, data_set, path)
+        evaluate_people(options, manifest, data_set)
 
 
-def evaluate_people(options, manifest, data_set, path):
+def evaluate_people(options, manifest, data_set):
     """Prints the tables of joints of annotated people: PCK, PCKh, PCP."""
-    found = predictions.read(path, manifest)
+    found = predictions.read_all(options.predictions_mat, manifest)
     split = load_split(options.data, found.split, manifest)
     tables = data_set.tables(found.models, split.joints[found.rows], split.people[found.rows])
     print(f'{found.split} split, {data_set.counted(len(found.rows))}\n')
     print_tables(tables)
 
 
-def evaluate_pictures(options, manifest, data_set, path):
+def evaluate_pictures(options, manifest, data_set):
     """Prints the tables of all people found in the test pictures: average precision."""
+    path, *others = options.predictions_mat
+    if others:
+        raise InputError(f'{others[0]}: of {data_set.name}, one file at a time is evaluated')
     pictures = load_array(options.data, 'pictures', 'test', manifest)
     split = load_split(options.data, 'test', manifest)
     results = coco_results.read(path, pictures, len(data_set.joints))
@@ -186,14 +193,14 @@ def print_tables(tables):
     print('\n\n'.join(map(as_text, tables)))
 
 
-def evaluate_rates(options, manifest, path):
+def evaluate_rates(options, manifest):
     """Prints FLIC's table of detection rates and writes their curves."""
     is_third_party = options.predictions is not None
     if is_third_party:
         n_people = manifest['counts']['test']
-        found = other_systems.read(path, options.key, options.joints, n_people)
+        found = other_systems.read(options.predictions, options.key, options.joints, n_people)
     else:
-        found = predictions.read(path, manifest)
+        found = predictions.read_all(options.predictions_mat, manifest)
     replaced = check_outputs(options)  # before anything is printed
     truth = read_truth(options.data, manifest, found.split, options.sides)
     errors = score(found, truth, options.normaliser)

@@ -278,6 +278,32 @@ def test_index_names_the_rows(body, cli, tmp_path):
     assert parse(cli('p.mat'))['mean of 9'][:6] == ['100.0'] * 5 + ['13']
 
 
+def test_several_files_side_by_side(body, cli, tmp_path):
+    truth_xy = body[0]
+    rng = np.random.default_rng(3)
+    names = ('a.mat', 'b.mat', 'c.mat')
+    alone = {}
+    for name, title in zip(names, ('detector', 'detector', 'CPM')):
+        pred_xy = truth_xy + rng.normal(0, 9, truth_xy.shape)
+        how = '' if name == 'b.mat' else f'--of {name}'
+        own_file(tmp_path / name, pred_xy, flic_title_pd=title, found_with=how)
+        alone[name] = parse(cli(name))
+    printed = cli(*names)
+    together = parse(printed)
+    for row in ('lelb', 'wrist', 'mean of 9'):
+        of_each = [alone[name][row][:5] for name in names]
+        assert together[row][:15] == list(itertools.chain(*of_each))
+    header = together['joint']
+    assert header[::5][:3] == ['a.mat: detector @5', 'b.mat: detector @5', 'CPM @5']
+    assert 'found with --of a.mat (a.mat), --of c.mat (c.mat)\n' in printed
+
+    own_file(tmp_path / 'b.mat', truth_xy[1:], index=np.arange(1, 13))
+    with pytest.raises(InputError, match=r'b\.mat: is about other people than a\.mat'):
+        cli('a.mat', 'b.mat')
+    with pytest.raises(InputError, match=r'c\.mat: is named twice'):
+        cli('c.mat', 'a.mat', 'c.mat')
+
+
 def test_train_split(body, cli, tmp_path):
     make_arrays(tmp_path / 'arrays', body[0][:4] + 1, split='train')
     own_file(tmp_path / 'p.mat', body[0][:4] + 1, split='train')
@@ -842,7 +868,6 @@ def test_bad_input_is_one_line_and_exit_code_2(body, tmp_path, argv, reason):
         ['--predictions', 'q.mat', '--joints', 'a,b'],
         ['--predictions', 'q.mat', '--joints', 'nose,nose'],
         ['--predictions', 'q.mat', '--joints', 'nose,'],
-        ['p.mat', 'q.mat'],
         ['p.mat', '--radius', '3'],
     ],
 )

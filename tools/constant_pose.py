@@ -6,7 +6,8 @@
 The pose is the median of the training people in their box.  FLIC's is in heights of the `torsobox`
 from its centre; of other data sets, whose box is that of the labelled joints, both axes are in
 lengths of the box.  A test person gets it in their own box.  A network that finds no more than
-this has not learned to look at the picture.
+this has not learned to look at the picture.  `--out constant.npz` also writes the joints as a file
+for evaluate.py, which shows them beside those of networks.
 """
 
 import json
@@ -17,6 +18,7 @@ from jointpose import datasets
 from jointpose.datasets import arrays
 from jointpose.evaluation import detection_rates
 from jointpose.evaluation.predictions import Predictions
+from jointpose.utils import files
 from jointpose.utils.cli import Parser, run_script
 from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
@@ -61,6 +63,20 @@ def print_flic_line(data, manifest, data_set, test, found):
     print(json.dumps({'system': CONSTANT, 'updates': 0, **rates_of(predictions, truth)}))
 
 
+def write_predictions(path, manifest, data_set, test, found):
+    """Writes the joints as main.py's predictions.mat holds them, as an .npz file."""
+    output = f'{data_set.name}_{{}}_constant'
+    variables = {
+        output.format('pred'): found.transpose(2, 1, 0).astype(np.float32),
+        output.format('title'): CONSTANT,
+        'split': 'test',
+        'data_id': manifest['id'],
+        'index': test.rows,
+    }
+    with files.atomic_write(path) as partial, open(partial, 'wb') as file:
+        np.savez_compressed(file, **variables)
+
+
 def main():
     parser = Parser(description=__doc__)
     parser.add_argument(
@@ -69,16 +85,20 @@ def main():
         metavar='FOLDER',
         help='folder of data.py (default: %(default)s)',
     )
-    data = parser.parse_args().data
+    parser.add_argument('--out', metavar='FILE.npz', help='also write the joints, for evaluate.py')
+    args = parser.parse_args()
+    data = args.data
     manifest = arrays.read_manifest(data)
     data_set = datasets.of_manifest(manifest)
     train, test = (arrays.load_split(data, split, manifest) for split in arrays.SPLITS)
+    if data_set.name == 'coco':
+        raise InputError(f'{data}: holds coco, whose people have no given boxes')
     found = constant_pose(train, test, len(data_set.joints))
+    if args.out:
+        write_predictions(args.out, manifest, data_set, test, found)
     if data_set.name == 'flic':
         print_flic_line(data, manifest, data_set, test, found)
         return
-    if data_set.name == 'coco':
-        raise InputError(f'{data}: holds coco, whose people have no given boxes')
     tables = data_set.tables({CONSTANT: found}, test.joints, test.people)
     print('\n\n'.join(markdown(table.header, table.rows) for table in tables))
 

@@ -16,6 +16,7 @@ COCO: a .json of the last output, as its evaluation server takes it: people with
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -237,6 +238,37 @@ def read(path: str, manifest: dict) -> Predictions:
         check_finite(models[title], joints, f'{path}: `{key}`')
     how = read_text(variables, 'found_with', path, '')
     return Predictions(models, joints, rows, split, how)
+
+
+def read_all(paths: Sequence[str], manifest: dict) -> Predictions:
+    """Reads files about the same people: `read` of each, with the models of all side by side.
+
+    A title that several files have gets the file's name in front.
+
+    Raises:
+        InputError: as `read`, or two files are about different people, or one is named twice.
+    """
+    if len(paths) == 1:
+        return read(paths[0], manifest)
+    of_files = {}
+    n_files_with: Counter[str] = Counter()
+    for path in paths:
+        if path in of_files:
+            raise InputError(f'{path}: is named twice')
+        of_files[path] = read(path, manifest)
+        n_files_with.update(list(of_files[path].models))
+
+    first = of_files[paths[0]]
+    models = {}
+    how = []
+    for path, found in of_files.items():
+        if found.split != first.split or not np.array_equal(found.rows, first.rows):
+            raise InputError(f'{path}: is about other people than {paths[0]}')
+        for title, pred_xy in found.models.items():
+            models[title if n_files_with[title] == 1 else f'{path}: {title}'] = pred_xy
+        if found.how:
+            how.append(f'{found.how} ({path})')
+    return first._replace(models=models, how=', '.join(how))
 
 
 def _check_shape(pred, shape, name):

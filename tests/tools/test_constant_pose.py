@@ -69,8 +69,11 @@ def test_boxes_of_other_data_sets_stretch_it():
 def test_tables_of_lsp(tmp_path):
     folder = tmp_path / 'arrays'
     forked.run(['data.py', '--dataset', 'lsp', '--synthetic', 20, '--out', folder], check=True)
-    done = forked.run(['-m', 'tools.constant_pose', '--data', folder], check=True)
+    path = tmp_path / 'constant.npz'
+    done = forked.run(['-m', 'tools.constant_pose', '--data', folder, '--out', path], check=True)
     assert 'constant pose PCK@0.2' in done.stdout and '| forearm' in done.stdout
+    again = forked.run(['evaluate.py', path, '--data', folder], check=True)
+    assert again.stdout.endswith(done.stdout)  # below the number of people
 
 
 def test_its_line_is_one_of_the_comparison(arrays_folder):
