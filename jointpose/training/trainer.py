@@ -14,6 +14,7 @@ from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import short_message, tf
 from jointpose.options import options as command_line
 from jointpose.training import batches
+from jointpose.training.epoch_clock import EpochClock
 from jointpose.training.run_log import RunLog, epoch_line
 from jointpose.training.stopping import Signals, Stop
 from jointpose.utils import progress
@@ -25,7 +26,14 @@ RETRY_SECONDS = 60  # after a checkpoint could not be written
 
 def initial_state() -> dict:
     """The state of a training before its first step."""
-    return {'step': 0, 'epochs_logged': 0, 'sums': None, 'best': None, 'bad_steps': 0}
+    return {
+        'step': 0,
+        'epochs_logged': 0,
+        'sums': None,  # of the epoch's figures
+        'spent': None,  # of the epoch: EpochClock.spent
+        'best': None,
+        'bad_steps': 0,
+    }
 
 
 class Trainer:
@@ -81,7 +89,7 @@ class Trainer:
         """Alternates between the steps of an epoch and its evaluation."""
         state = self.state
         graph = self.graph
-        self.begin_epoch()
+        self.clock = EpochClock(state['spent'])
         self.session.run(*graph.start_training(state['step'], graph.total_steps))
         if state['step'] == 0:
             self.save()  # from here on, a killed run can be restored
@@ -97,12 +105,6 @@ class Trainer:
         if not self.is_saved():
             raise Stop(1)
         self.stop_if_asked()
-
-    def begin_epoch(self):
-        """Starts the epoch's clocks."""
-        self.epoch_began = time.monotonic()
-        self.cpu_began = time.process_time()
-        self.samples = 0
 
     def run_epoch(self, epoch, position):
         """Steps from `position` to the end of the epoch."""
@@ -135,7 +137,7 @@ class Trainer:
         self.check_numbers(losses, fetched)
         if fetched['finite']:
             self.meter.add(losses, fetched['outputs'], fetched['batch'])
-        self.samples += samples
+        self.clock.samples += samples
         self.state['sums'] = self.meter.state()
         return losses[self.final_output]
 
@@ -195,14 +197,13 @@ class Trainer:
 
     def finish_epoch(self, epoch):
         """Evaluates on the test people, logs the epoch, notes the best rate, saves."""
-        seconds = time.monotonic() - self.epoch_began
-        cpu_seconds = time.process_time() - self.cpu_began
+        spent = self.clock.spent()
         means = {'train': self.meter.means(), 'test': self.evaluate().means()}
         self.state['epochs_logged'] = epoch
         self.path = None
         former_best = self.state['best']
         self.note_best(means['test'][f'rate_{self.final_output}'])
-        img_per_s = self.samples / seconds
+        img_per_s = spent['samples'] / spent['seconds']
         log(epoch_line(epoch, means, img_per_s, self.seconds_left()))
         self.log.write(
             'log',
@@ -211,14 +212,14 @@ class Trainer:
                 'step': self.state['step'],
                 **means,
                 'img_per_s': round(img_per_s, 3),
-                'seconds': round(seconds, 1),
-                'cpu_seconds': round(cpu_seconds, 1),
+                'seconds': round(spent['seconds'], 1),
+                'cpu_seconds': round(spent['cpu_seconds'], 1),
             },
         )
         self.summaries.epoch(self.session, self.state['step'], means)
         self.meter = self.new_meter()
         self.state['sums'] = None
-        self.begin_epoch()
+        self.clock = EpochClock()
         if not self.save():
             self.state['best'] = former_best  # the best of those on disk
 
@@ -231,11 +232,11 @@ class Trainer:
 
     def seconds_left(self):
         """To the end of the training at this epoch's pace, evaluation included; None if unknown."""
-        if not self.samples:
+        spent = self.clock.spent()
+        if not spent['samples']:
             return None
-        spent = time.monotonic() - self.epoch_began
         steps = self.graph.total_steps - self.state['step']
-        return steps * self.options.batch_size * spent / self.samples
+        return steps * self.options.batch_size * spent['seconds'] / spent['samples']
 
     def evaluate(self):
         """A Meter of the test people, one view of each."""
@@ -272,6 +273,7 @@ class Trainer:
 
     def save(self):
         """Writes a checkpoint; returns whether that worked.  If not, it is tried again later."""
+        self.state['spent'] = self.clock.spent()
         try:
             self.path = checkpoint.save(
                 self.session, self.graph.saver, self.run, self.state, self.options.keep
