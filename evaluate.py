@@ -6,9 +6,8 @@
 
 The truth is read from the arrays of data.py (--data): pixel coordinates, not heat maps.  For LSP,
 MPII and COCO the tables of their publications are printed (jointpose/metrics/), for key points of
-one's own PCK by key point.  For FLIC, which
-the rest of this text is about, a Markdown table is printed, and `curves.png` and `curves.csv` are
-written (see --out).
+your own PCK by key point.  For FLIC a Markdown table is printed, and `curves.png` and `curves.csv`
+are written (see --out).  The rest of this text is about FLIC.
 
 The detection rate of a joint at radius r is the share of people, in %, with 100 * |p - g| /
 |normaliser| <= r, where p is the prediction and g the truth.  The normaliser is a vector of each

@@ -306,7 +306,7 @@ def add_samples(training) -> None:
         type=nonnegative_int,
         default=0,
         scope='training',
-        help='random seed; one tower on a CPU is deterministic',
+        help='random seed; on the CPU of one machine, equal seeds give equal runs',
     )
     add(
         training,
@@ -434,8 +434,8 @@ def add_machines(parser: ArgumentParser) -> None:
         parser,
         'several machines',
         'one chief, which trains and evaluates, and workers, which lend it their GPUs; '
-        'TF_CONFIG and Slurm steps set the roles, too. gRPC has no password, and listens at all '
-        'addresses of a machine: use a trusted network',
+        'TF_CONFIG and Slurm steps set the roles, too. gRPC has no password and no encryption: use '
+        'addresses in a trusted network (docs/machines.md)',
     )
     add_chief(machines)
     add(
