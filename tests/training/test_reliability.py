@@ -280,6 +280,16 @@ def test_stopped_after_a_step_and_resumed_equals_uninterrupted(whole, tmp_path, 
     assert_equal_runs(run, whole)
 
 
+def test_a_resumed_epoch_goes_on_counting_its_time(tmp_path):
+    spent = []
+    for step in (STEPS + 1, STEPS + 2):
+        assert train_toy(tmp_path / 'run', at={step: signal_self(signal.SIGTERM)}) == 143
+        found = checkpoint.find(str(tmp_path), str(tmp_path / 'run'))
+        spent.append(found.state['spent'])
+    assert [parts['samples'] for parts in spent] == [BATCH, 2 * BATCH]
+    assert 0 < spent[0]['cpu_seconds'] < spent[1]['cpu_seconds']
+
+
 @pytest.mark.long
 def test_stopped_after_every_step_equals_uninterrupted(whole, tmp_path):
     for _ in range(TOTAL - 1):
