@@ -18,7 +18,8 @@ person:
 AUC is the exact area under this rate over the radii 0..20, in % of the full area: 100 * mean(max(0,
 1 - error / 20)). `shoulder`, `elbow`, `wrist` and `hip` are the means of left and right; the last
 row is the mean over all joints. `--intervals` adds a table of bootstrap 95 % intervals, over people
-and over films (the file name without its last number).
+and over films (the file name without its last number); with several models another one, of how much
+higher the last one's rates are.  Both models have the same people in each draw.
 
 Sides.  In the arrays, left and right of people seen from behind are swapped: "left" is always the
 joint on the right of the picture.  `--sides swapped` evaluates against that, and is the default for
@@ -45,15 +46,16 @@ from jointpose.evaluation import coco_results, other_systems, predictions, rate_
 from jointpose.evaluation.detection_rates import (
     NORMALISERS,
     SIDES,
-    interval_table,
+    headline_groups,
     rate_table,
     read_truth,
     score,
     unlabelled,
 )
 from jointpose.metrics import intervals
-from jointpose.metrics.key_points import MAX_RADIUS
-from jointpose.metrics.tables import as_text
+from jointpose.metrics.interval_tables import difference_table, interval_table
+from jointpose.metrics.key_points import MAX_RADIUS, errors_in_units
+from jointpose.metrics.tables import as_text, kind_groups
 from jointpose.utils import outputs
 from jointpose.utils.cli import Parser, run_script
 from jointpose.utils.counts import counted_people
@@ -64,11 +66,11 @@ RATE_OPTIONS = (  # for data sets with rate curves only
     'out',
     'normaliser',
     'sides',
-    'intervals',
     'predictions',
     'joints',
     'key',
 )
+INTERVAL_RADII = (10, 20)  # of FLIC
 
 
 def parse_options():
@@ -106,8 +108,8 @@ def parse_options():
     parser.add_argument(
         '--intervals',
         action='store_true',
-        help='also print 95 %% intervals of the rates at radius 10 and 20: '
-        'bootstrap over people, and over films',
+        help='also print 95 %% intervals of the rates, and of the differences between models: '
+        'bootstrap over people, for FLIC also over films',
     )
     add_third_party(parser)
     options = parser.parse_args()
@@ -169,9 +171,19 @@ def evaluate_people(options, manifest, data_set):
     """Prints the tables of joints of annotated people: PCK, PCKh, PCP."""
     found = predictions.read_all(options.predictions_mat, manifest)
     split = load_split(options.data, found.split, manifest)
-    tables = data_set.tables(found.models, split.joints[found.rows], split.people[found.rows])
+    people = split.people[found.rows]
+    truth_xy = split.joints[found.rows]
+    tables = data_set.tables(found.models, truth_xy, people)
     print(f'{found.split} split, {data_set.counted(len(found.rows))}\n')
     print_tables(tables)
+    if options.intervals:
+        errors = {}
+        for model, pred_xy in found.models.items():
+            errors[model] = errors_in_units(pred_xy, truth_xy, people['visible'], people['unit'])
+        radii = [data_set.hit_radius]
+        print(f'\n{data_set.rate_name.partition("@")[0]} with intervals:')
+        print_intervals(errors, radii, kind_groups(data_set), {'over people': None})
+        print(about_intervals(data_set.counted(len(found.rows))))
 
 
 def evaluate_pictures(options, manifest, data_set):
@@ -179,6 +191,8 @@ def evaluate_pictures(options, manifest, data_set):
     path, *others = options.predictions_mat
     if others:
         raise InputError(f'{others[0]}: of {data_set.name}, one file at a time is evaluated')
+    if options.intervals:
+        raise InputError(f'--intervals is for rates of joints, and {data_set.name} has none')
     pictures = load_array(options.data, 'pictures', 'test', manifest)
     split = load_split(options.data, 'test', manifest)
     results = coco_results.read(path, pictures, len(data_set.joints))
@@ -210,7 +224,10 @@ def evaluate_rates(options, manifest):
         f'radii 0..{MAX_RADIUS}, %'
     )
     if options.intervals:
-        print_intervals(errors, found.joints, truth.films[found.rows])
+        films = truth.films[found.rows]
+        clusters = {'over people': None, 'over films': films}
+        print_intervals(errors, INTERVAL_RADII, headline_groups(found.joints), clusters)
+        print(about_intervals(f'{counted_people(len(films))} and over {len(set(films))} films'))
     print_remarks(found, errors)
     if is_third_party:
         print_sides(options, manifest, found)
@@ -242,14 +259,18 @@ def check_outputs(options):
     return max(replaced)
 
 
-def print_intervals(errors, joints, films):
-    """Prints the table of confidence intervals, and what they are."""
-    n_people = len(films)
-    print(f'\n{interval_table(errors, joints, films)}\n')
-    print(
-        f'{intervals.LEVEL} % intervals: bootstrap over {counted_people(n_people)} and over '
-        f'{len(set(films))} films, {intervals.DRAWS} draws each; they do not include the '
-        'variation between training seeds'
+def print_intervals(errors, radii, groups, clusters):
+    """Prints the rates with intervals and, of several models, the differences at the first radius."""
+    print(f'\n{interval_table(errors, radii, groups, clusters)}\n')
+    if len(errors) > 1:
+        print(f'{difference_table(errors, radii[0], groups, clusters)}\n')
+
+
+def about_intervals(drawn: str) -> str:
+    """What the intervals are, over so many people or films."""
+    return (
+        f'{intervals.LEVEL} % intervals: bootstrap over {drawn}, {intervals.DRAWS} draws each; '
+        'they do not include the variation between training seeds'
     )
 
 

@@ -638,7 +638,8 @@ def test_refuses_bad_mat(body, cli, tmp_path, kind):
 
 def interval_rows(printed):
     """{(joint, model): [cells]} of the table that --intervals adds."""
-    lines = printed[printed.index('over people') :].splitlines()[2:]
+    table = printed[printed.index('over people') :].partition('\n\n')[0]
+    lines = table.splitlines()[2:]
     rows = [
         [cell.strip() for cell in line.strip('|').split('|')] for line in lines if line[:1] == '|'
     ]
@@ -673,6 +674,8 @@ def test_intervals_beside_the_rates(tmp_path, cli):
             '100.0 to 100.0',
         ]
     assert 'over 20 people and over 4 films' in printed
+    wrist = '| wrist     | joint model - part detector | -50.0 | -70.0 to -30.0 | -100.0 to +0.0 |'
+    assert wrist in printed
 
 
 def test_intervals_of_some_people_of_one_film(tmp_path, cli):

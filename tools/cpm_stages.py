@@ -22,7 +22,7 @@ from jointpose.checkpoints import checkpoint_variables
 from jointpose.datasets import arrays, lsp
 from jointpose.evaluation import predictions
 from jointpose.inference import pose_estimator
-from jointpose.metrics.key_points import pck
+from jointpose.metrics.key_points import errors_in_units, pck
 from jointpose.nn.tf1 import tf
 from jointpose.systems import cpm
 from jointpose.training import batches
@@ -79,13 +79,9 @@ def stage_costs(k: int) -> np.ndarray:
 
 def errors_of_stages(found: predictions.Predictions, split: arrays.Split) -> np.ndarray:
     """Distances from the truth in units of the person: [stages, n, k], NaN where unlabelled."""
-    truth_xy = split.joints[found.rows]
-    unit = split.people['unit'][found.rows]
-    errors = []
-    for pred_xy in found.models.values():
-        distance = np.linalg.norm(pred_xy - truth_xy, axis=-1)
-        errors.append(np.where(split.people['visible'][found.rows] > 0, distance, np.nan))
-    return np.stack(errors) / unit[:, None]
+    people = split.people[found.rows]
+    truth = split.joints[found.rows], people['visible'], people['unit']
+    return np.stack([errors_in_units(pred_xy, *truth) for pred_xy in found.models.values()])
 
 
 def rates_of_stages(found: predictions.Predictions, split: arrays.Split) -> list[np.ndarray]:

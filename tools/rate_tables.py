@@ -18,6 +18,7 @@ from jointpose.datasets import flic
 from jointpose.datasets.arrays import read_manifest
 from jointpose.evaluation import detection_rates, predictions
 from jointpose.metrics import intervals
+from jointpose.metrics.interval_tables import interval_text
 from jointpose.metrics.key_points import detection_rate
 from jointpose.utils import files
 from jointpose.utils.cli import Parser, run_script
@@ -191,7 +192,7 @@ def interval_cells(errors: np.ndarray, clusters) -> list[str]:
         clusters: the film of each person, if films are resampled; None: people are resampled.
     """
     pairs = intervals.rate_intervals(errors, RADIUS, column_groups(), clusters)
-    return [detection_rates.interval_text(pair) for pair in pairs]
+    return [interval_text(pair) for pair in pairs]
 
 
 def interval_table(errors: dict[Row, np.ndarray], films) -> str:

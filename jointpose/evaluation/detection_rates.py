@@ -11,7 +11,6 @@ import numpy as np
 from jointpose.datasets import flic, flic_plus
 from jointpose.datasets.arrays import file_name, load_array
 from jointpose.evaluation.predictions import Predictions
-from jointpose.metrics import intervals
 from jointpose.metrics.key_points import area_under_curve, detection_rate, normalised_errors
 from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
@@ -26,7 +25,6 @@ KINDS = {
 NORMALISERS = ('lhip-rsho', 'lsho-rhip', 'torsobox')
 SIDES = ('swapped', 'annotated')
 TABLE_RADII = (5, 10, 15, 20)
-INTERVAL_RADII = (10, 20)
 
 Errors = dict[str, np.ndarray]  # {model: errors [n, k] of normalised_errors}
 
@@ -134,36 +132,3 @@ def rate_table(errors: Errors, joints, normaliser: str, sides: str) -> str:
         cells = [f'{value:.1f}' for value in values[:, group].mean(axis=1)]
         rows.append([label, *cells, *recipe])
     return markdown([*header, 'people', 'normaliser', 'sides'], rows)
-
-
-def interval_table(errors: Errors, joints, films) -> str:
-    """Returns a Markdown table of rates at INTERVAL_RADII with 95 % intervals over people and over films.
-
-    films: [n].
-    """
-    header = ['joint', 'model']
-    for radius in INTERVAL_RADII:
-        header += [f'@{radius}', 'over people', 'over films']
-    rows = []
-    for model, error in errors.items():
-        rows += _interval_rows(model, error, headline_groups(joints), films)
-    return markdown(header, rows, left=2)
-
-
-def _interval_rows(model, error, labelled_groups, films):
-    """The rows of one model of `interval_table`."""
-    labels, groups = zip(*labelled_groups)
-    rows = [[label, model] for label in labels]
-    for radius in INTERVAL_RADII:
-        rates = detection_rate(error, radius)
-        over_people = intervals.rate_intervals(error, radius, groups)
-        over_films = intervals.rate_intervals(error, radius, groups, films)
-        for row, group, of_people, of_films in zip(rows, groups, over_people, over_films):
-            row += [f'{rates[group].mean():.1f}', interval_text(of_people), interval_text(of_films)]
-    return rows
-
-
-def interval_text(interval) -> str:
-    """Returns (77.61, 83.98) as '77.6 to 84.0'; '-' where there is no interval."""
-    low, high = interval
-    return '-' if np.isnan(low) else f'{low:.1f} to {high:.1f}'

@@ -25,12 +25,30 @@ def rate_intervals(errors, radius, groups, clusters=None, draws=DRAWS, seed=SEED
     Returns:
         float64 [g, 2]: lower and upper end; not a number if there are fewer than two clusters.
     """
+    return _interval(_drawn_rates(errors, radius, groups, clusters, draws, seed))
+
+
+def difference_intervals(
+    errors, others, radius, groups, clusters=None, draws=DRAWS, seed=SEED
+) -> np.ndarray:
+    """Intervals of how much higher the rates of `errors` are than those of `others`, in points.
+
+    errors, others: [n, k], of two models on the same people: each draw has the same people for
+    both, so that what makes a person hard for both cancels out.  Otherwise as `rate_intervals`.
+    """
+    first = _drawn_rates(errors, radius, groups, clusters, draws, seed)
+    second = _drawn_rates(others, radius, groups, clusters, draws, seed)
+    return _interval(first - second)
+
+
+def _drawn_rates(errors, radius, groups, clusters, draws, seed):
+    """The rates of the groups in each draw: [g, draws]; not a number with fewer than two clusters."""
     errors = np.asarray(errors, np.float64)
     names = np.arange(len(errors)) if clusters is None else clusters
     _, cluster = np.unique(names, return_inverse=True)  # [n], from 0
     n_clusters = int(cluster.max()) + 1
     if n_clusters < 2:
-        return np.full((len(groups), 2), np.nan)
+        return np.full((len(groups), draws), np.nan)
 
     hits = _sums(errors <= radius, cluster, n_clusters)  # [c, k]
     labelled = _sums(~np.isnan(errors), cluster, n_clusters)
@@ -39,10 +57,15 @@ def rate_intervals(errors, radius, groups, clusters=None, draws=DRAWS, seed=SEED
     )
     with np.errstate(invalid='ignore'):  # of a draw in which nobody has the joint's label
         rates = 100 * (times @ hits) / (times @ labelled)  # [draws, k]
+    return np.stack([rates[:, list(group)].mean(axis=1) for group in groups])
 
+
+def _interval(of_draws):
+    """The middle LEVEL % of [g, draws]: float64 [g, 2]."""
+    if np.isnan(of_draws).all():
+        return np.full((len(of_draws), 2), np.nan)
     outside = (100 - LEVEL) / 2
-    of_groups = np.stack([rates[:, list(group)].mean(axis=1) for group in groups])  # [g, draws]
-    return np.nanpercentile(of_groups, (outside, 100 - outside), axis=1).T
+    return np.nanpercentile(of_draws, (outside, 100 - outside), axis=1).T
 
 
 def _sums(values, cluster, n_clusters):

@@ -83,6 +83,19 @@ def within_radius(pred_xy, truth_xy, visible, unit, radius: float):
     return hits, counted
 
 
+def errors_in_units(pred_xy, truth_xy, visible, unit) -> np.ndarray:
+    """Returns each joint's distance from the truth in units of the person: float64 [n, k].
+
+    It is NaN where `pck`, which has the same arguments, counts nothing.
+    """
+    unit = np.asarray(unit, np.float64)
+    counted = (np.asarray(visible) > 0) & (unit > 0)[:, None]
+    with np.errstate(over='ignore', divide='ignore', invalid='ignore'):
+        squared = np.square(np.asarray(pred_xy, np.float64) - truth_xy).sum(axis=-1)
+        errors = np.sqrt(squared / np.square(unit)[:, None])
+    return np.where(counted, errors, np.nan)
+
+
 def match_people(pred_xy, truth_xy, visible, unit, radius: float) -> np.ndarray:
     """Assigns detected people of one picture to annotated people: [m, k, 2] -> [p, k, 2].
 

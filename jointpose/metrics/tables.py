@@ -78,6 +78,22 @@ def pck_table(skeleton: Skeleton, name: str, unit, found, joints_xy, visible) ->
     return Table(name, header, table_rows([*KINDS, 'symmetric mean', 'mean'], columns))
 
 
+def kind_groups(skeleton: Skeleton) -> list[tuple[str, list[int]]]:
+    """Returns the rows of a table and the joints that each averages: kinds, other joints, the mean.
+
+    Joints that the skeleton does not count are in none.
+    """
+    remaining = [joint for joint in skeleton.joints if joint not in skeleton.uncounted_joints]
+    counted = list(map(skeleton.joints.index, remaining))
+    groups = []
+    for kind, sides in KINDS.items():
+        if set(sides) <= set(remaining):
+            groups.append((kind, [skeleton.joints.index(side) for side in sides]))
+            remaining = [joint for joint in remaining if joint not in sides]
+    groups += [(joint, [skeleton.joints.index(joint)]) for joint in remaining]
+    return [*groups, (f'mean of {len(counted)}', counted)]
+
+
 def _pck_column(skeleton, rates, counts):
     """A column of `pck_table` of rates [k] of counts [k] people: one value a kind, then both means."""
     of_kinds = []

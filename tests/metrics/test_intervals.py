@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jointpose.metrics import intervals
-from jointpose.metrics.intervals import rate_intervals
+from jointpose.metrics.intervals import difference_intervals, rate_intervals
 
 BOTH = [[0], [1], [0, 1]]
 
@@ -56,6 +56,31 @@ def test_unlabelled_people_are_not_counted():
     one, other = rate_intervals(errors, 10, [[0], [1]])
     assert one.tolist() == [100, 100]
     assert other.tolist() == rate_intervals(errors[:, 1:], 10, [[0]])[0].tolist() == [0, 100]
+
+
+def test_a_difference_is_paired():
+    """Of 100 people one model finds 60, the other these and ten more: binomial(100, 1/10) more."""
+    first = np.repeat([5.0, 15.0, 15.0], [60, 10, 30])[:, None]
+    second = np.repeat([5.0, 5.0, 15.0], [60, 10, 30])[:, None]
+    ((low, high),) = difference_intervals(second, first, 10, [[0]])
+    assert low == pytest.approx(5, abs=1) and high == pytest.approx(16, abs=1)
+    ((minus_high, minus_low),) = difference_intervals(first, second, 10, [[0]])
+    assert (-minus_low, -minus_high) == (low, high)
+    assert difference_intervals(first, first, 10, [[0]]).tolist() == [[0, 0]]
+    assert np.isnan(difference_intervals(first, second, 10, [[0]], ['film'] * 100)).all()
+
+
+def test_a_difference_over_every_draw_there_is():
+    errors = np.array([[3, 12], [10, 30], [25, 10.5], [9, 1], [11, 4]])
+    others = np.array([[30, 12], [1, 3], [2, 14], [90, 1], [1, 4]])
+    people = range(5)
+    draws = all_draws(errors.tolist(), 10, BOTH, people) - all_draws(
+        others.tolist(), 10, BOTH, people
+    )
+    found = difference_intervals(errors, others, 10, BOTH, draws=200_000)
+    for (low, high), differences in zip(found, draws):
+        assert np.mean(differences < low) <= 0.025 + 0.002 <= np.mean(differences <= low) + 0.004
+        assert np.mean(differences > high) <= 0.025 + 0.002 <= np.mean(differences >= high) + 0.004
 
 
 def test_equal_seeds_equal_intervals_and_another_seed_another():

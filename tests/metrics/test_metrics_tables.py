@@ -52,6 +52,34 @@ def cells(rows):
     return {row[0]: [float(cell.replace('-', 'nan')) for cell in row[1:]] for row in rows}
 
 
+def test_groups_of_a_table():
+    body = mpii.Mpii()
+    groups = dict(tables.kind_groups(body))
+    assert groups['wrist'] == [body.joints.index('lwri'), body.joints.index('rwri')]
+    assert 'pelvis' not in groups and len(groups['mean of 14']) == 14
+    beast = types.SimpleNamespace(
+        joints=('nose', 'head', 'lwri', 'tail'), uncounted_joints=('nose',)
+    )
+    assert tables.kind_groups(beast) == [
+        ('head', [1]),
+        ('lwri', [2]),
+        ('tail', [3]),
+        ('mean of 3', [1, 2, 3]),
+    ]
+
+
+def test_errors_in_units():
+    truth = np.zeros((3, 2, 2))
+    pred = truth + [3, 4]
+    visible = np.array([[2, 0], [1, 1], [2, 2]])
+    errors = key_points.errors_in_units(pred, truth, visible, [10, 0, 2.5])
+    np.testing.assert_array_equal(errors, [[0.5, np.nan], [np.nan, np.nan], [2, 2]])
+    rates, counts = key_points.pck(pred, truth, visible, [10, 0, 2.5], 0.5)
+    labelled = ~np.isnan(errors)
+    assert counts.tolist() == labelled.sum(axis=0).tolist()
+    assert rates.tolist() == [50, 0]
+
+
 def test_head_normalised_table():
     """Left wrists are 4.9 heads' tenths off, right ones 5.1; pelvis and thorax are wrong and not counted."""
     truth = np.random.default_rng(0).uniform(0, 90, (6, 16, 2))

@@ -74,6 +74,9 @@ def test_tables_of_lsp(tmp_path):
     assert 'constant pose PCK@0.2' in done.stdout and '| forearm' in done.stdout
     again = forked.run(['evaluate.py', path, '--data', folder], check=True)
     assert again.stdout.endswith(done.stdout)  # below the number of people
+    more = forked.run(['evaluate.py', path, '--data', folder, '--intervals'], check=True).stdout
+    assert more.startswith(again.stdout) and 'PCK with intervals' in more
+    assert '| mean of 14 | constant pose |' in more
 
 
 def test_its_line_is_one_of_the_comparison(arrays_folder):
