@@ -51,7 +51,7 @@ def scene(index: int, person: int) -> Scene:
 
 def run(weights: str, drawn: Scene) -> Maps:
     """Runs a checkpoint of `tompson` on a scene, at one scale."""
-    values = _load_weights(weights)
+    values = load_weights(weights)
     torso_xy = drawn.joints_xy[None, flic.N_JOINTS :]
     torso_map = heatmaps.render_targets(torso_xy, (flic.MAP_HEIGHT, flic.MAP_WIDTH))
     detector, normalised, logits = _run_graph(values, drawn.image[None], torso_map)
@@ -64,7 +64,7 @@ def run(weights: str, drawn: Scene) -> Maps:
     return Maps(detector[0], _softmax(logits[0]), unary, priors, terms)
 
 
-def _load_weights(weights):
+def load_weights(weights):
     """{name of a variable: its value}; averages of the weights take the place of the weights."""
     from jointpose.checkpoints import checkpoint, checkpoint_variables
     from jointpose.nn.layers import AVERAGE_SUFFIX

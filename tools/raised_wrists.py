@@ -1,10 +1,9 @@
-"""Measures why the joint model loses raised wrists, for report/raised_wrists.md: its tables and its picture.
+"""Measures why the joint model loses raised wrists, for report/raised_wrists.md.
 
-    python -m tools.raised_wrists                 writes report/raised_wrists.jsonl and .png, prints the tables
-    python -m tools.raised_wrists --table         prints the tables of report/raised_wrists.jsonl
+    python -m tools.raised_wrists > report/raised_wrists.jsonl
 
-The inputs are what raised_wrists_runs.py makes: the part detector's maps of held-out training people,
-and spatial models.  From these the joint model is computed here in NumPy, so that its terms can be
+The inputs are what raised_wrists_runs.py makes: the part detector's maps of training people, and
+spatial models.  From these the joint model is computed here in NumPy, so that its terms can be
 changed one at a time.
 """
 
@@ -15,24 +14,20 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
-from matplotlib.figure import Figure
 
 from jointpose import spatial_model
-from jointpose.checkpoints import checkpoint, checkpoint_variables
 from jointpose.datasets import flic
 from jointpose.datasets.flic_plus import film_and_frame
 from jointpose.datasets.person_frames import PersonFrame
 from jointpose.metrics.key_points import normalised_errors
-from jointpose.nn import test_time_augmentation
-from jointpose.nn.layers import AVERAGE_SUFFIX, EPSILON
+from jointpose.nn.layers import EPSILON
+from jointpose.nn.test_time_augmentation import resampling_matrix, scaled_points
 from jointpose.systems.tompson import torso_inference
-from jointpose.utils import cli, files
-from jointpose.utils.tables import markdown
+from jointpose.utils import cli
 from jointpose.vision import heatmaps
-from jointpose.vision.palette import MODEL_COLOURS
-from tools import figures
-from tools.analysis import ELBOWS, SHOULDERS, WRISTS
-from tools.raised_wrists_runs import PRIORS
+from tools import drawn_people
+from tools.analysis import ELBOWS, WRISTS
+from tools.raised_wrists_runs import EPOCHS, FOLDER, RUN, raised
 
 RADIUS = 10  # % of the normaliser
 K = flic.N_JOINTS
@@ -40,38 +35,9 @@ KINDS = {'sho': 'shoulder', 'elb': 'elbow', 'wri': 'wrist', 'hip': 'hip'}
 SHOT = 100  # frames of a film less apart than this are of one shot
 DRAWS = 2000  # of the bootstrap
 TINY = 1e-30
-GROUPS = ('raised', 'between', 'wrist', 'mean of 9')
 
 
-# --- the spatial model ----------------------------------------------------------------------------
-
-
-class Weights(NamedTuple):
-    """A trained spatial model."""
-
-    priors: np.ndarray  # [81, 120, 180]: softplus of the energies
-    biases: np.ndarray  # [81, 60, 90]: softplus of the biases, and DELTA
-    factor: np.ndarray  # [10], of the batch norm before it
-    constant: np.ndarray  # [10], of the batch norm
-
-
-def read_weights(path: str) -> Weights:
-    """The spatial model of an .npz of raised_wrists_runs.py, or of a run's newest checkpoint."""
-    if path.endswith('.npz'):
-        values = dict(np.load(path))
-    else:
-        found = checkpoint.find('', path, '--restore')
-        values = {}
-        for name, value in checkpoint_variables.read_weights(found.path).items():
-            name = name.removesuffix(AVERAGE_SUFFIX)
-            values[name.removeprefix('spatial_model/')] = value
-    factor = values['scale'] / np.sqrt(values['moving_variance'] + EPSILON)
-    return Weights(
-        spatial_model.numpy_softplus(values['energies']),
-        spatial_model.numpy_softplus(values['biases']) + spatial_model.DELTA,
-        factor,
-        values['offset'] - values['moving_mean'] * factor,
-    )
+# --- the joint model and its changes --------------------------------------------------------------
 
 
 class Terms(NamedTuple):
@@ -83,25 +49,30 @@ class Terms(NamedTuple):
     biases: np.ndarray  # [9, 9, 60, 90]
 
 
-def terms_of(weights: Weights, spectra, detector: np.ndarray, torso: np.ndarray) -> Terms:
-    """The Terms of one frame.
+class SpatialModel:
+    """That of an .npz of raised_wrists_runs.py, or of a run's newest checkpoint."""
 
-    spectra: rfft2 of the priors; detector: maps [60, 90, 9]; torso: its map [60, 90, 1].
-    """
-    maps = np.concatenate([detector, torso], axis=-1) * weights.factor + weights.constant
-    maps = spatial_model.numpy_softplus(maps.transpose(2, 0, 1).astype(np.float32))
-    height, width = maps.shape[1:]
-    size = (2 * height, 2 * width)
-    senders = [v for _, v in spatial_model.PAIRS_TO_JOINTS]
-    products = spectra * scipy.fft.rfft2(maps, size)[senders]
-    messages = scipy.fft.irfft2(products, size)[:, height:, width:]
-    shape = (K, -1, height, width)
-    return Terms(
-        detector.transpose(2, 0, 1),
-        maps[:K] + spatial_model.DELTA,
-        messages.reshape(shape),
-        weights.biases.reshape(shape),
-    )
+    def __init__(self, path: str):
+        values = np.load(path) if path.endswith('.npz') else drawn_people.load_weights(path)
+        values = {name.removeprefix('spatial_model/'): value for name, value in values.items()}
+        self.spectra = scipy.fft.rfft2(spatial_model.numpy_softplus(values['energies']))
+        self.biases = spatial_model.numpy_softplus(values['biases']) + spatial_model.DELTA
+        self.factor = values['scale'] / np.sqrt(values['moving_variance'] + EPSILON)
+        self.constant = values['offset'] - values['moving_mean'] * self.factor
+
+    def terms(self, detector: np.ndarray, torso: np.ndarray) -> Terms:
+        """The Terms of one frame, from its detector's maps [60, 90, 9] and its torso's [60, 90, 1]."""
+        maps = np.concatenate([detector, torso], axis=-1) * self.factor + self.constant
+        maps = spatial_model.numpy_softplus(maps.transpose(2, 0, 1).astype(np.float32))
+        height, width = maps.shape[1:]
+        size = (2 * height, 2 * width)
+        senders = [v for _, v in spatial_model.PAIRS_TO_JOINTS]
+        messages = scipy.fft.irfft2(self.spectra * scipy.fft.rfft2(maps, size)[senders], size)
+        messages = messages[:, height:, width:].reshape(K, -1, height, width)
+        own = maps[:K] + spatial_model.DELTA
+        return Terms(
+            detector.transpose(2, 0, 1), own, messages, self.biases.reshape(messages.shape)
+        )
 
 
 def senders_to(joint: int) -> list[str]:
@@ -111,9 +82,6 @@ def senders_to(joint: int) -> list[str]:
         side = 'own' if name[0] == flic.JOINTS[joint][0] else 'other'
         kinds.append(f'{side} {KINDS[name[1:]]}' if name[1:] in KINDS else name)
     return kinds
-
-
-# --- changes --------------------------------------------------------------------------------------
 
 
 class Change(NamedTuple):
@@ -129,20 +97,12 @@ class Change(NamedTuple):
     mixed: float = 0  # share of the detector's map in the mean with the joint model's
 
 
-def log_factors(change: Change, terms: Terms) -> np.ndarray:
-    """Logarithms of the messages with their biases, [9, 9, 60, 90]."""
-    factors = terms.messages + change.bias * terms.biases
-    if change.floor:
-        factors += change.floor * terms.messages.max(axis=(2, 3), keepdims=True)
-    return np.log(factors)
-
-
-def joint_maps(change: Change, terms: Terms, logs: np.ndarray | None = None) -> np.ndarray:
-    """Distributions over the cells, [9, 60, 90]; logs: of `log_factors`, if they are known."""
+def joint_maps(change: Change, terms: Terms) -> np.ndarray:
+    """Distributions over the cells, [9, 60, 90]."""
     if change.mixed == 1:
         return terms.detector
-    if logs is None:
-        logs = log_factors(change, terms)
+    largest = terms.messages.max(axis=(2, 3), keepdims=True)
+    logs = np.log(terms.messages + change.bias * terms.biases + change.floor * largest)
     total = logs.sum(axis=1)
     for joint in WRISTS if change.without else ():
         weakened = senders_to(joint).index(change.without)
@@ -155,7 +115,6 @@ def joint_maps(change: Change, terms: Terms, logs: np.ndarray | None = None) -> 
     return (1 - change.mixed) * marginals + change.mixed * terms.detector
 
 
-SENDERS = senders_to(WRISTS[0])
 DETECTOR, MODEL = 'part detector', 'joint model'
 CHANGES = {
     DETECTOR: Change(mixed=1),
@@ -175,8 +134,7 @@ CHANGES = {
     "mean with the detector's map, 25 %": Change(mixed=0.25),
     "mean with the detector's map, 50 %": Change(mixed=0.5),
 }
-BASELINE = 'exact'  # of PRIORS
-LONGER = 'longer'  # the same, trained for longer
+TERMS = ('own map', *senders_to(WRISTS[0]))  # of a wrist
 
 
 # --- people ---------------------------------------------------------------------------------------
@@ -185,32 +143,26 @@ LONGER = 'longer'  # the same, trained for longer
 class People(NamedTuple):
     """The people measured, and the detector's maps of them."""
 
-    detector: np.ndarray  # [n, S, 60, 90, 9]
-    torso: np.ndarray  # [n, S, 60, 90, 1]
-    scales: np.ndarray  # [S]
-    joints_xy: np.ndarray  # [n, 9, 2] pixels
+    detector: np.ndarray  # [n, 60, 90, 9]
+    torso: np.ndarray  # [n, 60, 90, 1]
+    scale: float  # of the maps' frame
+    joints_xy: np.ndarray  # [n, 9, 2] pixels of the frame at scale 1
     shots: np.ndarray  # int [n]
     weights: np.ndarray  # [n]: how many people each stands for
 
 
-def read_people(path: str) -> People:
-    """A file of maps of raised_wrists_runs.py."""
-    stored = np.load(path)
+def read_people(folder: str, part: str) -> People:
+    """A file of maps of raised_wrists_runs.py; of people trained on, those with a raised wrist."""
+    stored = dict(np.load(os.path.join(folder, f'{part}.npz')))
+    scale = float(stored.pop('scale'))
+    if part == 'trained':
+        rows = raised(stored['joints_xy']).any(axis=1)
+        stored = {name: values[rows] for name, values in stored.items()}
     joints_xy = stored['joints_xy']
-    return People(
-        stored['detector'],
-        torso_maps(joints_xy[:, K], stored['scales']),
-        stored['scales'],
-        joints_xy[:, :K],
-        shots_of(stored['names']),
-        stored['weights'],
-    )
-
-
-def torso_maps(torso_xy: np.ndarray, scales) -> np.ndarray:
-    """The torsos' maps at each scale: [n, 2] pixels -> [n, S, 60, 90, 1]."""
-    maps = torso_inference.torso_maps(torso_xy, scales, PersonFrame(flic.Flic()))
-    return maps.reshape(len(torso_xy), len(scales), *maps.shape[1:])
+    frame = PersonFrame(flic.Flic())
+    torso = torso_inference.torso_maps(joints_xy[:, K], [scale], frame)
+    shots = shots_of(stored['names'])
+    return People(stored['detector'], torso, scale, joints_xy[:, :K], shots, stored['weights'])
 
 
 def shots_of(names) -> np.ndarray:
@@ -226,82 +178,32 @@ def shots_of(names) -> np.ndarray:
 
 def groups_of(joints_xy: np.ndarray) -> dict[str, np.ndarray]:
     """{group: bool [n, 9]}: which joints are counted; joints_xy: [n, 9, 2]."""
-    shoulder, elbow, wrist = (joints_xy[:, rows, 1] for rows in (SHOULDERS, ELBOWS, WRISTS))
-    is_raised = wrist < shoulder
-    columns = {
-        'raised': is_raised,
-        'between': ~is_raised & (wrist < elbow),
-        'wrist': np.full_like(is_raised, True),
-    }
-    groups = {}
-    for name, chosen in columns.items():
-        groups[name] = np.zeros(joints_xy.shape[:2], bool)
-        groups[name][:, WRISTS] = chosen
-    return {**groups, 'mean of 9': np.full(joints_xy.shape[:2], True)}
-
-
-Errors = dict[str, np.ndarray]  # {change: [n, 9] in % of the normaliser}
+    is_raised = raised(joints_xy)
+    is_between = ~is_raised & (joints_xy[:, WRISTS, 1] < joints_xy[:, ELBOWS, 1])
+    groups = {'mean of 9': np.full(joints_xy.shape[:2], True)}
+    for name, wrists in (('raised', is_raised), ('between', is_between), ('wrist', True)):
+        groups[name] = np.zeros_like(groups['mean of 9'])
+        groups[name][:, WRISTS] = wrists
+    return groups
 
 
 # --- rates ----------------------------------------------------------------------------------------
 
 
-def located(people: People, weights: Weights, changes: dict[str, Change]) -> Errors:
-    """{change: errors [n, 9] in % of the normaliser}; maps are averaged over the people's scales."""
-    spectra = scipy.fft.rfft2(weights.priors)
+def located(people: People, model: SpatialModel, changes) -> dict[str, np.ndarray]:
+    """{change: errors [n, 9] in % of the normaliser}."""
+    down, right = (resampling_matrix(people.scale, n) for n in flic.MAP_SIZE)
     found = {name: [] for name in changes}
-    for views in zip(people.detector, people.torso):
-        for name, maps in merged(people.scales, weights, spectra, changes, views).items():
-            found[name].append(heatmaps.decode(maps.transpose(1, 2, 0)[None])[0])
+    for detector, torso in zip(people.detector, people.torso):
+        terms = model.terms(detector, torso)
+        for name, points_xy in found.items():
+            maps = down @ joint_maps(CHANGES[name], terms) @ right.T
+            points_xy.append(heatmaps.decode(maps.transpose(1, 2, 0)[None])[0])
     normaliser = flic.normaliser(people.joints_xy.astype(np.float64))
     return {
-        name: normalised_errors(np.stack(xy), people.joints_xy, normaliser)
-        for name, xy in found.items()
+        name: normalised_errors(np.stack(points_xy), people.joints_xy, normaliser)
+        for name, points_xy in found.items()
     }
-
-
-def merged(scales, weights: Weights, spectra, changes, views) -> dict[str, np.ndarray]:
-    """{change: maps [9, 60, 90]} of one person: the sum over all scales, brought back.
-
-    views: the person's detector [S, 60, 90, 9] and torso [S, 60, 90, 1].
-    """
-    sums = dict.fromkeys(changes, 0)
-    for scale, *view in zip(scales, *views):
-        terms = terms_of(weights, spectra, *view)
-        height, width = terms.own.shape[1:]
-        down = test_time_augmentation.resampling_matrix(scale, height)
-        right = test_time_augmentation.resampling_matrix(scale, width)
-        logs = {}
-        for name, change in changes.items():
-            key = (change.bias, change.floor)
-            if key not in logs:
-                logs[key] = log_factors(change, terms)
-            maps = down @ joint_maps(change, terms, logs[key]) @ right.T
-            sums[name] = sums[name] + maps / np.maximum(maps.sum(axis=(1, 2), keepdims=True), TINY)
-    return sums
-
-
-def votes(people: People, weights: Weights) -> np.ndarray:
-    """How much each term prefers the true cell of a wrist to the joint model's peak, [n, 2, 10].
-
-    Natural logarithms at the people's first scale: the own map, then the SENDERS.
-    """
-    spectra = scipy.fft.rfft2(weights.priors)
-    size = (flic.WIDTH, flic.HEIGHT)
-    true_xy = test_time_augmentation.scaled_points(people.joints_xy, size, people.scales[:1])[0]
-    cells = heatmaps.cell_index(true_xy).clip(0, np.array(flic.MAP_SIZE) - 1)  # [n, 9, 2]
-    result = np.zeros((len(cells), 2, 1 + len(SENDERS)))
-    for row, (detector, torso) in enumerate(zip(people.detector, people.torso)):
-        terms = terms_of(weights, spectra, detector[0], torso[0])
-        maps = joint_maps(Change(), terms)
-        for side, joint in enumerate(WRISTS):
-            factors = np.stack([terms.own[joint], *(terms.messages + terms.biases)[joint]])
-            logs = np.log(factors)
-            peak = np.unravel_index(maps[joint].argmax(), maps[joint].shape)
-            order = [0, *(1 + senders_to(joint).index(sender) for sender in SENDERS)]
-            r, c = cells[row, joint]
-            result[row, side] = (logs[:, r, c] - logs[:, peak[0], peak[1]])[order]
-    return result
 
 
 def rates(errors: np.ndarray, baseline: np.ndarray, people: People) -> dict[str, dict]:
@@ -312,207 +214,71 @@ def rates(errors: np.ndarray, baseline: np.ndarray, people: People) -> dict[str,
     hits = (errors <= RADIUS).astype(float)
     gains = hits - (baseline <= RADIUS)
     n_shots = people.shots.max() + 1
-    probabilities = np.full(n_shots, 1 / n_shots)
-    times = np.random.default_rng(0).multinomial(n_shots, probabilities, DRAWS)
+    in_shot = people.shots[:, None] == np.arange(n_shots)  # [n, shots]
+    times = np.random.default_rng(0).multinomial(n_shots, np.full(n_shots, 1 / n_shots), DRAWS)
     result = {}
     for name, chosen in groups_of(people.joints_xy).items():
         counted = people.weights[:, None] * chosen  # [n, 9]
-        of_shot = np.zeros((3, n_shots))
-        for sums, values in zip(of_shot, (hits, gains, np.ones_like(hits))):
-            np.add.at(sums, people.shots, (counted * values).sum(axis=1))
-        hit, gain, count = of_shot.sum(axis=1)
-        hit_draws, gain_draws, counts = of_shot @ times.T  # [draws] each
+        sums = [(counted * values).sum(axis=1) for values in (hits, gains, 1)]
+        of_shots = np.stack(sums) @ in_shot  # [3, shots]
+        hit, gain, count = of_shots.sum(axis=1)
+        _, gain_draws, counts = of_shots @ times.T  # [draws] each
         counts = np.where(counts, counts, np.nan)  # a draw may have none of the group
         result[name] = {
             'joints': int(chosen.sum()),
             'rate': round(100 * hit / count, 1),
-            'error': round(100 * np.nanstd(hit_draws / counts), 1),
             'gain': round(100 * gain / count, 1),
             'gain_error': round(100 * np.nanstd(gain_draws / counts), 1),
         }
     return result
 
 
-def vote_lines(name: str, people: People, weights: Weights, errors: Errors) -> list[dict]:
-    """Mean votes of the wrists that the joint model misses: raised or not, seen by the detector or not."""
-    votes_of = votes(people, weights)
-    is_raised = groups_of(people.joints_xy)['raised'][:, WRISTS]
+# --- votes ----------------------------------------------------------------------------------------
+
+
+def mean_votes(people: People, model: SpatialModel, errors: dict[str, np.ndarray]) -> dict:
+    """How much each of TERMS prefers the true cell to the joint model's peak: mean natural logarithms.
+
+    Over the raised wrists that the detector finds ('of') and the joint model loses ('lost').
+    """
     seen, found = (errors[name][:, WRISTS] <= RADIUS for name in (DETECTOR, MODEL))
-    lines = []
-    for height, of_height in (('raised', is_raised), ('not raised', ~is_raised)):
-        for detector, of_detector in (('right', seen), ('wrong', ~seen)):
-            chosen = of_height & of_detector & ~found
-            means = votes_of[chosen].mean(axis=0).round(2).tolist() if chosen.any() else []
-            lines.append(
-                {
-                    'weights': name,
-                    'wrists': height,
-                    'detector': detector,
-                    'missed': int(chosen.sum()),
-                    'of': int((of_height & of_detector).sum()),
-                    'votes': dict(zip(['own map', *SENDERS], means)),
-                }
-            )
-    return lines
+    is_seen = raised(people.joints_xy) & seen
+    lost = np.argwhere(is_seen & ~found)
+    frame = (flic.WIDTH, flic.HEIGHT)
+    cells = heatmaps.cell_index(scaled_points(people.joints_xy, frame, [people.scale])[0])
+    votes = []
+    for row, side in lost:
+        joint = WRISTS[side]
+        terms = model.terms(people.detector[row], people.torso[row])
+        maps = joint_maps(Change(), terms)[joint]
+        logs = np.log([terms.own[joint], *(terms.messages + terms.biases)[joint]])
+        peak = np.unravel_index(maps.argmax(), maps.shape)
+        at_true = logs[(..., *cells[row, joint].clip(0, np.array(maps.shape) - 1))]
+        of_terms = dict(zip(('own map', *senders_to(joint)), at_true - logs[(..., *peak)]))
+        votes.append([of_terms[term] for term in TERMS])
+    means = np.mean(votes, axis=0, dtype=float).round(2).tolist()
+    return {'lost': len(lost), 'of': int(is_seen.sum()), 'votes': dict(zip(TERMS, means))}
 
 
-# --- the picture ----------------------------------------------------------------------------------
-
-
-def draw(path: str, people: People, weights: Weights, errors: Errors) -> None:
-    """One raised wrist that only the detector finds: its maps, the messages most against it, all votes."""
-    votes_of = votes(people, weights)
-    row, side = typical(people, votes_of, errors)
-    spectra = scipy.fft.rfft2(weights.priors)
-    terms = terms_of(weights, spectra, people.detector[row, 0], people.torso[row, 0])
-    joint = WRISTS[side]
-    of_wrist = votes_of[row, side]
-    size = (flic.WIDTH, flic.HEIGHT)
-    scaled = test_time_augmentation.scaled_points(people.joints_xy[row], size, people.scales[:1])
-    panels = [("part detector's map", terms.detector[joint] ** 0.5)]
-    for sender in np.argsort(of_wrist[1:])[:3]:
-        pair = senders_to(joint).index(SENDERS[sender])
-        message = np.log(terms.messages[joint, pair] + terms.biases[joint, pair])
-        panels.append((f'log message of {SENDERS[sender]}: {of_wrist[1 + sender]:.1f}', message))
-    panels.append(("joint model's map", joint_maps(Change(), terms)[joint] ** 0.5))
-    figure = Figure(figsize=(11, 5.2), layout='constrained')
-    axes = figure.subplots(2, 3).ravel()
-    for axis, (title, values) in zip(axes, panels):
-        show_map(axis, values, scaled[0], joint, title)
-    axes[-1].barh(['own map', *SENDERS], of_wrist, color=MODEL_COLOURS[1])
-    axes[-1].invert_yaxis()
-    axes[-1].axvline(0, color='0.3', linewidth=0.8)
-    axes[-1].tick_params(labelsize=8)
-    axes[-1].set_title('log term at the wrist - at the peak', fontsize=10)
-    figures.save(figure, path)
-
-
-def typical(people: People, votes_of: np.ndarray, errors: Errors) -> tuple[int, int]:
-    """(row, side) of the wrist with the median sum of votes, of raised ones that only the detector finds."""
-    is_raised = groups_of(people.joints_xy)['raised'][:, WRISTS]
-    seen, found = (errors[name][:, WRISTS] <= RADIUS for name in (DETECTOR, MODEL))
-    candidates = np.argwhere(is_raised & seen & ~found)
-    sums = votes_of.sum(axis=2)[tuple(candidates.T)]
-    row, side = candidates[np.argsort(sums)[len(sums) // 2]]
-    return int(row), int(side)
-
-
-def show_map(axis, values: np.ndarray, joints_xy: np.ndarray, joint: int, title: str) -> None:
-    """A map over the frame, the annotated skeleton, and a ring around the joint."""
-    axis.imshow(values, extent=(0, flic.WIDTH, flic.HEIGHT, 0), cmap='magma')
-    for a, b in flic.Flic().limb_indices:
-        axis.plot(*joints_xy[[a, b]].T, color='w', linewidth=0.8, alpha=0.8)
-    axis.plot(*joints_xy[joint], 'o', color='#56b4e9', markersize=11, fillstyle='none', mew=1.8)
-    axis.set(xlim=(0, flic.WIDTH), ylim=(flic.HEIGHT, 0), xticks=(), yticks=())
-    axis.set_title(title, fontsize=10)
-
-
-# --- tables ---------------------------------------------------------------------------------------
-
-
-def rate_table(lines: list[dict]) -> str:
-    """Markdown: rates, and gains over the joint model, of each change."""
-    header = ['half', 'spatial model', 'scales', 'change', *GROUPS]
-    rows = []
-    for line in lines:
-        cells = []
-        for group in GROUPS:
-            of = line['rates'][group]
-            cells.append(f'{of["rate"]:.1f} ({of["gain"]:+.1f} ± {of["gain_error"]:.1f})')
-        rows.append([line['half'], line['weights'], line['scales'], line['change'], *cells])
-    return markdown(header, rows, left=4)
-
-
-def vote_table(lines: list[dict]) -> str:
-    """Markdown: the mean votes of the terms, a column for each kind of missed wrist."""
-    header = ['term']
-    for line in lines:
-        header.append(
-            f'{line["weights"]}: {line["wrists"]}, detector {line["detector"]}: {line["missed"]}/{line["of"]}'
-        )
-    rows = []
-    for term in ['own map', *SENDERS]:
-        rows.append([term, *(f'{line["votes"].get(term, np.nan):+.2f}' for line in lines)])
-    return markdown(header, rows)
-
-
-def measure(folder: str, restore: str) -> tuple[list[dict], People, Weights, Errors]:
-    """The lines of the results; and the people at one scale, joint model and errors of the picture."""
-    people = read_people(os.path.join(folder, 'single.npz'))
-    trained = trained_people(folder)
-    all_scales = read_people(os.path.join(folder, 'multi.npz'))
-    both = {name: CHANGES[name] for name in (DETECTOR, MODEL)}
-    models = spatial_models(folder, restore)
-    errors = {}
-    lines = []
-    for name, weights in models.items():
-        changes = CHANGES if name in (BASELINE, LONGER, restore) else {MODEL: Change()}
-        errors[name] = located(people, weights, changes)
-        lines += rate_lines(name, people, errors[name])
-        if changes is CHANGES:
-            lines += vote_lines(name, people, weights, errors[name])
-        lines += rate_lines(name, trained, located(trained, weights, both), 'first')
-    baseline = models[BASELINE]
-    lines += rate_lines(BASELINE, all_scales, located(all_scales, baseline, both))
-    return lines, people, baseline, errors[BASELINE]
-
-
-def spatial_models(folder: str, restore: str) -> dict[str, Weights]:
-    """{name: Weights} of a run, and of those PRIORS that have been trained."""
-    models = {restore: read_weights(restore)}
-    for name in PRIORS:
-        path = os.path.join(folder, f'{name}.npz')
-        if os.path.exists(path):
-            models[name] = read_weights(path)
-    return models
-
-
-def trained_people(folder: str) -> People:
-    """Those of the spatial models' training people who have raised wrists, augmented."""
-    path = os.path.join(folder, 'train.npz')
-    everybody = read_people(path)
-    rows = np.flatnonzero(groups_of(everybody.joints_xy)['raised'].any(axis=1))
-    scale = np.ones(1)  # the frame is the network's
-    return People(
-        everybody.detector[rows],
-        torso_maps(np.load(path)['joints_xy'][rows, K], scale),
-        scale,
-        everybody.joints_xy[rows],
-        np.unique(everybody.shots[rows], return_inverse=True)[1],
-        everybody.weights[rows],
-    )
-
-
-def rate_lines(name: str, people: People, errors: Errors, half: str = 'second') -> list[dict]:
-    """A line of the results for each change of one spatial model; gains are over the model itself."""
-    lines = []
-    for change, error in errors.items():
-        of_change = {'half': half, 'weights': name, 'scales': len(people.scales), 'change': change}
-        lines.append({**of_change, 'rates': rates(error, errors[MODEL], people)})
-    return lines
+# --- the script -----------------------------------------------------------------------------------
 
 
 def main():
     parser = cli.Parser(description=__doc__)
-    parser.add_argument('--table', action='store_true', help='print the tables of --out')
-    parser.add_argument(
-        '--folder', default=os.path.join('models_ex', 'raised_wrists'), help='runs and maps'
-    )
-    parser.add_argument(
-        '--out', default=os.path.join('report', 'raised_wrists.jsonl'), metavar='FILE'
-    )
-    parser.add_argument('--restore', default=os.path.join('pretrained', 'flic'), metavar='RUN')
+    parser.add_argument('--folder', default=FOLDER, help='of raised_wrists_runs.py')
     args = parser.parse_args()
-    if not args.table:
-        lines, *shown = measure(args.folder, args.restore)
-        with files.atomic_write(args.out) as partial, open(partial, 'w', encoding='utf-8') as file:
-            file.writelines(json.dumps(line) + '\n' for line in lines)
-        draw(args.out.removesuffix('.jsonl') + '.png', *shown)
-    with open(args.out, encoding='utf-8') as file:
-        lines = [json.loads(line) for line in file]
-    print(rate_table([line for line in lines if 'rates' in line]))
-    print()
-    print(vote_table([line for line in lines if 'votes' in line]))
+    models = {name: SpatialModel(os.path.join(args.folder, f'{name}.npz')) for name in EPOCHS}
+    models[RUN] = SpatialModel(RUN)
+    for part, changes in (('held_out', CHANGES), ('trained', (MODEL,))):
+        people = read_people(args.folder, part)
+        for name, model in models.items():
+            line = {'people': part, 'spatial_model': name}
+            errors = located(people, model, changes)
+            for change, error in errors.items():
+                measured = rates(error, errors[MODEL], people)
+                print(json.dumps({**line, 'change': change, 'rates': measured}), flush=True)
+            if part == 'held_out':
+                print(json.dumps({**line, **mean_votes(people, model, errors)}), flush=True)
 
 
 if __name__ == '__main__':

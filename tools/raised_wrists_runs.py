@@ -1,48 +1,39 @@
 """Makes what raised_wrists.py measures: spatial models trained on half of FLIC's training people.
 
-    python -m tools.raised_wrists_runs maps --restore pretrained/flic    the detector's maps of both halves
-    python -m tools.raised_wrists_runs exact rotated                     spatial models on the first half's maps
+    python -m tools.raised_wrists_runs maps                       the detector's maps of both halves
+    python -m tools.raised_wrists_runs exact longer arms_raised   spatial models on the first half's maps
 
-All in models_ex/raised_wrists.  The detector has seen the people of both halves, and is frozen; the
-spatial models have seen those of one half only.  The halves are stretches of FLIC's order, in which
-the frames of a shot follow each other.  No test person is read.
+The detector has seen the people of both halves, and is frozen; the spatial models have seen those
+of one half only.  The halves are stretches of FLIC's order, in which the frames of a shot follow
+each other.  No test person is read.
 """
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
-import scipy.ndimage
 
 from jointpose import pairwise_distr, spatial_model
 from jointpose.datasets import arrays, flic
 from jointpose.datasets.flic_plus import film_and_frame
 from jointpose.datasets.person_frames import PersonFrame
-from jointpose.nn import test_time_augmentation
+from jointpose.nn.test_time_augmentation import scaled_images
 from jointpose.utils import cli, files
 from jointpose.vision import affine, heatmaps
 from jointpose.vision.crops import person_from_row
 from tools.analysis import SHOULDERS, WRISTS
 
 FOLDER = os.path.join('models_ex', 'raised_wrists')
+RUN = os.path.join('pretrained', 'flic')  # the detector
 STRETCHES = 50  # of which every second is held out
 APART = 100  # frames: held-out people nearer to a trained frame of the film are left out
 N_OTHERS = 300  # people without raised wrists who are measured
-PARTS = (
-    'train',
-    'single',
-    'multi',
-)  # files of maps: augmented people; held-out ones, and at eight scales
 SPACING = 2  # every second person of the first half, whose maps also serve mirrored
 BATCH = 14
 RATE = 0.003  # of Adam, decaying to 0 along a cosine
-
-ANGLES = (-45, -30, -15, 0, 15, 30, 45)  # degrees, of 'rotated'
+EPOCHS = {'exact': 1, 'longer': 3, 'arms_raised': 1}  # of the spatial models
 ARMS = ((0, (1, 2)), (3, (4, 5)))  # rows of a shoulder, of its elbow and wrist
-BLUR = 3  # cells, standard deviation, of 'blurred'
-FLOOR = 0.05  # of 'floor', for spatial_model.PRIOR_FLOOR
 
 
 # --- people ---------------------------------------------------------------------------------------
@@ -52,48 +43,155 @@ def halves(split: arrays.Split) -> tuple[arrays.Split, arrays.Split]:
     """The people of every other stretch, to train on, and the rest."""
     n = len(split.images)
     is_held = np.arange(n) * STRETCHES // n % 2 == 1
-    return arrays.select(split, np.flatnonzero(~is_held)), arrays.select(
-        split, np.flatnonzero(is_held)
-    )
+    first, second = (np.flatnonzero(chosen) for chosen in (~is_held, is_held))
+    return arrays.select(split, first), arrays.select(split, second)
 
 
 def raised(joints_xy: np.ndarray) -> np.ndarray:
-    """Whether each wrist is above the shoulder of its side: [n, 10, 2] -> bool [n, 2]."""
+    """Whether each wrist is above the shoulder of its side: [n, >= 9, 2] -> bool [n, 2]."""
     return joints_xy[:, WRISTS, 1] < joints_xy[:, SHOULDERS, 1]
 
 
 def measured_people(trained: arrays.Split, held: arrays.Split) -> tuple[arrays.Split, np.ndarray]:
     """Those held out with a raised wrist, and N_OTHERS of the others, none near a trained frame.
 
-    Returns:
-        (the people, how many people each stands for [n])
+    Also returns how many people each stands for [n].
     """
-    of_trained = [film_and_frame(file) for file in trained.people['file']]
-    of_held = [film_and_frame(file) for file in held.people['file']]
-    is_apart = np.array(
-        [
-            all(abs(frame - n) > APART for name, n in of_trained if name == film)
-            for film, frame in of_held
-        ]
-    )
+    frames = {}  # {film: numbers of its trained frames}
+    for film, number in map(film_and_frame, trained.people['file']):
+        frames.setdefault(film, []).append(number)
+    is_apart = [
+        all(abs(number - other) > APART for other in frames.get(film, ()))
+        for film, number in map(film_and_frame, held.people['file'])
+    ]
     is_raised = raised(held.joints).any(axis=1)
     others = np.flatnonzero(is_apart & ~is_raised)
     chosen = np.random.default_rng(0).choice(others, N_OTHERS, replace=False)
     rows = np.sort(np.concatenate([np.flatnonzero(is_apart & is_raised), chosen]))
-    weights = np.where(is_raised[rows], 1, len(others) / N_OTHERS)
-    return arrays.select(held, rows), weights
+    return arrays.select(held, rows), np.where(is_raised[rows], 1, len(others) / N_OTHERS)
 
 
-# --- priors ---------------------------------------------------------------------------------------
+# --- the detector's maps --------------------------------------------------------------------------
 
 
-def rotated(points_xy: np.ndarray) -> np.ndarray:
-    """The people [n, m, 2], each rotated about the frame's middle by all ANGLES; NaN outside it."""
-    size = (flic.WIDTH, flic.HEIGHT)
-    turned = [affine.transform_points(affine.rotate(angle, size), points_xy) for angle in ANGLES]
-    turned = np.concatenate(turned)
-    is_inside = ((turned >= 0) & (turned < size)).all(axis=-1)
-    return np.where(is_inside[..., None], turned, np.nan)
+def store_maps(folder: str, data: str) -> None:
+    """Writes trained.npz and held_out.npz: the part detector's maps of people, and their joints.
+
+    detector: float32 [n, 60, 90, 9], of frames zoomed by `scale`; joints_xy: [n, 10, 2] pixels of
+    the frame; names: [n] files; weights: [n].
+    """
+    trained, held = halves(arrays.load_split(data, 'train', arrays.read_manifest(data)))
+    measured, weights = measured_people(trained, held)
+    trained = arrays.select(trained, np.arange(0, len(trained.rows), SPACING))
+    with part_detector() as (system, detect):
+        (scale,) = system.scales
+        zoomed = (scaled_images(image, [scale])[0] for image in measured.images)
+        ones = np.ones(len(trained.rows))
+        for name, people, zoom, n_meant, frames in (
+            ('held_out', measured, scale, weights, zip(zoomed, measured.joints)),
+            ('trained', trained, 1.0, ones, augmented(trained, system)),
+        ):
+            maps, joints_xy = map(np.stack, zip(*((detect(frame), xy) for frame, xy in frames)))
+            named = {'detector': maps, 'scale': zoom, 'joints_xy': joints_xy, 'weights': n_meant}
+            save(folder, name, **named, names=people.people['file'])
+
+
+def augmented(people: arrays.Split, system) -> Iterator[tuple]:
+    """(frame, joints [10, 2] in its pixels) of a training sample of each person."""
+    for row, image in enumerate(people.images):
+        rng = np.random.default_rng([0, row])
+        sample = system.training_sample(image, person_from_row(people, row), rng)
+        yield sample.image, sample.joints_xy
+
+
+@contextlib.contextmanager
+def part_detector() -> Iterator[tuple]:
+    """Yields (system, function from a frame uint8 [480, 720, 3] to maps [60, 90, 9])."""
+    from jointpose import run_options
+    from jointpose.checkpoints import checkpoint, checkpoint_variables
+    from jointpose.inference import pose_estimator
+    from jointpose.nn import spectrum_cache
+    from jointpose.nn.tf1 import tf
+
+    found = checkpoint.find('', RUN)
+    words = ['--restore', found.path, '--scales', 'single']
+    options, system, *_ = run_options.resolve_options(words)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.train.get_or_create_global_step()  # restored too
+        graph = pose_estimator.build_graph(system, options)
+        checkpoint_variables.restore(session, graph.saver, found)
+        images = graph.evaluation.batch.images
+        maps = graph.evaluation.inference.outputs['pd']
+        with spectrum_cache.filled(session, graph.spectra):
+            yield system, lambda frame: session.run(maps, {images: frame[None]})[0]
+
+
+def save(folder: str, name: str, **named) -> None:
+    """Writes arrays to NAME.npz in the folder."""
+    path = os.path.join(folder, f'{name}.npz')
+    with files.atomic_write(path) as partial, open(partial, 'wb') as file:
+        np.savez(file, **named)
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def train(name: str, folder: str, data: str) -> None:
+    """Trains a spatial model on trained.npz, from its priors -> NAME.npz, {variable: array}."""
+    from jointpose.nn import layers
+    from jointpose.nn.tf1 import tf
+    from jointpose.systems.tompson.system import cross_entropy
+
+    detector, joints_xy = training_samples(folder)
+    steps = EPOCHS[name] * (len(detector) // BATCH)
+    tf.set_random_seed(0)
+    maps = tf.placeholder(tf.float32, [BATCH, *flic.MAP_SIZE, flic.N_MAPS])
+    targets = tf.placeholder(tf.float32, [BATCH, *flic.MAP_SIZE, flic.N_JOINTS])
+    unary, statistics = layers.batch_norm(maps, training=True)
+    model = spatial_model.build(unary)
+    loss = tf.reduce_mean(cross_entropy(model.logits, targets))
+    step = tf.train.get_or_create_global_step()
+    optimiser = tf.train.AdamOptimizer(tf.train.cosine_decay(RATE, step, steps))
+    update = optimiser.minimize(loss, step)
+    averages = [mean.assign_sub(0.1 * (mean - value)) for mean, value in statistics.items()]
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        model.energies.load(initial_energies(name, data), session)
+        rng = np.random.default_rng(0)
+        order = np.concatenate([rng.permutation(len(detector)) for _ in range(EPOCHS[name])])
+        for number in range(steps):
+            rows = order[number * BATCH :][:BATCH]
+            drawn = heatmaps.render_targets(joints_xy[rows], flic.MAP_SIZE)
+            torso = drawn[..., flic.N_JOINTS :]
+            fed = {
+                maps: np.concatenate([detector[rows], torso], axis=-1),
+                targets: drawn[..., : flic.N_JOINTS],
+            }
+            value, *_ = session.run([loss, update, *averages], fed)
+            if number % 20 == 0:
+                print(f'{name}: step {number} of {steps}, loss {value:.3f}', flush=True)
+        values = {v.op.name: session.run(v) for v in tf.global_variables() if '/' not in v.op.name}
+    save(folder, name, **values)
+
+
+def training_samples(folder: str) -> tuple[np.ndarray, np.ndarray]:
+    """The detector's maps [n, 60, 90, 9] of trained.npz and their mirror images, and points [n, 10, 2]."""
+    stored = np.load(os.path.join(folder, 'trained.npz'))
+    detector, joints_xy = stored['detector'], stored['joints_xy']
+    flip = list(PersonFrame(flic.Flic()).flip)
+    mirrored_xy = affine.transform_points(affine.mirror((flic.WIDTH, flic.HEIGHT)), joints_xy)
+    mirrored = detector[:, :, ::-1, flip[:-1]]
+    return np.concatenate([detector, mirrored]), np.concatenate([joints_xy, mirrored_xy[:, flip]])
+
+
+def initial_energies(name: str, data: str) -> np.ndarray:
+    """The energies' first values, from the people of the first half: [81, 120, 180]."""
+    split, _ = halves(arrays.load_split(data, 'train', arrays.read_manifest(data)))
+    points_xy = PersonFrame(flic.Flic()).points_of_split(split)
+    if name == 'arms_raised':
+        points_xy = arms_raised(points_xy)
+    histograms = pairwise_distr.pairwise_histograms(points_xy, flic.MAP_SIZE)
+    return spatial_model.initial_energies(histograms[: len(spatial_model.PAIRS_TO_JOINTS)])
 
 
 def arms_raised(points_xy: np.ndarray) -> np.ndarray:
@@ -106,185 +204,18 @@ def arms_raised(points_xy: np.ndarray) -> np.ndarray:
     return np.concatenate([points_xy, mirrored])
 
 
-def blurred(histograms: np.ndarray) -> np.ndarray:
-    """Histograms [pairs, 2h, 2w] convolved with a Gaussian."""
-    return scipy.ndimage.gaussian_filter(histograms, (0, BLUR, BLUR))
-
-
-def floored(histograms: np.ndarray) -> np.ndarray:
-    """Histograms [pairs, 2h, 2w], each at least FLOOR times its largest cell."""
-    return np.maximum(histograms, FLOOR * histograms.max(axis=(1, 2), keepdims=True))
-
-
-class Prior(NamedTuple):
-    """How a spatial model starts and is trained."""
-
-    people: Callable = np.asarray  # [n, m, 2] points -> those that the histograms are of
-    histograms: Callable = np.asarray  # [pairs, 2h, 2w] -> those that the energies start from
-    decay: float = 0  # weight decay of energies and biases, as --energy_decay
-    epochs: int = 1
-
-
-PRIORS = {
-    'exact': Prior(),
-    'longer': Prior(epochs=3),
-    'rotated': Prior(people=rotated),
-    'arms_raised': Prior(people=arms_raised),
-    'blurred': Prior(histograms=blurred),
-    'floor': Prior(histograms=floored),
-    'decay': Prior(decay=0.001),
-}
-
-
-# --- the detector's maps --------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def part_detector(restore: str, scales: str) -> Iterator[tuple]:
-    """Yields (system, function from frames uint8 [S, 480, 720, 3] to maps [S, 60, 90, 9])."""
-    from jointpose import run_options
-    from jointpose.checkpoints import checkpoint, checkpoint_variables
-    from jointpose.inference import pose_estimator
-    from jointpose.nn import spectrum_cache
-    from jointpose.nn.tf1 import tf
-
-    found = checkpoint.find('', restore, '--restore')
-    options, system, *_ = run_options.resolve_options(['--restore', found.path, '--scales', scales])
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.train.get_or_create_global_step()  # restored too
-        graph = pose_estimator.build_graph(system, options)
-        checkpoint_variables.restore(session, graph.saver, found)
-        images = graph.evaluation.batch.images
-        maps = graph.evaluation.inference.outputs['pd']
-        with spectrum_cache.filled(session, graph.spectra):
-            yield system, lambda frames: session.run(maps, {images: frames})
-
-
-def store_maps(data: str, restore: str, part: str) -> None:
-    """Writes FOLDER/PART.npz: the part detector's maps of people, and where their joints are.
-
-    detector: float32 [n, S, 60, 90, 9], one for each of `scales`; joints_xy: [n, 10, 2] pixels of
-    the frame; names: [n] files; weights: [n].
-    """
-    trained, held = halves(arrays.load_split(data, 'train', arrays.read_manifest(data)))
-    people, weights = measured_people(trained, held)
-    if part == 'multi':
-        people = arrays.select(people, np.flatnonzero(raised(people.joints).any(axis=1)))
-        weights = np.ones(len(people.rows))
-    if part == 'train':
-        people = arrays.select(trained, np.arange(0, len(trained.rows), SPACING))
-        weights = np.ones(len(people.rows))
-    joints_xy = people.joints.copy()
-    detector = []
-    with part_detector(restore, 'multi' if part == 'multi' else 'single') as (system, detect):
-        for row in range(len(people.rows)):
-            if part == 'train':
-                rng = np.random.default_rng([0, row])
-                person = person_from_row(people, row)
-                sample = system.training_sample(people.images[row], person, rng)
-                joints_xy[row] = sample.joints_xy
-                frames = sample.image[None]
-            else:
-                frames = test_time_augmentation.scaled_images(people.images[row], system.scales)
-            detector.append(detect(frames))
-    path = os.path.join(FOLDER, f'{part}.npz')
-    with files.atomic_write(path) as partial, open(partial, 'wb') as file:
-        np.savez(
-            file,
-            detector=np.stack(detector),
-            scales=system.scales,
-            joints_xy=joints_xy,
-            names=people.people['file'],
-            weights=weights,
-        )
-
-
-# --- training -------------------------------------------------------------------------------------
-
-
-def train(name: str, data: str) -> None:
-    """Trains a spatial model on train.npz, from its priors -> FOLDER/NAME.npz, {variable: array}."""
-    from jointpose.nn import layers
-    from jointpose.nn.tf1 import tf
-    from jointpose.systems.tompson.system import cross_entropy
-
-    detector, joints_xy = training_samples()
-    steps = PRIORS[name].epochs * (len(detector) // BATCH)
-    tf.set_random_seed(0)
-    maps = tf.placeholder(tf.float32, [BATCH, *flic.MAP_SIZE, flic.N_MAPS])
-    targets = tf.placeholder(tf.float32, [BATCH, *flic.MAP_SIZE, flic.N_JOINTS])
-    unary, statistics = layers.batch_norm(maps, training=True)
-    model = spatial_model.build(unary)
-    loss = tf.reduce_mean(cross_entropy(model.logits, targets))
-    decayed = [tf.nn.l2_loss(weights) for weights in (model.energies, model.biases)]
-    loss_and_decay = loss + PRIORS[name].decay * sum(decayed)
-    step = tf.train.get_or_create_global_step()
-    rate = tf.train.cosine_decay(RATE, step, steps)
-    optimiser = tf.train.AdamOptimizer(rate)
-    update = optimiser.minimize(loss_and_decay, step)
-    averages = [mean.assign_sub(0.1 * (mean - value)) for mean, value in statistics.items()]
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        model.energies.load(initial_energies(name, data), session)
-        for number, rows in enumerate(batches(len(detector), steps)):
-            drawn = heatmaps.render_targets(joints_xy[rows], flic.MAP_SIZE)
-            torso = drawn[..., flic.N_JOINTS :]
-            fed = {
-                maps: np.concatenate([detector[rows], torso], axis=-1),
-                targets: drawn[..., : flic.N_JOINTS],
-            }
-            value, *_ = session.run([loss, update, *averages], fed)
-            if number % 20 == 0:
-                print(f'{name}: step {number} of {steps}, loss {value:.3f}', flush=True)
-        values = {v.op.name: session.run(v) for v in tf.global_variables() if '/' not in v.op.name}
-    path = os.path.join(FOLDER, f'{name}.npz')
-    with files.atomic_write(path) as partial, open(partial, 'wb') as file:
-        np.savez(file, **values)
-
-
-def training_samples() -> tuple[np.ndarray, np.ndarray]:
-    """The detector's maps [n, 60, 90, 9] of train.npz and their mirror images, and points [n, 10, 2]."""
-    stored = np.load(os.path.join(FOLDER, 'train.npz'))
-    detector, joints_xy = stored['detector'][:, 0], stored['joints_xy']
-    flip = list(PersonFrame(flic.Flic()).flip)
-    mirrored_xy = affine.transform_points(affine.mirror((flic.WIDTH, flic.HEIGHT)), joints_xy)
-    mirrored = detector[:, :, ::-1, flip[:-1]]
-    return np.concatenate([detector, mirrored]), np.concatenate([joints_xy, mirrored_xy[:, flip]])
-
-
-def initial_energies(name: str, data: str) -> np.ndarray:
-    """The energies' first values, from the people of the first half: [81, 120, 180]."""
-    split, _ = halves(arrays.load_split(data, 'train', arrays.read_manifest(data)))
-    points_xy = PRIORS[name].people(PersonFrame(flic.Flic()).points_of_split(split))
-    histograms = pairwise_distr.pairwise_histograms(points_xy, flic.MAP_SIZE)
-    pairs = len(spatial_model.PAIRS_TO_JOINTS)
-    return spatial_model.initial_energies(PRIORS[name].histograms(histograms[:pairs]))
-
-
-def batches(n: int, steps: int) -> Iterator[np.ndarray]:
-    """The rows of each step's batch: all n in a random order, again and again."""
-    rng = np.random.default_rng(0)
-    order = np.concatenate([rng.permutation(n) for _ in range(1 + steps * BATCH // n)])
-    for step in range(steps):
-        yield order[step * BATCH : (step + 1) * BATCH]
-
-
 def main():
     parser = cli.Parser(description=__doc__)
-    parser.add_argument('what', nargs='+', choices=('maps', *PRIORS), help='what to make')
+    parser.add_argument('what', nargs='+', choices=('maps', *EPOCHS), help='what to make')
     parser.add_argument('--data', default='arrays', metavar='FOLDER', help="FLIC's arrays")
-    parser.add_argument(
-        '--restore', default=os.path.join('pretrained', 'flic'), help='the detector'
-    )
-    parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS, help='of the maps')
+    parser.add_argument('--folder', default=FOLDER, help='where to write')
     args = parser.parse_args()
-    os.makedirs(FOLDER, exist_ok=True)
+    os.makedirs(args.folder, exist_ok=True)
     for name in args.what:
         if name == 'maps':
-            for part in args.parts:
-                store_maps(args.data, args.restore, part)
+            store_maps(args.folder, args.data)
         else:
-            train(name, args.data)
+            train(name, args.folder, args.data)
 
 
 if __name__ == '__main__':

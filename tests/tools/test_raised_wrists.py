@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 import pytest
-import scipy.fft
 from conftest import ROOT
 
 from jointpose.datasets import arrays, flic
+from jointpose.vision import heatmaps
 from tools import drawn_people, raised_wrists, raised_wrists_runs
 from tools.raised_wrists import Change
 
@@ -20,10 +20,8 @@ def scene_terms():
     """The graph's maps of a drawn person, and the terms computed from the same weights."""
     scene = drawn_people.scene(100, 1)
     maps = drawn_people.run(RUN, scene)
-    weights = raised_wrists.read_weights(RUN)
-    torso = raised_wrists.torso_maps(scene.joints_xy[None, 9], [1])[0, 0]
-    spectra = scipy.fft.rfft2(weights.priors)
-    return maps, raised_wrists.terms_of(weights, spectra, maps.detector, torso)
+    torso = heatmaps.render_targets(scene.joints_xy[None, 9:], flic.MAP_SIZE)[0]
+    return maps, raised_wrists.SpatialModel(RUN).terms(maps.detector, torso)
 
 
 def test_the_joint_model_is_that_of_the_graph(scene_terms):
@@ -87,9 +85,9 @@ def test_rates_by_hand():
     baseline[0, LWRI] = 3
     raised = raised_wrists.rates(errors, baseline, people)['raised']
     assert (raised['joints'], raised['rate'], raised['gain']) == (4, 25.0, 12.5)
-    # Two shots are drawn: both the first (hits 4/6), both the second (0), or one of each (2/8).
-    draws = 100 * np.array([4 / 6, 2 / 8, 2 / 8, 0])
-    assert abs(raised['error'] - draws.std()) < 1
+    # Two shots are drawn: both the first (one of 3 gained), both the second (0), or one of each (1/8).
+    draws = 100 * np.array([1 / 3, 1 / 8, 1 / 8, 0])
+    assert abs(raised['gain_error'] - draws.std()) < 1
 
 
 def test_shots_by_hand():
@@ -111,16 +109,6 @@ def test_halves_are_stretches_without_overlap():
     trained, held = raised_wrists_runs.halves(split)
     assert trained.rows.tolist() == [row for row in range(100) if row // 2 % 2 == 0]
     assert sorted([*trained.rows, *held.rows]) == list(range(100))
-
-
-def test_rotated_people_keep_their_lengths():
-    points_xy = np.array([[[360, 240], [360, 340]]], np.float32)  # the second 100 below the first
-    turned = raised_wrists_runs.rotated(points_xy)
-    offsets = turned[:, 1] - turned[:, 0]
-    angles = np.radians(raised_wrists_runs.ANGLES)
-    assert np.allclose(
-        offsets, 100 * np.stack([-np.sin(angles), np.cos(angles)], axis=1), atol=1e-3
-    )
 
 
 def test_raised_arms_are_mirrored_at_the_shoulder():
