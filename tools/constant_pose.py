@@ -18,11 +18,11 @@ from jointpose import datasets
 from jointpose.datasets import arrays
 from jointpose.evaluation import detection_rates
 from jointpose.evaluation.predictions import Predictions
-from jointpose.utils import files
 from jointpose.utils.cli import Parser, run_script
 from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
 from jointpose.vision import crops
+from tools import stored_joints
 from tools.compare import CONSTANT, rates_of
 
 
@@ -63,20 +63,6 @@ def print_flic_line(data, manifest, data_set, test, found):
     print(json.dumps({'system': CONSTANT, 'updates': 0, **rates_of(predictions, truth)}))
 
 
-def write_predictions(path, manifest, data_set, test, found):
-    """Writes the joints as main.py's predictions.mat holds them, as an .npz file."""
-    output = f'{data_set.name}_{{}}_constant'
-    variables = {
-        output.format('pred'): found.transpose(2, 1, 0).astype(np.float32),
-        output.format('title'): CONSTANT,
-        'split': 'test',
-        'data_id': manifest['id'],
-        'index': test.rows,
-    }
-    with files.atomic_write(path) as partial, open(partial, 'wb') as file:
-        np.savez_compressed(file, **variables)
-
-
 def main():
     parser = Parser(description=__doc__)
     parser.add_argument(
@@ -95,7 +81,7 @@ def main():
         raise InputError(f'{data}: holds coco, whose people have no given boxes')
     found = constant_pose(train, test, len(data_set.joints))
     if args.out:
-        write_predictions(args.out, manifest, data_set, test, found)
+        stored_joints.write(args.out, manifest, test.rows, {CONSTANT: found})
     if data_set.name == 'flic':
         print_flic_line(data, manifest, data_set, test, found)
         return
