@@ -38,7 +38,7 @@ from jointpose.annotations import overlap
 from jointpose.datasets import array_writer, arrays, custom, flic, flic_plus, own, records
 from jointpose.media.images import read_image, size_mismatch
 from jointpose.utils import cli, folders, progress
-from jointpose.utils.counts import counted_people
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops
 from jointpose.vision.joints import coco_name
@@ -370,7 +370,11 @@ def skip_unreadable(people, frames, n_workers):
     errors = in_parallel(error_or_none, frames, n_workers)
     bad = sorted(set(filter(None, errors)))
     n_left_out = sum(map(bool, errors))
-    print(f'left out: {counted_people(n_left_out)} on {len(bad)} pictures', *bad, sep='\n  ')
+    print(
+        f'left out: {counted(n_left_out, "person")} on {counted(len(bad), "picture")}',
+        *bad,
+        sep='\n  ',
+    )
     kept = [row for row, error in enumerate(errors) if not error]
     return people.select(np.array(kept, int)), [frames[row] for row in kept]
 
@@ -443,13 +447,15 @@ def check_pictures(part, root, n_workers, skip, split):
     bad = [error for error in errors if error]
     if bad and not skip:
         raise InputError(
-            f'{len(bad)} of {len(errors)} {split} pictures cannot be used: '
+            f'cannot be used: {len(bad)} of {counted(len(errors), f"{split} picture")}: '
             f'{listed(bad, separator="; ")} (--skip_missing leaves them out)'
         )
     good = records.keep_pictures(part, is_good)
     if bad:
         n_left_out = len(part.people) - len(good.people)
-        print(f'{split}: left out: {counted_people(n_left_out)} on {len(bad)} pictures')
+        print(
+            f'{split}: left out: {counted(n_left_out, "person")} on {counted(len(bad), "picture")}'
+        )
         print('  ' + listed(bad, separator='\n  '))
     return good
 
@@ -509,7 +515,7 @@ def report(people, custom=False):
     for split, part in by_split.items():
         names = part.file[part.backward]
         line = (
-            f'{split:<6}{len(part.file):6d} people on {len(set(part.file))} frames, '
+            f'{split:<6}{counted(len(part.file), "person"):>13} on {counted(len(set(part.file)), "frame")}, '
             f'{part.backward.sum()} backward-facing (sides swapped)'
         )
         lines.append(f'{line}: {listed(names)}' if len(names) else line)
@@ -528,7 +534,7 @@ def report_joints(joints_xy):
     is_outside = is_labelled & (flic.clamp_to_frame(joints_xy) != joints_xy).any(axis=2)
     lines = [
         f'joints outside the frame, clamped in the heat maps: {is_outside.sum()} '
-        f'({counted_people(is_outside.any(axis=1).sum())})'
+        f'({counted(is_outside.any(axis=1).sum(), "person")})'
     ]
     unlabelled = []
     for joint, n in zip(flic.JOINTS, (~is_labelled).sum(axis=0)):
@@ -551,9 +557,9 @@ def report_annotated(splits, data_set, root):
         visible = part.people['visible']
         of_people = visible[~part.people['crowd']]
         lines.append(
-            f'{split:<6}{len(part.people):7d} {data_set.instance_names[1]} '
+            f'{split:<6}{data_set.counted(len(part.people)):>14} '
             f'({visible.any(axis=1).sum()} with joints) on '
-            f'{len(part.pictures)} pictures; joints: {(visible == 2).sum()} visible, '
+            f'{counted(len(part.pictures), "picture")}; joints: {(visible == 2).sum()} visible, '
             f'{(visible == 1).sum()} hidden, {(of_people == 0).sum()} without label'
         )
         paths[split] = [os.path.join(root, file) for file in part.pictures['file']]

@@ -58,7 +58,7 @@ from jointpose.metrics.key_points import MAX_RADIUS, errors_in_units
 from jointpose.metrics.tables import as_text, kind_groups
 from jointpose.utils import outputs
 from jointpose.utils.cli import Parser, run_script
-from jointpose.utils.counts import counted_people
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.terminal import printable
 
@@ -198,7 +198,7 @@ def evaluate_pictures(options, manifest, data_set):
     results = coco_results.read(path, pictures, len(data_set.joints))
     n_without = len(pictures) - len({result['image_id'] for result in results})
     tables = data_set.result_tables(pictures, split, results)
-    print(f'test split, {len(pictures)} pictures, {n_without} of them without results\n')
+    print(f'test split, {counted(len(pictures), "picture")}, {n_without} of them without results\n')
     print_tables(tables)
 
 
@@ -227,14 +227,15 @@ def evaluate_rates(options, manifest):
         films = truth.films[found.rows]
         clusters = {'over people': None, 'over films': films}
         print_intervals(errors, INTERVAL_RADII, headline_groups(found.joints), clusters)
-        print(about_intervals(f'{counted_people(len(films))} and over {len(set(films))} films'))
+        drawn = f'{counted(len(films), "person")} and over {counted(len(set(films)), "film")}'
+        print(about_intervals(drawn))
     print_remarks(found, errors)
     if is_third_party:
         print_sides(options, manifest, found)
 
     curves = rate_curves.rate_curves(errors, found.joints)
     n_people = len(found.rows)
-    title = f'{found.split} split, {counted_people(n_people)}, sides {options.sides}'
+    title = f'{found.split} split, {counted(n_people, "person")}, sides {options.sides}'
     rate_curves.write_csv(f'{options.out}.csv', curves, n_people, options.normaliser, options.sides)
     rate_curves.plot(f'{options.out}.png', curves, title, options.normaliser)
     print(f'curves: {options.out}.png, {options.out}.csv')
@@ -289,7 +290,7 @@ def print_sides(options, manifest, found):
     truths = {side: read_truth(options.data, manifest, 'test', side) for side in SIDES}
     own, other = other_systems.count_side_conventions(found, truths)
     print(
-        f'of {own + other} people seen from behind, {own} have left and right as annotated '
+        f'of {counted(own + other, "person")} seen from behind, {own} have left and right as annotated '
         f"(the person's own), {other} the other way (the observer's); scored with --sides "
         f'{options.sides}'
     )

@@ -32,6 +32,7 @@ from jointpose.datasets import arrays
 from jointpose.datasets.base import DataSet
 from jointpose.datasets.person_frames import PersonFrame
 from jointpose.utils import cli, files, folders, outputs
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.numpy_files import read_npz
 from jointpose.vision import heatmaps
@@ -269,7 +270,7 @@ def main() -> None:
             print(outputs.replacement_note(options.figure, former_figure))
     n_pairs = len(pair_names(PersonFrame(data_set).map_names))
     note = outputs.replacement_note(path, former) or path
-    print(f'{note}: {n_pairs} pairs from {len(people.joints)} people')
+    print(f'{note}: {n_pairs} pairs from {counted(len(people.joints), "person")}')
 
 
 def histograms_of(people: arrays.Split, data_set: DataSet) -> dict[str, np.ndarray]:

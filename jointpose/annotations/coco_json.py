@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import load_json
 from jointpose.vision.joints import TORSO_JOINTS, joint_from_name
@@ -93,9 +94,13 @@ class CocoFile(NamedTuple):
 
 
 class Remarks:
-    """Remarks on a file: how many objects each concerns, and the names of the first of them."""
+    """Remarks on a file: how many objects each concerns, and the names of the first of them.
 
-    def __init__(self):
+    noun: what the objects are called, in the singular.
+    """
+
+    def __init__(self, noun: str = ''):
+        self.noun = noun
         self.names: dict[str, list[str]] = {}  # {remark: names}
 
     def add(self, what: str, name: str) -> None:
@@ -105,7 +110,8 @@ class Remarks:
     def __str__(self):
         parts = []
         for what, names in sorted(self.names.items(), key=lambda item: -len(item[1])):
-            parts.append(f'{len(names)} {what} ({listed(names)})')
+            n = counted(len(names), self.noun) if self.noun else len(names)
+            parts.append(f'{n} {what} ({listed(names)})')
         return '; '.join(parts)
 
 

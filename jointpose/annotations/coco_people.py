@@ -24,6 +24,7 @@ from jointpose.annotations.coco_json import (
     is_nowhere,
     plain,
 )
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.vision import joints
 from jointpose.vision.joints import TORSO_JOINTS, coco_name, joint_from_name
@@ -86,7 +87,7 @@ def collect(
     names = {category.id: category.name for category in file.categories}
     sizes = {category.id: len(category.points) for category in file.categories}
 
-    reading = Reading([], Remarks(), Remarks(), notes)
+    reading = Reading([], Remarks(), Remarks('person'), notes)
     seen = set()  # fingerprints
     for one in file.annotations:
         label = label_of(one, file, place)
@@ -111,7 +112,7 @@ def collect(
             raise InputError(f'{label}: {error}') from None
         if is_off_box(one):
             reading.remarks.add(
-                'people with most of their key points outside of their box: look at these labels',
+                'with most of their key points outside of their box: look at these labels',
                 label,
             )
         reading.people.append(Person(one, place[one.image], label, points))
@@ -273,7 +274,7 @@ def points_of(
     if one.points is None:
         return points
     if n and len(one.points) != n:
-        raise InputError(f'{len(one.points)} key points, and the category names {n}')
+        raise InputError(f'{counted(len(one.points), "key point")}, and the category names {n}')
     for row, column in enumerate(columns):
         if column is not None:
             points[row] = one.points[column]
@@ -290,12 +291,10 @@ def points_of(
     nowhere = is_nowhere(points) & (visible > 0)
     if nowhere.any():
         points[nowhere] = 0
-        remarks.add(
-            'people with key points at (0, 0) or (-1, -1), which are taken for unlabelled', label
-        )
+        remarks.add('with key points at (0, 0) or (-1, -1), which are taken for unlabelled', label)
     elif not visible.any() and has_position.any():
         remarks.add(
-            'people without labels, as v is 0 at all their key points, which have coordinates (v '
+            'without labels, as v is 0 at all their key points, which have coordinates (v '
             'is 1 where hidden, 2 where visible)',
             label,
         )

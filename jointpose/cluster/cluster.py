@@ -34,6 +34,7 @@ from jointpose.nn.tf1 import short_message, tf
 from jointpose.training.devices import device_names, session_config
 from jointpose.training.stopping import WorkerLost
 from jointpose.utils import files
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log, warn
 
@@ -211,7 +212,7 @@ def serve(own: Role, options: argparse.Namespace, facts: dict) -> None:
         function = tf.numpy_function(worker.answer, [''], tf.string)
     assert function.op.get_attr('token') == TOKEN
     n = len(options.gpus)
-    log(f'{where}: {n} tower{"s" * (n > 1)}, code {facts["code"]}, arrays {facts["arrays"]}')
+    log(f'{where}: {counted(n, "tower")}, code {facts["code"]}, arrays {facts["arrays"]}')
     warn_of_open_port(where)
     wait_for_the_end(worker, where)
     log(f'{where}: the chief at {worker.chief[0]} is {worker.over}')
@@ -293,7 +294,7 @@ class Chief(SingleMachine):
         for task, answer in enumerate(self.present.values()):
             devices += [f'/job:worker/task:{task}{device}' for device in answer['towers']]
         names = ', '.join(self.present) or 'no worker'
-        log(f'{self.address}: chief of {names}; {len(devices)} towers')
+        log(f'{self.address}: chief of {names}; {counted(len(devices), "tower")}')
         return devices
 
     def _wait_for_workers(self):

@@ -358,7 +358,7 @@ def hold_out(split: Split) -> tuple[Split, Split]:
     """
     n = len(split.images)
     if n < 10:
-        raise InputError(f'--validation: {n} people are too few to hold some out')
+        raise InputError(f'--validation: too few people to hold some out: {n}')
     n_stretches = min(100, n - n % 10)
     is_held = np.arange(n) * n_stretches // n % 10 == 9
     return select(split, np.flatnonzero(~is_held)), select(split, np.flatnonzero(is_held))

@@ -190,7 +190,7 @@ def with_boxes(reading: coco_people.Reading) -> list[coco_people.Person]:
         derived = person.annotation.derived
         if derived:
             reading.remarks.add(
-                f'people with {derived} derived, as the file has none in pixels', person.label
+                f'with {derived} derived, as the file has none in pixels', person.label
             )
         people.append(person)
     return people

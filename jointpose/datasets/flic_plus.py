@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jointpose.datasets import flic
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.mat_files import load_mat
 
@@ -57,7 +58,7 @@ def read(meta: str, rows_path: str, test_meta: str) -> flic.Annotations:
     distance = frames_apart(named.file, test.file)
     left_out = reasons(named, distance)
     kept = left_out == ''
-    print(f'{meta}: {len(rows)} of {len(people.file)} people are named by {rows_path}')
+    print(f'{meta}: {rows_path} names {len(rows)} of {counted(len(people.file), "person")}')
     for reason, n in zip(*np.unique(left_out[~kept], return_counts=True)):
         print(f'  left out: {n} {reason}')
     print(f'  kept: {kept.sum()} ({named.unchecked[kept].sum()} marked unchecked)')
@@ -145,7 +146,7 @@ def read_rows(path: str, n: int) -> np.ndarray:
         )
     n_repeated = len(rows) - len(np.unique(rows))
     if n_repeated:
-        raise InputError(f'--rows {path}: {name} names {n_repeated} people twice')
+        raise InputError(f'--rows {path}: {name} names {counted(n_repeated, "person")} twice')
     return rows.astype(np.int64) - 1
 
 

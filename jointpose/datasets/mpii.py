@@ -27,6 +27,7 @@ from jointpose.annotations.coco_json import is_nowhere
 from jointpose.datasets import records
 from jointpose.datasets.base import PictureDataSet
 from jointpose.metrics.tables import pck_table
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import load_json
 from jointpose.utils.mat_files import load_mat
@@ -156,13 +157,17 @@ def read_json(path: str, folder: str, prefix: str) -> records.Annotated:
     visible = column(people, 'joints_vis').reshape(n, len(JOINTS), -1)[..., 0] > 0
     unset = visible & is_nowhere(xy.reshape(-1, 2)).reshape(visible.shape)
     if unset.any():
-        print(f'{path}: {unset.sum()} joints at (0, 0) or (-1, -1) are taken for unlabelled')
+        print(
+            f'{path}: taken for unlabelled: {counted(unset.sum(), "joint")} at (0, 0) or (-1, -1)'
+        )
 
     centres = column(people, 'center')
     scales = column(people, 'scale')
     kept = (centres != -1).any(axis=1) & (scales > 0)
     if not kept.all():
-        print(f'{path}: left out: {(~kept).sum()} people without center or positive scale')
+        print(
+            f'{path}: left out: {counted((~kept).sum(), "person")} without center or positive scale'
+        )
     if not kept.any():
         raise InputError('nobody has a center and a positive scale')
 

@@ -21,6 +21,7 @@ from jointpose.datasets import coco, records
 from jointpose.datasets.base import PictureDataSet
 from jointpose.datasets.skeleton import Pair, Skeleton
 from jointpose.metrics.tables import joint_table
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.vision import joints
 
@@ -236,7 +237,7 @@ def limbs_of(category: Category, names: Sequence[str]) -> tuple[Pair, ...]:
             if not first <= place < first + len(names):
                 raise InputError(
                     f'category {category.name!r}: `skeleton` has [{a}, {b}], and there are '
-                    f'{len(names)} key points'
+                    f'{counted(len(names), "key point")}'
                 )
         ends = (names[a - first], names[b - first])
         if a != b and ends[::-1] not in limbs:
@@ -250,7 +251,8 @@ def describe(skeleton: Skeleton) -> str:
     others = [name for name in skeleton.joints if name not in mirrored]
     pairs = [' - '.join(pair) for pair in skeleton.mirror_pairs]
     lines = [
-        f'{skeleton.category}: {len(skeleton.joints)} key points, {len(skeleton.limbs)} limbs',
+        f'{skeleton.category}: {counted(len(skeleton.joints), "key point")}, '
+        f'{counted(len(skeleton.limbs), "limb")}',
         f'  change places in a mirrored picture: {", ".join(pairs) or "none"}',
         f'  stay: {", ".join(others) or "none"}',
         f'  errors are in units of {Own(skeleton).unit_name}',

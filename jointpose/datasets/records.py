@@ -12,7 +12,7 @@ import numpy as np
 
 from jointpose.annotations.coco_json import listed
 from jointpose.datasets import arrays
-from jointpose.utils.counts import counted_people
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.vision.crops import centre_and_scale
 
@@ -141,7 +141,7 @@ def label_warnings(part: Annotated) -> list[str]:
     for what, rows in found.items():
         if n := rows.sum():
             names = listed(people['file'][rows].tolist())
-            lines.append(f'look at the labels: {what.format(counted_people(n))} ({names})')
+            lines.append(f'look at the labels: {what.format(counted(n, "person"))} ({names})')
     return lines
 
 

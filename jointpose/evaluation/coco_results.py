@@ -7,6 +7,7 @@ import numpy as np
 
 from jointpose.annotations import coco_json
 from jointpose.datasets import records
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.files import load_json
 
@@ -37,8 +38,8 @@ def read(path: str, pictures: np.ndarray, n_joints: int) -> list[dict]:
     n_others = len(results) - categories[person]
     if n_others or person != 1:
         print(
-            f'{path}: category {person} is taken for person; {n_others} results of other '
-            'categories are left out'
+            f'{path}: category {person} is taken for person; left out: {counted(n_others, "result")} of '
+            'other categories'
         )
     ids = ids_by_name(pictures)
     people = []

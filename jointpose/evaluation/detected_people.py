@@ -18,6 +18,7 @@ from jointpose.annotations.coco_json import Remarks
 from jointpose.datasets import arrays
 from jointpose.evaluation import coco_results
 from jointpose.evaluation.pose import Pose
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log
 from jointpose.vision.crops import centre_and_scale
@@ -89,7 +90,7 @@ def read_boxes(path: str, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     if not found:
         raise InputError(f'--boxes {path}: no detection of category {PERSON} in a test picture')
     if left_out.names:
-        log(f'{path}: {len(found)} boxes of people; left out: {left_out}')
+        log(f'{path}: {counted(len(found), "box")} of people; left out: {left_out}')
     places, boxes, scores = zip(*found)
     return np.array(places), np.array(boxes, np.float32), np.array(scores)
 

@@ -11,7 +11,7 @@ from jointpose.evaluation import predictions
 from jointpose.evaluation.detection_rates import SIDES, Truth
 from jointpose.evaluation.predictions import Predictions
 from jointpose.utils.cli import closest_name
-from jointpose.utils.counts import counted_people
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 
 FLIC_FILE_JOINTS = 'lsho,lelb,lwri,rsho,relb,rwri,lhip,rhip,leye,reye,nose'
@@ -84,7 +84,7 @@ def orient(pred, n_joints: int, n_people: int, path: str) -> np.ndarray:
         reason = 'is ambiguous for' if orders else 'does not fit (see --joints)'
         raise InputError(
             f'{path}: shape {pred.shape} {reason} 2 coordinates, {n_joints} joints, '
-            f'{counted_people(n_people)}'
+            f'{counted(n_people, "person")}'
         )
     return pred.transpose(orders[0])
 

@@ -29,7 +29,7 @@ from jointpose.evaluation.pose import Pose
 from jointpose.metrics.average_precision import coco_result
 from jointpose.metrics.tables import as_text
 from jointpose.utils import files, mat_files, outputs
-from jointpose.utils.counts import counted_people
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.numpy_files import read_npz
 
@@ -76,7 +76,7 @@ def described(path: str) -> str | None:
     found = [name for name in variables if '_pred_' in name]
     if not found or not {'data_id', 'split'} <= set(variables):
         return None
-    people = counted_people(variables[found[0]].shape[-1])
+    people = counted(variables[found[0]].shape[-1], 'person')
     run = ''.join(variables.get('run', ()))
     return f'of run {run}, {people}' if run else f'of {people}'
 

@@ -28,7 +28,7 @@ from jointpose.datasets import arrays, flic
 from jointpose.datasets.base import PictureDataSet
 from jointpose.evaluation import predictions
 from jointpose.utils import cli, outputs
-from jointpose.utils.counts import counted_people
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.vision import crops
 from jointpose.vision.affine import transform_points
@@ -183,7 +183,7 @@ def annotated_tiles(options, manifest: dict, data_set: PictureDataSet) -> list[n
         people = arrays.labelled_people(arrays.load_split(options.data, split, manifest))
         behind = seen_from_behind(people, data_set)
         if data_set.torso_joints:
-            print(f'{split}: {behind.sum()} of {counted_people(len(behind))} seen from behind')
+            print(f'{split}: {behind.sum()} of {counted(len(behind), "person")} seen from behind')
         warn_of_wrongly_swapped(split, people, data_set)
         # Of an odd number the first split gets one more.
         n = (options.people + len(splits) - 1 - i) // len(splits)
@@ -206,7 +206,7 @@ def warn_of_wrongly_swapped(split: str, people: arrays.Split, data_set: PictureD
     n = wrongly_swapped(people, data_set).sum()
     if n:
         print(
-            f'{split}: left and right of {counted_people(n)} are swapped though only the hips '
+            f'{split}: left and right of {counted(n, "person")} are swapped though only the hips '
             'cross: an earlier data.py made these arrays; run it again'
         )
 

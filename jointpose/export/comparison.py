@@ -15,6 +15,7 @@ from jointpose.datasets.synthetic.poses import COLUMNS
 from jointpose.export.network import Arrays, Run
 from jointpose.inference import pose_estimator
 from jointpose.training import batches
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 
 TOLERANCE = 1e-4  # of heat maps, as a fraction of their highest cell, which is at most 1
@@ -52,7 +53,7 @@ def inputs_to_check(
         batch, source = stored_batch(plain, data, manifest, n)
     else:
         batch = drawn_batch(plain, n)
-        source = f'{n} drawn people'
+        source = f'{counted(n, "drawn person")}'
     inputs = {name: batch.targets[name] for name in system.exported_inputs}
     return {'image': batch.images, **inputs}, source
 
@@ -72,7 +73,7 @@ def stored_batch(system, data: str, manifest: dict, n: int) -> tuple[batches.Bat
         raise InputError(f'--data {data}: no test people')
     people = arrays.evenly_spaced(people, n)
     n = len(people.images)
-    return batches.plain_batch(system, people, range(n)), f'{n} test people of {data}'
+    return batches.plain_batch(system, people, range(n)), f'{counted(n, "test person")} of {data}'
 
 
 def drawn_batch(system, n: int) -> batches.Batch:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from jointpose.annotations import coco_json
 from jointpose.annotations.coco_json import Annotation, CocoFile, Remarks, plain
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 
 MIN_SCORE = 0.5
@@ -70,8 +71,7 @@ def read(path: str, category: str = PERSON) -> Boxes:
     messages = person.messages
     if left_out.names:
         n = sum(map(len, by_image.values()))
-        noun = 'box' if n == 1 else 'boxes'
-        messages = [*messages, f'{n} {noun} of people; left out: {left_out}']
+        messages = [*messages, f'{counted(n, "box")} of people; left out: {left_out}']
     return Boxes(path, ids_of(file), dict(by_image), bool(file.images), messages)
 
 

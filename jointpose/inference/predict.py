@@ -57,6 +57,7 @@ from jointpose.media.images import UnreadableMedia
 from jointpose.media.sources import Source
 from jointpose.training import stopping
 from jointpose.utils import outputs, progress
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.utils.log import log
 from jointpose.vision.found_person import FoundPerson
@@ -118,7 +119,7 @@ def summary(document: dict, body) -> str:
     annotations = document['annotations']
     n_low = sum('low_score' in annotation for annotation in annotations)
     n_people = sum('duplicate' not in annotation for annotation in annotations) - n_low
-    text = f'{n} picture{"s" * (n != 1)}, {body.counted(n_people)}'
+    text = f'{counted(n, "picture")}, {body.counted(n_people)}'
     return text + (f', {n_low} below the threshold' if n_low else '')
 
 

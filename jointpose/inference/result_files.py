@@ -17,6 +17,7 @@ from jointpose.inference import result_entries
 from jointpose.inference.result_entries import Entry
 from jointpose.media.sources import Source
 from jointpose.utils import files, folders, outputs
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 from jointpose.vision import image_files
 
@@ -157,7 +158,7 @@ def describe_poses(path: str) -> str:
     ):
         document = json.load(file)
         n = len(document['images'])
-        return f'of {n} picture{"s" * (n != 1)} by {document["info"]["checkpoint"]}'
+        return f'of {counted(n, "picture")} by {document["info"]["checkpoint"]}'
     return ''
 
 

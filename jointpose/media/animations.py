@@ -9,6 +9,7 @@ from PIL import Image
 
 from jointpose.media import containers, pillow_images
 from jointpose.media.images import UnreadableMedia, check_size, open_regular
+from jointpose.utils.counts import counted
 
 STILL_SECONDS = 0.1  # of a frame that asks for at most MIN_SECONDS, as browsers show it
 MIN_SECONDS = 0.0101
@@ -64,7 +65,7 @@ def _load_frames(path: str, image: Image.Image) -> Iterator[int]:
     # An animated PNG may begin with an image for programs that show no animations.
     first = int(getattr(image, 'default_image', False))
     for number in itertools.count():
-        with _unreadable_if_damaged(path, f'ends after {number} frames'):
+        with _unreadable_if_damaged(path, f'ends after {counted(number, "frame")}'):
             try:
                 image.seek(first + number)
             except EOFError:

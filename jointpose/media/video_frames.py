@@ -14,6 +14,7 @@ import numpy as np
 
 from jointpose.media import containers
 from jointpose.media.images import UnreadableMedia, check_size
+from jointpose.utils.counts import counted
 from jointpose.utils.terminal import quiet_stderr
 
 DEFAULT_RATE = 25.0  # frames a second, if the container does not say
@@ -182,12 +183,12 @@ def _incomplete(path: str, n_frames: int, claimed: int) -> UnreadableMedia:
     claimed = max(claimed, len(packet_times(path)))
     if n_frames == 0 and claimed and not containers.is_cut_off(path):
         return UnreadableMedia(
-            f'{path}: none of its {claimed} frames can be decoded{_codec(path)}: convert it to '
+            f'{path}: 0 of {counted(claimed, "frame")} can be decoded{_codec(path)}: convert it to '
             'H.264, or it is damaged'
         )
     if claimed > n_frames:
-        return UnreadableMedia(f'{path}: ends after {n_frames} of {claimed} frames')
-    return UnreadableMedia(f'{path}: is cut off, and ends after {n_frames} frames')
+        return UnreadableMedia(f'{path}: ends after {n_frames} of {counted(claimed, "frame")}')
+    return UnreadableMedia(f'{path}: is cut off, and ends after {counted(n_frames, "frame")}')
 
 
 def _codec(path: str) -> str:

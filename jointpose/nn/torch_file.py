@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jointpose.utils.counts import counted
 from jointpose.utils.errors import InputError
 
 MAX_SIZE = 2 << 30  # bytes of a file; HRNet-w48 has 0.26 GB
@@ -141,7 +142,9 @@ def _read_legacy(file):
         (size,) = struct.unpack('<q', file.read(8))
         storage = recorder.storages[key]
         if size != storage.size:
-            raise ValueError(f'storage {key} has {size} elements, expected {storage.size}')
+            raise ValueError(
+                f'storage {key} has {counted(size, "element")}, expected {storage.size}'
+            )
         buffers[key] = file.read(size * np.dtype(storage.dtype).itemsize)
     return content, buffers
 

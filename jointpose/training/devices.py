@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from jointpose.nn.tf1 import tf
+from jointpose.utils.counts import counted
 
 DRIVER = '/proc/driver/nvidia/version'  # exists while NVIDIA's driver is loaded
 
@@ -27,8 +28,9 @@ def device_names(
     hidden = unusable_gpus()
     if absent and log and (named or hidden):
         names = ', '.join(map(str, absent))
-        towers = f'tower{"s" * (len(gpus) > 1)}'
-        log(f'GPU {names} not found: {len(absent)} of {len(gpus)} {towers} on the CPU{hidden}')
+        log(
+            f'GPU {names} not found: {len(absent)} of {counted(len(gpus), "tower")} on the CPU{hidden}'
+        )
     return [f'/gpu:{visible.index(gpu)}' if gpu in visible else '/cpu:0' for gpu in gpus]
 
 

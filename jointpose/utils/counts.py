@@ -1,6 +1,11 @@
-"""Counts of people in words."""
+"""Counts in words."""
+
+PLURALS = {'person': 'people', 'box': 'boxes'}
 
 
-def counted_people(n: int) -> str:
-    """Returns '1 person', and else '0 people', '2 people'."""
-    return f'{n} {"person" if n == 1 else "people"}'
+def counted(n: int, noun: str) -> str:
+    """'1 drawn person', and else '0 drawn people', '2 drawn people'; noun: in the singular."""
+    if n == 1:
+        return f'1 {noun}'
+    *adjectives, last = noun.split(' ')
+    return ' '.join([str(n), *adjectives, PLURALS.get(last, f'{last}s')])

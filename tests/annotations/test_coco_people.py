@@ -292,7 +292,7 @@ def test_a_key_point_in_the_corner_is_none(folder, capsys):
     )
     people = read_coco(folder, content)
     assert people.people['visible'][0].tolist() == [0, *16 * [2]]
-    assert '1 people with key points at (0, 0)' in capsys.readouterr().out
+    assert '1 person with key points at (0, 0)' in capsys.readouterr().out
 
 
 def test_absent_key_points_at_minus_one(folder, capsys):
@@ -300,7 +300,7 @@ def test_absent_key_points_at_minus_one(folder, capsys):
         lambda content: content['annotations'][1]['keypoints'].__setitem__(slice(3), [-1, -1, 1])
     )
     assert read_coco(folder, content).people['visible'][1].tolist() == [0, *15 * [2], 1]
-    assert '1 people with key points at (0, 0) or (-1, -1)' in capsys.readouterr().out
+    assert '1 person with key points at (0, 0) or (-1, -1)' in capsys.readouterr().out
 
 
 def test_visibility_of_other_types(folder):
@@ -333,7 +333,7 @@ def test_coordinates_without_visibility_are_said(folder, capsys):
     assert not read_coco(folder, changed(hide)).people['visible'].any()
     said = capsys.readouterr().out
     assert (
-        '1 people without labels, as v is 0 at all their key points' in said
+        '1 person without labels, as v is 0 at all their key points' in said
         and 'annotations[1]' not in said
     )
 
@@ -382,7 +382,7 @@ def test_key_points_outside_of_their_box_are_said(folder, read, capsys):
 
     read(folder, changed(percent))
     assert capsys.readouterr().out == (
-        f'{folder}/people.json: 1 people with most of their key points outside of their '
+        f'{folder}/people.json: 1 person with most of their key points outside of their '
         'box: look at these labels (annotations[1] of 1.png)\n'
     )
     read(folder, changed(percent, each('annotations', bbox=None, segmentation=None)))

@@ -106,7 +106,7 @@ def test_rows_train_and_flics_test_people_test(sets, tmp_path, monkeypatch, caps
     splits = make(monkeypatch, sets, tmp_path / 'plus')
     said = capsys.readouterr().out
     for words in (
-        '9 of 10 people are named by rows.mat',
+        'rows.mat names 9 of 10 people',
         'left out: 1 marked bad',
         'left out: 1 without a torsobox',
         'left out: 1 without one of the nine',
@@ -158,7 +158,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(sets, tmp_path, monkeypat
         ([0, 1], 'from 0 to 1'),
         ([1, 11], 'from 1 to 11'),
         ([1.5], 'from 1.5'),
-        ([2, 2, 3], '1 people twice'),
+        ([2, 2, 3], '1 person twice'),
         ([], 'no numbers'),
         ([1, np.nan], 'tr_plus_indices'),
     ],

@@ -132,7 +132,7 @@ def test_real_lspet_and_parse(tmp_path, monkeypatch, capsys):
     lspet, parse = shared('lspet'), shared('parse')
     with pytest.raises(
         InputError,
-        match=r'9000 of 10000 train pictures cannot be used: .*im01001.jpg.*--skip_missing',
+        match=r'cannot be used: 9000 of 10000 train pictures: .*im01001.jpg.*--skip_missing',
     ):
         run(
             monkeypatch,
@@ -273,7 +273,7 @@ def test_mpii_joints_in_other_shapes(tmp_path, capsys):
         np.flatnonzero(found.people['visible'][0] == 0).tolist() == [5, 6]
         and found.people['visible'][1:].all()
     )
-    assert '1 joints at (0, 0) or (-1, -1) are taken for unlabelled' in capsys.readouterr().out
+    assert 'taken for unlabelled: 1 joint at (0, 0) or (-1, -1)' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ def test_a_video_without_a_frame_that_can_be_decoded_names_its_codec(tmp_path):
         file.write(content)
     with pytest.raises(
         images.UnreadableMedia,
-        match=r'none of its 20 frames can be decoded \(codec MJPG\): convert it',
+        match=r'0 of 20 frames can be decoded \(codec MJPG\): convert it',
     ):
         read(path)
 
