@@ -17,21 +17,16 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from jointpose import run_options
-from jointpose.checkpoints import checkpoint_variables
 from jointpose.datasets import arrays, lsp
 from jointpose.evaluation import predictions
-from jointpose.inference import pose_estimator
 from jointpose.metrics.key_points import errors_in_units, pck
-from jointpose.nn.tf1 import tf
 from jointpose.systems import cpm
-from jointpose.training import batches
-from jointpose.training.devices import session_config
 from jointpose.utils.cli import Parser, run_script
 from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
 from jointpose.vision import palette
 from tools.figures import save
+from tools.trained_network import TrainedNetwork, restored
 
 RADIUS = 0.2  # of PCK
 HARD_JOINTS = ('rwri', 'lwri', 'rank', 'lank')
@@ -161,20 +156,13 @@ def draw_map(axis, belief: np.ndarray, truth_xy: np.ndarray, joint: int) -> None
     axis.set(xlim=(0, cpm.SIDE), ylim=(cpm.SIDE, 0), xticks=(), yticks=())
 
 
-def maps_of(options, system, found, split: arrays.Split, cases: list[Case]) -> list:
+def maps_of(network: TrainedNetwork, split: arrays.Split, cases: list[Case]) -> list:
     """`shown` of `draw`: the network's maps of each case, averaged over the test scales."""
     shown = []
-    with tf.Graph().as_default():
-        tf.train.get_or_create_global_step()  # restored too
-        graph = pose_estimator.build_graph(system, options, found)
-        with tf.Session(config=session_config(options.gpus)) as session:
-            checkpoint_variables.restore(session, graph.saver, found)
-            for case in cases:
-                batch = batches.views_batch(system, split, [case.row])
-                feed = batches.feed(graph.evaluation.batch, batch)
-                outputs = session.run(graph.evaluation.combined, feed)
-                maps = np.stack([output[0, :, :, case.joint] for output in outputs.values()])
-                shown.append((maps, batch.joints_xy[0]))
+    for case in cases:
+        outputs, batch, _ = network.outputs(split, [case.row])
+        maps = np.stack([output[0, :, :, case.joint] for output in outputs.values()])
+        shown.append((maps, batch.joints_xy[0]))
     return shown
 
 
@@ -204,11 +192,10 @@ def main():
     rates = rates_of_stages(found, split)
     print(table(rates))
 
-    command = ['--restore', args.run, '--data', args.data]
-    options, system, restored, _ = run_options.resolve_options(command)
     cases = choose_cases(errors_of_stages(found, split))
     cases = [case._replace(row=found.rows[case.row]) for case in cases]
-    draw(args.out, rates, cases, maps_of(options, system, restored, split, cases))
+    with restored(args.run, '--data', args.data) as network:
+        draw(args.out, rates, cases, maps_of(network, split, cases))
 
 
 if __name__ == '__main__':

@@ -14,19 +14,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jointpose import run_options, spatial_model
-from jointpose.checkpoints import checkpoint_variables
+from jointpose import spatial_model
 from jointpose.datasets import arrays, flic
-from jointpose.inference import pose_estimator
-from jointpose.nn import spectrum_cache
 from jointpose.nn.tf1 import tf
-from jointpose.training import batches
-from jointpose.training.devices import session_config
 from jointpose.utils import progress
 from jointpose.utils.cli import Parser, run_script
 from jointpose.utils.errors import InputError
 from jointpose.vision.affine import transform_points
 from tools import stored_joints
+from tools.trained_network import TrainedNetwork, restored
 
 SILENCE = 1e9  # a bias beside which a float32 message is lost
 BATCH = 4
@@ -48,41 +44,27 @@ def silenced(biases: np.ndarray, is_kept: Callable[[int], bool]) -> np.ndarray:
     return result
 
 
-def find_joints(session: tf.Session, graph, system, split: arrays.Split) -> np.ndarray:
-    """The joint model's joints of all people of a split: [n, 9, 2], pixels of the frames."""
-    evaluation = graph.evaluation
-    found = []
-    n = len(split.rows)
+def find_joints(network: TrainedNetwork, people: arrays.Split) -> np.ndarray:
+    """The joint model's joints: [n, 9, 2], pixels of the frames."""
+    n = len(people.rows)
     starts = range(0, n, BATCH)
+    found = []
     for start in progress.track(starts, len(starts), 'people', 'batch'):
-        rows = np.arange(start, min(start + BATCH, n))
-        feed = batches.feed(evaluation.batch, batches.views_batch(system, split, rows))
-        maps, back = session.run([evaluation.combined['sm'], evaluation.back], feed)
-        for joints_xy, matrix in zip(system.locate(maps), back):
+        outputs, _, back = network.outputs(people, range(start, min(start + BATCH, n)))
+        for joints_xy, matrix in zip(network.system.locate(outputs['sm']), back):
             found.append(transform_points(matrix, joints_xy))
     return np.stack(found)
 
 
-def joints_by_messages(run: str, data: str, test: arrays.Split) -> dict[str, np.ndarray]:
-    """{one of KEPT: joints [n, 9, 2]}, by the newest checkpoint of a run, at one scale."""
-    command = ['--restore', run, '--data', data, '--scales', 'single']
-    options, system, restored, _ = run_options.resolve_options(command)
-    if not getattr(options, 'use_sm', False):
-        raise InputError(f'--run {run}: trained without the spatial model')
-    split = system.prepare_split(test)
+def joints_by_messages(network: TrainedNetwork, people: arrays.Split) -> dict[str, np.ndarray]:
+    """{one of KEPT: joints [n, 9, 2]}."""
+    variables = {variable.op.name: variable for variable in tf.global_variables()}
+    biases = variables['spatial_model/biases']
+    trained = network.session.run(biases)
     found = {}
-    with tf.Graph().as_default():
-        tf.train.get_or_create_global_step()  # restored too
-        graph = pose_estimator.build_graph(system, options)
-        variables = {variable.op.name: variable for variable in tf.global_variables()}
-        with tf.Session(config=session_config(options.gpus)) as session:
-            checkpoint_variables.restore(session, graph.saver, restored)
-            biases = variables['spatial_model/biases']
-            trained = session.run(biases)
-            with spectrum_cache.filled(session, graph.spectra):
-                for name, is_kept in KEPT.items():
-                    biases.load(silenced(trained, is_kept), session)
-                    found[name] = find_joints(session, graph, system, split)
+    for name, is_kept in KEPT.items():
+        biases.load(silenced(trained, is_kept), network.session)
+        found[name] = find_joints(network, people)
     return found
 
 
@@ -103,7 +85,10 @@ def main():
     manifest = arrays.read_manifest(args.data)
     test = arrays.load_split(args.data, 'test', manifest)
     test = arrays.evenly_spaced(test, args.people)
-    joints_xy = joints_by_messages(args.run, args.data, test)
+    with restored(args.run, '--data', args.data, '--scales', 'single') as network:
+        if not network.options.use_sm:
+            raise InputError(f'--run {args.run}: trained without the spatial model')
+        joints_xy = joints_by_messages(network, test)
     stored_joints.write(args.out, manifest, test.rows, joints_xy)
     print(f'{args.out}: {len(test.rows)} people; now: python evaluate.py {args.out} --intervals')
 

@@ -107,23 +107,12 @@ def augmented(people: arrays.Split, system) -> Iterator[tuple]:
 @contextlib.contextmanager
 def part_detector() -> Iterator[tuple]:
     """Yields (system, function from a frame uint8 [480, 720, 3] to maps [60, 90, 9])."""
-    from jointpose import run_options
-    from jointpose.checkpoints import checkpoint, checkpoint_variables
-    from jointpose.inference import pose_estimator
-    from jointpose.nn import spectrum_cache
-    from jointpose.nn.tf1 import tf
+    from tools import trained_network
 
-    found = checkpoint.find('', RUN)
-    words = ['--restore', found.path, '--scales', 'single']
-    options, system, *_ = run_options.resolve_options(words)
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.train.get_or_create_global_step()  # restored too
-        graph = pose_estimator.build_graph(system, options)
-        checkpoint_variables.restore(session, graph.saver, found)
-        images = graph.evaluation.batch.images
-        maps = graph.evaluation.inference.outputs['pd']
-        with spectrum_cache.filled(session, graph.spectra):
-            yield system, lambda frame: session.run(maps, {images: frame[None]})[0]
+    with trained_network.restored(RUN, '--scales', 'single') as network:
+        images = network.evaluation.batch.images
+        maps = network.evaluation.inference.outputs['pd']
+        yield network.system, lambda frame: network.session.run(maps, {images: frame[None]})[0]
 
 
 def save(folder: str, name: str, **named) -> None:

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointpose import pairwise_distr, run_options
+from jointpose import pairwise_distr
 from jointpose.datasets import arrays, flic
 from jointpose.datasets.person_frames import PersonFrame
 from jointpose.evaluation import detection_rates, predictions
-from jointpose.training.devices import session_config
 from jointpose.utils.errors import InputError
 from tools import analysis, plot_log
 from tools.analysis import Errors
@@ -116,30 +115,17 @@ def restored(run: str, scales: str) -> Iterator[Network]:
         run: folder of the run, or of a checkpoint.
         scales: 'single', or 'multi' to average the maps over several scales, as in main.py.
     """
-    from jointpose.checkpoints import checkpoint, checkpoint_variables
-    from jointpose.inference import pose_estimator
-    from jointpose.nn import spectrum_cache
-    from jointpose.nn.tf1 import tf
-    from jointpose.training import batches
+    from tools import trained_network  # imports TensorFlow, which most figures do without
 
-    found = checkpoint.find('', run, '--run')
-    options, system, *_ = run_options.resolve_options(['--restore', found.path, '--scales', scales])
-    if not options.use_sm:
-        raise InputError(f'--run {run}: trained without the spatial model')
-    with tf.Graph().as_default():
-        tf.train.get_or_create_global_step()  # restored too
-        graph = pose_estimator.build_graph(system, options)
-        evaluation = graph.evaluation
+    with trained_network.restored(run, '--scales', scales) as network:
+        if not network.options.use_sm:
+            raise InputError(f'--run {run}: trained without the spatial model')
 
         def maps(split, row):
-            values = batches.views_batch(system, system.prepare_split(split), np.array([row]))
-            combined = session.run(evaluation.combined, batches.feed(evaluation.batch, values))
-            return [combined['pd'][0], combined['sm'][0]]
+            outputs, *_ = network.outputs(split, [row])
+            return [outputs['pd'][0], outputs['sm'][0]]
 
-        with tf.Session(config=session_config(options.gpus)) as session:
-            checkpoint_variables.restore(session, graph.saver, found)
-            with spectrum_cache.filled(session, graph.spectra):
-                yield Network(maps, options.decode == 'subcell')
+        yield Network(maps, network.options.decode == 'subcell')
 
 
 class PairWeights(NamedTuple):
