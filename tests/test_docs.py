@@ -102,7 +102,7 @@ def script_of(name):
 def test_commands_of_the_other_scripts_are_understood(page, monkeypatch):
     monkeypatch.setattr(cli.Parser, 'parse_args', only_parse)
     found = re.findall(
-        r'python (?:-m (tools\.[a-z_]+)|((?!main)[a-z_]+)\.py)([^`;&|#\n]*)', text_of(page)
+        r'python (?:-m (tools\.[a-z_]+)|((?!main)[a-z_]+)\.py)([^`;&|#>\n]*)', text_of(page)
     )
     assert len(found) > 3 or page != 'README.md'
     for tool, script, words in found:
