@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jointpose import run_options
-from jointpose.checkpoints import checkpoint_variables
+from jointpose.checkpoints import checkpoint, checkpoint_variables
 from jointpose.datasets import arrays
 from jointpose.inference import pose_estimator
 from jointpose.nn import spectrum_cache
@@ -46,10 +46,10 @@ def restored(run: str, *arguments: str) -> Iterator[TrainedNetwork]:
     """The network of a run's newest checkpoint, for the length of a `with` block.
 
     Args:
-        run: folder of the run, or of a checkpoint.
+        run: folder of the run, or of a checkpoint; --run in error messages.
         arguments: further options of main.py.
     """
-    command = ['--restore', run, *arguments]
+    command = ['--restore', checkpoint.find('', run, '--run').path, *arguments]
     options, system, found, _ = run_options.resolve_options(command)
     with tf.Graph().as_default():
         tf.train.get_or_create_global_step()  # restored too
