@@ -60,20 +60,19 @@ def pairwise_histograms(points_xy: np.ndarray, map_size: tuple[int, int]) -> np.
     Returns:
         float32 [m * (m - 1), 2h, 2w], each of sum 1.
     """
-    labelled = ~np.isnan(points_xy).any(axis=-1)  # [n, m]
-    cells = heatmaps.cell_index(np.nan_to_num(points_xy))  # [n, m, 2]
-    histograms = []
-    for joint, condjoint in pairs_of(points_xy.shape[1]):
-        both = labelled[:, joint] & labelled[:, condjoint]  # [n]
-        if both.any():
-            displacements = (
-                cells[both, joint] - cells[both, condjoint]
-            )  # [people, 2], (row, column)
-            histograms.append(smoothed(histogram_of(displacements, map_size)))
-        else:
-            histograms.append(np.ones(prior_size(map_size)))
-    stacked = np.stack(histograms)
-    return (stacked / stacked.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
+    pairs = pairs_of(points_xy.shape[1])
+    return np.stack([pair_histogram(points_xy[:, pair], map_size) for pair in pairs])
+
+
+def pair_histogram(points_xy: np.ndarray, map_size: tuple[int, int]) -> np.ndarray:
+    """The histogram of one pair (joint, condjoint), as above: points [n, 2, 2] -> [2h, 2w]."""
+    labelled_xy = points_xy[~np.isnan(points_xy).any(axis=(1, 2))]
+    if len(labelled_xy):
+        cells = heatmaps.cell_index(labelled_xy)  # [people, 2, 2]: of both, (row, column)
+        histogram = smoothed(histogram_of(cells[:, 0] - cells[:, 1], map_size))
+    else:
+        histogram = np.ones(prior_size(map_size))
+    return (histogram / histogram.sum()).astype(np.float32)
 
 
 def pairs_of(n_maps: int) -> list[tuple[int, int]]:
@@ -280,8 +279,10 @@ def histograms_of(people: arrays.Split, data_set: DataSet) -> dict[str, np.ndarr
     for source in data_set.anchor_sources:
         frame = PersonFrame(data_set, source)
         points_xy = frame.points_of_split(frame.prepare(people))
-        histograms = pairwise_histograms(points_xy, frame.map_size)
-        named |= dict(zip(pair_names(frame.map_names), histograms))
+        for pair in pairs_of(len(frame.map_names)):
+            name = pair_name(frame.map_names, *pair)
+            if name not in named:  # two joints are the same with every anchor
+                named[name] = pair_histogram(points_xy[:, pair], frame.map_size)
         unseen += unseen_pairs(points_xy, frame.map_names)
     if unseen:
         names = ', '.join(dict.fromkeys(unseen))
