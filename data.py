@@ -332,6 +332,8 @@ def make_frames(metas, images, options, settings):
         frames = [functools.partial(decode, path) for path in people.picture.tolist()]
     if options.skip_missing:
         people, frames = skip_unreadable(people, frames, options.workers)
+    else:
+        check_present(sorted(set(people.picture.tolist())))
     counts = {split: int((people.split == split).sum()) for split in arrays.SPLITS}
     check_counts(counts, metas, tenths=bool(options.coco))
     print(report(people, custom=bool(options.coco)))
@@ -377,6 +379,21 @@ def skip_unreadable(people, frames, n_workers):
     )
     kept = [row for row, error in enumerate(errors) if not error]
     return people.select(np.array(kept, int)), [frames[row] for row in kept]
+
+
+def check_present(paths):
+    """InputError if pictures are absent: their number and the first of them, before any is decoded."""
+    absent = [path for path in paths if not os.path.isfile(path)]
+    if absent:
+        raise unusable([f'{path}: No such file' for path in absent], counted(len(paths), 'picture'))
+
+
+def unusable(bad, pictures):
+    """Returns the InputError on bad pictures, a line each, of so many."""
+    return InputError(
+        f'cannot be used: {len(bad)} of {pictures}: {listed(bad, separator="; ")} '
+        '(--skip_missing leaves them out)'
+    )
 
 
 def error_or_none(frame):
@@ -446,10 +463,7 @@ def check_pictures(part, root, n_workers, skip, split):
     is_good = np.array([not error for error in errors], bool)
     bad = [error for error in errors if error]
     if bad and not skip:
-        raise InputError(
-            f'cannot be used: {len(bad)} of {counted(len(errors), f"{split} picture")}: '
-            f'{listed(bad, separator="; ")} (--skip_missing leaves them out)'
-        )
+        raise unusable(bad, counted(len(errors), f'{split} picture'))
     good = records.keep_pictures(part, is_good)
     if bad:
         n_left_out = len(part.people) - len(good.people)

@@ -350,6 +350,16 @@ def test_faults_are_named(tmp_path, monkeypatch, fault, words):
     assert not (tmp_path / 'out' / 'manifest.json').exists()
 
 
+@pytest.mark.parametrize('n', [1, 3])
+def test_absent_pictures_are_counted(tmp_path, monkeypatch, n):
+    write(tmp_path, PICTURES)
+    for name in sorted(os.listdir(tmp_path))[:n]:
+        assert name.endswith('.png')
+        os.unlink(tmp_path / name)
+    with pytest.raises(InputError, match=rf'cannot be used: {n} of 5 pictures: \S*0\.png: No such'):
+        make(monkeypatch, tmp_path)
+
+
 def test_bad_pictures_can_be_left_out(tmp_path, monkeypatch, capsys):
     write(tmp_path, PICTURES)
     (tmp_path / '2.png').write_bytes((tmp_path / '2.png').read_bytes()[:500])
