@@ -11,14 +11,17 @@ r"""Makes the arrays that training reads from a data set's annotations and pictu
     python data.py --meta FLIC-full/examples.mat --rows tr_plus_indices.mat --test FLIC/examples.mat \
         --images FLIC-full/images FLIC/images                               # FLIC-plus -> arrays_plus
 
-FLIC's frames have one size and become one array of 5 GB, which is read frame by frame.  Left and
-right of people seen from behind (shoulders and hips both crossed) are swapped: labels are
-observer-centric, so "left" is on the picture's right.  These people are counted and named.  In heat
-maps, a joint outside the frame moves to the nearest cell.  Pictures of the other data sets stay
-where they are, and must stay there: each is decoded once to check it, and again for each use.
-Joints are written as annotated, in pixels.  Arrays appear under their final names when all are
-complete; those of the same source are replaced, with a note, those of another source and another
-program's manifest.json never.
+FLIC and custom data: the frames have one size and become one array (FLIC: 5 GB), which is read
+frame by frame.  Left and right of people seen from behind (shoulders and hips both crossed) are
+swapped, so "left" is always on the picture's right: labels are observer-centric.  These people are
+counted and named.  In heat maps, a joint outside the frame moves to the nearest cell.
+
+Other data sets: the pictures stay where they are, and must stay there.  Each is decoded once to
+check it, and again for each use.
+
+Joints are written in pixels.  Arrays appear under their final names when all are complete.  Arrays
+of the same source are replaced, with a note; those of another source, and another program's
+manifest.json, never.
 
 datasets/{flic,lsp,mpii,coco,custom,own}.py describe what is read of each data set and who the test
 people are; datasets/arrays.py describes the arrays.

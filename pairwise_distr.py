@@ -1,19 +1,20 @@
-"""Joints of the training people -> the spatial model's priors: histograms of displacements.
+"""Makes the spatial model's priors: histograms of the displacements between training people's joints.
 
     python pairwise_distr.py                              # arrays/pairwise_distribution.npz
     python pairwise_distr.py --data arrays_lsp --figure priors.png
 
-The joint model sees k joints and an anchor, m = k + 1 maps (datasets/person_frames.py): with FLIC
-nine joints and the torso.  Each of their m * k ordered pairs (joint, condjoint), FLIC's 90, gets one
-float32 array [2h, 2w] under the key `joint_condjoint`, where a map has h x w cells (FLIC: 60 x 90):
-the histogram over people of cell(joint) - cell(condjoint) as (row, column), zero displacement at
-[h, w], smoothed by the 9x9 binomial and normalised to sum 1.  These are the p_{joint|condjoint} of
-the paper's section 3.2.  A pair whose joints are never labelled together gets a uniform one.
+The joint model sees m = k + 1 maps: k joints, and an anchor that marks the target person (FLIC: nine
+joints and the torso; datasets/person_frames.py).  Each of the m * k ordered pairs (joint,
+condjoint), FLIC's 90, gets one float32 array [2h, 2w] under the key `joint_condjoint`, where a map
+has h x w cells (FLIC: 60 x 90).  It is the histogram over people of cell(joint) - cell(condjoint) as
+(row, column), with zero displacement at [h, w], smoothed by the 9x9 binomial and normalised to sum
+1.  These are the p_{joint|condjoint} of the paper's section 3.2.  A pair whose joints are never
+labelled together gets a uniform one.
 
-The file holds the pairs for every anchor that the data set has, of which main.py --torso_from
-selects one: `torso` is the mean of the annotated shoulders and hips, `torsobox` the centre of
-FLIC's torsobox, `box` that of a person's box.  `--figure FILE.png` draws the pairs given the anchor
-and those along the limbs.
+A data set may have several anchors; main.py --torso_from selects one.  The file holds the pairs for
+each: `torso` is the mean of the annotated shoulders and hips, `torsobox` the centre of FLIC's
+torsobox, `box` that of a person's box.  `--figure FILE.png` draws the pairs given the anchor and
+those along the limbs.
 """
 
 if __name__ == '__main__':

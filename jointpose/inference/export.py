@@ -21,7 +21,8 @@ Other systems take the image alone, of their input_size: a crop of one person or
 Their outputs are those of `export_outputs`; joints are in the image's pixels and in the order of
 the data set's joints, where the system finds one person.
 
-Frames are taken as they are.  main.py's single scale with --data_augm is 1 / 0.95 of that.
+Frames are taken as they are.  main.py's single scale of a run with --data_augm enlarges them by
+1 / 0.95, so its joints differ a little.
 
 Before the files get their names, they are run on test people of --data, or on drawn people where
 there are no arrays, and compared with the checkpoint in the graph that main.py evaluates.  Maps
