@@ -20,6 +20,7 @@ import sys
 import time
 from typing import Any, NamedTuple
 
+from jointpose.checkpoints import state_values
 from jointpose.nn.tf1 import short_message, tf
 from jointpose.utils import cli, files, folders, terminal
 from jointpose.utils.errors import InputError
@@ -170,8 +171,8 @@ def load(path: str) -> Checkpoint:
     except OSError as error:
         name = os.path.basename(error.filename or '')
         raise InputError(f'{path}: {name}: {error.strerror}') from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f'{path}: {STATE} is damaged: {error!r}') from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f'{path}: {STATE} is damaged: {error}') from error
     return Checkpoint(path, state)
 
 
@@ -185,12 +186,14 @@ def is_intact(path: str) -> bool:
 
 
 def read_state(path: str) -> dict:
-    """The content of one checkpoint's state.json; ValueError: its checksum differs."""
+    """The content of one checkpoint's state.json; ValueError: its checksum or a value is wrong."""
     files.check_is_file(os.path.join(path, STATE))
     with open(os.path.join(path, STATE), encoding='utf-8') as file:
         state = json.load(file)
-    if state.pop('crc') != _crc(state):
+    if not isinstance(state, dict) or state.pop('crc', None) != _crc(state):
         raise ValueError('its checksum differs')
+    if fault := state_values.fault(state):
+        raise ValueError(fault)
     return state
 
 

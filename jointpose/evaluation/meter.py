@@ -7,6 +7,7 @@ import numpy as np
 
 from jointpose.evaluation.pose import Pose
 from jointpose.metrics.key_points import match_people, pck
+from jointpose.utils.errors import InputError
 from jointpose.vision.affine import transform_points
 
 Rates = dict[str, np.ndarray]  # {output: rate of each label in %}
@@ -50,6 +51,9 @@ class Meter:
                 zeros[f'{measured}_{name}'] = [0] * len(labels)
         # A checkpoint from before a measure existed has no sums of it.
         former = {**zeros, **(sums or {})}
+        for name, value in former.items():
+            if np.shape(value) != np.shape(zeros.get(name, 0)):
+                raise InputError(f"the checkpoint's state.json: `sums` of {name}: {value!r:.60}")
         self.sums = {name: np.array(value, np.float64) for name, value in former.items()}
 
     def add(self, losses: dict[str, float], outputs: dict[str, np.ndarray], facts) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from jointpose import run_options, systems
 from jointpose.checkpoints import checkpoint
+from jointpose.evaluation.meter import Meter
 from jointpose.options import options as command_line
 from jointpose.systems import tompson
 from jointpose.utils.errors import InputError
@@ -75,6 +76,54 @@ def test_settings_of_every_option_are_taken_as_they_were_stored(published):
 def test_a_checkpoint_of_no_system_is_refused(published, system):
     with pytest.raises(InputError, match='of an unknown system'):
         run_options.resolve_options(['--restore', published(some={'system': system})])
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'step': '6840'},
+        {'step': -1},
+        {'step': True},
+        {'step': 1.5},
+        {'settings': []},
+        {'settings': None},
+        {'code': 7},
+        {'files': ['model.index']},
+        {'files': {'model.index': 5}},
+        {'time': 'today'},
+        {'weights_only': 'no'},
+        {'epochs_logged': None},
+        {'bad_steps': []},
+        {'best': {'step': 3}},
+        {'best': {'step': 3, 'rate': 'high'}},
+        {'spent': {'samples': 1}},
+        {'sums': {'n': 'many'}},
+        {'sums': {'n': [[1]]}},
+        {'sums': 3},
+    ],
+    ids=json.dumps,
+)
+def test_a_state_that_no_training_writes_is_refused(published, changes):
+    folder = published(**changes)
+    (name,) = changes
+    with pytest.raises(InputError) as error:
+        checkpoint.load(folder)
+    assert str(error.value).startswith(f'{folder}: state.json is damaged: `{name}` cannot be')
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('content', ['[]', '7', 'null', '{}', '{"crc": 0}', '[' * 100_000, ''])
+def test_what_is_no_state_is_refused(published, content):
+    folder = published()
+    with open(os.path.join(folder, checkpoint.STATE), 'w', encoding='utf-8') as file:
+        file.write(content)
+    with pytest.raises(InputError, match=r'state\.json is damaged: '):
+        checkpoint.load(folder)
+
+
+def test_sums_of_other_joints_are_refused():
+    with pytest.raises(InputError, match=r'state\.json: `sums` of counts: \[1, 2\]'):
+        Meter(['nose'], ['pd'], None, {'counts': [1, 2]})
 
 
 @pytest.mark.parametrize(
