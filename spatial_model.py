@@ -214,10 +214,12 @@ def _spectra_of_maps(maps):
 def _multiply(e, m, senders):
     """Spectra of priors, 81 x [2h, w+1], and maps, 10 x [n, 2h, w+1] -> 81 messages [n, h, w]."""
     h, w = _map_size(m)
+    size = tf.constant([2 * h, 2 * w])  # constants once, not for each pair: graphs are built sooner
+    first, extent = tf.constant([0, h, w]), tf.constant([-1, h, w])
     received = []
     for prior, sender in zip(e, senders):
-        circular = tf.signal.irfft2d(prior * m[sender], [2 * h, 2 * w])  # [n, 2h, 2w]
-        received.append(tf.nn.relu(circular[:, h:, w:]))  # rounding may go below 0
+        circular = tf.signal.irfft2d(prior * m[sender], size)  # [n, 2h, 2w]
+        received.append(tf.nn.relu(tf.slice(circular, first, extent)))  # rounding may go below 0
     return received
 
 
@@ -230,12 +232,12 @@ def _gradients(e, m, d_messages, senders):
         The gradients by the priors, [81, 2h, 2w], and by the maps, [10, n, h, w].
     """
     h, w = _map_size(m)
-    size = [2 * h, 2 * w]
+    size, first_axis = tf.constant([2 * h, 2 * w]), tf.constant(0)
     e = [tf.conj(spectrum) for spectrum in e]
     m = [tf.conj(spectrum) for spectrum in m]
-    window = [[0, 0], [h, 0], [w, 0]]  # a message is the last h rows and w columns
-    g = [tf.signal.rfft2d(tf.pad(d, window)) for d in d_messages]  # 81 x [n, 2h, w+1]
-    d_priors = [tf.reduce_sum(m[v] * g[pair], axis=0) for pair, v in enumerate(senders)]
+    window = tf.constant([[0, 0], [h, 0], [w, 0]])  # a message is the last h rows and w columns
+    g = [tf.signal.rfft2d(tf.pad(d, window), size) for d in d_messages]  # 81 x [n, 2h, w+1]
+    d_priors = [tf.reduce_sum(m[v] * g[pair], axis=first_axis) for pair, v in enumerate(senders)]
     d_maps = []
     for sender in range(len(m)):
         heard = [e[pair] * g[pair] for pair, v in enumerate(senders) if v == sender]

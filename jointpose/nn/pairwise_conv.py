@@ -1,7 +1,7 @@
 """Three more implementations of spatial_model.messages: each prior * the map of its sender.
 
-    stacked   as in spatial_model.py, but all pairs in one tensor: 28 operations in place of 824,
-              built in 0.02 s of CPU time in place of 0.5; it runs a fifth slower and has no
+    stacked   as in spatial_model.py, but all pairs in one tensor: 28 operations in place of 502,
+              built in 0.02 s of CPU time in place of 0.2; it runs a fifth slower and has no
               gradient.  For graphs that run a few times.
     matmul    matrix products and sums only: for export to other formats
     direct    tf.nn.conv2d, to compare with: forward 5 to 7 times slower at batch 14, 35 times at
