@@ -13,8 +13,9 @@ from jointpose.options import scopes
 
 
 def test_the_system_of_the_page_trains(arrays_folder, tmp_path, monkeypatch):
-    """From nothing to a rate: the joints of the training people are found in the end."""
-    words = ['--train', '--system', 'small', '--width', '16', '--n_epochs', '60']
+    """From nothing to a rate: the joints of four training people are found in the end."""
+    words = ['--train', '--system', 'small', '--width', '16', '--n_epochs', '50']
+    words += ['--train_examples', '4', '--batch_size', '4', '--test_examples', '1']
     places = ['--data', arrays_folder, '--model_path', str(tmp_path), '--tb_folder', '']
     predictions = ['--predictions', str(tmp_path / 'predictions.mat'), '--run', 'small']
     monkeypatch.setattr('sys.argv', ['main.py', *words, '--lr', '0.003', *places, *predictions])

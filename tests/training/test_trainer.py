@@ -71,7 +71,8 @@ def test_stopped_and_resumed_equals_uninterrupted(whole):
     stopped = whole.run('--train', *SETTINGS, '--run', 'stopped', STOP_AT='3')
     assert stopped.returncode == 143 and 'models/stopped' in stopped.stderr, stopped.stderr
     assert 0 < len(whole.steps('stopped')) < 8
-    resumed = whole.run('--train', '--restore', 'stopped', '--tb_folder', '')
+    at_once = ('--tb_folder', '', '--scales', 'single')  # of the joints at the end
+    resumed = whole.run('--train', '--restore', 'stopped', *at_once)
     assert resumed.returncode == 0, resumed.stderr
     assert_equal(whole, 'stopped', 'whole')
     names = whole.weights('whole').keys()

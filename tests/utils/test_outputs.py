@@ -101,13 +101,14 @@ def test_a_users_predictions_are_not_overwritten(tmp_path):
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
 
 
-def test_priors_and_figures_know_their_own(tmp_path):
+def test_priors_and_figures_know_their_own(tmp_path, monkeypatch):
     histograms = np.full((90, 120, 180), 1 / 120 / 180, np.float32)
     named = dict(zip(pairwise_distr.pair_names(flic.MAPS), histograms))
     pairwise_distr.save(str(tmp_path / 'priors.npz'), named, 'abcd')
     assert pairwise_distr.describe_file(str(tmp_path / 'priors.npz')) == 'from arrays abcd'
     np.savez(tmp_path / 'other.npz', a=1)
     assert pairwise_distr.describe_file(str(tmp_path / 'other.npz')) is None
+    monkeypatch.setattr(pairwise_distr, 'drawn_pairs', lambda frame: [('nose', 'torso')])
     pairwise_distr.draw(str(tmp_path / 'priors.png'), named, PersonFrame(flic.Flic()))
     rates = {('m', joint): np.zeros(41) for joint in (*flic.JOINTS, 'mean of 9')}
     rate_curves.plot(str(tmp_path / 'curves.png'), rates, 'title', 'lhip-rsho')
