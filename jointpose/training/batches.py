@@ -188,5 +188,17 @@ def _start(iterator, source, spec, ahead):
 
     steps = tf.data.Dataset.range(first, last)
     data = steps.map(load, num_parallel_calls=THREADS, deterministic=True).prefetch(ahead)
+    data = data.with_options(_without_autotuning())
     initializer = iterator.make_initializer(data)
     return lambda start, stop: (initializer, {first: start, last: stop})
+
+
+def _without_autotuning() -> tf.data.Options:
+    """Both numbers of the pipeline are given, so there is nothing to tune.
+
+    The thread that would tune sleeps for up to a minute at a time, and TensorFlow 2.21 waits for it
+    whenever the source changes or the session is closed.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options

@@ -102,6 +102,22 @@ def test_pipeline_delivers_every_step_in_order_and_restarts_anywhere(split, tf_g
         assert session.run(tensors.rows).tolist() == [4]
 
 
+def test_no_thread_tunes_a_pipeline(tf_graph):
+    """TensorFlow would wait for it, up to a minute, at every change of the source."""
+    from tensorflow.core.framework import dataset_options_pb2
+
+    spec = {'x': tf.TensorSpec([], tf.float32)}
+    batches.pipeline(spec, lambda step: {'x': step}, lambda step: {'x': -step})
+    graph = tf.get_default_graph()
+    sources = [op for op in graph.get_operations() if op.type == 'MakeIterator']
+    assert len(sources) == 2
+    for op in sources:
+        last = op.inputs[0].op
+        options = dataset_options_pb2.Options.FromString(last.get_attr('serialized_options'))
+        assert options.autotune_options.HasField('enabled')
+        assert not options.autotune_options.enabled
+
+
 @pytest.mark.parametrize('name', systems.names())
 def test_views_carry_no_targets_that_nothing_reads(name, arrays_folder, monkeypatch):
     """None are made; but the spatial model is given the torso's map."""
