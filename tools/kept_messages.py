@@ -1,13 +1,14 @@
-"""Which messages of the spatial model count: the torso's alone, the joints' alone, or all.
+"""Which messages of the spatial model count: that of the given map, those of the joints, or all.
 
     python -m tools.kept_messages --run pretrained/flic --data arrays --out messages.npz
     python evaluate.py messages.npz --intervals
 
-The logits of a joint are the sum of its own detector map and of one message from each other map,
-the given torso among them (spatial_model.py).  Here a trained network finds FLIC's test people's
-joints, at one scale, with some messages silenced: their bias, which the message is added to under
-the logarithm, becomes so large that nothing else is left.  Nothing is trained again, so that the
-result is what a message is worth to weights that were trained with all of them.
+The logits of a joint are the sum of its own detector map and of one message from each other map
+(spatial_model.py).  One of these maps is given: with FLIC the torso's, elsewhere the middle of the
+person's box.  Here a trained network finds the test people's joints, at one scale, with some
+messages silenced: their bias, which the message is added to under the logarithm, becomes so large
+that nothing else is left.  Nothing is trained again, so that the result is what a message is worth
+to weights that were trained with all of them.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from collections.abc import Callable
 import numpy as np
 
 from jointpose import spatial_model
-from jointpose.datasets import arrays, flic
+from jointpose.datasets import arrays
+from jointpose.nn.layers import AVERAGE_SUFFIX
 from jointpose.nn.tf1 import tf
 from jointpose.utils import progress
 from jointpose.utils.cli import Parser, run_script
@@ -26,26 +28,26 @@ from tools.trained_network import TrainedNetwork, restored
 
 SILENCE = 1e9  # a bias beside which a float32 message is lost
 BATCH = 4
-TORSO = flic.N_JOINTS  # index of its map
-KEPT: dict[str, Callable[[int], bool]] = {
-    'no messages': lambda sender: False,
-    "torso's message": lambda sender: sender == TORSO,
-    "joints' messages": lambda sender: sender != TORSO,
-    'all messages': lambda sender: True,
+# Whether a message is kept: whether its sender is the map that is given -> bool.
+KEPT: dict[str, Callable[[bool], bool]] = {
+    'no messages': lambda is_given: False,
+    'message of the given map': lambda is_given: is_given,
+    'messages of the joints': lambda is_given: not is_given,
+    'all messages': lambda is_given: True,
 }
 
 
-def silenced(biases: np.ndarray, is_kept: Callable[[int], bool]) -> np.ndarray:
-    """Biases [81, 60, 90] that leave only the messages of the senders that are kept."""
+def silenced(biases: np.ndarray, k: int, is_kept: Callable[[bool], bool]) -> np.ndarray:
+    """Biases [k * k, h, w] that leave only the messages that are kept; k: number of joints."""
     result = biases.copy()
-    for pair, (_, sender) in enumerate(spatial_model.PAIRS_TO_JOINTS):
-        if not is_kept(sender):
+    for pair, (_, sender) in enumerate(spatial_model.pairs_to(k, k + 1)):
+        if not is_kept(sender == k):
             result[pair] = SILENCE
     return result
 
 
 def find_joints(network: TrainedNetwork, people: arrays.Split) -> np.ndarray:
-    """The joint model's joints: [n, 9, 2], pixels of the frames."""
+    """The joint model's joints: [n, k, 2], pixels of the pictures."""
     n = len(people.rows)
     starts = range(0, n, BATCH)
     found = []
@@ -56,14 +58,22 @@ def find_joints(network: TrainedNetwork, people: arrays.Split) -> np.ndarray:
     return np.stack(found)
 
 
+def name_of(variable: tf.Variable) -> str:
+    """A variable's name; of a moving average (--average_weights) that of the variable."""
+    return variable.op.name.removesuffix(AVERAGE_SUFFIX)
+
+
 def joints_by_messages(network: TrainedNetwork, people: arrays.Split) -> dict[str, np.ndarray]:
-    """{one of KEPT: joints [n, 9, 2]}."""
-    variables = {variable.op.name: variable for variable in tf.global_variables()}
+    """{one of KEPT: joints [n, k, 2]}."""
+    variables = {name_of(variable): variable for variable in tf.global_variables()}
     biases = variables['spatial_model/biases']
     trained = network.session.run(biases)
+    k = len(network.system.joints)
+    if len(trained) != k * k:
+        raise InputError('the network has self-connections, or no map that is given')
     found = {}
     for name, is_kept in KEPT.items():
-        biases.load(silenced(trained, is_kept), network.session)
+        biases.load(silenced(trained, k, is_kept), network.session)
         found[name] = find_joints(network, people)
     return found
 
@@ -73,7 +83,7 @@ def main():
     parser = Parser(description=__doc__)
     parser.add_argument('--run', required=True, help='folder of a run with the spatial model')
     parser.add_argument(
-        '--data', default='arrays', metavar='FOLDER', help="FLIC's arrays (default: %(default)s)"
+        '--data', default='arrays', metavar='FOLDER', help="the run's arrays (default: %(default)s)"
     )
     parser.add_argument(
         '--people', type=int, metavar='N', help='only N test people, evenly spaced (default: all)'
