@@ -89,7 +89,10 @@ def main():
         '--people', type=int, metavar='N', help='only N test people, evenly spaced (default: all)'
     )
     parser.add_argument(
-        '--out', default='messages.npz', metavar='FILE.npz', help='(default: %(default)s)'
+        '--out',
+        default='messages.npz',
+        metavar='FILE.npz',
+        help='file to write (default: %(default)s)',
     )
     args = parser.parse_args()
     manifest = arrays.read_manifest(args.data)
@@ -99,7 +102,7 @@ def main():
         if not network.options.use_sm:
             raise InputError(f'--run {args.run}: trained without the spatial model')
         joints_xy = joints_by_messages(network, test)
-    stored_joints.write(args.out, manifest, test.rows, joints_xy)
+    stored_joints.write(args.out, manifest, test.rows, joints_xy, '--scales single')
     print(f'{args.out}: {len(test.rows)} people; now: python evaluate.py {args.out} --intervals')
 
 

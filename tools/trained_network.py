@@ -34,8 +34,8 @@ class TrainedNetwork(NamedTuple):
             {output: [n, ...]}, the Batch that the network saw, and the matrices [n, 2, 3] from
             pixels of the outputs to those of the pictures.
         """
-        people = self.system.prepare_split(split)
-        batch = batches.views_batch(self.system, people, np.asarray(rows))
+        people = self.system.prepare_split(arrays.select(split, np.asarray(rows)))
+        batch = batches.views_batch(self.system, people, np.arange(len(rows)))
         feed = batches.feed(self.evaluation.batch, batch)
         outputs, back = self.session.run([self.evaluation.combined, self.evaluation.back], feed)
         return outputs, batch, back

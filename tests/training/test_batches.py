@@ -103,7 +103,7 @@ def test_pipeline_delivers_every_step_in_order_and_restarts_anywhere(split, tf_g
 
 
 def test_no_thread_tunes_a_pipeline(tf_graph):
-    """TensorFlow would wait for it, up to a minute, at every change of the source."""
+    """TensorFlow sometimes waits for it when the source changes."""
     from tensorflow.core.framework import dataset_options_pb2
 
     spec = {'x': tf.TensorSpec([], tf.float32)}
