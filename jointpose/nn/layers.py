@@ -109,6 +109,22 @@ def dense_bias(x: tf.Tensor, width: int, deviation: float | None = None) -> tf.T
     return tf.matmul(x, weights) + new_bias(width)
 
 
+def mean_relu_under_dropout(x: tf.Tensor, width: int, rate: float) -> tf.Tensor:
+    """relu(dense_bias(dropout(x))), averaged over all that may be dropped: [b, c] -> [b, width].
+
+    By the mean and the variance of the layer's sums, which are nearly normal, since many numbers are
+    added ("fast dropout", Wang and Manning 2013).  The ReLU of the mean alone is too small.
+    """
+    weights = new_weights([x.shape.as_list()[-1], width], None)
+    mean = tf.matmul(x, weights) + new_bias(width)
+    variance = rate / (1 - rate) * tf.matmul(tf.square(x), tf.square(weights))
+    deviation = tf.sqrt(tf.maximum(variance, 1e-12))
+    z = mean / deviation
+    positive = (1 + tf.math.erf(z / 2**0.5)) / 2  # probability of a positive sum
+    density = tf.exp(-tf.square(z) / 2) / (2 * np.pi) ** 0.5
+    return mean * positive + deviation * density
+
+
 def batch_norm(x: tf.Tensor, training: bool) -> tuple[tf.Tensor, dict[tf.Variable, tf.Tensor]]:
     """Batch norm over all axes but the channels.
 

@@ -23,9 +23,7 @@ seven scales.  systems/base.py describes the interface.
 import numpy as np
 
 from jointpose.datasets.flic import UPPER_BODY
-from jointpose.evaluation.meter import RATE, Meter
 from jointpose.evaluation.pose import pose
-from jointpose.metrics.key_points import pck
 from jointpose.nn import layers, peaks, test_time_augmentation
 from jointpose.nn.tf1 import tf
 from jointpose.options.scopes import add, group
@@ -47,7 +45,6 @@ GREY = 128
 SCALES = (1.0, 0.7, 0.8, 0.9, 1.1, 1.2, 1.3)  # of the evaluation; maps are merged at the first
 ZOOM = (0.7, 1.3)  # range of scales in training
 DEGREES = 40  # +- rotation in training
-RADIUS = 25  # of the rate in logs, pixels of the crop
 
 # Channels of the trunk, times `width`; between two groups there is a pooling.
 TRUNK = (
@@ -359,22 +356,6 @@ class CPM(System):
         joints_xy = heatmaps.decode(maps)
         scores = np.minimum(maps.max(axis=(1, 2)), 1)
         return [[pose(*person)] for person in zip(joints_xy, scores)]
-
-    def meter(self, names, sums=None):
-        """Losses, and the rate of labelled joints within RADIUS pixels of the truth, in the crop."""
-        k = len(self.joints)
-
-        def measure(outputs, facts):
-            truth = facts.joints_xy[:, :k]
-            visible = facts.visible[:, :k]
-            rates = {}
-            for name, maps in outputs.items():
-                joints_xy = np.stack([poses[0].joints_xy for poses in self.decode(maps)])
-                units = np.ones(len(joints_xy))
-                rates[name], counts = pck(joints_xy, truth, visible, units, RADIUS)
-            return {RATE: (rates, counts)}
-
-        return Meter(self.joints, names, measure, sums)
 
     def export_outputs(self, network):
         prediction = list(network.outputs.values())[-1]

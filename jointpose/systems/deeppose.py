@@ -34,7 +34,9 @@ from jointpose.vision import crops, map_images
 
 SIDE = 227  # of the crop, pixels
 LARGER = {'lsp': 1.2}  # sides of the arrays' box in those of the publication's
-EXTENSIONS = {'mpii': (1.0, 1.2)}  # range of the crop's sides, in sides of the publication's box
+# Range of the crop's sides, in sides of the publication's box.  LSP's and COCO's boxes touch the
+# person; those of MPII and FLIC have a margin, FLIC's for 95 % of the joints on each side.
+EXTENSIONS = {'mpii': (1.0, 1.2), 'flic': (1.0, 1.2)}
 EXTENSION = (1.2, 2.0)  # of other data sets
 SHIFT = 0.1  # max shift in training, in sides of the box, but no joint leaves the crop
 # Deviation of the regression's weights at the start: all joints begin in the crop's middle.  With
@@ -203,7 +205,11 @@ class DeepPose(System):
         x = tf.reshape(x, [-1, np.prod(x.shape.as_list()[1:])])  # [b, 6 * 6 * 256]
         for i, (name, factor) in enumerate(CONNECTED.items()):
             with tf.variable_scope(name):
-                x = shown[name] = tf.nn.relu(layers.dense_bias(x, factor * width))
+                if training or i == 0:  # in tests fc7 gets the mean over what training drops of fc6
+                    x = tf.nn.relu(layers.dense_bias(x, factor * width))
+                else:
+                    x = layers.mean_relu_under_dropout(x, factor * width, 1 - KEEP)
+            shown[name] = x
             if training:
                 step = tf.train.get_or_create_global_step()
                 seed = [self.options.seed + (tower << 32), 2 * step + i]

@@ -79,3 +79,21 @@ def test_gradient_of_the_bias_is_not_summed_in_bfloat16(tf_graph, dtype):
         session.run(tf.global_variables_initializer())
         actual, rounded = session.run([gradient, tf.cast(given, tf.float64)])
     np.testing.assert_allclose(actual, rounded.sum((0, 1, 2)), rtol=0.005)
+
+
+@pytest.mark.parametrize('rate', [0.6, 0.1])
+def test_mean_of_a_relu_under_dropout(tf_graph, rate):
+    """The mean over 20,000 draws, by NumPy; without it sums that are negative on average give 0."""
+    rng = np.random.default_rng(0)
+    x = rng.exponential(size=(3, 200)).astype(np.float32)
+    with tf.variable_scope('layer'):
+        got = layers.mean_relu_under_dropout(tf.constant(x), 7, rate)
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        got, weights = session.run([got, tf.trainable_variables()[0]])
+    kept = rng.random((20_000, 1, 200)) >= rate
+    sums = (x * kept / (1 - rate)) @ weights.astype(np.float64)  # [20000, 3, 7]
+    expected = np.maximum(sums, 0).mean(0)
+    np.testing.assert_allclose(got, expected, atol=0.03 * sums.std(0).max())
+    plain = np.maximum(x @ weights, 0)
+    assert (got > plain).all() and (got - plain).max() > 0.1 * sums.std(0).max()

@@ -438,7 +438,8 @@ def test_the_views_maps_come_back_to_the_first_view(tf_graph, flags, n):
     )
 
 
-def test_the_rate_is_the_share_within_25_pixels_of_the_crop_of_labelled_joints():
+def test_the_logged_rate_is_the_data_set_s():
+    """PCK@0.2 in the picture, here three times the size of the crop, by loops over labelled joints."""
     rng = np.random.default_rng(0)
     options, n = settings('--stages', '2'), 6
     truth = rng.uniform(60, 300, (n, K, 2)).astype(np.float32)
@@ -450,12 +451,23 @@ def test_the_rate_is_the_share_within_25_pixels_of_the_crop_of_labelled_joints()
         for i, e in enumerate(error, 1)
     }
     meter = cpm.CPM(options).meter(list(outputs))
-    facts = SimpleNamespace(rows=np.arange(n), joints_xy=truth, visible=visible)
+    unit = rng.uniform(200, 500, n)
+    facts = SimpleNamespace(
+        rows=np.arange(n),
+        joints_xy=truth,
+        visible=visible,
+        unit=unit,
+        back=np.tile(3 * np.eye(2, 3), (n, 1, 1)),
+    )
     meter.add(dict.fromkeys(outputs, 1.0), outputs, facts)
     means = meter.means()
     for name, e in zip(outputs, error):
         hits = [
-            [100 * np.mean(np.hypot(*e[i, j]) <= 25) for i in range(n) if visible[i, j]]
+            [
+                100 * np.mean(3 * np.hypot(*e[i, j]) <= 0.2 * unit[i])
+                for i in range(n)
+                if visible[i, j]
+            ]
             for j in range(K)
         ]
         np.testing.assert_allclose(
@@ -469,7 +481,7 @@ def test_the_rate_is_the_share_within_25_pixels_of_the_crop_of_labelled_joints()
 
 @pytest.mark.long
 def test_eight_people_are_learnt_by_heart(tf_graph):
-    """Over 90 % within 25 pixels of the crop; the second stage knows more than the first."""
+    """PCK@0.2 over 70 %; the second stage knows more than the first."""
     options = settings(
         '--width',
         '8',
@@ -486,7 +498,9 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
         '--lr_steps',
         '1:1',
     )
-    samples = [cpm.CPM(options).test_sample(image, person) for image, person in eight_people()]
+    people = eight_people()
+    samples = [cpm.CPM(options).test_sample(image, person) for image, person in people]
+    units = [person.norm_length for _, person in people]
     steps = 480
     tf.set_random_seed(0)
     tf.train.get_or_create_global_step()
@@ -498,10 +512,15 @@ def test_eight_people_are_learnt_by_heart(tf_graph):
             rows = [(2 * step + i) % 8 for i in (0, 1)]
             if step % 4 == 0:
                 meter = cpm.CPM(options).meter(list(training.outputs))
-            fed = batches.collate(cpm.CPM(options), rows, [1, 1], [samples[row] for row in rows])
+            fed = batches.collate(
+                cpm.CPM(options),
+                rows,
+                [units[row] for row in rows],
+                [samples[row] for row in rows],
+            )
             _, losses, outputs = session.run(
                 [training.step, training.losses, training.outputs], batches.feed(batch, fed)
             )
             meter.add(losses, outputs, batches.without_images(fed))
     means = meter.means()  # of the last four steps: all eight
-    assert means['rate_stage2'] > 90 and means['rate_stage2'] > means['rate_stage1'], means
+    assert means['rate_stage2'] > 70 and means['rate_stage2'] > means['rate_stage1'], means

@@ -168,6 +168,32 @@ def test_training_drops_by_seed_step_and_tower_alone_and_inference_nothing(tf_gr
 # --- targets, loss, joints ----------------------------------------------------------------------------------------
 
 
+def test_joints_of_tests_are_the_mean_of_what_training_draws(tf_graph, monkeypatch):
+    """Otherwise most of them are nearer to the middle of the crop, by up to a third.
+
+    Weights are large, so that they differ by more than chance.
+    """
+    monkeypatch.setattr(deeppose, 'START', 0.1)
+    options = settings('--width', '8')
+    images = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
+    build = deeppose.DeepPose(options).build
+    drawn = build(np.repeat(images, 50, axis=0), None, training=True).outputs['deeppose']
+    tf.get_variable_scope().reuse_variables()
+    in_tests = build(images, None, training=False).outputs['deeppose']
+    step = tf.train.get_or_create_global_step()
+    later = step.assign_add(1)
+    draws = []
+    with tf_graph() as session:
+        session.run(tf.global_variables_initializer())
+        for _ in range(20):
+            draws.append(session.run(drawn).reshape(2, 50, K, 2))
+            session.run(later)
+        found = session.run(in_tests)
+    expected = np.concatenate(draws, axis=1).mean(axis=1)  # [2, k, 2]
+    deviation = np.concatenate(draws, axis=1).std(axis=1)
+    np.testing.assert_allclose(found, expected, atol=4 * deviation.max() / 1000**0.5)
+
+
 def test_loss_and_gradient_against_numpy(tf_graph):
     rng = np.random.default_rng(0)
     found, wanted = rng.normal(0, 0.3, (2, 3, K, 2))
