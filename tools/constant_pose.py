@@ -1,6 +1,6 @@
 """The floor of every system: one and the same pose in each given box, whatever the picture shows.
 
-    python -m tools.constant_pose --data arrays            FLIC: a line for report/comparison.jsonl, on stdout
+    python -m tools.constant_pose --data arrays            FLIC: the rates of each joint
     python -m tools.constant_pose --data arrays_parse      LSP, PARSE, MPII: the data set's tables
 
 The pose is the median of the training people in their box.  FLIC's is in heights of the `torsobox`
@@ -10,12 +10,10 @@ this has not learned to look at the picture.  `--out constant.npz` also writes t
 for evaluate.py, which shows them beside those of networks.
 """
 
-import json
-
 import numpy as np
 
 from jointpose import datasets
-from jointpose.datasets import arrays
+from jointpose.datasets import arrays, flic
 from jointpose.evaluation import detection_rates
 from jointpose.evaluation.predictions import Predictions
 from jointpose.utils.cli import Parser, run_script
@@ -23,7 +21,8 @@ from jointpose.utils.errors import InputError
 from jointpose.utils.tables import markdown
 from jointpose.vision import crops
 from tools import stored_joints
-from tools.compare import CONSTANT, rates_of
+
+TITLE = 'constant pose'
 
 
 def centres_and_sizes(people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -56,11 +55,27 @@ def is_labelled(split: arrays.Split, n_joints: int) -> np.ndarray:
     return visible[:, :n_joints, None] > 0
 
 
-def print_flic_line(data, manifest, data_set, test, found):
-    """Prints FLIC's rates as a line of report/comparison.jsonl."""
-    predictions = Predictions({CONSTANT: found}, data_set.joints, test.rows, 'test', '')
+def of_flic(data: str, manifest: dict) -> Predictions:
+    """Returns the constant pose of FLIC's test people, as evaluate.py's predictions.
+
+    data: folder of the arrays with this manifest.
+    """
+    train, test = (arrays.load_split(data, split, manifest) for split in arrays.SPLITS)
+    found = constant_pose(train, test, flic.N_JOINTS)
+    return Predictions({TITLE: found}, flic.JOINTS, test.rows, 'test', '')
+
+
+def flic_tables(data: str, manifest: dict) -> list[str]:
+    """Returns the tables of evaluate.py, by the torso's diagonal and by that of its box."""
+    found = of_flic(data, manifest)
     truth = detection_rates.read_truth(data, manifest, 'test')
-    print(json.dumps({'system': CONSTANT, 'updates': 0, **rates_of(predictions, truth)}))
+    tables = []
+    for normaliser in ('lhip-rsho', 'torsobox'):
+        errors = detection_rates.score(found, truth, normaliser)
+        tables.append(
+            detection_rates.rate_table(errors, found.joints, normaliser, detection_rates.SIDES[0])
+        )
+    return tables
 
 
 def main():
@@ -81,12 +96,13 @@ def main():
         raise InputError(f'{data}: holds coco, whose people have no given boxes')
     found = constant_pose(train, test, len(data_set.joints))
     if args.out:
-        stored_joints.write(args.out, manifest, test.rows, {CONSTANT: found})
+        stored_joints.write(args.out, manifest, test.rows, {TITLE: found})
     if data_set.name == 'flic':
-        print_flic_line(data, manifest, data_set, test, found)
-        return
-    tables = data_set.tables({CONSTANT: found}, test.joints, test.people)
-    print('\n\n'.join(markdown(table.header, table.rows) for table in tables))
+        tables = flic_tables(data, manifest)
+    else:
+        tables = data_set.tables({TITLE: found}, test.joints, test.people)
+        tables = [markdown(table.header, table.rows) for table in tables]
+    print('\n\n'.join(tables))
 
 
 if __name__ == '__main__':

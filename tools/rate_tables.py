@@ -33,10 +33,22 @@ COLUMNS = ('wrist', 'elbow', 'shoulder', 'hip', 'nose', 'mean of 9')
 QUARTER = 'pretrained/flic_quarter'
 EIGHTH = 'pretrained/flic'
 HRNET = 'pretrained/hrnet_flic'
+CPM = 'pretrained/cpm_flic'
+DEEPPOSE = 'pretrained/deeppose_flic'
 TRAINED_WITH_BOX = 'models_ex/torsobox'  # not published; report.md has the command
-TITLES = {'sm': 'joint model', 'pd': 'part detector', 'hrnet': 'HRNet'}  # of outputs
+TITLES = {  # of outputs
+    'sm': 'joint model',
+    'pd': 'part detector',
+    'hrnet': 'HRNet',
+    'stage3': 'CPM, stage 3',
+    'deeppose': 'DeepPose, stage 1',
+}
 # Options that predictions.mat states although main.py's command does not have them.
-STATED = {HRNET: {'--flip_average': ()}}
+STATED = {
+    HRNET: {'--flip_average': ()},
+    CPM: {'--scales': ('multi',)},
+    DEEPPOSE: {'--extension': ('1.1',)},
+}
 STATED_BY_JOINT_MODEL = {'--decode': ('subcell',), '--scales': ('multi',)}
 
 
@@ -73,9 +85,18 @@ ROWS = (
     Row(EIGHTH, '**joint model**, an eighth of the width', '--flip_average', 'eighth_flip', 'sm'),
     Row(EIGHTH, 'no flip test', '', 'eighth', 'sm'),
     Row(EIGHTH, 'one scale, no flip test', '--scales single', 'eighth_single', 'sm'),
+    Row(
+        EIGHTH,
+        "torso from FLIC's box, no flip test",
+        '--torso_from torsobox',
+        'eighth_torsobox',
+        'sm',
+    ),
     Row(EIGHTH, 'torso inferred, no flip test', '--infer_torso', 'eighth_inferred', 'sm'),
     Row(EIGHTH, 'part detector alone', '', 'eighth', 'pd'),
     Row(HRNET, '**HRNet**, half the width, crop', '', 'hrnet', 'hrnet'),
+    Row(CPM, '**CPM**, a quarter of the width, crop', '', 'cpm', 'stage3'),
+    Row(DEEPPOSE, '**DeepPose**, a third of the width, crop', '', 'deeppose', 'deeppose'),
 )
 
 

@@ -71,8 +71,6 @@ class System(abc.ABC):
     # Values of --width: the default, and that of --debug.
     FULL_WIDTH: ClassVar[int | None] = None
     DEBUG_WIDTH: ClassVar[int | None] = None
-    # Options of main.py for short trainings on FLIC (tools/compare.py).
-    SHORT_TRAINING: ClassVar[tuple[str, ...]] = ()
     # Options of main.py with which the tests train it in seconds.
     TEST_OPTIONS: ClassVar[tuple[str, ...]] = ()
 

@@ -98,18 +98,6 @@ class CPM(System):
     FORMER = {'crop': 'plain'}
     FULL_WIDTH = 64
     DEBUG_WIDTH = 16
-    SHORT_TRAINING = (
-        '--width',
-        '8',
-        '--stages',
-        '3',
-        '--sigma',
-        '16',
-        '--scales',
-        'single',
-        '--clip_norm',
-        '0',
-    )
     TEST_OPTIONS = ('--width', '1', '--stages', '2', '--scales', 'single')
 
     # --- options --------------------------------------------------------------------------------

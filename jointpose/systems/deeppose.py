@@ -74,7 +74,6 @@ class DeepPose(System):
     }
     FULL_WIDTH = 32
     DEBUG_WIDTH = 8
-    SHORT_TRAINING = ('--width', '8', '--conv_lr', '0.001')
     TEST_OPTIONS = ('--width', '2')
 
     # --- options --------------------------------------------------------------------------------

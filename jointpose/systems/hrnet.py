@@ -79,7 +79,6 @@ class HRNet(System):
     SCHEDULE = ((170 / 210, 0.1), (200 / 210, 0.01))
     FULL_WIDTH = 32
     DEBUG_WIDTH = 16  # fewer channels than joints could not make a map for each
-    SHORT_TRAINING = ('--width', '8')
     TEST_OPTIONS = ('--width', '4')
 
     # --- options --------------------------------------------------------------------------------

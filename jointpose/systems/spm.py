@@ -84,7 +84,6 @@ class SPM(System):
     SCHEDULE = optimiser.SCHEDULE
     FULL_WIDTH = 32
     DEBUG_WIDTH = 8
-    SHORT_TRAINING = ('--width', '8')
     TEST_OPTIONS = ('--width', '2', '--threshold', '0')
 
     # --- options --------------------------------------------------------------------------------

@@ -47,7 +47,6 @@ class Tompson(System):
     SCHEDULE = optimiser.SCHEDULE
     FULL_WIDTH = 64
     DEBUG_WIDTH = 16
-    SHORT_TRAINING = ('--use_sm', '--width', '8', '--scales', 'single')
     TEST_OPTIONS = ('--use_sm', '--width', '2', '--scales', 'single')
 
     # --- options --------------------------------------------------------------------------------
