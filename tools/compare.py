@@ -74,41 +74,41 @@ class Stage(NamedTuple):
     """One training of published weights, of which there may be two."""
 
     settings: dict
-    epochs: np.ndarray  # [n] epochs trained so far, at each record
+    samples: np.ndarray  # [n] people trained on so far, at each record (of spm: frames)
     rates: np.ndarray  # [n] rate in % of the logged test people, last output
-    total: float  # epochs in all; the last one may not have been completed
+    total: int  # samples in all, a last epoch cut short included
+    epochs: float  # those they make
 
 
-def read_stages(weights: str, n_people: int) -> list[Stage]:
-    """The trainings of a folder of weights, the first one first.
-
-    n_people: in an epoch.
-    """
+def read_stages(weights: str) -> list[Stage]:
+    """The trainings of a folder of weights, the first one first."""
     folders = [os.path.join(weights, EARLIER), weights]
-    return [read_stage(folder, n_people) for folder in folders if os.path.isdir(folder)]
+    return [read_stage(folder) for folder in folders if os.path.isdir(folder)]
 
 
-def read_stage(folder: str, n_people: int) -> Stage:
+def read_stage(folder: str) -> Stage:
     """The training whose settings and logs a folder holds."""
     with open(os.path.join(folder, 'settings.json'), encoding='utf-8') as file:
         settings = json.load(file)
     records = read_lines(os.path.join(folder, 'log.jsonl'))
-    steps = np.array([record['step'] for record in records])
     rate = [key for key in records[0]['test'] if key.startswith('rate_')][-1]
     rates = np.array([record['test'][rate] for record in records])
+    steps = np.array([record['step'] for record in records])
     last_step = read_lines(os.path.join(folder, 'steps.jsonl'))[-1]['step']
-    a_step = settings['batch_size'] / n_people
-    return Stage(settings, a_step * steps, rates, a_step * last_step)
+    steps_an_epoch = records[0]['step'] / records[0]['epoch']
+    batch_size = settings['batch_size']
+    epochs = last_step / steps_an_epoch
+    return Stage(settings, batch_size * steps, rates, batch_size * last_step, epochs)
 
 
 def learning_curve(stages: list[Stage]) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs trained so far, over all stages, and the rates then: [n], [n]."""
+    """Samples trained on so far, over all stages, and the rates then: [n], [n]."""
     before = 0
-    epochs = []
+    samples = []
     for stage in stages:
-        epochs.append(before + stage.epochs)
+        samples.append(before + stage.samples)
         before += stage.total
-    return np.concatenate(epochs), np.concatenate([stage.rates for stage in stages])
+    return np.concatenate(samples), np.concatenate([stage.rates for stage in stages])
 
 
 # ---------------------------------------------------------------- speed
@@ -141,7 +141,7 @@ def measure(row: Compared, data: str) -> dict:
 
 def trial_options(row: Compared, folder: str, data: str) -> list:
     """The options of main.py for two short epochs, as the last training of the weights had them."""
-    *_, stage = read_stages(row.weights, 1)
+    *_, stage = read_stages(row.weights)
     return [
         '--train',
         *('--init', row.weights, '--system', row.system, '--dataset', 'flic'),
@@ -184,18 +184,17 @@ def table(data: str, folder: str, speeds: dict[str, float]) -> str:
     """
     manifest = arrays.read_manifest(data)
     truth = detection_rates.read_truth(data, manifest, 'test')
-    n_people = manifest['counts']['train']
     lines = []
     for row in COMPARED:
         path = rate_tables.stored_path(folder, row.stored)
         found = rates_of(predictions.read(path, manifest), truth)
-        stages = read_stages(row.weights, n_people)
-        epochs = sum(stage.total for stage in stages)
+        stages = read_stages(row.weights)
+        samples = sum(stage.total for stage in stages)
         cells = (
             row.system,
             str(stages[-1].settings['width']),
-            f'{epochs * n_people * speeds[row.weights] / 3600:.1f}',
-            f'{epochs:.1f}',
+            f'{samples * speeds[row.weights] / 3600:.1f}',
+            f'{sum(stage.epochs for stage in stages):.1f}',
             *rate_cells(*found),
             ', '.join(f'{rate:.1f}' for rate in row.published) or '-',
         )
@@ -209,18 +208,18 @@ def table(data: str, folder: str, speeds: dict[str, float]) -> str:
 # ---------------------------------------------------------------- chart
 
 
-def chart(path: str, n_people: int, speeds: dict[str, float], floor: float) -> None:
+def chart(path: str, speeds: dict[str, float], floor: float) -> None:
     """Draws the rate of the logged test people over processor time, a line for each system.
 
-    n_people: in an epoch.  floor: the constant pose's rate in %.
+    floor: the constant pose's rate in %.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axis = figure.subplots()
     for row, colour in zip(COMPARED, palette.MODEL_COLOURS):
-        epochs, rates = learning_curve(read_stages(row.weights, n_people))
-        hours = epochs * n_people * speeds[row.weights] / 3600
+        samples, rates = learning_curve(read_stages(row.weights))
+        hours = samples * speeds[row.weights] / 3600
         axis.plot(hours, rates, palette.TEST_LINE, color=colour, markersize=4, label=row.system)
     axis.axhline(floor, color='grey', linestyle='--', label=constant_pose.TITLE)
     axis.set(
@@ -271,7 +270,7 @@ def main():
     truth = detection_rates.read_truth(args.data, manifest, 'test')
     floor, _ = rates_of(constant_pose.of_flic(args.data, manifest), truth)
     path = f'{os.path.splitext(args.out)[0]}.png'
-    chart(path, manifest['counts']['train'], speeds, floor['mean of 9'])
+    chart(path, speeds, floor['mean of 9'])
     print(path)
 
 

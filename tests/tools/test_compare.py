@@ -4,7 +4,6 @@ import json
 import os
 import signal
 
-import numpy as np
 import pytest
 
 from jointpose.datasets import arrays
@@ -25,10 +24,9 @@ def run(tmp_path, arrays_of_26, monkeypatch):
     monkeypatch.setattr(compare, 'COMPARED', ROWS)
     monkeypatch.setattr(signal, 'signal', lambda *_: None)  # pytest's own handlers stay
     manifest = arrays.read_manifest(arrays_of_26)
-    n_people = manifest['counts']['train']
-    write_stage('weights/tompson', 4, [n_people // 4, 2 * n_people // 4], [40.0, 60.0])
-    write_stage('weights/hrnet/first_stage', 2, [n_people // 2, 3 * n_people // 4], [10.0, 20.0])
-    write_stage('weights/hrnet', 2, [n_people // 2], [30.0])
+    write_stage('weights/tompson', 4, [100, 200], [40.0, 60.0])
+    write_stage('weights/hrnet/first_stage', 2, [50, 100], [10.0, 20.0])
+    write_stage('weights/hrnet', 2, [50], [30.0])
     write_joints(arrays_of_26, manifest)
     calls = []
 
@@ -50,7 +48,6 @@ def run(tmp_path, arrays_of_26, monkeypatch):
 
     monkeypatch.setattr(experiments, 'call_main', stand_in)
     run.finite = True
-    run.n_people = n_people
     return run
 
 
@@ -63,9 +60,11 @@ def write_stage(folder, batch_size, steps, rates, seconds=None):
     with open(os.path.join(folder, 'settings.json'), 'w') as file:
         json.dump({'batch_size': batch_size, 'width': 8, 'code': 'abc'}, file)
     with open(os.path.join(folder, 'log.jsonl'), 'w') as file:
-        for step, rate, time in zip(steps, rates, seconds or [1.0] * len(steps)):
+        times = seconds or [1.0] * len(steps)
+        for epoch, (step, rate, time) in enumerate(zip(steps, rates, times), 1):
             test = {'rate_pd': 1.0, 'rate_sm': rate}
-            file.write(json.dumps({'step': step, 'test': test, 'cpu_seconds': time}) + '\n')
+            record = {'epoch': epoch, 'step': step, 'test': test, 'cpu_seconds': time}
+            file.write(json.dumps(record) + '\n')
     with open(os.path.join(folder, 'steps.jsonl'), 'w') as file:
         file.write(f'{{"step": 1}}\n{{"step": {steps[-1] + 1}}}\n')
 
@@ -98,9 +97,9 @@ def test_table_has_rates_of_the_stored_joints_and_the_floor(run, capsys):
     table = [line for line in lines if line.startswith('| ') and '---' not in line]
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table]
     assert [row[0] for row in rows] == ['system', 'tompson', 'constant pose', 'hrnet']
-    people = (2 * run.n_people // 4 + 1) * 4
+    hours = 201 * 4 * 0.5 / 3600
     assert rows[1] == [
-        *('tompson', '8', f'{people * 0.5 / 3600:.1f}', f'{people / run.n_people:.1f}'),
+        *('tompson', '8', f'{hours:.1f}', '2.0'),
         *('0.0', '100.0', '100.0', '100.0', '100.0', '77.8'),
         *('100.0, 0.0', '97.0, 95.5'),
     ]
@@ -110,12 +109,11 @@ def test_table_has_rates_of_the_stored_joints_and_the_floor(run, capsys):
 
 
 def test_curve_goes_on_from_the_first_stage(run):
-    stages = compare.read_stages('weights/hrnet', run.n_people)
-    epochs, rates = compare.learning_curve(stages)
-    steps = np.array([run.n_people // 2, 3 * run.n_people // 4])
-    expected = np.append(steps, steps[-1] + 1 + run.n_people // 2) * 2 / run.n_people
-    np.testing.assert_allclose(epochs, expected)
-    assert rates.tolist() == [10, 20, 30]
+    """Which trained for a step after its last epoch."""
+    stages = compare.read_stages('weights/hrnet')
+    samples, rates = compare.learning_curve(stages)
+    assert samples.tolist() == [100, 200, 2 * 101 + 100] and rates.tolist() == [10, 20, 30]
+    assert [stage.epochs for stage in stages] == [101 / 50, 51 / 50]
 
 
 def test_errors_in_one_line(run):

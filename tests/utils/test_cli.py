@@ -5,6 +5,7 @@ import glob
 import importlib
 import os
 import re
+import subprocess
 import sys
 
 import forked
@@ -214,6 +215,13 @@ def test_a_closed_stream_is_no_error(monkeypatch, closed):
     with pytest.raises(SystemExit) as stop:
         cli.run_script(main)
     assert stop.value.code == 3
+
+
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '<&- >&- 2>&-'])
+def test_streams_closed_by_the_shell_do_not_change_the_exit_code(closed):
+    """TensorFlow's import saves standard error and would fail without any."""
+    command = f'{sys.executable} main.py --restore nothing {closed}'
+    assert subprocess.run(command, shell=True, cwd=ROOT, check=False).returncode == 2
 
 
 @pytest.mark.parametrize(
