@@ -69,7 +69,7 @@ def joints_of(cases):
             yield {
                 'joints': outputs['joints'][0].tolist(),
                 'detector': heatmaps.decode(maps)[0].tolist(),
-                'inferred': torso.infer(maps, torso.priors(energies))[0].tolist(),
+                'inferred': torso.infer(maps, torso.priors(energies, flic.Flic()))[0].tolist(),
             }
 
 
